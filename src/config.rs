@@ -1,0 +1,228 @@
+//! One validated configuration: defaults, then `webemotion.toml`, then `WEBEMOTION_*`, then flags.
+//!
+//! Every room takes its own part of it as plain values; no room reads files or the environment itself.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Reason};
+
+/// All settings. The default is what an empty file means.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What `crawl` may search and download.
+    pub crawl: CrawlConfig,
+    /// How `clips` looks at videos.
+    pub clips: ClipRecipe,
+    /// How worker processes are limited.
+    pub workers: WorkerConfig,
+    /// Where tools and params lie.
+    pub tools: ToolConfig,
+}
+
+/// Policy, budget and pace of the crawl.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CrawlConfig {
+    /// Videos of this many seconds or more are rejected; WebEmotion took those under four minutes.
+    pub max_duration_s: u32,
+    /// Results kept of each search, by rank; WebEmotion took 20.
+    pub results_per_search: u32,
+    /// Which licences may be downloaded.
+    pub licence: LicencePolicy,
+    /// The site's terms were read and downloading under them is the user's decision.
+    pub accept_terms: bool,
+    /// Videos an hour that may be asked of the site, shared by all workers of the catalog.
+    pub videos_per_hour: u32,
+    /// Least pause between two videos, seconds; up to twice as long by chance.
+    pub pause_s: f64,
+    /// The largest file that is downloaded, bytes.
+    pub max_file_bytes: u64,
+    /// No download begins with less free disk than this, bytes.
+    pub min_free_bytes: u64,
+    /// A download may take this long, seconds.
+    pub download_timeout_s: u64,
+    /// Host and port that answers instead of YouTube's own API host (`innertube_host`); tests and the demo set it.
+    pub youtube_host: Option<String>,
+    /// A certificate file to trust for that host.
+    pub youtube_ca: Option<PathBuf>,
+    /// Base address of the Data API.
+    pub data_api_url: String,
+}
+
+impl Default for CrawlConfig {
+    fn default() -> Self {
+        Self {
+            max_duration_s: 240,
+            results_per_search: 20,
+            licence: LicencePolicy::CreativeCommons,
+            accept_terms: false,
+            videos_per_hour: 200,
+            pause_s: 5.0,
+            max_file_bytes: 200_000_000,
+            min_free_bytes: 2_000_000_000,
+            download_timeout_s: 900,
+            youtube_host: None,
+            youtube_ca: None,
+            data_api_url: "https://www.googleapis.com/youtube/v3".to_owned(),
+        }
+    }
+}
+
+/// Which licences may be downloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LicencePolicy {
+    /// Only videos marked as Creative Commons by their owner.
+    CreativeCommons,
+    /// Any, as the WebEmotion paper did.
+    Any,
+}
+
+/// Every threshold between a video and its samples. Its hash stands on every row that was derived with it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClipRecipe {
+    /// Full detections a second of video; between them tracked faces are followed.
+    pub scout_fps: f64,
+    /// Smallest face that is looked for, pixels of the decoded picture.
+    pub min_face_px: f32,
+    /// Acceptance thresholds of the P-, R- and O-net.
+    pub detector_thresholds: [f32; 3],
+    /// A frame differs from its neighbours this many times more than they differ among themselves: a cut.
+    pub cut_ratio: f64,
+    /// Least mean difference of a cut, 0 to 255.
+    pub cut_min_difference: f64,
+    /// No shot is shorter than this, milliseconds.
+    pub min_shot_ms: i64,
+    /// This much is left out at both ends of a shot, milliseconds.
+    pub shot_guard_ms: i64,
+    /// A face may be missing this long within one track, milliseconds.
+    pub max_gap_ms: i64,
+    /// Least overlap of a face with where its track was last seen.
+    pub min_iou: f32,
+    /// The shortest clip, milliseconds; WebEmotion's rule is five seconds.
+    pub min_clip_ms: i64,
+    /// Longer tracks are split into clips of at most this, milliseconds.
+    pub max_clip_ms: i64,
+    /// Share of a track's looked-at frames on which the face must be seen, 0 to 1.
+    pub min_coverage: f32,
+    /// Least median face side of a track that becomes a clip, pixels.
+    pub min_clip_face_px: f32,
+    /// Side of a clip's picture, pixels.
+    pub clip_side_px: u32,
+    /// The clip's window is the face's box enlarged this many times.
+    pub clip_margin: f32,
+    /// Time between two samples of a clip, milliseconds.
+    pub sample_every_ms: i64,
+    /// Side of a sample's picture, pixels.
+    pub sample_side_px: u32,
+    /// JPEG quality of samples, 1 to 100.
+    pub jpeg_quality: u8,
+    /// Samples less sharp than this are kept, but marked as rejected.
+    pub min_sharpness: f32,
+    /// Samples turned further than this (yaw, degrees) are kept, but marked as rejected.
+    pub max_yaw_deg: f32,
+}
+
+impl Default for ClipRecipe {
+    fn default() -> Self {
+        Self {
+            scout_fps: 5.0,
+            min_face_px: 40.0,
+            detector_thresholds: [0.6, 0.7, 0.7],
+            cut_ratio: 3.5,
+            cut_min_difference: 12.0,
+            min_shot_ms: 600,
+            shot_guard_ms: 120,
+            max_gap_ms: 500,
+            min_iou: 0.3,
+            min_clip_ms: 5_000,
+            max_clip_ms: 10_000,
+            min_coverage: 0.9,
+            min_clip_face_px: 48.0,
+            clip_side_px: 256,
+            clip_margin: 1.6,
+            sample_every_ms: 1_000,
+            sample_side_px: 224,
+            jpeg_quality: 92,
+            min_sharpness: 8.0,
+            max_yaw_deg: 60.0,
+        }
+    }
+}
+
+/// Limits of one worker process, which opens one video at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Worker processes; 0 means one for every two cores.
+    pub count: usize,
+    /// Address space of a worker, bytes; 0 means no limit (CUDA reserves more than it uses).
+    pub max_memory_bytes: u64,
+    /// A worker that says nothing for this long is killed, seconds.
+    pub silence_timeout_s: u64,
+    /// One task may take this long, seconds.
+    pub task_timeout_s: u64,
+    /// A job is given up after this many attempts.
+    pub max_attempts: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            max_memory_bytes: 6_000_000_000,
+            silence_timeout_s: 60,
+            task_timeout_s: 3_600,
+            max_attempts: 3,
+        }
+    }
+}
+
+/// Where tools and params lie; unset ones are looked for beside the program and in its parent folders.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ToolConfig {
+    /// The yt-dlp program.
+    pub ytdlp: Option<PathBuf>,
+    /// The MTCNN params, `mtcnn.safetensors`.
+    pub mtcnn: Option<PathBuf>,
+}
+
+impl ToolConfig {
+    /// The yt-dlp to run: as set, else `.venv/bin/yt-dlp` above the program or the working folder, else on the PATH.
+    pub fn find_ytdlp(&self) -> Result<PathBuf, Failure> {
+        let on_path = || {
+            let path = std::env::var_os("PATH")?;
+            std::env::split_paths(&path).map(|folder| folder.join("yt-dlp")).find(|file| file.is_file())
+        };
+        find(self.ytdlp.as_deref(), ".venv/bin/yt-dlp")
+            .or_else(on_path)
+            .ok_or_else(|| missing("yt-dlp", self.ytdlp.as_deref()))
+    }
+
+    /// The MTCNN params to load: as set, else `.params/mtcnn.safetensors` above the program or the working folder.
+    pub fn find_mtcnn(&self) -> Result<PathBuf, Failure> {
+        find(self.mtcnn.as_deref(), ".params/mtcnn.safetensors")
+            .ok_or_else(|| missing("the MTCNN params", self.mtcnn.as_deref()))
+    }
+}
+
+fn find(set: Option<&Path>, below: &str) -> Option<PathBuf> {
+    if let Some(path) = set {
+        return path.is_file().then(|| path.to_owned());
+    }
+    let program = std::env::current_exe().ok();
+    let folder = std::env::current_dir().ok();
+    let mut above = program.iter().chain(folder.iter()).flat_map(|start| start.ancestors());
+    above.find_map(|ancestor| Some(ancestor.join(below)).filter(|path| path.is_file()))
+}
+
+fn missing(what: &str, set: Option<&Path>) -> Failure {
+    let place = set.map_or_else(String::new, |path| format!(" at {}", path.display()));
+    Failure::permanent(Reason::ToolMissing, format!("{what} not found{place}"))
+        .with_hint("run scripts/setup, or name the file under [tools] in webemotion.toml")
+}

@@ -1,0 +1,253 @@
+//! What can go wrong, as data: a closed list of reasons, four kinds, and the exit code each leads to.
+//!
+//! Who notices a failure knows its kind and says it there; whoever drives the work only obeys.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// What is to be done about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// A verdict about the data: not an error, final until a person says `retry`.
+    Rejected,
+    /// May pass by itself: try again later.
+    Transient,
+    /// Will not pass by itself: give the job up and keep the log.
+    Permanent,
+    /// The program is wrong.
+    Bug,
+}
+
+/// Why a job did not end in `done`. Closed, so that `status` and `report` are group-bys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    // verdicts about a video, before it is downloaded
+    /// At or above the policy's longest duration.
+    TooLong,
+    /// Shorter than the shortest clip.
+    TooShort,
+    /// Live now, or not yet begun.
+    Live,
+    /// The licence is not among those allowed.
+    Licence,
+    /// Only for signed-in adults.
+    AgeRestricted,
+    /// Declared as made for children.
+    MadeForKids,
+    /// Title or channel stands on a block list.
+    Blocklisted,
+    /// Removed, terminated or never there.
+    Gone,
+    /// Private.
+    Private,
+    /// For members or buyers only.
+    MembersOnly,
+    /// Not offered where this machine is.
+    Geo,
+    /// Not out yet, or still being processed by the site.
+    NotYet,
+    /// No format that the policy accepts.
+    NoFormat,
+    /// Larger than the policy's largest file.
+    TooLarge,
+    /// A person's data was removed: it must not come back.
+    Forgotten,
+    // verdicts about a file
+    /// Not a video: no container or no video stream that FFmpeg knows.
+    NotAVideo,
+    /// The container opens, but the frames do not decode.
+    Undecodable,
+    /// Measured and promised durations differ.
+    DurationMismatch,
+    // verdicts about faces
+    /// No face in any frame that was looked at.
+    NoFace,
+    /// Faces, but none for long enough.
+    FaceTooBrief,
+    /// Faces, but none large enough.
+    FaceTooSmall,
+    /// The face is not seen in enough of its track.
+    FaceTooPatchy,
+    /// A self-check of the finished clip failed: duration, cut inside, or no face found again.
+    ClipUnsound,
+    /// The same footage is in the catalog already.
+    NearDuplicate,
+    /// Too blurred.
+    Blurred,
+    /// Too dark, too bright or too flat.
+    BadLight,
+    /// Turned too far away.
+    Turned,
+    // things that pass, or that a person mends
+    /// The site asked for a pause.
+    RateLimited,
+    /// The site takes us for a robot: a person must decide.
+    Blocked,
+    /// The Data API's budget of the day is used up.
+    Quota,
+    /// Connection, name or time-out trouble.
+    Network,
+    /// The data folder's disk is full or not writable.
+    Disk,
+    /// yt-dlp no longer understands the site.
+    ToolOutdated,
+    /// A tool or a file of params is missing.
+    ToolMissing,
+    /// A worker process died.
+    WorkerCrashed,
+    /// A worker process passed its time limit.
+    WorkerTimedOut,
+    /// A worker process passed its memory limit.
+    WorkerOutOfMemory,
+    /// Taken too often without an end: the work kills whoever takes it.
+    AttemptsExhausted,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// The catalog cannot be used: not one, newer, damaged or locked.
+    Catalog,
+    /// There is nothing to work on.
+    NothingToDo,
+    /// A defect of this program.
+    Bug,
+}
+
+impl Reason {
+    /// The kebab-case word that the catalog stores and `retry --reason` takes.
+    pub fn as_str(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(word)) => word,
+            _ => "bug".to_owned(),
+        }
+    }
+
+    /// Whether the whole stage must pause, not only this job.
+    pub fn pauses_stage(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Blocked | Self::Quota | Self::Disk | Self::ToolOutdated)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.as_str())
+    }
+}
+
+/// A word that is no reason.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is no reason that this program gives")]
+pub struct UnknownReason(String);
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        serde_json::from_value(serde_json::Value::String(word.to_owned()))
+            .map_err(|_| UnknownReason(word.to_owned()))
+    }
+}
+
+/// Something did not work. `detail` is a lowercase fragment that names the thing; `hint` is the remedy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Failure {
+    /// What to do about it.
+    pub kind: FailureKind,
+    /// Why, from the closed list.
+    pub reason: Reason,
+    /// What happened, with names and paths; the raw text of a tool where there is one.
+    pub detail: String,
+    /// What the user can do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A verdict about the data.
+    pub fn rejected(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Rejected, reason, detail: detail.into(), hint: None }
+    }
+
+    /// Something that may pass.
+    pub fn transient(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Transient, reason, detail: detail.into(), hint: None }
+    }
+
+    /// Something that will not pass.
+    pub fn permanent(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Permanent, reason, detail: detail.into(), hint: None }
+    }
+
+    /// A defect of this program.
+    pub fn bug(detail: impl Into<String>) -> Self {
+        Self { kind: FailureKind::Bug, reason: Reason::Bug, detail: detail.into(), hint: None }
+    }
+
+    /// Adds the remedy.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The exit code of a command that ends with this failure.
+    pub fn exit(&self) -> Exit {
+        match self.reason {
+            Reason::Usage => Exit::Usage,
+            Reason::ToolMissing | Reason::Catalog => Exit::Unusable,
+            Reason::NothingToDo => Exit::NothingToDo,
+            Reason::Interrupted => Exit::Interrupted,
+            reason if reason.pauses_stage() => Exit::Paused,
+            _ if self.kind == FailureKind::Bug => Exit::Bug,
+            _ => Exit::SomeDead,
+        }
+    }
+}
+
+/// The exit codes, a public contract: see the README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All that was due is done.
+    Done = 0,
+    /// Done, but some jobs were given up, or the command failed for a cause without a code of its own.
+    SomeDead = 1,
+    /// The command line or configuration is wrong.
+    Usage = 2,
+    /// A tool is missing, or the catalog cannot be used.
+    Unusable = 3,
+    /// Nothing was due.
+    NothingToDo = 4,
+    /// Paused: rate limit, quota or disk; come back later.
+    Paused = 5,
+    /// A defect of this program.
+    Bug = 70,
+    /// Ctrl-C or SIGTERM.
+    Interrupted = 130,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_survives_the_catalog() {
+        for reason in [Reason::TooLong, Reason::AgeRestricted, Reason::WorkerOutOfMemory, Reason::NotAVideo] {
+            assert_eq!(reason.as_str().parse::<Reason>().unwrap(), reason);
+        }
+        assert_eq!(Reason::NotAVideo.as_str(), "not-a-video");
+        assert!("sometimes".parse::<Reason>().is_err());
+    }
+
+    #[test]
+    fn a_pause_ends_with_five_and_a_missing_tool_with_three() {
+        assert_eq!(Failure::transient(Reason::RateLimited, "x").exit(), Exit::Paused);
+        assert_eq!(Failure::permanent(Reason::ToolMissing, "x").exit(), Exit::Unusable);
+        assert_eq!(Failure::bug("x").exit(), Exit::Bug);
+    }
+}

@@ -1,0 +1,64 @@
+//! Builds face-expression data sets from web videos, and trains Self-Cure Networks (SCN, CVPR 2020) on them.
+//!
+//! This page is the map: read it first, then open the room you need.
+//!
+//! # The walk
+//!
+//! Data walks one way, and each hop has one room:
+//!
+//! ```text
+//! keyword → search → video → file → frames → face tracks → clip → sample → batch → params + relabels → report
+//! ```
+//!
+//! | hop | stage (`pipeline/`) | room that does the work | rows it commits (`catalog/`) |
+//! | --- | --- | --- | --- |
+//! | keyword → search | – (`cli/crawl`) | [`youtube::lexicon`] | search |
+//! | search → video | `search` | [`youtube`] | answer, video, evidence |
+//! | video → file | `fetch` | [`youtube`], [`store`] | video (file columns) |
+//! | file → face tracks | `scan` | [`media`], [`face`] | scan, track |
+//! | face track → clip, samples | `cut` | [`media`], [`face`] | clip, sample, crop |
+//! | samples → params, relabels | – (`cli/train`) | [`train`] | run, epoch, relabel |
+//! | rows → report | – (`cli/report`) | [`report`] | – |
+//!
+//! A *stage* loads a row, runs a tool room, and commits rows; one runner drives every stage over one `job` table.
+//! Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
+//!
+//! # Who may name whom
+//!
+//! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;
+//! `demo` is named by `cli::demo` and the tests only. All may name [`types`], [`failure`], [`clock`], [`progress`]
+//! and the values of [`config`]. Foreign crates live behind one wall each: sqlx in `catalog/`, reqwest and yt-dlp in
+//! `youtube/`, FFmpeg in `media/`, tch in `train/` and `face/mtcnn.rs`, indicatif in `progress`. `tests/walls.rs` reads
+//! the sources and fails when a wall is crossed.
+//!
+//! # Glossary
+//!
+//! * **search** – a question put to YouTube (a *query* is always SQL).
+//! * **evidence** – one (video, search, rank): why a video is thought to show an emotion. Never overwritten.
+//! * **video** – what a search found; its **file** is what was downloaded.
+//! * **shot** – frames between two cuts. **track** – one face followed through one shot.
+//! * **clip** – five or more seconds of video of one face, cropped. **sample** – one aligned face crop of a clip.
+//! * **emotion** – what was searched for. **label** – what training uses for a sample.
+//! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label.
+//! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
+//! * **net** and **params** – the function and its numbers (never *model*).
+//! * **score** – always with its noun: detector score, quality score.
+//! * **reason** – why a job was rejected, put off or given up: the closed list [`failure::Reason`].
+
+pub mod catalog;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod face;
+pub mod failure;
+#[cfg(feature = "media")]
+pub mod media;
+pub mod pipeline;
+pub mod progress;
+pub mod report;
+pub mod store;
+#[cfg(feature = "train")]
+pub mod train;
+pub mod types;
+pub mod youtube;

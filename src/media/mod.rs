@@ -1,0 +1,1 @@
+//! FFmpeg behind one wall: probe, decode, encode. No AVFrame leaves; pictures leave as `RgbImage`.

@@ -1,0 +1,1 @@
+//! The stages and what drives them: claim, load, run, commit.

@@ -1,0 +1,183 @@
+//! What long work tells those who wait: rooms send [`Event`]s, and only this room draws them.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// One thing that happened during long work.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A task was begun, or its total became known or grew.
+    Began {
+        /// Names the task; later events repeat it.
+        task: String,
+        /// How much there is to do, if known.
+        total: Option<u64>,
+        /// What is counted: videos, frames, epochs …
+        unit: String,
+    },
+    /// So much of a task is done.
+    Advanced {
+        /// The task.
+        task: String,
+        /// Units done so far.
+        done: u64,
+        /// What was just done, or how it goes; may be empty.
+        note: String,
+    },
+    /// A task came to its end.
+    Ended {
+        /// The task.
+        task: String,
+        /// The closing words.
+        note: String,
+    },
+    /// A line for the reader, not tied to a task.
+    Said {
+        /// The line.
+        text: String,
+    },
+}
+
+/// Takes events; shared by threads.
+pub trait Reporter: Send + Sync {
+    /// Shows, writes or drops one event.
+    fn report(&self, event: &Event);
+}
+
+/// Drops everything.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn report(&self, _event: &Event) {}
+}
+
+/// One JSON object a line on standard output.
+#[derive(Debug, Default)]
+pub struct JsonLines;
+
+impl Reporter for JsonLines {
+    fn report(&self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            // A closed pipe is the reader's wish, not a failure.
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+}
+
+/// Progress bars on a terminal's standard error.
+pub struct Bars {
+    bars: MultiProgress,
+    by_task: Mutex<HashMap<String, ProgressBar>>,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self { bars: MultiProgress::new(), by_task: Mutex::default() }
+    }
+}
+
+impl Bars {
+    fn bar(&self, task: &str, total: Option<u64>, unit: &str) -> ProgressBar {
+        let mut by_task = self.by_task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bar = by_task.entry(task.to_owned()).or_insert_with(|| {
+            let bar = self.bars.add(ProgressBar::no_length());
+            let template =
+                "{prefix:>10} {bar:28} {human_pos}/{human_len} {unit}  {elapsed}<{eta}  {wide_msg}";
+            let template = template.replace("{unit}", unit);
+            bar.set_style(
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar.set_prefix(task.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        bar.clone()
+    }
+}
+
+impl Reporter for Bars {
+    fn report(&self, event: &Event) {
+        match event {
+            Event::Began { task, total, unit } => {
+                self.bar(task, *total, unit);
+            }
+            Event::Advanced { task, done, note } => {
+                let bar = self.bar(task, None, "");
+                bar.set_position(*done);
+                bar.set_message(note.clone());
+            }
+            Event::Ended { task, note } => self.bar(task, None, "").finish_with_message(note.clone()),
+            Event::Said { text } => {
+                let _ = self.bars.println(text);
+            }
+        }
+    }
+}
+
+/// Lines on standard error for logs and batch jobs: a task speaks after 1, 2, 4, 8 … seconds, then every five minutes.
+#[derive(Debug, Default)]
+pub struct PlainLog {
+    tasks: Mutex<HashMap<String, Pace>>,
+}
+
+#[derive(Debug)]
+struct Pace {
+    began: Instant,
+    next: Duration,
+    total: Option<u64>,
+    unit: String,
+}
+
+const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+
+impl PlainLog {
+    fn say(text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    }
+}
+
+impl Reporter for PlainLog {
+    fn report(&self, event: &Event) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            Event::Began { task, total, unit } => {
+                let pace = tasks.entry(task.clone()).or_insert_with(|| Pace {
+                    began: Instant::now(),
+                    next: Duration::from_secs(1),
+                    total: *total,
+                    unit: unit.clone(),
+                });
+                pace.total = *total;
+            }
+            Event::Advanced { task, done, note } => {
+                let Some(pace) = tasks.get_mut(task) else { return };
+                let elapsed = pace.began.elapsed();
+                if elapsed < pace.next {
+                    return;
+                }
+                pace.next = elapsed + elapsed.min(LONGEST_SILENCE);
+                let total = pace.total.map_or_else(String::new, |total| format!(" of {total}"));
+                Self::say(&format!(
+                    "{task}: {done}{total} {} after {} s  {note}",
+                    pace.unit,
+                    elapsed.as_secs()
+                ));
+            }
+            Event::Ended { task, note } => {
+                let seconds = tasks.remove(task).map_or(0.0, |pace| pace.began.elapsed().as_secs_f64());
+                Self::say(&format!("{task}: ended after {seconds:.1} s  {note}"));
+            }
+            Event::Said { text } => Self::say(text),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Rows in; HTML, Markdown and JSON out.
