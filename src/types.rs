@@ -202,6 +202,23 @@ pub struct Track {
     pub faces: Vec<SeenFace>,
 }
 
+/// What a video's file says of itself, after it was seen to decode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VideoFacts {
+    /// The container's short name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// The video stream's codec, such as `h264`.
+    pub video_codec: String,
+    /// Displayed width in pixels: rotation and sample aspect applied.
+    pub width: u32,
+    /// Displayed height in pixels.
+    pub height: u32,
+    /// Measured length.
+    pub duration_ms: i64,
+    /// Mean frames a second.
+    pub frame_rate: f64,
+}
+
 /// All that one look at a video's frames found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scan {
