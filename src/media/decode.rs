@@ -30,6 +30,7 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,m
 /// Reads one file's frames in order, with bounded memory. It stays on the thread that opened it.
 pub struct Decoder {
     path: PathBuf,
+    threads: u32,
     input: Input,
     stream_index: usize,
     codec: decoder::Video,
@@ -66,8 +67,18 @@ impl Decoder {
         let renderer = Rc::new(RefCell::new(Renderer::new(path, (1, 1), Orientation::default())));
         let path = path.to_owned();
         let (waiting, broken_packets) = (None, 0);
-        let mut decoder =
-            Self { path, input, stream_index, codec, timeline, renderer, probe, waiting, broken_packets };
+        let mut decoder = Self {
+            path,
+            threads,
+            input,
+            stream_index,
+            codec,
+            timeline,
+            renderer,
+            probe,
+            waiting,
+            broken_packets,
+        };
         decoder.settle_display(stream_orientation)?;
         Ok(decoder)
     }
@@ -77,24 +88,27 @@ impl Decoder {
         &self.probe
     }
 
-    /// Goes on from the last key frame at or before `ms`.
+    /// Goes on from the last key frame at or before `ms`; from the start where the container cannot be searched.
     ///
     /// # Errors
-    /// [`MediaError::Undecodable`] if the container cannot be searched.
+    /// As for [`Decoder::next_frame`] and [`Decoder::open`].
     pub fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
         let ms = ms.max(0);
         let mut back_ms = 0;
-        loop {
-            self.seek_container(ms - back_ms)?;
-            let next = self.decode_frame()?;
-            // An index by decode time may lead to a key frame that is shown later than asked: look further back.
-            let too_late = next.as_ref().is_some_and(|frame| frame.time_ms() > ms);
-            if !too_late || back_ms > ms {
-                self.waiting = next;
+        while back_ms <= ms {
+            if self.seek_container(ms - back_ms).is_err() {
+                break;
+            }
+            // An index by decode time may lead to a key frame that is shown later than asked, and a container without
+            // an index to where no key frame follows: look further back.
+            if let Some(frame) = self.decode_frame()?.filter(|frame| frame.time_ms() <= ms) {
+                self.waiting = Some(frame);
                 return Ok(());
             }
             back_ms = (2 * back_ms).max(500);
         }
+        *self = Self::open(&self.path, self.threads)?;
+        Ok(())
     }
 
     /// The next frame, or none at the end.
@@ -131,14 +145,9 @@ impl Decoder {
         Ok(())
     }
 
-    fn seek_container(&mut self, ms: i64) -> Result<(), MediaError> {
-        let stamp_us = self.timeline.stamp_us(ms.max(0));
-        let sought = self.input.seek(stamp_us, ..stamp_us);
-        // Some containers find nothing at or before a stamp that lies before their first key frame.
-        let sought = sought.or_else(|_| self.input.seek(stamp_us, ..));
-        sought.map_err(|error| {
-            MediaError::undecodable(&self.path, format!("cannot seek to {ms} ms: {error}"))
-        })?;
+    fn seek_container(&mut self, ms: i64) -> Result<(), Error> {
+        let stamp_us = self.timeline.stamp_us(ms);
+        self.input.seek(stamp_us, ..stamp_us)?;
         self.codec.flush();
         self.waiting = None;
         self.timeline.jump(ms);
