@@ -1,0 +1,156 @@
+//! Golden texts: what yt-dlp 2026.10.26 wrote for each refusal.
+
+use super::*;
+use crate::failure::FailureKind;
+
+const GOLDEN: &[(Class, &str)] = &[
+    (Class::Gone, "ERROR: [youtube] vid00000001: Video unavailable. This video is unavailable"),
+    (
+        Class::Gone,
+        "ERROR: [youtube] vid00000001: Video unavailable. This video has been removed by the uploader",
+    ),
+    (
+        Class::Gone,
+        "ERROR: [youtube] vid00000001: This video has been removed for violating YouTube's Terms of Service",
+    ),
+    (
+        Class::Gone,
+        "ERROR: [youtube] vid00000001: Video unavailable. This video is no longer available because the YouTube \
+         account associated with this video has been terminated.",
+    ),
+    (
+        Class::Gone,
+        "ERROR: [youtube] vid00000001: Video unavailable. This video is no longer available due to a copyright claim \
+         by Someone",
+    ),
+    (
+        Class::Private,
+        "ERROR: [youtube] vid00000001: Private video. Sign in if you've been granted access to this video. Use \
+         --cookies-from-browser or --cookies for the authentication",
+    ),
+    (
+        Class::MembersOnly,
+        "ERROR: [youtube] vid00000001: Join this channel to get access to members-only content like this video",
+    ),
+    (
+        Class::MembersOnly,
+        "ERROR: [youtube] vid00000001: This video is available to this channel's members on level: Gold",
+    ),
+    (
+        Class::MembersOnly,
+        "ERROR: [youtube] vid00000001: Video unavailable. This video is only available to Music Premium members",
+    ),
+    (Class::MembersOnly, "ERROR: [youtube] vid00000001: This video requires payment to watch"),
+    (
+        Class::AgeRestricted,
+        "ERROR: [youtube] vid00000001: Sign in to confirm your age. This video may be inappropriate for some users. \
+         Use --cookies-from-browser or --cookies for the authentication",
+    ),
+    (Class::Encrypted, "ERROR: [youtube] vid00000001: This video is DRM protected"),
+    (
+        Class::Geo,
+        "ERROR: [youtube] vid00000001: Video unavailable. The uploader has not made this video available in your \
+         country\nThis video is available in France, Germany.\nYou might want to use a VPN",
+    ),
+    (
+        Class::Geo,
+        "ERROR: [youtube] vid00000001: Video unavailable. This video contains content from X, who has blocked it in \
+         your country on copyright grounds",
+    ),
+    (Class::NotYet, "ERROR: [youtube] vid00000001: This live event will begin in 3 hours."),
+    (Class::NotYet, "ERROR: [youtube] vid00000001: Premieres in 2 days"),
+    (Class::NotYet, "ERROR: [youtube] vid00000001: We're processing this video. Check back later."),
+    (
+        Class::RateLimited,
+        "ERROR: [youtube] vid00000001: Video unavailable. This content isn't available, try again later. Your account \
+         has been rate-limited by YouTube for up to an hour. It is recommended to use `-t sleep`",
+    ),
+    (
+        Class::RateLimited,
+        "WARNING: [youtube] vid00000001: Unable to download API page: HTTP Error 429: Too Many Requests (caused by \
+         <HTTPError 429: Too Many Requests>)\nERROR: [youtube] vid00000001: No video formats found!; please report",
+    ),
+    (Class::RateLimited, "ERROR: unable to download video data: HTTP Error 429: Too Many Requests"),
+    (
+        Class::Blocked,
+        "ERROR: [youtube] vid00000001: Sign in to confirm you\u{2019}re not a bot. Use --cookies-from-browser or \
+         --cookies for the authentication",
+    ),
+    (Class::Blocked, "ERROR: [youtube] vid00000001: Sign in to confirm youre not a bot. Use --cookies"),
+    (Class::Blocked, "ERROR: [youtube] vid00000001: The page is requiring a captcha challenge"),
+    (
+        Class::Blocked,
+        "WARNING: [youtube] vid00000001: All player responses are invalid. Your IP is likely being blocked by Youtube\n\
+         ERROR: [youtube] vid00000001: Failed to extract any player response",
+    ),
+    (Class::ToolBroken, "ERROR: [youtube] vid00000001: No video formats found!; please report this issue"),
+    (Class::ToolBroken, "ERROR: [youtube] vid00000001: Failed to extract any player response; please report"),
+    (Class::ToolBroken, "ERROR: [youtube] vid00000001: The page needs to be reloaded."),
+    (Class::ToolBroken, "Traceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'"),
+    (Class::MediaRefused, "ERROR: unable to download video data: HTTP Error 403: Forbidden"),
+    (
+        Class::CompletePart,
+        "ERROR: unable to download video data: HTTP Error 416: Requested Range Not Satisfiable",
+    ),
+    (
+        Class::Network,
+        "[download] Got error: 100000 bytes read, 300036 more expected. Retrying (1/2)...\nERROR: [download] Got \
+         error: 100000 bytes read, 300036 more expected. Giving up after 2 retries",
+    ),
+    (
+        Class::Network,
+        "ERROR: [download] Got error: (\"Connection broken: ConnectionResetError(104, 'Connection reset by peer')\")",
+    ),
+    (
+        Class::Network,
+        "ERROR: [download] Got error: HTTPConnectionPool(host='127.0.0.1', port=1): Read timed out..",
+    ),
+    (
+        Class::Network,
+        "ERROR: [youtube] vid00000001: Failed to resolve 'x' ([Errno -2] Name or service not known)",
+    ),
+    (Class::Network, "ERROR: unable to download video data: HTTP Error 503: Service Unavailable"),
+    (Class::Network, "ERROR: Did not get any data blocks"),
+    (Class::Format, "ERROR: [youtube] vid00000001: Requested format is not available. Use --list-formats"),
+    (Class::Local, "ERROR: unable to write data: [Errno 28] No space left on device"),
+    (Class::Local, "ERROR: unable to open for writing: [Errno 13] Permission denied: 'x.part'"),
+    (Class::Options, "Usage: yt-dlp [OPTIONS] URL [URL...]\n\nyt-dlp: error: no such option: --nope"),
+    (Class::Unknown, "ERROR: [youtube] vid00000001: The stars are not right"),
+    (Class::Unknown, ""),
+];
+
+#[test]
+fn every_golden_text_has_its_class() {
+    for (class, text) in GOLDEN {
+        assert_eq!(classify(text.as_bytes()), *class, "{text}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_classified_around() {
+    let mut bytes = b"\xff\xfe garbage\nERROR: [youtube] vid00000001: Private video\xc3".to_vec();
+    assert_eq!(classify(&bytes), Class::Private);
+    bytes.truncate(10);
+    assert_eq!(classify(&bytes), Class::Unknown);
+    assert_eq!(classify(b"ERROR: [youtube] x: Sign in to confirm you\xe2\x80re not a bot"), Class::Blocked);
+}
+
+#[test]
+fn the_cookie_advice_never_decides() {
+    let text = b"ERROR: [youtube] x: The stars. Use --cookies; Private video; HTTP Error 429";
+    assert_eq!(classify(text), Class::Unknown);
+}
+
+#[test]
+fn a_harmless_warning_does_not_hide_the_error() {
+    let text = b"WARNING: [youtube] No supported JavaScript runtime could be found\nERROR: [youtube] x: Private video";
+    assert_eq!(classify(text), Class::Private);
+    assert_eq!(classify(b"WARNING: [youtube] x: Private video is what this is about"), Class::Unknown);
+}
+
+#[test]
+fn what_is_not_known_is_never_final() {
+    assert_eq!(Class::Unknown.failure(String::new()).kind, FailureKind::Transient);
+    assert_eq!(Class::Gone.failure(String::new()).kind, FailureKind::Rejected);
+    assert_eq!(Class::Blocked.failure(String::new()).reason, Reason::Blocked);
+}

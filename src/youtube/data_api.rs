@@ -1,0 +1,213 @@
+//! YouTube Data API v3: `search.list` for the hits, `videos.list` for what policy needs to know of them. It keeps its
+//! key out of every address, message and log.
+
+mod answers;
+mod errors;
+mod key;
+mod quota;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Once;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use reqwest::Client;
+use reqwest::header::HeaderValue;
+use serde::de::DeserializeOwned;
+
+pub use self::key::ApiKey;
+pub use self::quota::Quota;
+pub(super) use self::quota::next_reset_ms as next_quota_reset_ms;
+
+use self::answers::{SearchPage, Searched, VideoDetails, VideoPage};
+use super::border::{self, SiteId};
+use super::error::YoutubeError;
+use super::search::{Answer, FoundVideo, Question, SearchProvider};
+use crate::clock::Stop;
+use crate::config::{CrawlConfig, LicencePolicy};
+
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A page costs the same whatever its size, so the largest is asked.
+const PAGE_SIZE: usize = 50;
+/// Each page costs one of the day's hundred calls.
+const MAX_PAGES: usize = 3;
+/// Much larger than any true answer.
+const LONGEST_BODY: usize = 8 * 1_024 * 1_024;
+
+/// The Data API with a key.
+#[derive(Debug, Clone)]
+pub struct DataApi {
+    client: Client,
+    base_url: String,
+    key: ApiKey,
+    licence: LicencePolicy,
+}
+
+impl DataApi {
+    /// Prepares the client; nothing is asked yet.
+    ///
+    /// # Errors
+    /// When the machine's certificates cannot be read.
+    pub fn new(key: ApiKey, crawl: &CrawlConfig) -> Result<Self, YoutubeError> {
+        install_crypto_provider();
+        let mut client = Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("webemotion/", env!("CARGO_PKG_VERSION")));
+        if crawl.youtube_host.is_some() {
+            client = client.no_proxy();
+        }
+        let client = client.build().map_err(|error| unanswered(error, &key))?;
+        let base_url = crawl.data_api_url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base_url, key, licence: crawl.licence })
+    }
+
+    async fn ask(&self, question: Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
+        let text = border::line(question.text);
+        let mut pages = Vec::new();
+        let mut found: Vec<(SiteId, Searched)> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_PAGES {
+            let (raw, page) = self.search_page(&text, question.language, token.as_deref(), stop).await?;
+            pages.push(raw);
+            token = page.next_page_token.clone();
+            let fresh = page.into_videos().filter(|(site_id, _)| seen.insert(site_id.clone()));
+            found.extend(fresh);
+            if token.is_none() || found.len() >= question.want as usize {
+                break;
+            }
+        }
+        let details = self.details(&found, &mut pages, stop).await?;
+        Ok(answer(found, &details, pages))
+    }
+
+    async fn search_page(
+        &self,
+        text: &str,
+        language: Option<&str>,
+        token: Option<&str>,
+        stop: &Stop,
+    ) -> Result<(Vec<u8>, SearchPage), YoutubeError> {
+        let size = PAGE_SIZE.to_string();
+        let mut query = vec![
+            ("part", "snippet"),
+            ("q", text),
+            ("type", "video"),
+            ("videoDuration", "short"),
+            ("order", "relevance"),
+            ("safeSearch", "moderate"),
+            ("maxResults", &size),
+        ];
+        if self.licence == LicencePolicy::CreativeCommons {
+            query.push(("videoLicense", "creativeCommon"));
+        }
+        query.extend(language.map(|language| ("relevanceLanguage", language)));
+        query.extend(token.map(|token| ("pageToken", token)));
+        self.get("search", &query, stop).await
+    }
+
+    async fn details(
+        &self,
+        found: &[(SiteId, Searched)],
+        pages: &mut Vec<Vec<u8>>,
+        stop: &Stop,
+    ) -> Result<HashMap<String, VideoDetails>, YoutubeError> {
+        let mut details = HashMap::new();
+        for some in found.chunks(PAGE_SIZE) {
+            let ids: Vec<&str> = some.iter().map(|(site_id, _)| site_id.as_str()).collect();
+            let query = [("part", "snippet,contentDetails,status"), ("id", &ids.join(","))];
+            let (raw, page): (_, VideoPage) = self.get("videos", &query, stop).await?;
+            pages.push(raw);
+            details.extend(page.items.into_iter().map(|video| (video.id.clone(), video)));
+        }
+        Ok(details)
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        stop: &Stop,
+    ) -> Result<(Vec<u8>, T), YoutubeError> {
+        if stop.is_asked() {
+            return Err(YoutubeError::Stopped);
+        }
+        let request = self.client.get(format!("{}/{path}", self.base_url)).query(query);
+        let request = request.header("X-Goog-Api-Key", self.key.header());
+        let mut response = request.send().await.map_err(|error| unanswered(error, &self.key))?;
+        let status = response.status().as_u16();
+        let pause = response.headers().get("retry-after").and_then(seconds_of);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(error, &self.key))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LONGEST_BODY {
+                break;
+            }
+        }
+        if status != 200 {
+            return Err(errors::read(status, pause, &self.key.redacted(&body)));
+        }
+        let value = serde_json::from_slice(&body).map_err(|error| {
+            let beginning = border::line(&self.key.redacted(&body[..body.len().min(200)]));
+            YoutubeError::Unreadable {
+                what: format!("the Data API's {path}"),
+                detail: format!("{error}: {beginning}"),
+            }
+        })?;
+        Ok((body, value))
+    }
+}
+
+impl SearchProvider for DataApi {
+    fn search<'a>(
+        &'a self,
+        question: Question<'a>,
+        stop: &'a Stop,
+    ) -> BoxFuture<'a, Result<Answer, YoutubeError>> {
+        self.ask(question, stop).boxed()
+    }
+}
+
+/// Joins what the search and the details say. A video without details was removed in between: it is no hit.
+fn answer(
+    found: Vec<(SiteId, Searched)>,
+    details: &HashMap<String, VideoDetails>,
+    pages: Vec<Vec<u8>>,
+) -> Answer {
+    let count = found.len();
+    let ranked = (1..).zip(found);
+    let hits: Vec<FoundVideo> = ranked
+        .filter_map(|(rank, (site_id, searched))| {
+            let details = details.get(site_id.as_str())?;
+            Some(answers::found_video(&site_id, &searched, details, rank))
+        })
+        .collect();
+    let missing = count - hits.len();
+    let note = match (count, missing) {
+        (0, _) => Some("an empty answer".to_owned()),
+        (_, 0) => None,
+        _ => Some(format!("{missing} videos were gone when asked for details")),
+    };
+    Answer { tool_version: "data-api v3".to_owned(), pages, hits, note }
+}
+
+fn seconds_of(value: &HeaderValue) -> Option<u64> {
+    value.to_str().ok()?.trim().parse().ok()
+}
+
+fn unanswered(error: reqwest::Error, key: &ApiKey) -> YoutubeError {
+    let error = error.without_url();
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    YoutubeError::Unanswered { said: border::line(&key.redacted(format!("{error}{cause}").as_bytes())) }
+}
+
+/// rustls needs one maker of cryptography for the whole process; ours is ring, chosen once, here. If somebody chose
+/// before us, theirs holds.
+fn install_crypto_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}

@@ -1,0 +1,175 @@
+//! What can go wrong between us and YouTube, and what each error means for a job. It decides no pause itself: it says
+//! until when one would be wise.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::classes::Class;
+use crate::failure::{Failure, Reason};
+
+/// Why a search or a download brought nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum YoutubeError {
+    /// The site, or yt-dlp on its behalf, refused; `said` is the raw text, cleaned.
+    #[error("{what}: {said}")]
+    Refused {
+        /// The video's id or the search's text.
+        what: String,
+        /// Which kind of refusal.
+        class: Class,
+        /// The tool's words.
+        said: String,
+    },
+    /// What the site told before the download is against the policy.
+    #[error("{what}: {detail}")]
+    NotAllowed {
+        /// The video's id.
+        what: String,
+        /// The verdict.
+        reason: Reason,
+        /// The fact that it rests on.
+        detail: String,
+    },
+    /// The child was killed because it took too long.
+    #[error("{what}: {detail}; yt-dlp was ended; it said: {said}")]
+    TimedOut {
+        /// The video's id or the search's text.
+        what: String,
+        /// Which limit was passed.
+        detail: String,
+        /// The end of its standard error.
+        said: String,
+    },
+    /// yt-dlp ended well but left no file where it said, or an empty one.
+    #[error("{what}: yt-dlp reports success without a usable file: {detail}")]
+    NoFile {
+        /// The video's id.
+        what: String,
+        /// What was found instead.
+        detail: String,
+    },
+    /// An answer that cannot be read.
+    #[error("{what}: unreadable answer: {detail}")]
+    Unreadable {
+        /// The search's text, or the address asked.
+        what: String,
+        /// How it fails, with the beginning of the answer.
+        detail: String,
+    },
+    /// The Data API's budget of the day is used up until midnight Pacific.
+    #[error("the Data API's {bucket} of today are used up")]
+    Quota {
+        /// `search calls` or `units`.
+        bucket: &'static str,
+    },
+    /// The Data API asks for a short pause.
+    #[error("the Data API asks for a pause of {pause_s} s")]
+    Throttled {
+        /// How long, seconds.
+        pause_s: u64,
+    },
+    /// The Data API does not accept the key, or not for this API.
+    #[error("the Data API refuses the key: {said}")]
+    KeyRefused {
+        /// Its words, without the key.
+        said: String,
+    },
+    /// The Data API says that the question itself is wrong.
+    #[error("the Data API calls the request wrong: {said}")]
+    BadRequest {
+        /// Its words, without the key.
+        said: String,
+    },
+    /// No usable answer from the Data API's server: connection trouble or a server's error.
+    #[error("the Data API did not answer: {said}")]
+    Unanswered {
+        /// What happened, without key and address.
+        said: String,
+    },
+    /// yt-dlp could not be started or spoken with.
+    #[error("cannot run {}: {source}", program.display())]
+    Tool {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder for downloads cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    Folder {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Asked to stop; a partial file stays and is resumed.
+    #[error("stopped on request")]
+    Stopped,
+}
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+impl YoutubeError {
+    /// When asking again makes sense, in milliseconds since 1970, for errors that must pause everything; `None` where
+    /// no pause is due, or (blocked, outdated tool) where a person has to act first.
+    pub fn resume_at_ms(&self, now_ms: i64) -> Option<i64> {
+        match self {
+            Self::Refused { class: Class::RateLimited, .. } => Some(now_ms + HOUR_MS),
+            Self::Quota { .. } => Some(super::data_api::next_quota_reset_ms(now_ms)),
+            Self::Throttled { pause_s } => {
+                Some(now_ms + i64::try_from(*pause_s).unwrap_or(60).saturating_mul(1_000).max(MINUTE_MS))
+            }
+            _ => None,
+        }
+    }
+
+    /// What this means for the job that met it.
+    pub fn failure(&self) -> Failure {
+        let detail = self.to_string();
+        match self {
+            Self::Refused { class, .. } => class.failure(detail),
+            Self::NotAllowed { reason, .. } => Failure::rejected(*reason, detail),
+            Self::TimedOut { .. } | Self::NoFile { .. } | Self::Unanswered { .. } => {
+                Failure::transient(Reason::Network, detail)
+            }
+            Self::Unreadable { .. } => Class::ToolBroken.failure(detail),
+            Self::Quota { .. } => Failure::transient(Reason::Quota, detail)
+                .with_hint("it refills at midnight Pacific time; searches without a key go on"),
+            Self::Throttled { .. } => Failure::transient(Reason::RateLimited, detail),
+            Self::KeyRefused { .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint("check WEBEMOTION_YOUTUBE_API_KEY and that YouTube Data API v3 is enabled for it"),
+            Self::BadRequest { .. } => Failure::bug(detail),
+            Self::Tool { .. } => Failure::permanent(Reason::ToolMissing, detail)
+                .with_hint("run scripts/setup, or name the file under [tools] in webemotion.toml"),
+            Self::Folder { .. } => Failure::transient(Reason::Disk, detail)
+                .with_hint("free some disk space and see that the data folder is writable"),
+            Self::Stopped => Failure::transient(Reason::Interrupted, detail),
+        }
+    }
+}
+
+impl From<YoutubeError> for Failure {
+    fn from(error: YoutubeError) -> Self {
+        error.failure()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn each_pause_has_its_end() {
+        let limited =
+            YoutubeError::Refused { what: "x".into(), class: Class::RateLimited, said: String::new() };
+        assert_eq!(limited.resume_at_ms(1_000), Some(3_601_000));
+        assert_eq!(limited.failure().exit(), Exit::Paused);
+        assert_eq!(YoutubeError::Throttled { pause_s: 90 }.resume_at_ms(0), Some(90_000));
+        let blocked = YoutubeError::Refused { what: "x".into(), class: Class::Blocked, said: String::new() };
+        assert_eq!(blocked.resume_at_ms(0), None);
+        assert_eq!(YoutubeError::KeyRefused { said: String::new() }.failure().exit(), Exit::Usage);
+    }
+}

@@ -1,0 +1,127 @@
+//! Which videos may be taken: pure verdicts over what is known, before the download and again just before its first
+//! byte. It asks nobody.
+
+use super::search::FoundVideo;
+use super::ytdlp::Extracted;
+use crate::config::{CrawlConfig, LicencePolicy};
+use crate::failure::Reason;
+
+/// Judges a search's hit; `None` lets it pass.
+///
+/// What a provider cannot know (a keyless search knows no licence) passes here and is judged again by
+/// [`judge_extracted`], which knows more and lets nothing unknown pass.
+pub fn judge(video: &FoundVideo, crawl: &CrawlConfig) -> Option<Reason> {
+    if video.live {
+        return Some(Reason::Live);
+    }
+    if video.duration_ms.is_some_and(|duration_ms| duration_ms >= i64::from(crawl.max_duration_s) * 1_000) {
+        return Some(Reason::TooLong);
+    }
+    if video.age_restricted == Some(true) {
+        return Some(Reason::AgeRestricted);
+    }
+    if video.made_for_kids == Some(true) {
+        return Some(Reason::MadeForKids);
+    }
+    let refused = video.licence.as_deref().is_some_and(|licence| !allows(crawl.licence, Some(licence)));
+    refused.then_some(Reason::Licence)
+}
+
+/// Judges what the site says of a video when its download begins, with the fact that decides. A missing duration or,
+/// under `creative-commons`, a missing licence is refused.
+pub fn judge_extracted(video: &Extracted, crawl: &CrawlConfig) -> Option<(Reason, String)> {
+    if let Some(status @ ("is_live" | "is_upcoming")) = video.live_status.as_deref() {
+        return Some((Reason::Live, format!("its live status is {status}")));
+    }
+    match video.duration_s {
+        None => return Some((Reason::TooLong, "its length is unknown".to_owned())),
+        Some(duration_s) if duration_s >= f64::from(crawl.max_duration_s) => {
+            let limit_s = crawl.max_duration_s;
+            return Some((Reason::TooLong, format!("{duration_s} s long, the limit is {limit_s} s")));
+        }
+        Some(_) => {}
+    }
+    if video.age_limit.is_some_and(|years| years >= 18) {
+        return Some((Reason::AgeRestricted, "only for adults".to_owned()));
+    }
+    if !allows(crawl.licence, video.licence.as_deref()) {
+        let licence = video.licence.as_deref().unwrap_or("standard or unknown");
+        return Some((Reason::Licence, format!("its licence is {licence}")));
+    }
+    None
+}
+
+/// The same rules in yt-dlp's own words (`--match-filters`), so that nothing is downloaded against them.
+pub(super) fn match_filter(crawl: &CrawlConfig) -> String {
+    let max_duration_s = crawl.max_duration_s;
+    let rules = format!("!is_live & live_status!=?is_upcoming & duration<{max_duration_s} & age_limit<?18");
+    match crawl.licence {
+        LicencePolicy::Any => rules,
+        LicencePolicy::CreativeCommons => format!("{rules} & license~='(?i)^creative *commons'"),
+    }
+}
+
+/// The watch page says `Creative Commons Attribution license (reuse allowed)`, the Data API `creativeCommon`.
+fn allows(policy: LicencePolicy, licence: Option<&str>) -> bool {
+    let is_free = |licence: &str| licence.to_ascii_lowercase().replace(' ', "").starts_with("creativecommon");
+    policy == LicencePolicy::Any || licence.is_some_and(is_free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> FoundVideo {
+        FoundVideo {
+            site_id: "vid00000001".into(),
+            url: String::new(),
+            title: String::new(),
+            channel_id: None,
+            channel_name: None,
+            duration_ms: Some(239_999),
+            licence: None,
+            live: false,
+            age_restricted: None,
+            made_for_kids: None,
+            rank: 1,
+        }
+    }
+
+    #[test]
+    fn four_minutes_are_too_long_and_a_millisecond_less_is_not() {
+        let crawl = CrawlConfig::default();
+        assert_eq!(judge(&found(), &crawl), None);
+        let long = FoundVideo { duration_ms: Some(240_000), ..found() };
+        assert_eq!(judge(&long, &crawl), Some(Reason::TooLong));
+        assert_eq!(judge(&FoundVideo { duration_ms: None, ..found() }, &crawl), None);
+    }
+
+    #[test]
+    fn each_rule_gives_its_own_reason() {
+        let crawl = CrawlConfig::default();
+        let verdict = |video| judge(&video, &crawl);
+        assert_eq!(verdict(FoundVideo { live: true, ..found() }), Some(Reason::Live));
+        assert_eq!(
+            verdict(FoundVideo { age_restricted: Some(true), ..found() }),
+            Some(Reason::AgeRestricted)
+        );
+        assert_eq!(verdict(FoundVideo { made_for_kids: Some(true), ..found() }), Some(Reason::MadeForKids));
+        assert_eq!(verdict(FoundVideo { licence: Some("youtube".into()), ..found() }), Some(Reason::Licence));
+        assert_eq!(verdict(FoundVideo { licence: Some("creativeCommon".into()), ..found() }), None);
+    }
+
+    #[test]
+    fn an_unknown_licence_passes_before_the_download_but_never_at_it() {
+        let crawl = CrawlConfig::default();
+        let mut video = Extracted { duration_s: Some(10.0), ..Extracted::default() };
+        assert_eq!(judge(&found(), &crawl), None);
+        assert_eq!(judge_extracted(&video, &crawl).map(|(reason, _)| reason), Some(Reason::Licence));
+        video.licence = Some("Creative Commons Attribution license (reuse allowed)".into());
+        assert_eq!(judge_extracted(&video, &crawl), None);
+        let any = CrawlConfig { licence: LicencePolicy::Any, ..CrawlConfig::default() };
+        video.licence = None;
+        assert_eq!(judge_extracted(&video, &any), None);
+        video.duration_s = None;
+        assert_eq!(judge_extracted(&video, &any).map(|(reason, _)| reason), Some(Reason::TooLong));
+    }
+}

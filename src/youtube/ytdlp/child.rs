@@ -1,0 +1,204 @@
+//! One child process in a group of its own, watched until nothing of it is left: its lines are heard, its errors kept
+//! within bounds, and it is ended when asked, too slow, silent or too long. It knows nothing of yt-dlp.
+
+mod keep;
+mod watchdog;
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::MissedTickBehavior;
+
+use self::keep::{Kept, Splitter};
+use self::watchdog::Watchdog;
+use super::Limits;
+use crate::clock::Stop;
+
+/// Hears a child's lines.
+pub(super) trait Listener: Send {
+    /// One line of standard output, without its end; cut at [`Listener::longest_line`].
+    fn line(&mut self, line: &[u8]);
+    /// Bytes that the child has downloaded; `None` while it does not download.
+    fn downloaded_bytes(&self) -> Option<u64>;
+    /// Longest line that is kept, bytes.
+    fn longest_line(&self) -> usize;
+}
+
+/// Why a child was ended by us.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cut {
+    Stopped,
+    TimedOut(String),
+}
+
+/// What is left of a child.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    /// The beginning and the end of its standard error.
+    pub(super) stderr: Vec<u8>,
+    pub(super) cut: Option<Cut>,
+}
+
+/// How often the watchdog looks.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started or waited for.
+pub(super) async fn run(
+    mut command: Command,
+    limits: &Limits,
+    listener: &mut dyn Listener,
+    stop: &Stop,
+) -> io::Result<Ended> {
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let group = Group::of(&child);
+    let mut watch = Watchdog::new(limits, Instant::now());
+    let mut streams = Streams::of(&mut child, listener.longest_line());
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut exited: Option<(ExitStatus, Instant)> = None;
+    let mut ending = Ending::default();
+    let status = loop {
+        tokio::select! {
+            heard = streams.hear(listener), if streams.are_open() => {
+                if heard { watch.heard(Instant::now()); }
+            }
+            status = child.wait(), if exited.is_none() => exited = Some((status?, Instant::now())),
+            _ = tick.tick() => {}
+        }
+        if let Some((status, since)) = exited {
+            // A grandchild may hold the pipes open for ever; what it still says is not waited for.
+            if !streams.are_open() || since.elapsed() > DRAIN {
+                break status;
+            }
+        } else {
+            let cut =
+                if stop.is_asked() { Some(Cut::Stopped) } else { watch.look(listener.downloaded_bytes()) };
+            ending.go_on(cut, stop.is_urgent(), limits.grace, &group);
+        }
+    };
+    Ok(Ended { status, stderr: streams.kept(), cut: ending.cut })
+}
+
+/// How long the pipes of an ended child are listened to.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// The way from the first reason to end a child to SIGKILL.
+#[derive(Default)]
+struct Ending {
+    cut: Option<Cut>,
+    asked: Option<Instant>,
+    killed: bool,
+}
+
+impl Ending {
+    fn go_on(&mut self, cut: Option<Cut>, is_urgent: bool, grace: Duration, group: &Group) {
+        if self.cut.is_none() {
+            self.cut = cut;
+        }
+        if self.cut.is_none() {
+            return;
+        }
+        let asked = *self.asked.get_or_insert_with(|| {
+            group.signal(Signal::SIGTERM);
+            Instant::now()
+        });
+        if !self.killed && (is_urgent || asked.elapsed() >= grace) {
+            group.signal(Signal::SIGKILL);
+            self.killed = true;
+        }
+    }
+}
+
+/// The child's process group. Whatever is left of it (grandchildren, or all when our future is dropped) dies with this.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = self.0 {
+            // An empty group is what we want: no error to tell.
+            let _ = killpg(pid, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+type Pipe = Box<dyn AsyncRead + Send + Unpin>;
+
+/// Both pipes of a child.
+struct Streams {
+    out: Option<Pipe>,
+    err: Option<Pipe>,
+    out_chunk: Vec<u8>,
+    err_chunk: Vec<u8>,
+    lines: Splitter,
+    kept: Kept,
+}
+
+const CHUNK: usize = 16 * 1_024;
+
+impl Streams {
+    fn of(child: &mut Child, longest_line: usize) -> Self {
+        Self {
+            out: child.stdout.take().map(|pipe| Box::new(pipe) as Pipe),
+            err: child.stderr.take().map(|pipe| Box::new(pipe) as Pipe),
+            out_chunk: vec![0; CHUNK],
+            err_chunk: vec![0; CHUNK],
+            lines: Splitter::new(longest_line),
+            kept: Kept::default(),
+        }
+    }
+
+    fn are_open(&self) -> bool {
+        self.out.is_some() || self.err.is_some()
+    }
+
+    /// Waits for the next bytes of either pipe; false when a pipe closed. May be cancelled without loss.
+    async fn hear(&mut self, listener: &mut dyn Listener) -> bool {
+        let (is_out, count) = tokio::select! {
+            count = read(&mut self.out, &mut self.out_chunk), if self.out.is_some() => (true, count),
+            count = read(&mut self.err, &mut self.err_chunk), if self.err.is_some() => (false, count),
+            else => return false,
+        };
+        match (is_out, count) {
+            (true, 0) => {
+                self.out = None;
+                self.lines.finish(&mut |line| listener.line(line));
+            }
+            (false, 0) => self.err = None,
+            (true, count) => self.lines.push(&self.out_chunk[..count], &mut |line| listener.line(line)),
+            (false, count) => self.kept.push(&self.err_chunk[..count]),
+        }
+        count > 0
+    }
+
+    fn kept(self) -> Vec<u8> {
+        self.kept.into_bytes()
+    }
+}
+
+/// Bytes read; 0 at the end and on any error, which for a pipe means the same.
+async fn read(pipe: &mut Option<Pipe>, chunk: &mut [u8]) -> usize {
+    match pipe {
+        Some(pipe) => pipe.read(chunk).await.unwrap_or(0),
+        None => 0,
+    }
+}

@@ -1,0 +1,97 @@
+//! Decides when a child has taken too long. It ends nobody.
+
+use std::time::{Duration, Instant};
+
+use super::super::Limits;
+use super::Cut;
+
+/// Watches one child.
+pub(super) struct Watchdog<'a> {
+    limits: &'a Limits,
+    began: Instant,
+    heard: Instant,
+    window: Option<(Instant, u64)>,
+}
+
+impl<'a> Watchdog<'a> {
+    pub(super) fn new(limits: &'a Limits, now: Instant) -> Self {
+        Self { limits, began: now, heard: now, window: None }
+    }
+
+    /// The child said something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Whether it must be ended now; `downloaded` is `None` while nothing is being downloaded.
+    pub(super) fn look(&mut self, downloaded: Option<u64>) -> Option<Cut> {
+        self.look_at(Instant::now(), downloaded)
+    }
+
+    fn look_at(&mut self, now: Instant, downloaded: Option<u64>) -> Option<Cut> {
+        let limits = self.limits;
+        if now - self.began >= limits.wall_clock {
+            return timed_out(format!("took more than {}", told(limits.wall_clock)));
+        }
+        if now - self.heard >= limits.silence {
+            return timed_out(format!("said nothing for {}", told(limits.silence)));
+        }
+        let Some(downloaded) = downloaded else {
+            self.window = None;
+            return None;
+        };
+        let (since, before) = *self.window.get_or_insert((now, downloaded));
+        let window = now - since;
+        if window < limits.rate_window {
+            return None;
+        }
+        self.window = Some((now, downloaded));
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no exact bytes")]
+        let rate = downloaded.saturating_sub(before) as f64 / window.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no exact bytes")]
+        let is_slow = rate < limits.min_bytes_per_s as f64;
+        if is_slow { timed_out(format!("downloaded only {rate:.0} bytes a second")) } else { None }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "reads as the verdict it is")]
+fn timed_out(detail: String) -> Option<Cut> {
+    Some(Cut::TimedOut(detail))
+}
+
+fn told(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::CrawlConfig;
+
+    #[test]
+    fn a_drip_is_ended_and_a_stream_is_not() {
+        let limits = Limits::of(&CrawlConfig::default());
+        let start = Instant::now();
+        let mut watch = Watchdog::new(&limits, start);
+        for second in 0..120 {
+            watch.heard(start + Duration::from_secs(second));
+            assert_eq!(watch.look_at(start + Duration::from_secs(second), Some(second * 5_000)), None);
+        }
+        let cut = (120..200).find_map(|second| {
+            watch.heard(start + Duration::from_secs(second));
+            watch.look_at(start + Duration::from_secs(second), Some(600_000 + second))
+        });
+        assert!(matches!(cut, Some(Cut::TimedOut(detail)) if detail.contains("bytes a second")));
+    }
+
+    #[test]
+    fn silence_and_the_wall_clock_end_it_too() {
+        let limits = Limits::of(&CrawlConfig::default());
+        let start = Instant::now();
+        let mut watch = Watchdog::new(&limits, start);
+        assert_eq!(watch.look_at(start + Duration::from_secs(179), None), None);
+        assert!(watch.look_at(start + Duration::from_secs(180), None).is_some());
+        watch.heard(start + Duration::from_secs(899));
+        assert!(watch.look_at(start + Duration::from_secs(900), None).is_some());
+    }
+}

@@ -1,0 +1,274 @@
+//! One video, one child: what is asked of yt-dlp for a download, and what its end means. A success is believed only
+//! when the file is there.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::YtDlp;
+use super::child::{self, Cut, Ended, Listener};
+use super::lines::{self, Extracted, Line, Moved, Progress};
+use super::search::milliseconds;
+use crate::clock::Stop;
+use crate::failure::Reason;
+use crate::youtube::border::{self, SiteId};
+use crate::youtube::classes::{Class, classify};
+use crate::youtube::error::YoutubeError;
+use crate::youtube::policy;
+
+/// A finished download. Nobody has looked into the file yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Downloaded {
+    /// `<site id>.<extension>` in the folder that was given.
+    pub path: PathBuf,
+    /// Its size.
+    pub size_bytes: u64,
+    /// The length that the site promised, milliseconds.
+    pub duration_ms: Option<i64>,
+    /// What was chosen, for instance `136 h264 1280x720`.
+    pub format: String,
+    /// The licence as the watch page names it; `None` means the site's own, or unknown.
+    pub licence: Option<String>,
+}
+
+/// Smaller dimension at most 720 if there is such a format, H.264 and MP4 preferred.
+const SORT: &str = "res:720,vcodec:h264,ext:mp4,proto";
+const SORT_PLAIN: &str = "res:720";
+/// The sound is not used.
+const FORMAT: &str = "bv/bv*";
+const FORMAT_PLAIN: &str = "b/bv*";
+
+impl YtDlp {
+    /// Downloads one video into an existing folder. A `.part` file of an earlier try is continued. What the site says
+    /// just before the first byte is judged by [`policy::judge_extracted`].
+    ///
+    /// # Errors
+    /// The site's refusal, a verdict of the policy, a passed limit, or [`YoutubeError::Stopped`], after which the
+    /// `.part` file stays.
+    pub async fn download(
+        &self,
+        site_id: &SiteId,
+        folder: &Path,
+        on_progress: &mut (dyn FnMut(Progress) + Send),
+        stop: &Stop,
+    ) -> Result<Downloaded, YoutubeError> {
+        let first = self.attempt(site_id, folder, Choice::BEST, &mut *on_progress, stop).await;
+        let Err(YoutubeError::Refused { class, .. }) = &first else { return first };
+        match class {
+            // yt-dlp never gets past a part file that is complete already.
+            Class::CompletePart => remove_parts(site_id, folder)?,
+            // A fresh extraction brings fresh media addresses.
+            Class::MediaRefused | Class::ToolBroken => {}
+            Class::Format => return self.attempt(site_id, folder, Choice::PLAIN, on_progress, stop).await,
+            _ => return first,
+        }
+        self.attempt(site_id, folder, Choice::BEST, on_progress, stop).await
+    }
+
+    async fn attempt(
+        &self,
+        site_id: &SiteId,
+        folder: &Path,
+        choice: Choice,
+        on_progress: &mut (dyn FnMut(Progress) + Send),
+        stop: &Stop,
+    ) -> Result<Downloaded, YoutubeError> {
+        let command = self.download_command(site_id, folder, choice);
+        let mut heard = Heard { on_progress, extracted: None, moved: None, bytes: None, is_too_large: false };
+        let ended = child::run(command, &self.limits, &mut heard, stop).await;
+        let ended = ended.map_err(|source| self.not_run(source))?;
+        self.verdict(site_id, folder, &heard, &ended)
+    }
+
+    fn download_command(&self, site_id: &SiteId, folder: &Path, choice: Choice) -> tokio::process::Command {
+        let mut command = self.command();
+        command.args(["--no-playlist", "--abort-on-error", "--abort-on-unavailable-fragments", "--no-mtime"]);
+        command.arg("--max-filesize").arg(self.crawl.max_file_bytes.to_string());
+        command.arg("--match-filters").arg(policy::match_filter(&self.crawl));
+        command.args(["--format", choice.format, "--format-sort", choice.sort]);
+        command.args(["--limit-rate", "4M", "--merge-output-format", "mp4"]);
+        command.args(["--no-quiet", "--newline", "--progress", "--progress-delta", "1"]).args(lines::PRINT);
+        // In the folder itself, so that no character of its path is expanded as a variable or a template.
+        command.current_dir(folder).args(["--output", "%(id)s.%(ext)s", "--", &site_id.url()]);
+        command
+    }
+
+    fn verdict(
+        &self,
+        site_id: &SiteId,
+        folder: &Path,
+        heard: &Heard<'_>,
+        ended: &Ended,
+    ) -> Result<Downloaded, YoutubeError> {
+        let what = site_id.to_string();
+        let said = border::message(&ended.stderr);
+        match &ended.cut {
+            Some(Cut::Stopped) => return Err(YoutubeError::Stopped),
+            Some(Cut::TimedOut(detail)) => {
+                return Err(YoutubeError::TimedOut { what, detail: detail.clone(), said });
+            }
+            None => {}
+        }
+        let class = classify(&ended.stderr);
+        if !ended.status.success() {
+            return Err(YoutubeError::Refused { what, class, said });
+        }
+        if let Some(moved) = &heard.moved {
+            let extracted = heard.extracted.clone().unwrap_or_default();
+            return finished(site_id, folder, moved, &extracted);
+        }
+        if heard.is_too_large {
+            let detail = format!("larger than {} bytes", self.crawl.max_file_bytes);
+            return Err(YoutubeError::NotAllowed { what, reason: Reason::TooLarge, detail });
+        }
+        let judged = heard.extracted.as_ref().and_then(|video| policy::judge_extracted(video, &self.crawl));
+        match judged {
+            Some((reason, detail)) => Err(YoutubeError::NotAllowed { what, reason, detail }),
+            None => Err(YoutubeError::NoFile { what, detail: format!("no word of a file; it said: {said}") }),
+        }
+    }
+}
+
+/// Which formats are taken, and in which order of liking.
+#[derive(Clone, Copy)]
+struct Choice {
+    format: &'static str,
+    sort: &'static str,
+}
+
+impl Choice {
+    const BEST: Self = Self { format: FORMAT, sort: SORT };
+    const PLAIN: Self = Self { format: FORMAT_PLAIN, sort: SORT_PLAIN };
+}
+
+/// What a download's lines told.
+struct Heard<'a> {
+    on_progress: &'a mut (dyn FnMut(Progress) + Send),
+    extracted: Option<Extracted>,
+    moved: Option<Moved>,
+    bytes: Option<u64>,
+    is_too_large: bool,
+}
+
+impl Listener for Heard<'_> {
+    fn line(&mut self, line: &[u8]) {
+        match lines::read(line) {
+            Some(Line::Extracted(extracted)) => self.extracted = Some(extracted),
+            Some(Line::Begun) => self.bytes = Some(0),
+            Some(Line::Progress(progress)) => {
+                self.bytes = Some(progress.downloaded_bytes);
+                (self.on_progress)(progress);
+            }
+            Some(Line::Moved(moved)) => {
+                self.bytes = None;
+                self.moved = Some(moved);
+            }
+            None => self.is_too_large |= line.starts_with(b"[download] File is larger than max-filesize"),
+        }
+    }
+
+    fn downloaded_bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    fn longest_line(&self) -> usize {
+        64 * 1_024
+    }
+}
+
+/// Believes in a file only when it lies in our folder, under its video's name, and is not empty.
+fn finished(
+    site_id: &SiteId,
+    folder: &Path,
+    moved: &Moved,
+    extracted: &Extracted,
+) -> Result<Downloaded, YoutubeError> {
+    let no_file = |detail: String| YoutubeError::NoFile { what: site_id.to_string(), detail };
+    let named = Path::new(&moved.filepath);
+    let is_ours = moved.id == site_id.as_str()
+        && extracted.id == site_id.as_str()
+        && named.file_stem().is_some_and(|stem| stem == site_id.as_str())
+        && named.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent == Path::new("."));
+    let (true, Some(name)) = (is_ours, named.file_name()) else {
+        return Err(no_file(format!("it names {}", border::line(&moved.filepath))));
+    };
+    let path = folder.join(name);
+    let facts = path.symlink_metadata().map_err(|source| no_file(format!("{}: {source}", path.display())))?;
+    if !facts.is_file() || facts.len() == 0 {
+        return Err(no_file(format!("{} is empty or no file", path.display())));
+    }
+    Ok(Downloaded {
+        size_bytes: facts.len(),
+        duration_ms: extracted.duration_s.map(milliseconds),
+        format: format_of(moved),
+        licence: extracted.licence.as_deref().map(border::line),
+        path,
+    })
+}
+
+fn format_of(moved: &Moved) -> String {
+    let id = moved.format_id.as_deref().unwrap_or("unknown");
+    let codec = moved.vcodec.as_deref().unwrap_or("unknown");
+    let size = match (moved.width, moved.height) {
+        (Some(width), Some(height)) => format!("{width:.0}x{height:.0}"),
+        _ => "unknown".to_owned(),
+    };
+    border::line(&format!("{id} {codec} {size}"))
+}
+
+/// Removes what earlier tries left of this video, and only of this one.
+fn remove_parts(site_id: &SiteId, folder: &Path) -> Result<(), YoutubeError> {
+    let unusable = |source: io::Error| YoutubeError::Folder { path: folder.to_owned(), source };
+    for entry in std::fs::read_dir(folder).map_err(unusable)? {
+        let entry = entry.map_err(unusable)?;
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(site_id.as_str()));
+        let is_part = rest.is_some_and(|rest| {
+            rest.starts_with('.') && (rest.ends_with(".part") || rest.ends_with(".ytdl"))
+        });
+        if is_part {
+            std::fs::remove_file(entry.path()).map_err(unusable)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site_id() -> SiteId {
+        SiteId::new("vid00000001").unwrap()
+    }
+
+    fn extracted() -> Extracted {
+        Extracted { id: "vid00000001".into(), duration_s: Some(12.0), ..Extracted::default() }
+    }
+
+    #[test]
+    fn a_file_elsewhere_is_never_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vid00000001.mp4"), b"x").unwrap();
+        for named in ["/etc/passwd", "../vid00000001.mp4", "a/vid00000001.mp4", "", "vid00000002.mp4"] {
+            let moved = Moved { id: "vid00000001".into(), filepath: named.into(), ..Moved::default() };
+            let error = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap_err();
+            assert!(matches!(error, YoutubeError::NoFile { .. }), "{named}");
+        }
+        let moved =
+            Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into(), ..Moved::default() };
+        let downloaded = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap();
+        assert_eq!((downloaded.size_bytes, downloaded.duration_ms), (1, Some(12_000)));
+    }
+
+    #[test]
+    fn only_this_videos_parts_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names =
+            ["vid00000001.mp4.part", "vid00000001.f136.mp4.part", "vid00000001.mp4", "vid00000002.mp4.part"];
+        for name in names {
+            std::fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        remove_parts(&site_id(), folder.path()).unwrap();
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, false, true, true]);
+    }
+}
