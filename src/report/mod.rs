@@ -1,1 +1,35 @@
-//! Rows in; HTML, Markdown and JSON out.
+//! Rows in; HTML, Markdown, JSON and terminal tables out.
+//!
+//! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are said to be "not known". The
+//! renderers know neither the catalog nor the disk; a page needs no network and no script.
+
+mod chart;
+mod epochs;
+mod funnel;
+mod glance;
+mod html;
+mod index;
+mod labels;
+mod markdown;
+mod number;
+mod run_report;
+mod table;
+mod truth;
+
+#[cfg(test)]
+mod example;
+
+pub use epochs::{Confusion, EpochFacts, Histogram};
+pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
+pub use html::html;
+pub use index::{IndexEntry, index};
+pub use labels::{ClassCount, LeastImportant, RelabelledSample};
+pub use markdown::markdown;
+pub use run_report::{FailureGroup, RunFacts, RunReport, RunSummary, TestResult};
+pub use table::{Table, status};
+pub use truth::{MethodResult, Truth};
+
+/// The report as pretty JSON, without the pictures (they are in the catalog, by `sample_id`).
+pub fn json(report: &RunReport) -> String {
+    serde_json::to_string_pretty(report).expect("strings, numbers and lists always serialise")
+}
