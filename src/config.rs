@@ -101,6 +101,10 @@ pub struct CrawlConfig {
     pub videos_per_hour: u32,
     /// Least pause between two videos, seconds; up to twice as long by chance.
     pub pause_s: f64,
+    /// How long the crawl stands still after the site asked for a pause, seconds.
+    pub rate_limited_pause_s: u64,
+    /// Pause before the second attempt of a video, seconds; doubled for the third.
+    pub retry_pause_s: u64,
     /// The largest file that is downloaded, bytes.
     pub max_file_bytes: u64,
     /// No download begins with less free disk than this, bytes.
@@ -124,6 +128,8 @@ impl Default for CrawlConfig {
             accept_terms: false,
             videos_per_hour: 200,
             pause_s: 5.0,
+            rate_limited_pause_s: 3_600,
+            retry_pause_s: 60,
             max_file_bytes: 200_000_000,
             min_free_bytes: 2_000_000_000,
             download_timeout_s: 900,

@@ -210,8 +210,8 @@ pub struct Track {
     pub faces: Vec<SeenFace>,
 }
 
-/// What a video's file says of itself, after it was seen to decode.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// What a video's file says of itself, after it was seen to decode. Empty where nobody could look.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VideoFacts {
     /// The container's short name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
     pub container: String,

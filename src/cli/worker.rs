@@ -11,7 +11,7 @@ use crate::config::{ClipRecipe, ToolConfig};
 use crate::face::{DetectorSettings, Mtcnn};
 use crate::failure::{Exit, Failure};
 use crate::media;
-use crate::pipeline::cpu::{self, Outcome, Task};
+use crate::pipeline::cpu::{self, Product, Task};
 use crate::pipeline::eyes::{self, Watch};
 use crate::types::VideoFacts;
 
@@ -54,12 +54,12 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(&mut self, task: Task, working: &mut dyn FnMut(i64)) -> Result<Outcome, Failure> {
+    fn work(&mut self, task: Task, working: &mut dyn FnMut(i64)) -> Result<Product, Failure> {
         let mut watch = Beat { working, stop: Stop::default() };
         match task {
             Task::Check { path, promised_duration_ms } => {
                 let probe = media::check(&path, promised_duration_ms)?;
-                Ok(Outcome::Checked(VideoFacts {
+                Ok(Product::Checked(VideoFacts {
                     container: probe.container,
                     video_codec: probe.video_codec,
                     width: probe.width,
@@ -70,12 +70,11 @@ impl Worker {
             }
             Task::Scan { path, recipe } => {
                 let detector = self.detector(&recipe)?;
-                eyes::scan_video(&path, &recipe, detector, &mut watch).map(Outcome::Scanned)
+                eyes::scan_video(&path, &recipe, detector, &mut watch).map(Product::Scanned)
             }
-            Task::Cut { path, track, span, recipe, clip_path } => {
+            Task::Cut { path, plan, recipe, clip_path } => {
                 let detector = self.detector(&recipe)?;
-                let plan = eyes::ClipPlan { track, span };
-                eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Outcome::Cut)
+                eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Product::Cut)
             }
         }
     }

@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 use crate::clock::Stop;
 use crate::config::{ClipRecipe, WorkerConfig};
 use crate::failure::{Failure, FailureKind, Reason};
-use crate::types::{Clip, Scan, Span, Track, VideoFacts};
+use crate::face::select::ClipPlan;
+use crate::types::{Clip, Scan, VideoFacts};
 
 /// One piece of heavy work. Paths are absolute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -43,10 +44,8 @@ pub enum Task {
     Cut {
         /// The source video.
         path: PathBuf,
-        /// The face to follow.
-        track: Track,
-        /// The stretch to cut.
-        span: Span,
+        /// The face to follow, and the stretch to cut.
+        plan: ClipPlan,
         /// The thresholds.
         recipe: ClipRecipe,
         /// The file to write; its owner renames it.
@@ -56,7 +55,7 @@ pub enum Task {
 
 /// What a task came to.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Outcome {
+pub enum Product {
     /// Of [`Task::Check`].
     Checked(VideoFacts),
     /// Of [`Task::Scan`].
@@ -74,7 +73,7 @@ pub enum Answer {
         done_ms: i64,
     },
     /// The task is done.
-    Done(Box<Outcome>),
+    Done(Box<Product>),
     /// It is not.
     Failed(Failure),
 }
@@ -104,7 +103,7 @@ impl Cpu {
     }
 
     /// Runs one task in a free worker, waiting for one if need be.
-    pub async fn run(&self, task: &Task, stop: &Stop) -> Result<Outcome, Failure> {
+    pub async fn run(&self, task: &Task, stop: &Stop) -> Result<Product, Failure> {
         let _slot = self.0.slots.acquire().await.map_err(|error| Failure::bug(error.to_string()))?;
         let idle = self.0.idle.lock().await.pop();
         let mut worker = match idle {
@@ -169,7 +168,7 @@ impl Worker {
         Ok(Self { child, input, output, last_words })
     }
 
-    async fn run(&mut self, task: &Task, limits: &WorkerConfig, stop: &Stop) -> Result<Outcome, Ending> {
+    async fn run(&mut self, task: &Task, limits: &WorkerConfig, stop: &Stop) -> Result<Product, Ending> {
         if let Err(error) = self.send(task).await {
             return Err(Ending::Lost(self.bury(&error.to_string()).await));
         }
@@ -273,7 +272,7 @@ fn frame_length(bytes: &[u8]) -> std::io::Result<u32> {
 pub fn serve(
     mut input: impl Read,
     mut output: impl Write,
-    mut work: impl FnMut(Task, &mut dyn FnMut(i64)) -> Result<Outcome, Failure>,
+    mut work: impl FnMut(Task, &mut dyn FnMut(i64)) -> Result<Product, Failure>,
 ) -> std::io::Result<()> {
     while let Some(task) = read_frame(&mut input)? {
         let mut trouble = None;

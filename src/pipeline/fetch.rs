@@ -1,53 +1,48 @@
 //! The stage video → file: downloads or copies one video, has it examined by a worker, and gives it its place.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::time::Duration;
 
-use crate::catalog::{Catalog, Transaction, budgets, jobs, videos};
+use crate::catalog::{Catalog, CatalogError, Transaction, jobs, videos};
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
 use crate::types::{VideoFacts, VideoId};
-use crate::youtube::{DownloadRequest, YtDlp};
+use crate::youtube::{SiteId, YtDlp};
 
-use super::{JobContext, Stage, scan};
+use super::budget::Budget;
+use super::cpu::{Cpu, Product, Task};
+use super::{JobContext, Outcome, Stage, scan};
 
 /// The stage's name in the job table.
 pub(crate) const NAME: &str = "fetch";
 /// Raised when its output would differ.
 pub(crate) const REV: &str = "1";
 
-/// Opens a file in a worker and says what is in it; none where this program was built without FFmpeg.
-pub(crate) type Examine = Box<
-    dyn Fn(PathBuf, Option<i64>, Stop) -> Pin<Box<dyn Future<Output = Result<VideoFacts, Failure>> + Send>>
-        + Send
-        + Sync,
->;
-
 /// Fetches videos of YouTube and of this machine's disk.
 pub(crate) struct FetchStage {
     /// Where files go.
     pub(crate) store: Store,
-    /// The download tool; none when only files on disk are fetched.
-    pub(crate) ytdlp: Option<YtDlp>,
-    /// Looks into the file.
-    pub(crate) examine: Option<Examine>,
+    /// The download tool and its pace; none when only files on disk are fetched.
+    pub(crate) ytdlp: Option<(YtDlp, Budget)>,
+    /// Who looks into the file; none where this program was built without FFmpeg.
+    pub(crate) cpu: Option<Cpu>,
     /// Policy and pace.
     pub(crate) policy: CrawlConfig,
+    /// Revision of the looks that follow, see [`scan::rev`].
+    pub(crate) scan_rev: String,
 }
 
 /// A video that has its file.
 pub(crate) struct Fetched {
     id: VideoId,
     file: StoredFile,
-    facts: Option<VideoFacts>,
+    facts: VideoFacts,
 }
 
 impl Stage for FetchStage {
     const NAME: &'static str = NAME;
+    const UNIT: &'static str = "videos";
     type Subject = videos::Video;
     type Output = Fetched;
 
@@ -59,17 +54,14 @@ impl Stage for FetchStage {
         Ok(videos::get(catalog, VideoId(subject_id)).await?)
     }
 
-    async fn run(&self, video: Self::Subject, context: &JobContext) -> Result<Fetched, Failure> {
+    async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Fetched, Failure> {
         self.store.guard(self.policy.min_free_bytes)?;
         let work = format!("fetch-{}", video.id.0);
         let staging = self.store.staging(&work)?;
         let local = video.found.site == "local";
         let part = if local { copy(&video, &staging)? } else { self.download(&video, &staging, context).await? };
         let promised = video.found.promised_duration_ms;
-        let facts = match &self.examine {
-            Some(examine) => Some(examine(part.clone(), promised, context.stop.clone()).await?),
-            None => None,
-        };
+        let facts = self.examine(&part, promised, context.stop).await?;
         let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
         let file = self.store.publish(&part, &place)?;
@@ -77,9 +69,8 @@ impl Stage for FetchStage {
         Ok(Fetched { id: video.id, file, facts })
     }
 
-    async fn commit(&self, tx: &mut Transaction, fetched: Fetched) -> Result<(), Failure> {
+    async fn commit(&self, tx: &mut Transaction, fetched: Fetched) -> Result<Outcome, CatalogError> {
         let Fetched { id, file, facts } = fetched;
-        let facts = facts.unwrap_or_default();
         let file = videos::VideoFile {
             path: file.path.into(),
             size_bytes: file.size_bytes,
@@ -92,41 +83,37 @@ impl Stage for FetchStage {
             frame_rate: facts.frame_rate,
         };
         videos::set_file(tx, id, &file).await?;
-        jobs::enqueue(tx, scan::NAME, scan::REV, 0, id.0).await?;
-        Ok(())
+        jobs::enqueue(tx, scan::NAME, &self.scan_rev, 0, id.0).await?;
+        Ok(Outcome::Done)
     }
 }
 
 impl FetchStage {
+    async fn examine(&self, part: &Path, promised: Option<i64>, stop: &Stop) -> Result<VideoFacts, Failure> {
+        let Some(cpu) = &self.cpu else { return Ok(VideoFacts::default()) };
+        let task = Task::Check { path: part.to_owned(), promised_duration_ms: promised };
+        match cpu.run(&task, stop).await? {
+            Product::Checked(facts) => Ok(facts),
+            _ => Err(Failure::bug("a worker answered another question than `check`")),
+        }
+    }
+
     async fn download(
         &self,
         video: &videos::Video,
         staging: &Path,
-        context: &JobContext,
+        context: &JobContext<'_>,
     ) -> Result<PathBuf, Failure> {
-        let Some(ytdlp) = &self.ytdlp else {
+        let Some((ytdlp, budget)) = &self.ytdlp else {
             return Err(Failure::bug("a video of YouTube was fetched without yt-dlp"));
         };
-        self.wait_for_turn(context).await?;
-        let request = DownloadRequest { site_id: video.found.site_id.clone() };
-        let downloaded = ytdlp.download(&request, staging, &mut |_| {}, &context.stop).await?;
+        budget.wait_for_turn(context.stop).await?;
+        let site_id = SiteId::new(&video.found.site_id)
+            .ok_or_else(|| Failure::bug(format!("video {} has an id that is none", video.id.0)))?;
+        let downloaded = ytdlp.download(&site_id, staging, &mut |_| {}, context.stop).await?;
         Ok(downloaded.path)
     }
-
-    /// Takes one video out of the budget that all workers of this catalog share, waiting for it if need be.
-    async fn wait_for_turn(&self, context: &JobContext) -> Result<(), Failure> {
-        let rate = budgets::Rate { per_hour: f64::from(self.policy.videos_per_hour), burst: 1.0 };
-        loop {
-            match budgets::take(&context.catalog, EGRESS, rate).await? {
-                budgets::Token::Taken => return Ok(()),
-                budgets::Token::Wait(wait_ms) => context.sleep_ms(wait_ms).await?,
-            }
-        }
-    }
 }
-
-/// The identity under which this machine reaches the site.
-const EGRESS: &str = "default";
 
 fn copy(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure> {
     let source = Path::new(&video.found.url);
@@ -143,18 +130,4 @@ fn unreadable(source: &Path, error: &std::io::Error) -> Failure {
         std::io::ErrorKind::PermissionDenied => Failure::permanent(Reason::Disk, detail),
         _ => Failure::transient(Reason::Disk, detail),
     }
-}
-
-/// Waits in small steps, so that a stop is heard.
-pub(super) async fn sleep(wait_ms: i64, stop: &Stop) -> Result<(), Failure> {
-    let mut left = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
-    while left > Duration::ZERO {
-        if stop.is_asked() {
-            return Err(Failure::transient(Reason::Interrupted, "interrupted while waiting"));
-        }
-        let step = left.min(Duration::from_millis(200));
-        tokio::time::sleep(step).await;
-        left -= step;
-    }
-    Ok(())
 }

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{self, Catalog, Transaction, answers, evidence, jobs, searches, videos};
+use crate::catalog::{self, Catalog, CatalogError, Transaction, answers, evidence, jobs, searches, videos};
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 use crate::types::SearchId;
 use crate::youtube::{Answer, FoundVideo, Question, SearchProvider, policy};
 
-use super::{JobContext, Stage, fetch};
+use super::{JobContext, Outcome, Stage, fetch};
+
+/// The stage's name in the job table.
+pub(crate) const NAME: &str = "search";
+/// Raised when its output would differ.
+pub(crate) const REV: &str = "1";
 
 /// Asks searches of one provider.
 pub(crate) struct SearchStage {
@@ -35,26 +40,27 @@ pub(crate) struct Asked {
 const OVER_FETCH: u32 = 2;
 
 impl Stage for SearchStage {
-    const NAME: &'static str = "search";
+    const NAME: &'static str = NAME;
+    const UNIT: &'static str = "searches";
     type Subject = searches::Search;
     type Output = Asked;
 
     fn rev(&self) -> String {
-        "1".to_owned()
+        REV.to_owned()
     }
 
     async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<Self::Subject, Failure> {
         Ok(searches::get(catalog, SearchId(subject_id)).await?)
     }
 
-    async fn run(&self, search: Self::Subject, context: &JobContext) -> Result<Asked, Failure> {
-        let answer = ask(self.provider.as_ref(), &search, self.policy.results_per_search, &context.stop).await?;
+    async fn run(&self, search: Self::Subject, context: &JobContext<'_>) -> Result<Asked, Failure> {
+        let answer = ask(self.provider.as_ref(), &search, self.policy.results_per_search, context.stop).await?;
         Ok(Asked { search, answer })
     }
 
-    async fn commit(&self, tx: &mut Transaction, asked: Asked) -> Result<(), Failure> {
+    async fn commit(&self, tx: &mut Transaction, asked: Asked) -> Result<Outcome, CatalogError> {
         let Asked { search, answer } = asked;
-        let mut answer_id = None;
+        let mut pages = Vec::new();
         for (page, raw) in answer.pages.iter().enumerate() {
             let row = answers::NewAnswer {
                 search: search.id,
@@ -64,9 +70,10 @@ impl Stage for SearchStage {
                 hits: answer.hits.len(),
                 raw,
             };
-            answer_id = Some(answers::insert(tx, &row).await?);
+            pages.push(answers::insert(tx, &row).await?);
         }
-        let answer_id = answer_id.ok_or_else(|| Failure::bug("an answer without a page"))?;
+        // A hit's rank runs through all pages; the first page stands for the whole answer.
+        let Some(&answer_row) = pages.first() else { return Ok(Outcome::Done) };
         let mut kept = 0;
         for hit in &answer.hits {
             if kept == self.policy.results_per_search {
@@ -76,13 +83,13 @@ impl Stage for SearchStage {
             kept += u32::from(verdict.is_none());
             let found = evidence::Evidence {
                 search: search.id,
-                answer: answer_id,
+                answer: answer_row,
                 rank: hit.rank,
                 emotion: search.asked.emotion,
             };
             note(tx, hit, &found, verdict).await?;
         }
-        Ok(())
+        Ok(Outcome::Done)
     }
 }
 
