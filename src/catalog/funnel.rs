@@ -57,6 +57,32 @@ pub struct DroppedCount {
     pub rows: u64,
 }
 
+/// How many rows there are, those that rules dropped included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RowCount {
+    /// Face tracks of every scan.
+    pub tracks: u64,
+    /// Clips.
+    pub clips: u64,
+    /// Samples.
+    pub samples: u64,
+}
+
+/// Jobs that failed, or were put off, for the same cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FailureCount {
+    /// The stage.
+    pub stage: String,
+    /// `open` (put off), `rejected` or `dead`.
+    pub state: String,
+    /// The cause.
+    pub reason: Reason,
+    /// How many.
+    pub jobs: u64,
+    /// What one of them says, raw.
+    pub example: Option<String>,
+}
+
 /// Where the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DiskBytes {
@@ -120,6 +146,24 @@ pub async fn dropped(catalog: &Catalog) -> Result<Vec<DroppedCount>> {
         sqlx::query_file!("queries/catalog/funnel/count_dropped.sql").fetch_all(&catalog.reader).await?;
     rows.into_iter()
         .map(|row| Ok(DroppedCount { what: row.what, reason: word(&row.reason)?, rows: number(row.rows)? }))
+        .collect()
+}
+
+/// How many tracks, clips and samples there are.
+pub async fn rows(catalog: &Catalog) -> Result<RowCount> {
+    let row = sqlx::query_file!("queries/catalog/funnel/count_rows.sql").fetch_one(&catalog.reader).await?;
+    Ok(RowCount { tracks: number(row.tracks)?, clips: number(row.clips)?, samples: number(row.samples)? })
+}
+
+/// Failed and put-off jobs by cause, most frequent first.
+pub async fn failures(catalog: &Catalog) -> Result<Vec<FailureCount>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/funnel/list_failures.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            let (reason, jobs) = (word(&row.reason)?, number(row.jobs)?);
+            Ok(FailureCount { stage: row.stage, state: row.state, reason, jobs, example: row.example })
+        })
         .collect()
 }
 

@@ -45,6 +45,14 @@ pub async fn of_run(catalog: &Catalog, run: RunId) -> Result<Vec<Relabel>> {
         .collect()
 }
 
+/// How many samples of a run ended with another label than they began with.
+pub async fn count_changed(catalog: &Catalog, run: RunId) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/relabel/count_changed.sql", run.0)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
+}
+
 /// The labels that adopted runs changed; every other sample has its video's emotion. Ordered by sample.
 pub async fn in_force(catalog: &Catalog) -> Result<Vec<LabelInForce>> {
     let rows =

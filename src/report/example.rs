@@ -16,7 +16,12 @@ pub(super) fn report() -> RunReport {
         funnel: Some(funnel()),
         class_counts: class_counts(),
         epochs: (1..=8).map(epoch).collect(),
-        test: Some(TestResult { samples: 1_450, accuracy: 0.87, mean_class_accuracy: Some(0.851) }),
+        test: Some(TestResult {
+            samples: 1_450,
+            epochs: 5,
+            accuracy: 0.87,
+            mean_class_accuracy: Some(0.851),
+        }),
         confusion: Some(confusion()),
         importance: Some(Histogram { bins: vec![40, 90, 150, 220, 300, 420, 800, 1_900, 4_200, 4_151] }),
         least_important: (0..12).map(least_important).collect(),

@@ -78,7 +78,7 @@ fn epochs(report: &RunReport) -> Option<String> {
             known(facts.relabels, count),
         ]
     });
-    let head = ["epoch", "loss", "training", "validation", "mean of classes", "relabels"];
+    let head = ["epoch", "loss", "training", "validation", "class mean", "relabels"];
     (!report.epochs.is_empty()).then(|| table(&head, rows))
 }
 
@@ -117,7 +117,7 @@ fn methods(truth: &Truth) -> Option<String> {
             known(method.noise_after, share),
         ]
     });
-    let head = ["method", "accuracy", "mean of classes", "label noise after"];
+    let head = ["method", "accuracy", "class mean", "label noise after"];
     (!truth.methods.is_empty()).then(|| table(&head, rows))
 }
 
@@ -131,8 +131,7 @@ fn runs(runs: &[RunSummary]) -> Option<String> {
             known(run.mean_class_accuracy, share),
         ]
     });
-    (!runs.is_empty())
-        .then(|| table(&["run", "method", "started", "last-5 accuracy", "mean of classes"], rows))
+    (!runs.is_empty()).then(|| table(&["run", "method", "started", "last-5 accuracy", "class mean"], rows))
 }
 
 fn failures(groups: &[FailureGroup]) -> Option<String> {

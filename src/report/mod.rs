@@ -1,11 +1,12 @@
 //! Rows in; HTML, Markdown, JSON and terminal tables out.
 //!
-//! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are said to be "not known". The
-//! renderers know neither the catalog nor the disk; a page needs no network and no script.
+//! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are said to be "not known"; only
+//! `gather` knows the catalog, nothing here knows the disk, and a page needs no network and no script.
 
 mod chart;
 mod epochs;
 mod funnel;
+mod gather;
 mod glance;
 mod html;
 mod index;
@@ -21,6 +22,7 @@ mod example;
 
 pub use epochs::{Confusion, EpochFacts, Histogram};
 pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
+pub use gather::{Gathering, gather_catalog, gather_index, gather_run};
 pub use html::html;
 pub use index::{IndexEntry, index};
 pub use labels::{ClassCount, LeastImportant, RelabelledSample};

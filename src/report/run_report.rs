@@ -22,7 +22,7 @@ pub struct RunReport {
     pub class_counts: Vec<ClassCount>,
     /// One entry an epoch, in order.
     pub epochs: Vec<EpochFacts>,
-    /// What the untouched test split said, once, at the end.
+    /// What the test split said.
     pub test: Option<TestResult>,
     /// Who is taken for whom.
     pub confusion: Option<Confusion>,
@@ -61,12 +61,14 @@ pub struct RunFacts {
     pub recipe: Vec<(String, String)>,
 }
 
-/// What the untouched test split said.
+/// What the test split said, which chooses nothing.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct TestResult {
     /// Samples in it.
     pub samples: u64,
-    /// Share classified right, 0 to 1.
+    /// How many last epochs the shares below are means of.
+    pub epochs: u64,
+    /// Share classified as labelled, 0 to 1.
     pub accuracy: f64,
     /// Mean of the classes' recalls, 0 to 1.
     pub mean_class_accuracy: Option<f64>,

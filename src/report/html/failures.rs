@@ -32,10 +32,10 @@ pub(super) fn failures(groups: &[FailureGroup]) -> Markup {
 }
 
 /// Every setting of the run.
-pub(super) fn recipe(run: Option<&RunFacts>) -> Markup {
-    let Some(run) = run.filter(|run| !run.recipe.is_empty()) else {
-        return not_known("there is no training run behind this report.");
-    };
+pub(super) fn recipe(run: &RunFacts) -> Markup {
+    if run.recipe.is_empty() {
+        return not_known("the run's settings were not kept.");
+    }
     html! {
         dl.recipe { @for (name, value) in &run.recipe { div { dt { (name) } dd { (value) } } } }
     }

@@ -5,10 +5,10 @@ use maud::{Markup, html};
 use super::super::glance::glances;
 use super::super::number::{date, known, span};
 use super::super::run_report::{RunFacts, RunReport};
-use super::{MENU, not_known};
+use super::{Section, not_known};
 
 /// Title, facts, menu and the numbers at a glance.
-pub(super) fn head(report: &RunReport) -> Markup {
+pub(super) fn head(report: &RunReport, sections: &[Section]) -> Markup {
     let glances = glances(report);
     html! {
         header {
@@ -19,7 +19,7 @@ pub(super) fn head(report: &RunReport) -> Markup {
                 span { "report of " (date(report.made_at_ms)) }
             }
             nav aria-label="Sections" {
-                @for (anchor, name) in MENU { a href=(format!("#{anchor}")) { (name) } }
+                @for section in sections { a href=(format!("#{}", section.anchor)) { (section.name) } }
             }
         }
         @if glances.is_empty() { (not_known("there is nothing in the catalog yet.")) }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::chart::{ColumnChart, LineChart, Series, Tone, Unit, columns, heat, lines};
 use super::super::epochs::EpochFacts;
-use super::super::number::{count, known, share};
+use super::super::number::{count, known, plural, share};
 use super::super::run_report::{RunReport, TestResult};
 use super::{figure, not_known};
 
@@ -22,7 +22,7 @@ pub(super) fn learning(report: &RunReport) -> Markup {
             (figure("Relabels", "samples relabelled at an epoch's end", relabels(epochs)))
             (figure("Importance at the end", "training samples by importance", histogram(report)))
             figure {
-                figcaption { strong { "Test split" } " " span.note { "looked at once, at the end" } }
+                figcaption { strong { "Test split" } " " span.note { "it chooses nothing" } }
                 (test_split(report.test.as_ref()))
             }
         }
@@ -33,7 +33,7 @@ fn test_split(test: Option<&TestResult>) -> Markup {
     let Some(test) = test else { return not_known("the run has not come to its end, or has no test split.") };
     html! {
         dl.glances {
-            div { dt { "Accuracy" } dd { (share(test.accuracy)) } dd.note { "of " (count(test.samples)) " samples" } }
+            div { dt { "Accuracy" } dd { (share(test.accuracy)) } dd.note { (count(test.samples)) " samples, mean of " (plural(test.epochs, "epoch")) } }
             div { dt { "Class mean" } dd { (known(test.mean_class_accuracy, share)) } dd.note { "mean of recalls" } }
         }
     }

@@ -18,38 +18,51 @@ use super::run_report::RunReport;
 
 /// Draws the whole page. Missing parts are said to be not known.
 pub fn html(report: &RunReport) -> String {
+    let sections = sections(report);
     page(
         &report.title,
         &markup! {
-            (head::head(report))
-            (section("funnel", "From searches to samples", &funnel::funnel(report.funnel.as_ref())))
-            (section("learning", "Learning", &learning::learning(report)))
-            (section("confusion", "Who is taken for whom", &learning::confusion(report)))
-            (section("labels", "Labels", &labels::labels(report)))
-            (section("truth", "Against the truth", &truth::truth(report)))
-            (section("runs", "Other runs", &runs::compared(&report.compared)))
-            (section("failures", "What went wrong", &failures::failures(&report.failures)))
-            (section("recipe", "Recipe", &failures::recipe(report.run.as_ref())))
+            (head::head(report, &sections))
+            @for section in &sections {
+                section id=(section.anchor) { h2 { (section.title) } (section.body) }
+            }
         },
     )
     .into_string()
 }
 
-/// The sections' anchors and names, as the page's menu shows them.
-const MENU: [(&str, &str); 8] = [
-    ("funnel", "Funnel"),
-    ("learning", "Learning"),
-    ("confusion", "Confusion"),
-    ("labels", "Labels"),
-    ("truth", "Truth"),
-    ("runs", "Runs"),
-    ("failures", "Failures"),
-    ("recipe", "Recipe"),
-];
+/// A part of the page with its entry in the menu.
+struct Section {
+    anchor: &'static str,
+    /// Its name in the menu.
+    name: &'static str,
+    title: &'static str,
+    body: Markup,
+}
 
-fn section(anchor: &str, title: &str, body: &Markup) -> Markup {
+/// All sections; what only a training run can fill is one line where there is none.
+fn sections(report: &RunReport) -> Vec<Section> {
+    let section = |anchor, name, title, body| Section { anchor, name, title, body };
+    let mut sections =
+        vec![section("funnel", "Funnel", "From searches to samples", funnel::funnel(report.funnel.as_ref()))];
+    match &report.run {
+        Some(run) => sections.extend([
+            section("learning", "Learning", "Learning", learning::learning(report)),
+            section("confusion", "Confusion", "Who is taken for whom", learning::confusion(report)),
+            section("labels", "Labels", "Labels", labels::labels(report)),
+            section("truth", "Truth", "Against the truth", truth::truth(report)),
+            section("recipe", "Recipe", "Recipe", failures::recipe(run)),
+        ]),
+        None => sections.push(section("training", "Training", "Training", not_trained())),
+    }
+    sections.push(section("runs", "Runs", "Other runs", runs::compared(&report.compared)));
+    sections.push(section("failures", "Failures", "What went wrong", failures::failures(&report.failures)));
+    sections
+}
+
+fn not_trained() -> Markup {
     markup! {
-        section id=(anchor) { h2 { (title) } (body) }
+        p.unknown { "Not known: this report is on the catalog alone. " code { "webemotion train" } " makes a run." }
     }
 }
 
@@ -113,18 +126,20 @@ mod tests {
 
     #[test]
     fn an_empty_report_says_what_is_not_known() {
-        let page = html(&RunReport { title: "empty".to_owned(), ..RunReport::default() });
-        assert!(page.matches("Not known").count() >= 5, "{page}");
-        assert!(!page.contains("<svg"));
+        let without_run = html(&RunReport { title: "empty".to_owned(), ..RunReport::default() });
+        assert_eq!(without_run.matches("Not known").count(), 3, "{without_run}");
+        let run = Some(super::super::RunFacts::default());
+        let with_run = html(&RunReport { run, ..RunReport::default() });
+        assert!(with_run.matches("Not known").count() >= 8, "{with_run}");
+        assert!(!without_run.contains("<svg") && !with_run.contains("<svg"));
     }
 
     #[test]
     fn every_menu_entry_leads_to_a_section() {
         let page = html(&example::report());
-        for (anchor, _) in MENU {
-            assert!(
-                page.contains(&format!("href=\"#{anchor}\"")) && page.contains(&format!("id=\"{anchor}\""))
-            );
-        }
+        let links = page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next());
+        let anchors: Vec<&str> = links.collect();
+        assert_eq!(anchors.len(), 8);
+        assert!(anchors.iter().all(|anchor| page.contains(&format!("id=\"{anchor}\""))), "{anchors:?}");
     }
 }

@@ -29,7 +29,7 @@ pub(in super::super) fn run_head(with_report: bool) -> Markup {
             th.right scope="col" { "epochs" }
             th.right scope="col" { "last-5 accuracy" }
             th.right scope="col" { "best" }
-            th.right scope="col" { "mean of classes" }
+            th.right scope="col" { "class mean" }
             th.right scope="col" { "relabelled" }
         }
     }

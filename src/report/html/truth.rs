@@ -57,16 +57,16 @@ fn methods(methods: &[MethodResult]) -> Markup {
         div.scroll { table.numbers {
             thead { tr {
                 th scope="col" { "method" }
-                th.right scope="col" { "accuracy" }
-                th.right scope="col" { "mean of classes" }
                 th.right scope="col" { "label noise after" }
+                th.right scope="col" { "class mean" }
+                th.right scope="col" { "accuracy" }
                 th.wide {}
             } }
             tbody { @for method in methods { tr {
                 th scope="row" { (method.method) }
-                td.right { (known(method.accuracy, share)) }
-                td.right { (known(method.mean_class_accuracy, share)) }
                 td.right { (known(method.noise_after, share)) }
+                td.right { (known(method.mean_class_accuracy, share)) }
+                td.right { (known(method.accuracy, share)) }
                 td.wide { @if let Some(share) = method.accuracy { (bar(&[Part { share, tone: Tone::Blue }])) } }
             } } }
         } }
