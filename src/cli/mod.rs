@@ -5,6 +5,7 @@ mod crawl;
 #[cfg(all(feature = "media", feature = "train"))]
 mod demo;
 mod doctor;
+mod drive;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
 mod inspect;
@@ -25,6 +26,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::failure::Exit;
+use crate::pipeline::cpu::Cpu;
 pub(crate) use session::Session;
 
 /// Builds face-expression data sets from web videos, and trains Self-Cure Networks on them.
@@ -129,6 +131,40 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 fn wait(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(command)
+}
+
+/// The worker processes that open videos; none where this program cannot open any.
+pub(crate) fn cpu(session: &Session, count: usize) -> anyhow::Result<Option<Cpu>> {
+    if !cfg!(all(feature = "media", feature = "train")) {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let limits = session.config.workers.clone();
+    let mut arguments = vec!["worker".to_owned()];
+    arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
+    arguments.push(format!("--threads={}", (cores() / count.max(1)).max(1)));
+    if let Ok(mtcnn) = session.config.tools.find_mtcnn() {
+        arguments.push(format!("--mtcnn={}", mtcnn.display()));
+    }
+    Ok(Some(Cpu::new(program, arguments, count, limits)))
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Reads a time such as `90s`, `30m` or `8h` into milliseconds.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    let complaint = || format!("'{text}' is no time; say 90s, 30m or 8h");
+    let (number, unit_ms) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) if text.ends_with('s') => (number, 1_000),
+        Some(number) if text.ends_with('m') => (number, 60_000),
+        Some(number) => (number, 3_600_000),
+        None => return Err(complaint()),
+    };
+    let number: i64 = number.parse().map_err(|_| complaint())?;
+    number.checked_mul(unit_ms).filter(|time_ms| *time_ms > 0).ok_or_else(complaint)
 }
 
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.

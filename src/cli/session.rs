@@ -42,6 +42,11 @@ impl Session {
         Self::create(global).await
     }
 
+    /// Opens a data folder that must be there already, to look at it only.
+    pub(crate) async fn reading(global: &Global) -> anyhow::Result<Self> {
+        Self::existing(global).await
+    }
+
     async fn open(global: &Global, store: Store) -> anyhow::Result<Self> {
         let config = load_config(global)?;
         let clock = Clock::system();

@@ -21,6 +21,9 @@ pub(crate) struct WorkerArgs {
     /// Address space limit in bytes; 0 for none
     #[arg(long, default_value_t = 0)]
     max_memory_bytes: u64,
+    /// Threads for decoding and for the nets
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
     /// The MTCNN params
     #[arg(long)]
     mtcnn: Option<PathBuf>,
@@ -30,7 +33,7 @@ pub(crate) struct WorkerArgs {
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
     limit(args.max_memory_bytes);
     let tools = ToolConfig { mtcnn: args.mtcnn.clone(), ..ToolConfig::default() };
-    let mut worker = Worker { tools, detector: None };
+    let mut worker = Worker { tools, threads: args.threads, detector: None };
     let input = BufReader::new(std::io::stdin().lock());
     let output = BufWriter::new(std::io::stdout().lock());
     cpu::serve(input, output, |task, working| worker.work(task, working))?;
@@ -50,6 +53,7 @@ fn limit(max_memory_bytes: u64) {
 /// Keeps the detector loaded as long as the recipe asks for the same one.
 struct Worker {
     tools: ToolConfig,
+    threads: u32,
     detector: Option<(DetectorSettings, Mtcnn)>,
 }
 
@@ -80,7 +84,7 @@ impl Worker {
     }
 
     fn detector(&mut self, recipe: &ClipRecipe) -> Result<&mut Mtcnn, Failure> {
-        let settings = DetectorSettings::from(recipe);
+        let settings = DetectorSettings::of(recipe, self.threads);
         if self.detector.as_ref().is_none_or(|(loaded, _)| *loaded != settings) {
             let mtcnn = Mtcnn::load(&self.tools.find_mtcnn()?, &settings)?;
             self.detector = Some((settings.clone(), mtcnn));
