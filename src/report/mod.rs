@@ -4,6 +4,7 @@
 //! `gather` knows the catalog, nothing here knows the disk, and a page needs no network and no script.
 
 mod chart;
+mod closing;
 mod epochs;
 mod funnel;
 mod gather;
@@ -20,6 +21,7 @@ mod truth;
 #[cfg(test)]
 mod example;
 
+pub use closing::closing;
 pub use epochs::{Confusion, EpochFacts, Histogram};
 pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
 pub use gather::{Gathering, gather_catalog, gather_index, gather_run};

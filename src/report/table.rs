@@ -1,4 +1,4 @@
-//! Aligned text tables for a terminal or a log. It knows nothing of what stands in them, but for [`status`].
+//! Aligned text tables for a terminal or a log. It knows nothing of what stands in them, but for the funnel.
 
 use super::funnel::{EmotionCounts, Funnel, FunnelStep};
 use super::number::{count, known, share, share_of};
@@ -46,24 +46,27 @@ fn plain(text: &str) -> String {
 
 /// The funnel as text: emotions as rows and stages as columns, then each step with its reasons below.
 pub fn status(funnel: &Funnel, coloured: bool) -> String {
-    let mut text = emotions(funnel).render(coloured);
+    format!("{}\n{}", emotions(funnel).render(coloured), steps(funnel))
+}
+
+/// Each step of the funnel with its reasons below.
+pub(super) fn steps(funnel: &Funnel) -> String {
+    let mut text = String::new();
     for step in &funnel.steps {
-        text.push('\n');
-        text.push_str(&steps_line(step, funnel.whole(&step.unit)));
+        text.push_str(&step_line(step, funnel.whole(&step.unit)));
         for lost in &step.lost {
-            text.push_str(&format!("\n    {:>9}  {}", count(lost.count), plain(&lost.reason)));
+            text.push_str(&format!("    {:>9}  {}\n", count(lost.count), plain(&lost.reason)));
         }
     }
-    text.push('\n');
     text
 }
 
-fn steps_line(step: &FunnelStep, whole: u64) -> String {
+fn step_line(step: &FunnelStep, whole: u64) -> String {
     let part = share_of(step.kept, whole).filter(|part| *part < 1.0);
     let part = part.map_or(String::new(), |part| format!("  {}", share(part)));
     let waiting = step.waiting.filter(|waiting| *waiting > 0);
     let waiting = waiting.map_or(String::new(), |waiting| format!("  ({} waiting)", count(waiting)));
-    format!("{:<9} {:<12} {:>9}{part}{waiting}", plain(&step.unit), plain(&step.name), count(step.kept))
+    format!("{:<9} {:<14} {:>9}{part}{waiting}\n", plain(&step.unit), plain(&step.name), count(step.kept))
 }
 
 fn emotions(funnel: &Funnel) -> Table {

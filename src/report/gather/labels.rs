@@ -1,12 +1,12 @@
 //! A run's frozen list, its opinions and its relabels, turned into counts and contact sheets. It knows no SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::truth::Truth;
 use super::Gathering;
 use crate::catalog::runs::{FrozenSample, Opinion, Run};
-use crate::types::{Relabel, SampleId, Split};
+use crate::types::{ClipId, Relabel, SampleId, Split};
 
 /// The training part of a run's list with the run's last word on each sample.
 pub(super) struct Judged<'a> {
@@ -80,15 +80,16 @@ impl<'a> Judged<'a> {
         self.samples.iter().filter_map(|sample| Some(f64::from(sample.opinion?.importance?)))
     }
 
-    /// The samples that the run trusts least, least first, without their pictures.
-    pub(super) fn least_important(&self, gathering: &Gathering) -> Vec<LeastImportant> {
+    /// The samples that the run trusts least, one a clip, least first, without their pictures.
+    pub(super) fn least_important(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<LeastImportant> {
         let mut known: Vec<(f32, &JudgedSample, usize)> = self
             .samples
             .iter()
             .filter_map(|sample| Some((sample.opinion?.importance?, sample, sample.opinion?.predicted)))
             .collect();
         known.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let least = known.into_iter().take(gathering.pictures);
+        let mut first = first_of_clip(clip_of);
+        let least = known.into_iter().filter(|one| first(one.1.frozen.sample)).take(gathering.pictures);
         least
             .map(|(importance, sample, predicted)| LeastImportant {
                 sample_id: sample.frozen.sample.0,
@@ -101,15 +102,16 @@ impl<'a> Judged<'a> {
             .collect()
     }
 
-    /// The samples whose label the run would change, surest first, without their pictures.
-    pub(super) fn relabelled(&self, gathering: &Gathering) -> Vec<RelabelledSample> {
+    /// The samples whose label the run would change, one a clip, surest first, without their pictures.
+    pub(super) fn relabelled(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<RelabelledSample> {
         let mut changed: Vec<(SampleId, Relabel, usize)> = self
             .samples
             .iter()
             .filter_map(|sample| Some((sample.frozen.sample, sample.relabel?, sample.frozen.label)))
             .collect();
         changed.sort_by(|one, other| other.1.p_max.total_cmp(&one.1.p_max));
-        let surest = changed.into_iter().take(gathering.pictures);
+        let mut first = first_of_clip(clip_of);
+        let surest = changed.into_iter().filter(|one| first(one.0)).take(gathering.pictures);
         surest
             .map(|(sample, relabel, label)| RelabelledSample {
                 sample_id: sample.0,
@@ -139,6 +141,16 @@ impl<'a> Judged<'a> {
         }
         (fate.labels > 0).then_some(fate)
     }
+}
+
+/// The clip of each sample, as far as known.
+pub(super) type ClipOf = HashMap<SampleId, ClipId>;
+
+/// Says of each sample whether it is the first of its clip to be asked for: the samples of a clip are near-equal
+/// pictures, and a sheet of them would show one face many times. A sample of an unknown clip is always the first.
+fn first_of_clip(clip_of: &ClipOf) -> impl FnMut(SampleId) -> bool {
+    let mut seen = HashSet::new();
+    move |sample| clip_of.get(&sample).is_none_or(|clip| seen.insert(*clip))
 }
 
 #[cfg(test)]
@@ -204,8 +216,21 @@ mod tests {
         list[2].0.split = Split::Test;
         let judged = Judged::new(&run, list, &[]);
         let gathering = Gathering { pictures: 5, ..Gathering::default() };
-        let ids: Vec<_> = judged.least_important(&gathering).iter().map(|sample| sample.sample_id).collect();
+        let ids: Vec<_> = judged
+            .least_important(&gathering, &HashMap::new())
+            .iter()
+            .map(|sample| sample.sample_id)
+            .collect();
         assert_eq!(ids, [101, 100]);
+    }
+
+    #[test]
+    fn a_sheet_shows_each_clip_once() {
+        let run = run("done");
+        let judged = Judged::new(&run, list(&[0, 0, 1]), &[]);
+        let clip_of = HashMap::from([(SampleId(101), ClipId(1)), (SampleId(102), ClipId(1))]);
+        let sheet = judged.least_important(&Gathering::default(), &clip_of);
+        assert_eq!(sheet.iter().map(|sample| sample.sample_id).collect::<Vec<_>>(), [102, 100]);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use super::epochs::{Histogram, best, last_five};
 use super::index::IndexEntry;
 use super::run_report::{FailureGroup, RunFacts, RunReport, RunSummary};
 use crate::catalog::runs::Run;
-use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs};
-use crate::types::{RunId, SampleId};
+use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs, samples};
+use crate::types::{ClipId, RunId, SampleId};
 use labels::Judged;
 
 /// How much is gathered beside the numbers.
@@ -49,6 +49,7 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
     let run = all.into_iter().find(|one| one.id == run).ok_or_else(missing)?;
     let judged =
         Judged::new(&run, runs::samples(catalog, run.id).await?, &relabels::of_run(catalog, run.id).await?);
+    let clip_of = clips(catalog).await?;
     let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
     let mut report = RunReport {
         run: Some(facts(catalog, &run).await?),
@@ -56,9 +57,9 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
         test: epochs::test(&measured),
         confusion: epochs::confusion(&measured, &run.classes),
         importance: importance(&judged),
-        least_important: judged.least_important(gathering),
+        least_important: judged.least_important(gathering, &clip_of),
         relabelled_total: judged.relabelled_total(),
-        relabelled: judged.relabelled(gathering),
+        relabelled: judged.relabelled(gathering, &clip_of),
         truth: judged.truth(&gathering.truth),
         compared: summaries(catalog, Some(run.id)).await?,
         epochs: measured.into_iter().map(epochs::facts).collect(),
@@ -75,6 +76,12 @@ pub async fn gather_index(
 ) -> Result<Vec<IndexEntry>> {
     let entry = |run: RunSummary| IndexEntry { page: page_of(&run.name), run };
     Ok(summaries(catalog, None).await?.into_iter().map(entry).collect())
+}
+
+/// The clip of each sample that is in use.
+async fn clips(catalog: &Catalog) -> Result<HashMap<SampleId, ClipId>> {
+    let samples = samples::for_training(catalog).await?;
+    Ok(samples.into_iter().map(|sample| (sample.sample, sample.clip)).collect())
 }
 
 async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {

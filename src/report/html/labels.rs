@@ -19,13 +19,13 @@ pub(super) fn labels(report: &RunReport) -> Markup {
         h3 { "Would be relabelled" }
         @match report.relabelled_total {
             Some(0) => p { "No label: the run agrees with all of them, or does not relabel." },
-            Some(total) => p { (plural(total, "sample")) "; the " (shown) " surest are shown, each with the net's probability of the new label over that of the old one." },
+            Some(total) => p { (plural(total, "sample")) ". The surest of each clip are shown (" (shown) "), with the net's probability of the new label over that of the old one." },
             None => (not_known("the run has not ended.")),
         }
         div.sheet { @for sample in &report.relabelled { (relabelled(sample)) } }
         h3 { "Least important" }
         @if report.least_important.is_empty() { (not_known("the run does not tell samples apart by importance.")) }
-        @else { p { "The training samples that the run trusts least, least first." } }
+        @else { p { "The training samples that the run trusts least, one a clip, least first." } }
         div.sheet { @for sample in &report.least_important { (least_important(sample)) } }
     }
 }

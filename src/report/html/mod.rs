@@ -55,7 +55,8 @@ fn sections(report: &RunReport) -> Vec<Section> {
         ]),
         None => sections.push(section("training", "Training", "Training", not_trained())),
     }
-    sections.push(section("runs", "Runs", "Other runs", runs::compared(&report.compared)));
+    let others = if report.run.is_some() { "Other runs" } else { "Runs" };
+    sections.push(section("runs", "Runs", others, runs::compared(&report.compared)));
     sections.push(section("failures", "Failures", "What went wrong", failures::failures(&report.failures)));
     sections
 }

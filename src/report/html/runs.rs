@@ -8,7 +8,7 @@ use super::super::run_report::RunSummary;
 /// Other runs on the same catalog.
 pub(super) fn compared(runs: &[RunSummary]) -> Markup {
     if runs.is_empty() {
-        return html! { p { "There is no other run on this catalog." } };
+        return html! { p { "None yet." } };
     }
     html! {
         div.scroll { table.numbers {
