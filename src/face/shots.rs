@@ -40,8 +40,7 @@ pub struct ShotFinder {
     cut_ratio: f64,
     min_difference: f64,
     min_shot_ms: i64,
-    previous: Option<RgbImage>,
-    /// Frames with their difference from the one before; the last `NEIGHBOURS` are not placed yet.
+    /// The latest frames; the last `NEIGHBOURS` are not placed yet.
     window: VecDeque<Step>,
     placed_in_window: usize,
     /// Starts of shots, hard cuts and fades, ascending; the first is the first frame.
@@ -50,9 +49,11 @@ pub struct ShotFinder {
     dissolve: Dissolve,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Step {
     t_ms: i64,
+    thumbnail: RgbImage,
+    /// From the frame before.
     difference: f64,
     /// Light comes back with this frame.
     lights_up: bool,
@@ -65,7 +66,6 @@ impl ShotFinder {
             cut_ratio: recipe.cut_ratio,
             min_difference: recipe.cut_min_difference,
             min_shot_ms: recipe.min_shot_ms,
-            previous: None,
             window: VecDeque::new(),
             placed_in_window: 0,
             starts: Vec::new(),
@@ -79,13 +79,12 @@ impl ShotFinder {
 
     /// Takes the next frame; gives the frame [`ShotFinder::DELAY`] before it.
     pub fn push(&mut self, t_ms: i64, thumbnail: RgbImage) -> Option<Placed> {
-        let difference = self.previous.as_ref().map_or(0.0, |previous| difference(previous, &thumbnail));
+        let difference = self.window.back().map_or(0.0, |before| difference(&before.thumbnail, &thumbnail));
         let is_black = mean_luma(&thumbnail) < BLACK_LUMA;
         let lights_up = self.was_black && !is_black;
         self.was_black = is_black;
         self.dissolve.push(t_ms, &thumbnail, self.min_difference);
-        self.previous = Some(thumbnail);
-        self.window.push_back(Step { t_ms, difference, lights_up });
+        self.window.push_back(Step { t_ms, thumbnail, difference, lights_up });
         if self.window.len() > 2 * NEIGHBOURS + 1 {
             self.window.pop_front();
             self.placed_in_window -= 1;
@@ -96,6 +95,11 @@ impl ShotFinder {
     /// Places the frames that still wait, in order. Call until `None` before [`ShotFinder::finish`].
     pub fn flush(&mut self) -> Option<Placed> {
         (self.placed_in_window < self.window.len()).then(|| self.place_next())
+    }
+
+    /// Hard cuts and fades through black that were placed so far, without the first frame.
+    pub fn hard_cuts(&self) -> Vec<i64> {
+        self.starts.iter().skip(1).copied().collect()
     }
 
     /// All shots up to `end_ms`, in order and without gaps; dissolves are borders too.
@@ -114,15 +118,16 @@ impl ShotFinder {
     fn place_next(&mut self) -> Placed {
         let at = self.placed_in_window;
         self.placed_in_window += 1;
-        let step = self.window[at];
+        let step = &self.window[at];
+        let t_ms = step.t_ms;
         let begins_shot = match self.starts.last() {
             None => true,
-            Some(last) => step.t_ms - last >= self.min_shot_ms && (step.lights_up || self.is_cut(at)),
+            Some(last) => t_ms - last >= self.min_shot_ms && (step.lights_up || self.is_cut(at)),
         };
         if begins_shot {
-            self.starts.push(step.t_ms);
+            self.starts.push(t_ms);
         }
-        Placed { t_ms: step.t_ms, begins_shot }
+        Placed { t_ms, begins_shot }
     }
 
     fn is_cut(&self, at: usize) -> bool {
@@ -134,7 +139,16 @@ impl ShotFinder {
             neighbours.fold((0.0, 0_u32), |(sum, n), (_, step)| (sum + step.difference, n + 1));
         let usual = if count == 0 { 0.0 } else { sum / f64::from(count) };
         let difference = self.window[at].difference;
-        difference >= self.min_difference && difference >= self.cut_ratio * usual
+        difference >= self.min_difference && difference >= self.cut_ratio * usual && !self.is_flash(at)
+    }
+
+    /// Whether what is shown from this frame on was shown just before it: something passed, the shot went on.
+    fn is_flash(&self, at: usize) -> bool {
+        let before = || self.window.range(..at);
+        let mut from_here = self.window.range(at..);
+        from_here.any(|step| {
+            before().any(|other| difference(&other.thumbnail, &step.thumbnail) < self.min_difference)
+        })
     }
 }
 

@@ -91,6 +91,12 @@ impl Tracker {
         self.open.iter().map(|track| track.last().face.face_box).collect()
     }
 
+    /// The faces that open tracks have at just this time.
+    pub fn faces_at(&self, t_ms: i64) -> impl Iterator<Item = &Face> {
+        let all = self.open.iter().flat_map(|track| &track.faces);
+        all.filter(move |seen| seen.t_ms == t_ms).map(|seen| &seen.face)
+    }
+
     /// Takes all faces of one frame: each goes on with the track that it fits best, one to one, or begins one.
     pub fn see(&mut self, t_ms: i64, faces: &[Face]) -> Seen {
         let max_gap_ms = self.max_gap_ms;
@@ -204,6 +210,23 @@ impl Tracker {
     }
 }
 
+/// Cuts tracks where shots begin, also those that were found only afterwards, and names each one's shot.
+pub fn split_at_shots(tracks: Vec<Track>, shots: &[Span]) -> Vec<Track> {
+    let mut pieces = Vec::new();
+    for track in tracks {
+        for (shot, span) in shots.iter().enumerate() {
+            let faces: Vec<SeenFace> =
+                track.faces.iter().filter(|seen| span.contains(seen.t_ms)).copied().collect();
+            let Some(first) = faces.first() else { continue };
+            // A track that goes on in the next shot is seen up to the cut.
+            let span = Span { start_ms: first.t_ms, end_ms: track.span.end_ms.min(span.end_ms) };
+            pieces.push(Track { shot, span, faces });
+        }
+    }
+    pieces.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
+    pieces
+}
+
 fn centre(face_box: &FaceBox) -> [f32; 2] {
     [face_box.x + face_box.width / 2.0, face_box.y + face_box.height / 2.0]
 }
@@ -305,8 +328,9 @@ mod tests {
         // Four faces that wander by a rule without pattern.
         let looks: Vec<Vec<Face>> = (0..60_u32)
             .map(|at| {
-                let place =
-                    |k: u32| ((at * 7 + k * 31) * 2_654_435_761_u32.wrapping_mul(k + 1) % 97) as f32 / 97.0;
+                let place = |k: u32| {
+                    ((at * 7 + k * 31).wrapping_mul(2_654_435_761).wrapping_mul(k + 1) % 97) as f32 / 97.0
+                };
                 (0..4).map(|k| face_at(place(k) * 0.7, place(k + 9) * 0.7, 0.25, 0.25)).collect()
             })
             .collect();
@@ -328,5 +352,15 @@ mod tests {
         tracker.extend(0, SeenFace { t_ms: 420, face: still() });
         let times: Vec<i64> = tracker.finish(40)[0].faces.iter().map(|seen| seen.t_ms).collect();
         assert_eq!(times, [320, 400, 440]);
+    }
+
+    #[test]
+    fn a_border_that_is_found_afterwards_cuts_a_track_in_two() {
+        let found = tracks(&vec![vec![still()]; 10]);
+        let shots = [Span { start_ms: 0, end_ms: 900 }, Span { start_ms: 900, end_ms: 2_000 }];
+        let pieces = split_at_shots(found, &shots);
+        let spans: Vec<_> =
+            pieces.iter().map(|t| (t.shot, t.span.start_ms, t.span.end_ms, t.faces.len())).collect();
+        assert_eq!(spans, [(0, 0, 900, 5), (1, 1_000, 1_840, 5)]);
     }
 }
