@@ -37,3 +37,18 @@ pub use truth::{MethodResult, Truth};
 pub fn json(report: &RunReport) -> String {
     serde_json::to_string_pretty(report).expect("strings, numbers and lists always serialise")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_has_the_facts_and_no_pictures() {
+        let report = example::report();
+        let text = json(&report);
+        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["relabelled"][0]["sample_id"], 200);
+        assert_eq!(value["funnel"]["steps"][0]["kept"], 320);
+        assert!(!text.contains("jpeg") && text.len() < 40_000, "{} bytes", text.len());
+    }
+}

@@ -20,7 +20,8 @@ pub(in super::super) fn heat(confusion: &Confusion) -> Markup {
     let (width, height) = (LEFT + side + RECALL, TOP + side + 6.0);
     let label = format!("confusion matrix: rows are {}, columns are predictions", confusion.rows_are);
     html! {
-        svg.chart.heat viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(label) {
+        svg.chart.heat viewBox=(format!("0 0 {width} {height}")) role="img" aria-label=(label)
+            style=(format!("max-width: {width}px")) {
             text.tick x=(at(LEFT)) y="12" { "predicted →" }
             text.tick.middle x=(at(LEFT + side + RECALL / 2.0)) y=(at(TOP - 10.0)) { "recall" }
             @for (place, class) in confusion.classes.iter().enumerate() {

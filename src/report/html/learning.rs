@@ -111,7 +111,7 @@ pub(super) fn confusion(report: &RunReport) -> Markup {
     html! {
         p { "Rows are " (confusion.rows_are) "; figures are per cent of the row." }
         div.pair {
-            div.scroll.drawing { (heat(confusion)) }
+            div.scroll { (heat(confusion)) }
             div {
                 h3 { "Most frequent mistakes" }
                 ol.mistakes {
