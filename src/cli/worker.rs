@@ -1,12 +1,12 @@
 //! `webemotion worker` (hidden): the blocking side of [`crate::pipeline::cpu`]; opens videos, one at a time.
 
 use std::io::{BufReader, BufWriter};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 
-use crate::clock::Stop;
 use crate::config::{ClipRecipe, ToolConfig};
 use crate::face::{DetectorSettings, Mtcnn};
 use crate::failure::{Exit, Failure};
@@ -59,7 +59,7 @@ struct Worker {
 
 impl Worker {
     fn work(&mut self, task: Task, working: &mut dyn FnMut(i64)) -> Result<Product, Failure> {
-        let mut watch = Beat { working, stop: Stop::default() };
+        let mut watch = Beat(working);
         match task {
             Task::Check { path, promised_duration_ms } => {
                 let probe = media::check(&path, promised_duration_ms)?;
@@ -90,5 +90,15 @@ impl Worker {
             self.detector = Some((settings.clone(), mtcnn));
         }
         self.detector.as_mut().map(|(_, mtcnn)| mtcnn).ok_or_else(|| Failure::bug("the detector is not loaded"))
+    }
+}
+
+/// Tells the parent that the worker is alive.
+struct Beat<'a>(&'a mut dyn FnMut(i64));
+
+impl Watch for Beat<'_> {
+    fn frame(&mut self, done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
+        (self.0)(done_ms);
+        ControlFlow::Continue(())
     }
 }
