@@ -70,12 +70,14 @@ pub enum CatalogError {
     Sql(#[from] sqlx::Error),
 }
 
-/// SQLite's primary result codes that are not the program's fault.
+/// SQLite's primary result codes that are told apart.
 mod code {
+    pub(super) const ERROR: i32 = 1;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
     pub(super) const IO_ERROR: i32 = 10;
     pub(super) const FULL: i32 = 13;
+    pub(super) const CONSTRAINT: i32 = 19;
 }
 
 impl CatalogError {
@@ -96,6 +98,7 @@ impl CatalogError {
                 Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string()),
                 Some(code::BUSY | code::LOCKED) => Failure::transient(Reason::Catalog, self.to_string())
                     .with_hint("another program holds the catalog; try again when it is done"),
+                Some(code::ERROR | code::CONSTRAINT) => Failure::bug(self.to_string()),
                 _ => unusable(),
             },
         }

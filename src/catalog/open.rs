@@ -119,7 +119,9 @@ async fn create(path: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(unreadable)?;
     let part = tempfile::Builder::new().prefix("catalog-").suffix(".part").tempfile_in(folder);
     let part = part.map_err(unreadable)?;
-    let mut connection = SqliteConnection::connect_with(&writing(part.path())).await?;
+    // No WAL yet: what is moved must be all in one file.
+    let options = writing(part.path()).journal_mode(SqliteJournalMode::Delete);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
     migrate(&mut connection, path).await?;
     connection.close().await?;
     part.as_file().sync_all().map_err(unreadable)?;
@@ -197,14 +199,10 @@ mod tests {
     async fn a_newer_catalog_is_refused_and_left_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
-        let catalog = Catalog::open(&path, &Clock::fixed(0)).await.unwrap();
-        sqlx::raw_sql(
-            "insert into _sqlx_migrations values (99990101000000, 'later', '2030-01-01', true, x'00', 1)",
-        )
-        .execute(&catalog.writer)
-        .await
-        .unwrap();
-        catalog.close().await;
+        create(&path).await.unwrap();
+        let later =
+            "insert into _sqlx_migrations values (99990101000000, 'later', '2030-01-01', true, x'00', 1)";
+        change(&path, later).await;
         assert!(refusal(&path).await.detail.contains("newer"));
     }
 
