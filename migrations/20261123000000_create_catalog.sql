@@ -3,9 +3,12 @@
 -- handed in by the program's clock. Nothing that explains a label is ever overwritten: verdicts, evidence and relabels
 -- are added, and what holds now is derived.
 
+-- 'wemo' in ASCII: how `Catalog::open` tells a catalog from any other SQLite file.
+pragma application_id = 2003135855;
+
 -- A question to the site. A changed lexicon retires rows; it never deletes them.
 create table search (
-  id integer primary key,
+  id integer primary key not null,
   provider text not null,            -- 'youtube' or 'local'
   lexicon text not null,             -- name of the lexicon that asked for it
   emotion text not null,
@@ -21,7 +24,7 @@ create table search (
 
 -- One answer to a search: the ledger of what was asked when, of whom.
 create table answer (
-  id integer primary key,
+  id integer primary key not null,
   search_id integer not null references search (id),
   asked_of text not null,            -- 'ytdlp', 'data-api' or 'local'
   tool_version text not null,
@@ -33,13 +36,14 @@ create table answer (
 create index answer_of_search on answer (search_id);
 
 create table video (
-  id integer primary key,
+  id integer primary key not null,
   site text not null,                -- 'youtube' or 'local'
   site_id text not null,             -- the site's id; for 'local' the sha256 of the file
   url text not null,
   title text,                        -- expires with the metadata
   channel_id text,
   channel_name text,
+  source text not null,              -- 'channel:<id>', else 'video:<site>:<id>': what splits go by
   promised_duration_ms integer,
   licence text,
   metadata_at integer not null,
@@ -59,10 +63,11 @@ create table video (
   unique (site, site_id)
 ) strict;
 create index video_of_channel on video (channel_id);
+create index video_of_source on video (source);
 
 -- Why a video is thought to show an emotion: all of them are kept, also when emotions disagree.
 create table evidence (
-  id integer primary key,
+  id integer primary key not null,
   video_id integer not null references video (id) on delete cascade,
   search_id integer not null references search (id),
   answer_id integer not null references answer (id),
@@ -72,17 +77,33 @@ create table evidence (
   unique (video_id, search_id, rank)
 ) strict;
 create index evidence_of_search on evidence (search_id);
+create index evidence_of_video on evidence (video_id, emotion, rank);
+
+-- The emotion of a video: the one with the best rank; then the one with the most evidence; then FERPlus order.
+create view video_emotion as
+select video_id, emotion
+from (
+  select video_id, emotion,
+    row_number() over (
+      partition by video_id
+      order by min(rank), count(*) desc,
+        instr('neutral happiness surprise sadness anger disgust fear contempt', emotion)
+    ) as place
+  from evidence
+  group by video_id, emotion
+)
+where place = 1;
 
 -- Channels (else videos) never move between splits as the catalog grows.
 create table split (
-  source text primary key,           -- 'channel:<id>' or 'video:<site>:<id>'
+  source text primary key not null,  -- 'channel:<id>' or 'video:<site>:<id>'
   split text not null check (split in ('train', 'validation', 'test')),
   created_at integer not null
 ) strict;
 
 -- A recipe's text by its hash, for every row that was derived with it.
 create table recipe (
-  hash text primary key,
+  hash text primary key not null,
   kind text not null,
   body text not null,
   created_at integer not null
@@ -90,7 +111,7 @@ create table recipe (
 
 -- One look at a video's frames.
 create table scan (
-  id integer primary key,
+  id integer primary key not null,
   video_id integer not null references video (id) on delete cascade,
   recipe_hash text not null references recipe (hash),
   width integer not null,
@@ -105,7 +126,7 @@ create table scan (
 ) strict;
 
 create table track (
-  id integer primary key,
+  id integer primary key not null,
   scan_id integer not null references scan (id) on delete cascade,
   video_id integer not null references video (id) on delete cascade,
   shot integer not null,
@@ -120,7 +141,7 @@ create index track_of_video on track (video_id);
 create index track_of_scan on track (scan_id);
 
 create table clip (
-  id integer primary key,
+  id integer primary key not null,
   track_id integer not null references track (id) on delete cascade,
   video_id integer not null references video (id) on delete cascade,
   start_ms integer not null,
@@ -140,7 +161,7 @@ create table clip (
 create index clip_of_video on clip (video_id);
 
 create table sample (
-  id integer primary key,
+  id integer primary key not null,
   clip_id integer not null references clip (id) on delete cascade,
   video_id integer not null references video (id) on delete cascade,
   t_ms integer not null,
@@ -160,17 +181,17 @@ create index sample_of_video on sample (video_id);
 
 -- Pictures apart, so that scans of `sample` stay small.
 create table crop (
-  sample_id integer primary key references sample (id) on delete cascade,
+  sample_id integer primary key not null references sample (id) on delete cascade,
   side_px integer not null,
   jpeg blob not null
 ) strict;
 
--- Every piece of work of every stage. An expired lease is simply due again.
+-- Every piece of work of every stage, one row for each (stage, subject). An expired lease is simply due again.
 create table job (
-  id integer primary key,
+  id integer primary key not null,
   stage text not null,               -- 'search', 'fetch', 'scan' or 'cut'
   subject_id integer not null,       -- the search (search) or the video (the others)
-  rev text not null,                 -- the stage's revision and recipe: a new one makes the work new
+  rev text not null,                 -- the stage's revision and recipe: asked for with a new one, the work is new
   state text not null check (state in ('open', 'held', 'done', 'rejected', 'dead')),
   attempt integer not null default 0,
   priority integer not null default 0,
@@ -180,14 +201,14 @@ create table job (
   detail text,
   created_at integer not null,
   finished_at integer,
-  unique (stage, subject_id, rev)
+  unique (stage, subject_id)
 ) strict;
 create index job_due on job (stage, priority, due_at, id) where due_at is not null;
-create index job_outcome on job (stage, state, reason);
+create index job_outcome on job (stage, state, reason, due_at);
 
 -- What each attempt that did not succeed came to.
 create table attempt (
-  id integer primary key,
+  id integer primary key not null,
   job_id integer not null references job (id) on delete cascade,
   attempt integer not null,
   worker text not null,
@@ -200,7 +221,7 @@ create index attempt_of_job on attempt (job_id);
 
 -- A whole stage stands still until then; null means until a person says so.
 create table pause (
-  stage text primary key,
+  stage text primary key not null,
   reason text not null,
   detail text not null,
   since integer not null,
@@ -209,14 +230,14 @@ create table pause (
 
 -- The politeness budget of one egress identity, shared by all workers of this catalog.
 create table budget (
-  identity text primary key,
+  identity text primary key not null,
   tokens real not null,
   refilled_at integer not null
 ) strict;
 
 -- The user accepted the site's terms.
 create table acceptance (
-  id integer primary key,
+  id integer primary key not null,
   terms text not null,
   version text not null,
   accepted_at integer not null
@@ -233,7 +254,7 @@ create table tombstone (
 
 -- A training run. Its sample list is frozen before the first batch.
 create table run (
-  id integer primary key,
+  id integer primary key not null,
   name text not null unique,
   method text not null,
   recipe_hash text not null references recipe (hash),
@@ -272,7 +293,7 @@ create table epoch (
 ) strict;
 
 create table relabel (
-  id integer primary key,
+  id integer primary key not null,
   run_id integer not null references run (id) on delete cascade,
   epoch integer not null,
   sample_id integer not null references sample (id) on delete cascade,

@@ -22,6 +22,69 @@ pub struct Config {
     pub tools: ToolConfig,
 }
 
+/// The documented file that an empty folder starts from; a test holds it equal to the defaults.
+pub const TEMPLATE: &str = include_str!("config.toml");
+
+impl Config {
+    /// Reads a settings file (none means the defaults), then the environment, and checks every value.
+    pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
+        let mut config = match file {
+            Some(path) => Self::read(path)?,
+            None => Self::default(),
+        };
+        let environment = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        config.tools.ytdlp = environment("WEBEMOTION_YTDLP").or(config.tools.ytdlp);
+        config.tools.mtcnn = environment("WEBEMOTION_MTCNN").or(config.tools.mtcnn);
+        config.check().map_err(|complaint| {
+            let place = file.map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
+            wrong(format!("{place}: {complaint}"))
+        })?;
+        Ok(config)
+    }
+
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
+        let mut config: Self =
+            toml::from_str(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+        // A path in the file is meant from where the file is.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let Config { crawl, tools, .. } = &mut config;
+        for path in [&mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn].into_iter().flatten() {
+            *path = folder.join(&*path);
+        }
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (crawl, clips) = (&self.crawl, &self.clips);
+        let rules = [
+            (crawl.results_per_search > 0, "crawl.results_per_search must be at least 1"),
+            (crawl.videos_per_hour > 0, "crawl.videos_per_hour must be at least 1"),
+            (crawl.pause_s >= 0.0, "crawl.pause_s must not be negative"),
+            (clips.scout_fps > 0.0, "clips.scout_fps must be above 0"),
+            (clips.min_face_px >= 12.0, "clips.min_face_px must be at least 12, the P-net's window"),
+            (clips.min_clip_ms > 0, "clips.min_clip_ms must be above 0"),
+            (clips.max_clip_ms >= clips.min_clip_ms, "clips.max_clip_ms must not be below clips.min_clip_ms"),
+            ((0.0..=1.0).contains(&clips.min_coverage), "clips.min_coverage must lie between 0 and 1"),
+            (clips.sample_every_ms > 0, "clips.sample_every_ms must be above 0"),
+            ((1..=100).contains(&clips.jpeg_quality), "clips.jpeg_quality must lie between 1 and 100"),
+            ((16..=2048).contains(&clips.sample_side_px), "clips.sample_side_px must lie between 16 and 2048"),
+            (
+                (16..=2048).contains(&clips.clip_side_px) && clips.clip_side_px % 2 == 0,
+                "clips.clip_side_px must be even and lie between 16 and 2048",
+            ),
+            (self.workers.max_attempts > 0, "workers.max_attempts must be at least 1"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, complaint)| Err((*complaint).to_owned()))
+    }
+}
+
+fn wrong(detail: String) -> Failure {
+    Failure::permanent(Reason::Usage, detail)
+        .with_hint("`webemotion config init` writes a file with every setting and what it means")
+}
+
 /// Policy, budget and pace of the crawl.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -38,6 +101,10 @@ pub struct CrawlConfig {
     pub videos_per_hour: u32,
     /// Least pause between two videos, seconds; up to twice as long by chance.
     pub pause_s: f64,
+    /// How long the crawl stands still after the site asked for a pause, seconds.
+    pub rate_limited_pause_s: u64,
+    /// Pause before the second attempt of a video, seconds; doubled for the third.
+    pub retry_pause_s: u64,
     /// The largest file that is downloaded, bytes.
     pub max_file_bytes: u64,
     /// No download begins with less free disk than this, bytes.
@@ -61,6 +128,8 @@ impl Default for CrawlConfig {
             accept_terms: false,
             videos_per_hour: 200,
             pause_s: 5.0,
+            rate_limited_pause_s: 3_600,
+            retry_pause_s: 60,
             max_file_bytes: 200_000_000,
             min_free_bytes: 2_000_000_000,
             download_timeout_s: 900,
@@ -225,4 +294,52 @@ fn missing(what: &str, set: Option<&Path>) -> Failure {
     let place = set.map_or_else(String::new, |path| format!(" at {}", path.display()));
     Failure::permanent(Reason::ToolMissing, format!("{what} not found{place}"))
         .with_hint("run scripts/setup, or name the file under [tools] in webemotion.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("webemotion.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path))
+    }
+
+    #[test]
+    fn the_template_names_every_setting_with_its_default() {
+        let set: String = TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let mut config: Config = toml::from_str(&set).unwrap();
+        for optional in ["youtube_host", "youtube_ca", "ytdlp", "mtcnn"] {
+            assert!(TEMPLATE.contains(optional), "{optional}");
+        }
+        let defaults = Config::default();
+        config.tools = defaults.tools.clone();
+        (config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None);
+        assert_eq!(config, defaults);
+        let keys = |value: &toml::Value| value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>();
+        let written = keys(&toml::Value::try_from(&defaults).unwrap());
+        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 4, "four settings have no default");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_an_error_that_names_its_line() {
+        let failure = load("[crawl]\nmax_durations_s = 3\n").unwrap_err();
+        assert_eq!(failure.reason, Reason::Usage);
+        assert!(failure.detail.contains("line 2"), "{}", failure.detail);
+        assert!(failure.detail.contains("max_durations_s"), "{}", failure.detail);
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_an_error() {
+        let failure = load("[clips]\nmin_coverage = 3.0\n").unwrap_err();
+        assert!(failure.detail.contains("min_coverage"), "{}", failure.detail);
+    }
+
+    #[test]
+    fn a_path_in_the_file_is_meant_from_where_the_file_is() {
+        let config = load("[crawl]\nyoutube_ca = 'ca.pem'\n").unwrap();
+        assert!(config.crawl.youtube_ca.unwrap().is_absolute());
+    }
 }

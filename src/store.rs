@@ -1,1 +1,237 @@
 //! The data folder: part-file → sync → rename, relative paths, and the guard of free space.
+//!
+//! Rows name files by paths relative to this folder, so that the folder can be moved. It knows files, not rows.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Reason};
+
+/// A file operation that did not work.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct StoreError {
+    action: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let failure = Self::transient(Reason::Disk, error.to_string());
+        match error.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                failure.with_hint("free some space, then start the same command again: nothing is lost")
+            }
+            _ => failure.with_hint("see that the data folder exists and may be written"),
+        }
+    }
+}
+
+/// The data folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A file that has its final place and will survive a power cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Path below the data folder.
+    pub path: String,
+    /// Length.
+    pub size_bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
+
+const CATALOG: &str = "catalog.sqlite";
+const STAGING: &str = "staging";
+
+impl Store {
+    /// Opens the folder, making it if it is not there.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(root.join(STAGING)).map_err(failed("make the folder", root))?;
+        let root = root.canonicalize().map_err(failed("open the folder", root))?;
+        Ok(Self { root })
+    }
+
+    /// The folder itself, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the catalog is.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join(CATALOG)
+    }
+
+    /// Where a relative path points to.
+    pub fn absolute(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// An empty folder for one piece of unfinished work; what an earlier attempt left stays, so that it can be resumed.
+    pub fn staging(&self, work: &str) -> Result<PathBuf, StoreError> {
+        let folder = self.root.join(STAGING).join(work);
+        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
+        Ok(folder)
+    }
+
+    /// Forgets a piece of unfinished work.
+    pub fn clear_staging(&self, work: &str) -> Result<(), StoreError> {
+        let folder = self.root.join(STAGING).join(work);
+        match fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &folder)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives a finished file its final place: synced, hashed, renamed, and the folder synced too.
+    pub fn publish(&self, part: &Path, relative: &str) -> Result<StoredFile, StoreError> {
+        let target = self.absolute(relative);
+        let folder = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
+        let (size_bytes, sha256) = digest(part)?;
+        File::open(part).and_then(|file| file.sync_all()).map_err(failed("sync", part))?;
+        fs::rename(part, &target).map_err(failed("rename to", &target))?;
+        File::open(folder).and_then(|file| file.sync_all()).map_err(failed("sync", folder))?;
+        Ok(StoredFile { path: relative.to_owned(), size_bytes, sha256 })
+    }
+
+    /// Removes a stored file; one that is gone already is fine.
+    pub fn remove(&self, relative: &str) -> Result<(), StoreError> {
+        let path = self.absolute(relative);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every stored file below `videos` and `clips`, as relative paths: `gc` compares them with the rows.
+    pub fn files(&self) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.root.join("videos"), self.root.join("clips")];
+        while let Some(folder) = folders.pop() {
+            if !folder.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+                let path = entry.map_err(failed("list", &folder))?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(relative) = path.strip_prefix(&self.root) {
+                    found.push(relative.to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Free space for this user on the folder's disk, bytes.
+    pub fn free_bytes(&self) -> Result<u64, StoreError> {
+        let facts = nix::sys::statvfs::statvfs(&self.root)
+            .map_err(|error| failed("ask for the free space of", &self.root)(error.into()))?;
+        Ok(facts.blocks_available() * facts.fragment_size())
+    }
+
+    /// Says no when less than `wanted_bytes` are free.
+    pub fn guard(&self, wanted_bytes: u64) -> Result<(), Failure> {
+        let free_bytes = self.free_bytes()?;
+        if free_bytes >= wanted_bytes {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} has {} MB free, and {} MB must stay free",
+            self.root.display(),
+            free_bytes / 1_000_000,
+            wanted_bytes / 1_000_000
+        );
+        Err(Failure::transient(Reason::Disk, detail)
+            .with_hint("free some space, or lower crawl.min_free_bytes; then start the same command again"))
+    }
+}
+
+/// Where a video's file belongs: spread over 256 folders by the hash of its id.
+pub fn video_path(site: &str, site_id: &str, extension: &str) -> String {
+    format!("videos/{}/{site}-{site_id}.{extension}", spread(site_id))
+}
+
+/// Where a clip's file belongs.
+pub fn clip_path(site: &str, site_id: &str, recipe: &str, track: usize, start_ms: i64) -> String {
+    let recipe = recipe.get(..8).unwrap_or(recipe);
+    format!("clips/{}/{site}-{site_id}-{recipe}-{track:03}-{start_ms:07}.mp4", spread(site_id))
+}
+
+fn spread(id: &str) -> String {
+    hex(&Sha256::digest(id.as_bytes())[..1])
+}
+
+/// A file's length in bytes and its SHA-256 in hexadecimal.
+pub fn digest(path: &Path) -> Result<(u64, String), StoreError> {
+    let mut file = File::open(path).map_err(failed("open", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut size_bytes = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(failed("read", path))?;
+        if read == 0 {
+            return Ok((size_bytes, hex(&hash.finalize())));
+        }
+        hash.update(&buffer[..read]);
+        size_bytes += read as u64;
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |source| StoreError { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_file_is_where_its_row_says_and_the_part_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let part = store.staging("job-1").unwrap().join("video.part");
+        fs::write(&part, b"abc").unwrap();
+
+        let file = store.publish(&part, &video_path("youtube", "abcdefghijk", "mp4")).unwrap();
+
+        assert_eq!(fs::read(store.absolute(&file.path)).unwrap(), b"abc");
+        assert!(!part.exists());
+        assert_eq!(file.size_bytes, 3);
+        assert_eq!(file.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(store.files().unwrap(), [file.path]);
+    }
+
+    #[test]
+    fn a_disk_with_too_little_room_pauses() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.guard(1).unwrap();
+        let failure = store.guard(u64::MAX).unwrap_err();
+        assert_eq!(failure.reason, Reason::Disk);
+        assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn removing_what_is_gone_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.remove("videos/00/nothing.mp4").unwrap();
+        store.clear_staging("nothing").unwrap();
+    }
+}

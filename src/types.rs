@@ -9,9 +9,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SearchId(pub i64);
 
+/// Names an answer row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AnswerId(pub i64);
+
 /// Names a video row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VideoId(pub i64);
+
+/// Names a scan row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ScanId(pub i64);
 
 /// Names a track row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,6 +210,23 @@ pub struct Track {
     pub faces: Vec<SeenFace>,
 }
 
+/// What a video's file says of itself, after it was seen to decode. Empty where nobody could look.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VideoFacts {
+    /// The container's short name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// The video stream's codec, such as `h264`.
+    pub video_codec: String,
+    /// Displayed width in pixels: rotation and sample aspect applied.
+    pub width: u32,
+    /// Displayed height in pixels.
+    pub height: u32,
+    /// Measured length.
+    pub duration_ms: i64,
+    /// Mean frames a second.
+    pub frame_rate: f64,
+}
+
 /// All that one look at a video's frames found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scan {
@@ -289,6 +314,22 @@ impl Split {
             Self::Validation => "validation",
             Self::Test => "test",
         }
+    }
+}
+
+/// A word that names no split.
+#[derive(Debug, thiserror::Error)]
+#[error("'{0}' is no split; the three are train, validation, test")]
+pub struct UnknownSplit(String);
+
+impl FromStr for Split {
+    type Err = UnknownSplit;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Train, Self::Validation, Self::Test]
+            .into_iter()
+            .find(|split| split.as_str() == word)
+            .ok_or_else(|| UnknownSplit(word.to_owned()))
     }
 }
 

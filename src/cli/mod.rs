@@ -1,1 +1,185 @@
 //! One file per command: its flags and its `run`. The only room that uses `anyhow`.
+
+mod clips;
+mod crawl;
+//#[cfg(all(feature = "media", feature = "train"))]
+//mod demo;
+mod doctor;
+mod drive;
+mod gc;
+//#[cfg(all(feature = "media", feature = "train"))]
+//mod inspect;
+mod report;
+mod retry;
+mod session;
+mod settings;
+mod status;
+//#[cfg(feature = "train")]
+//mod train;
+#[cfg(all(feature = "media", feature = "train"))]
+mod worker;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+use crate::failure::Exit;
+use crate::pipeline::cpu::Cpu;
+pub(crate) use session::Session;
+
+/// Builds face-expression data sets from web videos, and trains Self-Cure Networks on them.
+#[derive(Debug, Parser)]
+#[command(name = "webemotion", version, about, propagate_version = true, max_term_width = 110)]
+#[command(after_help = "Begin with:\n  webemotion demo                      the whole walk in a small world, offline\n  \
+    webemotion crawl --source local:DIR  videos that are on disk already\n  webemotion clips\n  webemotion train\n  \
+    webemotion report\n\nExit codes: 0 done, 1 some jobs were given up, 2 usage, 3 missing tool or unusable catalog,\n\
+    4 nothing to do, 5 paused (rate limit, quota, disk), 70 a defect, 130 interrupted.")]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The data folder: catalog, videos, clips and runs
+    #[arg(long, global = true, env = "WEBEMOTION_DATA", default_value = "webemotion-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Settings to use instead of webemotion.toml in the data folder or in the working folder
+    #[arg(long, global = true, env = "WEBEMOTION_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One JSON object a line on standard output, for programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say more (twice: still more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but errors and the closing line
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Search videos by emotion word and download what the policy allows
+    Crawl(crawl::CrawlArgs),
+    /// Cut downloaded videos into clips of one face and take samples
+    Clips(clips::ClipsArgs),
+//    /// Train a net on the samples, or on a data set of pictures
+//    #[cfg(feature = "train")]
+//    Train(Box<train::TrainArgs>),
+    /// Show how far every emotion and stage is, and what stands in the way
+    Status(status::StatusArgs),
+    /// Write the report of a run, or of the catalog, as a page
+    Report(report::ReportArgs),
+//    /// Look at pictures and videos without a catalog: faces, shots, tracks
+//    #[cfg(all(feature = "media", feature = "train"))]
+//    Inspect(inspect::InspectArgs),
+    /// Take up again what was rejected or given up
+    Retry(retry::RetryArgs),
+    /// Remove files that no row names
+    Gc(gc::GcArgs),
+//    /// Make a small world on loopback and do the whole walk in it
+//    #[cfg(all(feature = "media", feature = "train"))]
+//    Demo(demo::DemoArgs),
+    /// Say whether all tools are there, and what is old
+    Doctor(doctor::DoctorArgs),
+    /// Show or write the settings
+    Config(settings::SettingsArgs),
+    /// Open videos for another process of this program
+    #[cfg(all(feature = "media", feature = "train"))]
+    #[command(hide = true)]
+    Worker(worker::WorkerArgs),
+}
+
+/// Runs the command that was typed.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let global = &cli.global;
+    session::start_log(global);
+    match cli.command {
+        Command::Crawl(args) => wait(crawl::run(args, global)),
+        Command::Clips(args) => wait(clips::run(args, global)),
+//        #[cfg(feature = "train")]
+//        Command::Train(args) => wait(train::run(*args, global)),
+        Command::Status(args) => wait(status::run(args, global)),
+        Command::Report(args) => wait(report::run(args, global)),
+//        #[cfg(all(feature = "media", feature = "train"))]
+//        Command::Inspect(args) => inspect::run(&args, global),
+        Command::Retry(args) => wait(retry::run(args, global)),
+        Command::Gc(args) => wait(gc::run(args, global)),
+//        #[cfg(all(feature = "media", feature = "train"))]
+//        Command::Demo(args) => wait(demo::run(args, global)),
+        Command::Doctor(args) => wait(doctor::run(args, global)),
+        Command::Config(args) => settings::run(&args, global),
+        #[cfg(all(feature = "media", feature = "train"))]
+        Command::Worker(args) => worker::run(&args),
+    }
+}
+
+fn wait(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(command)
+}
+
+/// The worker processes that open videos; none where this program cannot open any.
+pub(crate) fn cpu(session: &Session, count: usize) -> anyhow::Result<Option<Cpu>> {
+    if !cfg!(all(feature = "media", feature = "train")) {
+        return Ok(None);
+    }
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let limits = session.config.workers.clone();
+    let mut arguments = vec!["worker".to_owned()];
+    arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
+    arguments.push(format!("--threads={}", (cores() / count.max(1)).max(1)));
+    if let Ok(mtcnn) = session.config.tools.find_mtcnn() {
+        arguments.push(format!("--mtcnn={}", mtcnn.display()));
+    }
+    Ok(Some(Cpu::new(program, arguments, count, limits)))
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Reads a time such as `90s`, `30m` or `8h` into milliseconds.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    let complaint = || format!("'{text}' is no time; say 90s, 30m or 8h");
+    let (number, unit_ms) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) if text.ends_with('s') => (number, 1_000),
+        Some(number) if text.ends_with('m') => (number, 60_000),
+        Some(number) => (number, 3_600_000),
+        None => return Err(complaint()),
+    };
+    let number: i64 = number.parse().map_err(|_| complaint())?;
+    number.checked_mul(unit_ms).filter(|time_ms| *time_ms > 0).ok_or_else(complaint)
+}
+
+/// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,31 @@
-//! FFmpeg behind one wall: probe, decode, encode. No AVFrame leaves; pictures leave as `RgbImage`.
+//! FFmpeg behind one wall: probe, decode, encode. Knows no faces, no catalog and no network; no AVFrame leaves, pictures
+//! leave as `RgbImage` and times as milliseconds since a video's first frame.
+
+mod decode;
+mod encode;
+mod error;
+mod ffi;
+mod frame;
+mod orientation;
+mod probe;
+mod scale;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use decode::Decoder;
+pub use encode::{ClipWriter, EncoderOptions, Preset, Written};
+pub use error::MediaError;
+pub use frame::VideoFrame;
+pub use probe::{Probe, check, probe};
+
+/// Pictures wider or higher than this are refused: nothing that faces are looked for in is that large, and a forged
+/// header must not cost gigabytes.
+pub const MAX_SIDE_PX: u32 = 8_192;
+
+/// Readies FFmpeg once for the process; its own log is silent, what matters comes back as errors.
+fn begin() -> Result<(), ffmpeg_next::Error> {
+    ffmpeg_next::init()?;
+    ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
+    Ok(())
+}

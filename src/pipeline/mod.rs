@@ -1,1 +1,110 @@
-//! The stages and what drives them: claim, load, run, commit.
+//! The stages and what drives them: claim, load, run, commit. Holds no SQL and opens no video itself.
+//!
+//! A [`Stage`] says what is done to one subject; the [`Runner`] says when, by whom, how often, and what a failure
+//! leads to. Every stage is driven by the same runner over the same job table.
+
+pub(crate) mod budget;
+pub mod cpu;
+pub(crate) mod cut;
+#[cfg(all(feature = "media", feature = "train"))]
+pub mod eyes;
+pub(crate) mod fetch;
+pub(crate) mod intake;
+mod lease;
+mod local;
+mod patience;
+mod plan;
+mod runner;
+pub(crate) mod scan;
+pub(crate) mod search;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::catalog::videos::Video;
+use crate::catalog::{Catalog, CatalogError, Transaction};
+use crate::clock::{Clock, Stop};
+use crate::failure::{Failure, Reason};
+use crate::progress::Reporter;
+use crate::store::Store;
+use crate::types::JobId;
+
+pub use lease::worker_name;
+pub use patience::Patience;
+pub use plan::{RunPlan, RunSummary};
+pub use runner::Runner;
+
+/// One kind of work. `run` sees no database, `commit` sees no tool.
+///
+/// Implement the three with `async fn`; the returned futures must be `Send`.
+pub trait Stage: Sync {
+    /// Its name in the job table: `search`, `fetch`, `scan` or `cut`.
+    const NAME: &'static str;
+    /// What one job is about, for the reader of a progress bar: `videos`, `searches` …
+    const UNIT: &'static str;
+    /// What a job is about, loaded.
+    type Subject: Send;
+    /// What the work made of it.
+    type Output: Send;
+
+    /// Its revision with the hash of its recipe: work that was asked for with another one is new.
+    fn rev(&self) -> String;
+
+    /// Reads what the work needs.
+    fn load(
+        &self,
+        catalog: &Catalog,
+        subject_id: i64,
+    ) -> impl Future<Output = Result<Self::Subject, Failure>> + Send;
+
+    /// Does the work. Its files stand in their places when it returns; it may be dropped at any `.await`.
+    fn run(
+        &self,
+        subject: Self::Subject,
+        context: &JobContext<'_>,
+    ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
+
+    /// Writes rows and asks for follow-up jobs, in the transaction that also ends the job.
+    fn commit(
+        &self,
+        tx: &mut Transaction,
+        output: Self::Output,
+    ) -> impl Future<Output = Result<Outcome, CatalogError>> + Send;
+}
+
+/// How work that succeeded ends its job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Well.
+    Done,
+    /// With a verdict about the subject; the rows that explain it are committed all the same.
+    Rejected {
+        /// Why.
+        reason: Reason,
+        /// In words, with the numbers that led to it.
+        detail: String,
+    },
+}
+
+/// What work may use and look at while it goes on. The runner keeps the lease meanwhile.
+pub struct JobContext<'a> {
+    /// The job.
+    pub job: JobId,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Once it is urgent, the work is dropped; long work may also end itself early with [`Reason::Interrupted`].
+    pub stop: &'a Stop,
+    /// The time.
+    pub clock: &'a Clock,
+    /// Where to tell how far it is.
+    pub reporter: &'a dyn Reporter,
+}
+
+/// Where a video's file is; one that was discarded cannot be worked on.
+fn source(store: &Store, video: &Video) -> Result<PathBuf, Failure> {
+    let file = video.file.as_ref().ok_or_else(|| {
+        let detail = format!("the file of video {} is gone", video.id.0);
+        Failure::permanent(Reason::Disk, detail).with_hint("fetch it again: `webemotion retry --stage fetch`")
+    })?;
+    Ok(store.root().join(&file.path))
+}

@@ -1,1 +1,39 @@
-//! libtorch behind one wall: nets, losses, the loop. Blocking; knows nothing of the catalog.
+//! libtorch behind one wall: nets, the losses of SCN, data sets, the loop. Blocking; knows nothing of the catalog.
+//!
+//! ```text
+//! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
+//! labels · metrics · checkpoint                    what an epoch leaves behind
+//! recipe → session → epoch                         who decides, who holds the state, who loops
+//! ```
+//!
+//! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
+//! bounded channel. The three modules of the method are pure functions in [`scn`].
+
+mod augment;
+mod checkpoint;
+mod cure;
+pub mod data;
+mod device;
+#[cfg(test)]
+mod drawn;
+mod epoch;
+mod error;
+mod events;
+mod init;
+mod labels;
+mod loader;
+pub mod metrics;
+mod net;
+mod optim;
+mod params;
+pub mod predict;
+pub mod recipe;
+mod schedule;
+pub mod scn;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use error::TrainError;
+pub use events::{Decision, Opinion, TrainEvent, Trained};
+pub use session::{RunPlace, train};

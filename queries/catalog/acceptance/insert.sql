@@ -1,0 +1,2 @@
+-- acceptances::insert.
+insert into acceptance (terms, version, accepted_at) values ($1, $2, $3)

@@ -1,0 +1,2 @@
+-- answers::raw; primary key.
+select raw from answer where id = $1

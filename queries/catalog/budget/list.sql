@@ -1,0 +1,2 @@
+-- budgets::list; scans budget.
+select identity, tokens, refilled_at from budget order by identity

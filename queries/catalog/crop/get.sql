@@ -1,0 +1,2 @@
+-- crops::Crops::jpeg; primary key.
+select jpeg from crop where sample_id = $1

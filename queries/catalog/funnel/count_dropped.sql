@@ -1,0 +1,7 @@
+-- funnel::dropped; scans track, clip and sample.
+select 'track' as "what!: String", reason as "reason!: String", count(*) as "rows!: i64"
+from track where reason is not null group by reason
+union all
+select 'clip', 'near-duplicate', count(*) from clip where duplicate_of is not null having count(*) > 0
+union all
+select 'sample', reason, count(*) from sample where reason is not null group by reason

@@ -1,0 +1,2 @@
+-- pauses::lift; primary key.
+delete from pause where stage = $1

@@ -1,0 +1,2 @@
+-- recipes::get; primary key.
+select body from recipe where hash = $1

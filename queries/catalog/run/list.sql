@@ -1,0 +1,3 @@
+-- runs::list; scans run.
+select id, name, method, recipe_hash, seed, folder, state, classes, device, summary, started_at, finished_at, adopted_at
+from run order by id

@@ -1,0 +1,12 @@
+-- samples::for_training; scans sample; the rest by primary key. Only what the video's latest scan led to.
+select sample.id, sample.clip_id, sample.video_id, video_emotion.emotion as "emotion!", split.split
+from sample
+join clip on clip.id = sample.clip_id and clip.duplicate_of is null
+join track on track.id = clip.track_id
+join video on video.id = sample.video_id
+join video_emotion on video_emotion.video_id = video.id
+join split on split.source = video.source
+where sample.reason is null
+  and track.scan_id = (select max(scan.id) from scan where scan.video_id = video.id)
+  and not exists (select 1 from tombstone where tombstone.site = video.site and tombstone.site_id = video.site_id)
+order by video.site, video.site_id, sample.t_ms, sample.id

@@ -1,0 +1,2 @@
+-- searches::plan, twice: before and after; scans search.
+select count(*) from search

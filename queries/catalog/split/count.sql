@@ -1,0 +1,2 @@
+-- splits::assign; scans split.
+select count(*) from split

@@ -1,0 +1,2 @@
+-- splits::list; scans split.
+select source, split from split order by source

@@ -1,0 +1,28 @@
+//! The `acceptance` table: which terms the user accepted, and when.
+
+use super::{Catalog, Result, Transaction};
+
+/// Terms that were accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Their version or date.
+    pub version: String,
+    /// Milliseconds since 1970.
+    pub accepted_at: i64,
+}
+
+/// Writes down that the user accepted terms.
+pub async fn insert(tx: &mut Transaction, terms: &str, version: &str) -> Result<()> {
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/acceptance/insert.sql", terms, version, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// What was last accepted of some terms.
+pub async fn latest(catalog: &Catalog, terms: &str) -> Result<Option<Acceptance>> {
+    Ok(sqlx::query_file_as!(Acceptance, "queries/catalog/acceptance/get.sql", terms)
+        .fetch_optional(&catalog.reader)
+        .await?)
+}

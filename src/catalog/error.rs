@@ -1,0 +1,136 @@
+//! What can go wrong with a catalog. Knows SQLite's codes, and no table.
+
+use std::path::PathBuf;
+
+use crate::failure::{Failure, Reason};
+
+/// Why the catalog could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The path leads to something else. It was not touched.
+    #[error("{} is not a webemotion catalog: {why}", .path.display())]
+    NotACatalog {
+        /// Where it lies.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// There is none yet, and this command creates none.
+    #[error("there is no catalog at {}", .path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A later release wrote it. It was not touched.
+    #[error("{} was written by a newer webemotion (migration {version})", .path.display())]
+    Newer {
+        /// Where it lies.
+        path: PathBuf,
+        /// The first migration that this program does not know.
+        version: i64,
+    },
+    /// SQLite's locks do not hold there.
+    #[error("{} is on a network file system ({name})", .path.display())]
+    NetworkFileSystem {
+        /// The folder.
+        path: PathBuf,
+        /// The file system's name.
+        name: &'static str,
+    },
+    /// It could not be read, created or moved into place.
+    #[error("cannot open {}", .path.display())]
+    Unreadable {
+        /// Where it lies.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A migration of this program does not apply, or an applied one was changed.
+    #[error("cannot migrate {}", .path.display())]
+    Migration {
+        /// Where it lies.
+        path: PathBuf,
+        /// What the migrator said.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A row holds what this program never writes.
+    #[error("the catalog is damaged: {detail}")]
+    Damaged {
+        /// What was found.
+        detail: String,
+    },
+    /// A row that must be there is not.
+    #[error("the catalog has no {what}")]
+    NoRow {
+        /// What was asked for, with its id.
+        what: String,
+    },
+    /// SQLite refused.
+    #[error("the catalog refused: {0}")]
+    Sql(#[from] sqlx::Error),
+}
+
+/// SQLite's primary result codes that are not the program's fault.
+mod code {
+    pub(super) const BUSY: i32 = 5;
+    pub(super) const LOCKED: i32 = 6;
+    pub(super) const IO_ERROR: i32 = 10;
+    pub(super) const FULL: i32 = 13;
+}
+
+impl CatalogError {
+    /// What the runner and the exit code make of it.
+    pub fn failure(&self) -> Failure {
+        let unusable = || Failure::permanent(Reason::Catalog, self.explained());
+        match self {
+            Self::NotACatalog { .. } => unusable().with_hint("name another data folder with --data"),
+            Self::Missing { .. } => unusable().with_hint("webemotion crawl creates it; or name another with --data"),
+            Self::Newer { .. } => unusable().with_hint("update webemotion; this catalog is left as it was"),
+            Self::NetworkFileSystem { .. } => unusable().with_hint(
+                "keep the data folder on a local disk; several machines share work by webemotion shard and merge",
+            ),
+            Self::Damaged { .. } => unusable().with_hint("webemotion check says what is damaged"),
+            Self::Unreadable { .. } | Self::Migration { .. } => unusable(),
+            Self::NoRow { .. } => Failure::bug(self.to_string()),
+            Self::Sql(error) => match primary_code(error) {
+                Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string()),
+                Some(code::BUSY | code::LOCKED) => Failure::transient(Reason::Catalog, self.to_string())
+                    .with_hint("another program holds the catalog; try again when it is done"),
+                _ => unusable(),
+            },
+        }
+    }
+
+    fn explained(&self) -> String {
+        let source = std::error::Error::source(self);
+        match (self, source) {
+            (Self::Sql(_), _) | (_, None) => self.to_string(),
+            (_, Some(source)) => format!("{self}: {source}"),
+        }
+    }
+}
+
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        error.failure()
+    }
+}
+
+/// SQLite's primary code: the low byte of the extended one.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(extended & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Exit;
+
+    #[test]
+    fn an_unusable_catalog_ends_with_three() {
+        let error = CatalogError::NotACatalog { path: "x".into(), why: "a folder".to_owned() };
+        assert_eq!(error.failure().exit(), Exit::Unusable);
+        assert_eq!(error.to_string(), "x is not a webemotion catalog: a folder");
+    }
+}

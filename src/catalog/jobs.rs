@@ -1,0 +1,306 @@
+//! The `job` table: every piece of work of every stage, and the leases on it.
+//!
+//! Whoever holds a job says so with its [`HeldJob`]; each function that ends or prolongs a lease touches exactly that
+//! row and returns whether it did. False means that the lease was lost, and that the result is to be thrown away.
+
+use super::{Catalog, Result, Transaction, json, number, word};
+use crate::failure::Reason;
+use crate::types::JobId;
+
+/// A job in somebody's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldJob {
+    /// Its row.
+    pub id: JobId,
+    /// The search or video it is about.
+    pub subject_id: i64,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Who holds it.
+    pub worker: String,
+    /// With which revision.
+    pub rev: String,
+}
+
+/// Who claims what, and until when.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim<'a> {
+    /// The stage.
+    pub stage: &'a str,
+    /// The stage's revision and recipe: what the work is done with, whatever it was asked for with.
+    pub rev: &'a str,
+    /// Names the claimer; no two processes share it.
+    pub worker: &'a str,
+    /// How long the lease lasts without a heartbeat.
+    pub lease_ms: i64,
+}
+
+/// A job as `status` and `explain` show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its row.
+    pub id: JobId,
+    /// `open`, `held`, `done`, `rejected` or `dead`.
+    pub state: String,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// When anyone may next take it; none when it is finished.
+    pub due_at: Option<i64>,
+    /// Who holds it.
+    pub worker: Option<String>,
+    /// Why it did not end in `done`, or was put off.
+    pub reason: Option<Reason>,
+    /// In words.
+    pub detail: Option<String>,
+}
+
+/// A lease, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldLease {
+    /// The stage.
+    pub stage: String,
+    /// The search or video.
+    pub subject_id: i64,
+    /// Who holds it.
+    pub worker: String,
+    /// Which attempt it is.
+    pub attempt: u32,
+    /// When it ends unless it is prolonged; milliseconds since 1970.
+    pub ends_at: i64,
+}
+
+/// Asks for one piece of work; lower `priority` comes first. Asking twice is harmless, a new `rev` makes it new.
+pub async fn enqueue(
+    tx: &mut Transaction,
+    stage: &str,
+    rev: &str,
+    priority: i64,
+    subject_id: i64,
+) -> Result<u64> {
+    enqueue_all(tx, stage, rev, priority, &[subject_id]).await
+}
+
+/// Asks for work on many subjects at once; says how much of it is new.
+pub async fn enqueue_all(
+    tx: &mut Transaction,
+    stage: &str,
+    rev: &str,
+    priority: i64,
+    subject_ids: &[i64],
+) -> Result<u64> {
+    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
+    let done = sqlx::query_file!("queries/catalog/job/enqueue.sql", stage, rev, priority, list, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// A verdict that needed no work.
+#[derive(Debug, Clone, Copy)]
+pub struct Verdict<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// In words, with the numbers that led to it.
+    pub detail: &'a str,
+}
+
+/// Writes down a job that is rejected before it began, so that `retry` finds it. Work that is done stays done.
+pub async fn enqueue_rejected(
+    tx: &mut Transaction,
+    stage: &str,
+    rev: &str,
+    subject_id: i64,
+    verdict: Verdict<'_>,
+) -> Result<()> {
+    let (reason, now_ms) = (verdict.reason.as_str(), tx.now_ms());
+    let detail = verdict.detail;
+    sqlx::query_file!(
+        "queries/catalog/job/enqueue_rejected.sql",
+        stage,
+        subject_id,
+        rev,
+        reason,
+        detail,
+        now_ms
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Takes open jobs back, as for retired searches; says how many.
+pub async fn withdraw(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
+    let list = json(subject_ids)?;
+    let done =
+        sqlx::query_file!("queries/catalog/job/withdraw.sql", stage, list).execute(tx.connection()).await?;
+    Ok(done.rows_affected())
+}
+
+/// Takes the most urgent job that is due, unless none is or the stage is paused. The attempt counts from here.
+pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob>> {
+    let Claim { stage, rev, worker, lease_ms } = claim;
+    let now_ms = catalog.clock.now_ms();
+    let until_ms = now_ms + lease_ms;
+    let row = sqlx::query_file!("queries/catalog/job/claim.sql", stage, now_ms, worker, rev, until_ms)
+        .fetch_optional(&catalog.writer)
+        .await?;
+    row.map(|row| {
+        Ok(HeldJob {
+            id: JobId(row.id),
+            subject_id: row.subject_id,
+            attempt: number(row.attempt)?,
+            worker: worker.to_owned(),
+            rev: rev.to_owned(),
+        })
+    })
+    .transpose()
+}
+
+/// Prolongs a lease.
+pub async fn heartbeat(catalog: &Catalog, job: &HeldJob, lease_ms: i64) -> Result<bool> {
+    let until_ms = catalog.clock.now_ms() + lease_ms;
+    let done = sqlx::query_file!(
+        "queries/catalog/job/heartbeat.sql",
+        job.id.0,
+        job.worker,
+        job.attempt,
+        job.rev,
+        until_ms
+    )
+    .execute(&catalog.writer)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends a job well.
+pub async fn finish(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
+    end(tx, job, "done", None).await
+}
+
+/// Ends a job with a verdict about its subject.
+pub async fn reject(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
+    end(tx, job, "rejected", Some(verdict)).await
+}
+
+/// Ends a job that nobody should try again by himself.
+pub async fn give_up(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
+    end(tx, job, "dead", Some(verdict)).await
+}
+
+async fn end(tx: &mut Transaction, job: &HeldJob, state: &str, verdict: Option<Verdict<'_>>) -> Result<bool> {
+    let (reason, detail) = (verdict.map(|it| it.reason.as_str()), verdict.map(|it| it.detail));
+    let now_ms = tx.now_ms();
+    let done = sqlx::query_file!(
+        "queries/catalog/job/end.sql",
+        job.id.0,
+        job.worker,
+        job.attempt,
+        job.rev,
+        state,
+        reason,
+        detail,
+        now_ms
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Puts a job off until a time (milliseconds since 1970). The attempt counts.
+pub async fn postpone(
+    tx: &mut Transaction,
+    job: &HeldJob,
+    verdict: Verdict<'_>,
+    due_at: i64,
+) -> Result<bool> {
+    let (reason, detail) = (verdict.reason.as_str(), verdict.detail);
+    let done = sqlx::query_file!(
+        "queries/catalog/job/postpone.sql",
+        job.id.0,
+        job.worker,
+        job.attempt,
+        job.rev,
+        reason,
+        detail,
+        due_at
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lets go of a job at once. The attempt does not count.
+pub async fn give_back(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
+    let now_ms = tx.now_ms();
+    let done = sqlx::query_file!(
+        "queries/catalog/job/give_back.sql",
+        job.id.0,
+        job.worker,
+        job.attempt,
+        job.rev,
+        now_ms
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many.
+pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Result<u64> {
+    let (reason, now_ms) = (reason.as_str(), catalog.clock.now_ms());
+    let done = sqlx::query_file!("queries/catalog/job/retry.sql", reason, stage, now_ms)
+        .execute(&catalog.writer)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// How many jobs of a stage are due now.
+pub async fn count_due(catalog: &Catalog, stage: &str) -> Result<u64> {
+    let now_ms = catalog.clock.now_ms();
+    let count = sqlx::query_file_scalar!("queries/catalog/job/count_due.sql", stage, now_ms)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
+}
+
+/// When the next job of a stage is due, or the next lease on one ends; milliseconds since 1970.
+pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> {
+    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage)
+        .fetch_one(&catalog.reader)
+        .await?)
+}
+
+/// The job of a stage on a subject.
+pub async fn get(catalog: &Catalog, stage: &str, subject_id: i64) -> Result<Option<Job>> {
+    let row = sqlx::query_file!("queries/catalog/job/get.sql", stage, subject_id)
+        .fetch_optional(&catalog.reader)
+        .await?;
+    row.map(|row| {
+        Ok(Job {
+            id: JobId(row.id),
+            state: row.state,
+            attempt: number(row.attempt)?,
+            due_at: row.due_at,
+            worker: row.worker,
+            reason: row.reason.as_deref().map(word).transpose()?,
+            detail: row.detail,
+        })
+    })
+    .transpose()
+}
+
+/// All leases, for `status`; those whose end has passed are nobody's any more.
+pub async fn held(catalog: &Catalog) -> Result<Vec<HeldLease>> {
+    let rows = sqlx::query_file!("queries/catalog/job/list_held.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(HeldLease {
+                stage: row.stage,
+                subject_id: row.subject_id,
+                worker: row.worker,
+                attempt: number(row.attempt)?,
+                ends_at: row.due_at,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,235 @@
+//! Opening a catalog: refuse what is not one, create what is missing, migrate. Knows files and pragmas, and no table.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::statfs::{self, FsType};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
+
+use super::{Catalog, CatalogError, Result};
+use crate::clock::Clock;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// What the first migration writes into the file's header: 'wemo'.
+const APPLICATION_ID: i64 = u32::from_be_bytes(*b"wemo") as i64;
+/// How long a statement waits for another process to end its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Readers do not hinder each other; more than this only costs memory.
+const READERS: u32 = 4;
+
+/// File systems whose locks other machines do not see, by the magic numbers of statfs(2).
+const NETWORK_FILE_SYSTEMS: [(u64, &str); 9] = [
+    (0x6969, "nfs"),
+    (0xff53_4d42, "cifs"),
+    (0xfe53_4d42, "smb2"),
+    (0x517b, "smb"),
+    (0x0bd0_0bd0, "lustre"),
+    (0x4750_4653, "gpfs"),
+    (0x1983_0326, "beegfs"),
+    (0x00c3_6400, "ceph"),
+    (0x5346_414f, "afs"),
+];
+
+impl Catalog {
+    /// Opens the catalog at a path for reading and writing. Creates it when nothing is there, brings it up to date when
+    /// an earlier release wrote it, and leaves everything else untouched.
+    ///
+    /// # Errors
+    /// Not a catalog, a newer one, on a network file system, or not readable.
+    pub async fn open(path: &Path, clock: &Clock) -> Result<Self> {
+        refuse_network_file_system(path)?;
+        if !is_catalog(path).await? {
+            create(path).await?;
+        }
+        let mut connection = SqliteConnection::connect_with(&writing(path)).await?;
+        let migrated = migrate(&mut connection, path).await;
+        connection.close().await?;
+        migrated?;
+        let writer = connect(writing(path), 1).await?;
+        let reader = connect(writing(path), READERS).await?;
+        Ok(Self { reader, writer, clock: clock.clone() })
+    }
+
+    /// Opens a catalog for reading alone, as `status` and `report` do: it is neither created nor migrated.
+    ///
+    /// # Errors
+    /// As [`Catalog::open`], and [`CatalogError::Missing`].
+    pub async fn open_read_only(path: &Path, clock: &Clock) -> Result<Self> {
+        if !is_catalog(path).await? {
+            return Err(CatalogError::Missing { path: path.to_owned() });
+        }
+        let reader = connect(reading(path), READERS).await?;
+        Ok(Self { writer: reader.clone(), reader, clock: clock.clone() })
+    }
+}
+
+/// WAL lets readers read while one writes. With `synchronous = normal` a killed process loses nothing that was
+/// committed; a power cut may lose the last commits, which are then simply due again, and never damages the file.
+fn writing(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+fn reading(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT)
+}
+
+async fn connect(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool> {
+    Ok(SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?)
+}
+
+/// Asks SQLite, opened for reading alone, what a file is. False: there is nothing at all. Reading the header without
+/// SQLite would be simpler, but closing a file drops every lock that this process holds on it.
+async fn is_catalog(path: &Path) -> Result<bool> {
+    let other = |why: &str| CatalogError::NotACatalog { path: path.to_owned(), why: why.to_owned() };
+    let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
+    let found = match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        found => found.map_err(unreadable)?,
+    };
+    if found.is_dir() {
+        return Err(other("it is a folder"));
+    }
+    let mut connection = SqliteConnection::connect_with(&reading(path)).await?;
+    let id = sqlx::query_file_scalar!("queries/catalog/catalog/get_application_id.sql")
+        .fetch_one(&mut connection)
+        .await;
+    connection.close().await?;
+    match id {
+        Ok(APPLICATION_ID) => Ok(true),
+        Ok(_) if found.len() > 0 => Err(other("it is another program's SQLite file")),
+        Ok(_) | Err(sqlx::Error::Database(_)) => Err(other("it is no SQLite file")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the catalog beside its place and moves it there whole: who is killed leaves none, not half of one, and of two
+/// who create it at once the first one wins.
+async fn create(path: &Path) -> Result<()> {
+    let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(unreadable)?;
+    let part = tempfile::Builder::new().prefix("catalog-").suffix(".part").tempfile_in(folder);
+    let part = part.map_err(unreadable)?;
+    let mut connection = SqliteConnection::connect_with(&writing(part.path())).await?;
+    migrate(&mut connection, path).await?;
+    connection.close().await?;
+    part.as_file().sync_all().map_err(unreadable)?;
+    match part.into_temp_path().persist_noclobber(path) {
+        Err(lost) if lost.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        moved => moved.map_err(|lost| unreadable(lost.error)),
+    }
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    MIGRATIONS.run(connection).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) => CatalogError::Newer { path: path.to_owned(), version },
+        source => CatalogError::Migration { path: path.to_owned(), source },
+    })
+}
+
+fn refuse_network_file_system(path: &Path) -> Result<()> {
+    let standing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
+    let Ok(found) = statfs::statfs(standing) else { return Ok(()) };
+    match network_name(found.filesystem_type()) {
+        Some(name) => Err(CatalogError::NetworkFileSystem { path: standing.to_owned(), name }),
+        None => Ok(()),
+    }
+}
+
+fn network_name(kind: FsType) -> Option<&'static str> {
+    // The kernel's number is signed on some machines: only its low 32 bits count.
+    let magic = (kind.0 as u64) & 0xffff_ffff;
+    NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::{Exit, Failure};
+
+    async fn change(path: &Path, sql: &str) {
+        let options = writing(path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    async fn refusal(path: &Path) -> Failure {
+        let before = std::fs::read(path).ok();
+        let failure = Catalog::open(path, &Clock::fixed(0)).await.unwrap_err().failure();
+        let after = std::fs::read(path).ok();
+        assert!(after == before, "the file was touched");
+        let read_only = Catalog::open_read_only(path, &Clock::fixed(0)).await;
+        assert!(read_only.is_err() || failure.detail.contains("newer"));
+        assert_eq!(failure.exit(), Exit::Unusable);
+        failure
+    }
+
+    #[tokio::test]
+    async fn what_is_no_catalog_is_refused_and_left_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        std::fs::write(&path, b"dear diary".repeat(100)).unwrap();
+        assert!(refusal(&path).await.detail.contains("no SQLite file"));
+        std::fs::write(&path, b"").unwrap();
+        assert!(refusal(&path).await.detail.contains("no SQLite file"));
+        assert!(refusal(folder.path()).await.detail.contains("a folder"));
+    }
+
+    #[tokio::test]
+    async fn another_programs_database_is_refused_and_left_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        change(&path, "create table diary (day text)").await;
+        assert!(refusal(&path).await.detail.contains("another program"));
+    }
+
+    #[tokio::test]
+    async fn a_newer_catalog_is_refused_and_left_untouched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let catalog = Catalog::open(&path, &Clock::fixed(0)).await.unwrap();
+        sqlx::raw_sql(
+            "insert into _sqlx_migrations values (99990101000000, 'later', '2030-01-01', true, x'00', 1)",
+        )
+        .execute(&catalog.writer)
+        .await
+        .unwrap();
+        catalog.close().await;
+        assert!(refusal(&path).await.detail.contains("newer"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_catalog_is_created_but_not_for_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/catalog.db");
+        let missing = Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap_err();
+        assert!(matches!(missing, CatalogError::Missing { .. }));
+        assert!(!path.exists());
+        let clock = Clock::fixed(0);
+        let (one, other) = tokio::join!(Catalog::open(&path, &clock), Catalog::open(&path, &clock));
+        one.unwrap().close().await;
+        other.unwrap().close().await;
+        let names: Vec<_> = std::fs::read_dir(path.parent().unwrap())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["catalog.db"], "nothing else is left behind");
+        Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap();
+    }
+
+    #[test]
+    fn network_file_systems_are_known_by_number() {
+        assert_eq!(network_name(FsType(0x6969)), Some("nfs"));
+        assert_eq!(network_name(FsType(0xef53)), None);
+    }
+}

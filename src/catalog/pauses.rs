@@ -1,0 +1,62 @@
+//! The `pause` table: stages that stand still, for all workers of the catalog.
+
+use super::{Catalog, Result, Transaction, word};
+use crate::failure::Reason;
+
+/// A stage that stands still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    /// The stage.
+    pub stage: String,
+    /// Why.
+    pub reason: Reason,
+    /// In words.
+    pub detail: String,
+    /// Since when, milliseconds since 1970.
+    pub since: i64,
+    /// When it ends; none: when a person says so.
+    pub resume_at: Option<i64>,
+}
+
+/// Pauses a stage. Of two pauses the longer one holds.
+pub async fn begin(
+    tx: &mut Transaction,
+    stage: &str,
+    reason: Reason,
+    detail: &str,
+    resume_at: Option<i64>,
+) -> Result<()> {
+    let (reason, now_ms) = (reason.as_str(), tx.now_ms());
+    sqlx::query_file!("queries/catalog/pause/begin.sql", stage, reason, detail, now_ms, resume_at)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The pauses that hold now.
+pub async fn in_force(catalog: &Catalog) -> Result<Vec<Pause>> {
+    let now_ms = catalog.clock.now_ms();
+    let rows = sqlx::query_file!("queries/catalog/pause/list.sql", now_ms).fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Pause {
+                stage: row.stage,
+                reason: word(&row.reason)?,
+                detail: row.detail,
+                since: row.since,
+                resume_at: row.resume_at,
+            })
+        })
+        .collect()
+}
+
+/// The pause of one stage that holds now.
+pub async fn of_stage(catalog: &Catalog, stage: &str) -> Result<Option<Pause>> {
+    Ok(in_force(catalog).await?.into_iter().find(|pause| pause.stage == stage))
+}
+
+/// Ends a pause, because a person says so; says whether there was one.
+pub async fn lift(catalog: &Catalog, stage: &str) -> Result<bool> {
+    let done = sqlx::query_file!("queries/catalog/pause/lift.sql", stage).execute(&catalog.writer).await?;
+    Ok(done.rows_affected() == 1)
+}

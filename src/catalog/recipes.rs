@@ -1,0 +1,27 @@
+//! The `recipe` table: a recipe's text by its hash, for every row that was derived with it.
+
+use sha2::{Digest, Sha256};
+
+use super::{Catalog, Result, Transaction};
+
+/// The hash of a recipe of one kind (`clips`, `train` …): 16 hex digits of its SHA-256.
+pub fn hash(kind: &str, body: &str) -> String {
+    let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(body).finalize();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a recipe down, once; returns its [`hash`].
+pub async fn insert(tx: &mut Transaction, kind: &str, body: &str) -> Result<String> {
+    let (hash, now_ms) = (hash(kind, body), tx.now_ms());
+    sqlx::query_file!("queries/catalog/recipe/insert.sql", hash, kind, body, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(hash)
+}
+
+/// The text of a recipe.
+pub async fn get(catalog: &Catalog, hash: &str) -> Result<Option<String>> {
+    Ok(sqlx::query_file_scalar!("queries/catalog/recipe/get.sql", hash)
+        .fetch_optional(&catalog.reader)
+        .await?)
+}

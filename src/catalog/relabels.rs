@@ -1,0 +1,70 @@
+//! The `relabel` table: which labels runs would change. Rows are added, never changed; what holds is derived.
+
+use super::{Catalog, Result, Transaction, json, number};
+use crate::types::{Relabel, RunId, SampleId};
+
+/// A label that holds because a run that changed it was adopted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelInForce {
+    /// The sample.
+    pub sample: SampleId,
+    /// The name of the class that it now has.
+    pub class: String,
+    /// The run that says so.
+    pub run: RunId,
+    /// The epoch of the run that says so.
+    pub epoch: u32,
+}
+
+/// Adds relabels of a run; what a resumed run says again is there once.
+pub async fn insert(tx: &mut Transaction, run: RunId, relabels: &[Relabel]) -> Result<()> {
+    let row = |it: &Relabel| (it.sample, it.epoch, it.from, it.to, it.p_max, it.p_given, it.importance);
+    let (list, now_ms) = (json(&relabels.iter().map(row).collect::<Vec<_>>())?, tx.now_ms());
+    sqlx::query_file!("queries/catalog/relabel/insert.sql", run.0, list, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// All relabels of a run, by epoch and position.
+pub async fn of_run(catalog: &Catalog, run: RunId) -> Result<Vec<Relabel>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/relabel/list.sql", run.0).fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Relabel {
+                sample: number(row.position)?,
+                epoch: number(row.epoch)?,
+                from: number(row.from_label)?,
+                to: number(row.to_label)?,
+                p_max: row.p_max as f32,
+                p_given: row.p_given as f32,
+                importance: row.importance as f32,
+            })
+        })
+        .collect()
+}
+
+/// How many samples of a run ended with another label than they began with.
+pub async fn count_changed(catalog: &Catalog, run: RunId) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/relabel/count_changed.sql", run.0)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
+}
+
+/// The labels that adopted runs changed; every other sample has its video's emotion. Ordered by sample.
+pub async fn in_force(catalog: &Catalog) -> Result<Vec<LabelInForce>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/relabel/list_in_force.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(LabelInForce {
+                sample: SampleId(row.sample_id),
+                class: row.class,
+                run: RunId(row.run_id),
+                epoch: number(row.epoch)?,
+            })
+        })
+        .collect()
+}

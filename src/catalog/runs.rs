@@ -1,0 +1,301 @@
+//! The `run`, `run_sample` and `epoch` tables: training runs, on sample lists that are frozen before they begin.
+
+use super::{Catalog, Result, Transaction, json, number, word};
+use crate::types::{RunId, SampleId, Split};
+
+/// A run that is about to begin.
+#[derive(Debug, Clone)]
+pub struct NewRun<'a> {
+    /// Its name, unique in the catalog.
+    pub name: &'a str,
+    /// `baseline`, `scn` …
+    pub method: &'a str,
+    /// Its recipe, written down before.
+    pub recipe_hash: &'a str,
+    /// What chance begins with.
+    pub seed: u64,
+    /// Where its checkpoints lie, relative to the data folder.
+    pub folder: &'a str,
+    /// Class names, in index order.
+    pub classes: &'a [String],
+    /// What it runs on.
+    pub device: &'a str,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// Under way, or killed on its way.
+    Open,
+    /// At its end.
+    Done,
+    /// Ended by a failure.
+    Failed,
+    /// Ended by the user; may be resumed.
+    Stopped,
+}
+
+impl RunState {
+    /// The word that the catalog stores.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A run as the catalog has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// Its row.
+    pub id: RunId,
+    /// Its name.
+    pub name: String,
+    /// `baseline`, `scn` …
+    pub method: String,
+    /// Its recipe.
+    pub recipe_hash: String,
+    /// What chance began with.
+    pub seed: u64,
+    /// Where its checkpoints lie, relative to the data folder.
+    pub folder: String,
+    /// `open`, `done`, `failed` or `stopped`.
+    pub state: String,
+    /// Class names, in index order.
+    pub classes: Vec<String>,
+    /// What it ran on.
+    pub device: Option<String>,
+    /// Its summary as JSON, once there is one.
+    pub summary: Option<String>,
+    /// Milliseconds since 1970.
+    pub started_at: i64,
+    /// Milliseconds since 1970.
+    pub finished_at: Option<i64>,
+    /// Since when its relabels are in force; none when they are not.
+    pub adopted_at: Option<i64>,
+}
+
+/// One line of a run's frozen list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrozenSample {
+    /// The sample.
+    pub sample: SampleId,
+    /// Its part of the data.
+    pub split: Split,
+    /// The class it begins with.
+    pub label: usize,
+}
+
+/// What a run thinks of a sample at its end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Opinion {
+    /// SCN's α, 0 to 1; none when the method has no such thing.
+    pub importance: Option<f32>,
+    /// The most probable class.
+    pub predicted: usize,
+    /// Its probability.
+    pub p_predicted: f32,
+    /// The probability of the label that the sample began with.
+    pub p_given: f32,
+}
+
+/// Writes a run and its frozen list down; a sample's place in the list is its position for ever.
+pub async fn create(tx: &mut Transaction, run: &NewRun<'_>, samples: &[FrozenSample]) -> Result<RunId> {
+    let (seed, classes, now_ms) = (run.seed.cast_signed(), json(run.classes)?, tx.now_ms());
+    let id = sqlx::query_file_scalar!(
+        "queries/catalog/run/insert.sql",
+        run.name,
+        run.method,
+        run.recipe_hash,
+        seed,
+        run.folder,
+        classes,
+        run.device,
+        now_ms
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    let list: Vec<_> = samples.iter().map(|one| (one.sample, one.split, one.label)).collect();
+    let list = json(&list)?;
+    sqlx::query_file!("queries/catalog/run_sample/insert.sql", id, list).execute(tx.connection()).await?;
+    Ok(RunId(id))
+}
+
+/// All runs, oldest first.
+pub async fn list(catalog: &Catalog) -> Result<Vec<Run>> {
+    let rows = sqlx::query_file!("queries/catalog/run/list.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Run {
+                id: RunId(row.id),
+                name: row.name,
+                method: row.method,
+                recipe_hash: row.recipe_hash,
+                seed: row.seed.cast_unsigned(),
+                folder: row.folder,
+                state: row.state,
+                classes: serde_json::from_str(&row.classes).unwrap_or_default(),
+                device: row.device,
+                summary: row.summary,
+                started_at: row.started_at,
+                finished_at: row.finished_at,
+                adopted_at: row.adopted_at,
+            })
+        })
+        .collect()
+}
+
+/// The run of a name.
+pub async fn find(catalog: &Catalog, name: &str) -> Result<Option<Run>> {
+    Ok(list(catalog).await?.into_iter().find(|run| run.name == name))
+}
+
+/// A run's frozen list in its order, with the run's opinions once it has them.
+pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<(FrozenSample, Option<Opinion>)>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/run_sample/list.sql", run.0).fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            let frozen = FrozenSample {
+                sample: SampleId(row.sample_id),
+                split: word(&row.split)?,
+                label: number(row.label)?,
+            };
+            let Some(predicted) = row.predicted else { return Ok((frozen, None)) };
+            let opinion = Opinion {
+                importance: row.importance.map(|it| it as f32),
+                predicted: number(predicted)?,
+                p_predicted: row.p_predicted.unwrap_or_default() as f32,
+                p_given: row.p_given.unwrap_or_default() as f32,
+            };
+            Ok((frozen, Some(opinion)))
+        })
+        .collect()
+}
+
+/// Writes down what an epoch measured, as JSON. A resumed run says its last epochs again.
+pub async fn put_epoch(tx: &mut Transaction, run: RunId, epoch: u32, metrics: &str) -> Result<()> {
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/epoch/put.sql", run.0, epoch, metrics, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The epochs of a run with their metrics as JSON, in order.
+pub async fn epochs(catalog: &Catalog, run: RunId) -> Result<Vec<(u32, String)>> {
+    let rows = sqlx::query_file!("queries/catalog/epoch/list.sql", run.0).fetch_all(&catalog.reader).await?;
+    rows.into_iter().map(|row| Ok((number(row.epoch)?, row.metrics))).collect()
+}
+
+/// Writes down what a run thinks of its samples; each opinion goes with its position in the frozen list.
+pub async fn set_opinions(tx: &mut Transaction, run: RunId, opinions: &[(usize, Opinion)]) -> Result<()> {
+    let row = |(position, it): &(usize, Opinion)| {
+        (*position, it.importance, it.predicted, it.p_predicted, it.p_given)
+    };
+    let list = json(&opinions.iter().map(row).collect::<Vec<_>>())?;
+    sqlx::query_file!("queries/catalog/run_sample/set_opinions.sql", run.0, list)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Ends a run; `summary` is JSON.
+pub async fn end(tx: &mut Transaction, run: RunId, state: RunState, summary: Option<&str>) -> Result<()> {
+    let (state, now_ms) = (state.as_str(), tx.now_ms());
+    sqlx::query_file!("queries/catalog/run/end.sql", run.0, state, summary, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Takes a run up again that was stopped or failed.
+pub async fn reopen(tx: &mut Transaction, run: RunId) -> Result<()> {
+    sqlx::query_file!("queries/catalog/run/reopen.sql", run.0).execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// Puts a run's relabels in force, or with `adopted` false out of force again: no row of evidence changes.
+pub async fn adopt(tx: &mut Transaction, run: RunId, adopted: bool) -> Result<()> {
+    let at = adopted.then(|| tx.now_ms());
+    sqlx::query_file!("queries/catalog/run/adopt.sql", run.0, at).execute(tx.connection()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{recipes, relabels, samples as sample_rows, tests::empty, videos};
+    use crate::types::Relabel;
+
+    fn relabel(sample: usize, epoch: u32, to: usize) -> Relabel {
+        Relabel { sample, epoch, from: 0, to, p_max: 0.75, p_given: 0.25, importance: 0.5 }
+    }
+
+    async fn begin(tx: &mut Transaction, name: &str, ids: &[SampleId]) -> RunId {
+        let recipe_hash = &recipes::insert(tx, "train", name).await.unwrap();
+        let classes = ["calm".to_owned(), "glad".to_owned(), "cross".to_owned()];
+        let (method, folder, device) = ("scn", "runs/1", "cpu");
+        let run = NewRun { name, method, recipe_hash, seed: u64::MAX, folder, classes: &classes, device };
+        let frozen: Vec<_> = ids
+            .iter()
+            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0 })
+            .collect();
+        create(tx, &run, &frozen).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_labels_in_force_are_the_last_words_of_the_run_adopted_last_and_can_be_undone() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        let ids = sample_rows::tests::fill(&mut tx, video, 3).await;
+        let first = begin(&mut tx, "first", &ids).await;
+        let second = begin(&mut tx, "second", &ids).await;
+        let some = [relabel(0, 3, 1), relabel(0, 4, 2), relabel(1, 4, 2)];
+        relabels::insert(&mut tx, first, &some).await.unwrap();
+        relabels::insert(&mut tx, first, &some).await.unwrap();
+        relabels::insert(&mut tx, second, &[relabel(1, 2, 1)]).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(relabels::of_run(&catalog, first).await.unwrap(), some);
+        assert!(relabels::in_force(&catalog).await.unwrap().is_empty(), "nothing is adopted by itself");
+
+        let labels = async |run, adopted| {
+            let mut tx = catalog.begin().await.unwrap();
+            adopt(&mut tx, run, adopted).await.unwrap();
+            tx.commit().await.unwrap();
+            catalog.clock().advance_ms(1);
+            let in_force = relabels::in_force(&catalog).await.unwrap();
+            in_force.into_iter().map(|label| (label.sample, label.class)).collect::<Vec<_>>()
+        };
+        let cross = || "cross".to_owned();
+        assert_eq!(labels(first, true).await, [(ids[0], cross()), (ids[1], cross())]);
+        assert_eq!(labels(second, true).await, [(ids[0], cross()), (ids[1], "glad".to_owned())]);
+        assert_eq!(labels(second, false).await, [(ids[0], cross()), (ids[1], cross())]);
+        assert_eq!(labels(first, false).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_run_keeps_its_list_its_epochs_and_its_opinions() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        let ids = sample_rows::tests::fill(&mut tx, video, 2).await;
+        let run = begin(&mut tx, "one", &[ids[1], ids[0]]).await;
+        put_epoch(&mut tx, run, 1, "{\"loss\":2}").await.unwrap();
+        put_epoch(&mut tx, run, 1, "{\"loss\":1}").await.unwrap();
+        let opinion = Opinion { importance: Some(0.5), predicted: 2, p_predicted: 0.75, p_given: 0.125 };
+        set_opinions(&mut tx, run, &[(1, opinion)]).await.unwrap();
+        end(&mut tx, run, RunState::Done, Some("{}")).await.unwrap();
+        tx.commit().await.unwrap();
+        let lines = samples(&catalog, run).await.unwrap();
+        assert_eq!((lines[0].0.sample, lines[0].1), (ids[1], None));
+        assert_eq!((lines[1].0.sample, lines[1].1), (ids[0], Some(opinion)));
+        assert_eq!(epochs(&catalog, run).await.unwrap(), [(1, "{\"loss\":1}".to_owned())]);
+        let found = find(&catalog, "one").await.unwrap().unwrap();
+        assert_eq!((found.seed, found.state.as_str(), found.classes.len()), (u64::MAX, "done", 3));
+    }
+}

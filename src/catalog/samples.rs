@@ -1,0 +1,275 @@
+//! The `sample` and `crop` tables: aligned face crops with their measures. What is rejected is kept, with its reason.
+
+use super::{Catalog, CatalogError, Result, Transaction, json, word};
+use crate::failure::Reason;
+use crate::types::{ClipId, Emotion, Face, Quality, Sample, SampleId, Split, VideoId};
+
+/// A sample that training may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingSample {
+    /// Its row; its picture is in [`super::crops::Crops`].
+    pub sample: SampleId,
+    /// The clip it belongs to.
+    pub clip: ClipId,
+    /// The video it comes from.
+    pub video: VideoId,
+    /// What its video was searched for: best rank, then most evidence, then FERPlus order.
+    pub emotion: Emotion,
+    /// Its part of the data.
+    pub split: Split,
+}
+
+/// A sample as the catalog has it, but for its picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredSample {
+    /// Its row.
+    pub id: SampleId,
+    /// When, in the source video's own time.
+    pub t_ms: i64,
+    /// The face in the source video's picture.
+    pub face: Face,
+    /// Measures of the crop.
+    pub quality: Quality,
+    /// Why it is not used; none when it is.
+    pub reason: Option<Reason>,
+}
+
+/// What is the same for all samples of a clip.
+#[derive(Debug, Clone, Copy)]
+pub struct SampleOrigin {
+    /// The clip.
+    pub clip: ClipId,
+    /// The video.
+    pub video: VideoId,
+    /// Side of the square pictures in pixels.
+    pub side_px: u32,
+}
+
+/// Writes a sample and its picture down.
+pub async fn insert(
+    tx: &mut Transaction,
+    origin: SampleOrigin,
+    sample: &Sample,
+    reason: Option<Reason>,
+) -> Result<SampleId> {
+    let (face, reason, now_ms) = (json(&sample.face)?, reason.map(Reason::as_str), tx.now_ms());
+    let quality = &sample.quality;
+    let id = sqlx::query_file_scalar!(
+        "queries/catalog/sample/insert.sql",
+        origin.clip.0,
+        origin.video.0,
+        sample.t_ms,
+        face,
+        quality.sharpness,
+        quality.brightness,
+        quality.contrast,
+        quality.face_px,
+        quality.yaw_deg,
+        quality.pitch_deg,
+        quality.roll_deg,
+        reason,
+        now_ms
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    sqlx::query_file!("queries/catalog/crop/insert.sql", id, origin.side_px, sample.jpeg)
+        .execute(tx.connection())
+        .await?;
+    Ok(SampleId(id))
+}
+
+/// The samples of a clip, in time.
+pub async fn of_clip(catalog: &Catalog, clip: ClipId) -> Result<Vec<StoredSample>> {
+    let rows = sqlx::query_file!("queries/catalog/sample/list_of_clip.sql", clip.0)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let face = serde_json::from_str(&row.face).map_err(|error| CatalogError::Damaged {
+                detail: format!("the face of sample {}: {error}", row.id),
+            })?;
+            let quality = Quality {
+                sharpness: row.sharpness as f32,
+                brightness: row.brightness as f32,
+                contrast: row.contrast as f32,
+                face_px: row.face_px as f32,
+                yaw_deg: row.yaw_deg as f32,
+                pitch_deg: row.pitch_deg as f32,
+                roll_deg: row.roll_deg as f32,
+            };
+            let reason = row.reason.as_deref().map(word).transpose()?;
+            Ok(StoredSample { id: SampleId(row.id), t_ms: row.t_ms, face, quality, reason })
+        })
+        .collect()
+}
+
+/// Every sample that training may use: not rejected, not of a duplicate clip, of its video's latest scan, of a source
+/// that has a split (see [`super::splits::assign`]). Ordered by the video's name at its site and by time, so that the
+/// same data give the same list however the work was shared out.
+pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/sample/list_for_training.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(TrainingSample {
+                sample: SampleId(row.id),
+                clip: ClipId(row.clip_id),
+                video: VideoId(row.video_id),
+                emotion: word(&row.emotion)?,
+                split: word(&row.split)?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::catalog::tests::empty;
+    use crate::catalog::tracks::MeasuredTrack;
+    use crate::catalog::{answers, clips, evidence, recipes, scans, searches, splits, tracks, videos};
+    use crate::types::{Clip, FaceBox, Scan, Span, Track};
+
+    /// A scan, a track, a clip and some samples, one a second, for a video.
+    pub(crate) async fn fill(tx: &mut Transaction, video: VideoId, samples: u8) -> Vec<SampleId> {
+        let span = Span { start_ms: 0, end_ms: i64::from(samples) * 1_000 };
+        let recipe_hash = recipes::insert(tx, "clips", "{}").await.unwrap();
+        let scan = Scan {
+            width: 640,
+            height: 360,
+            duration_ms: span.end_ms,
+            shots: vec![span],
+            tracks: vec![],
+            frames_decoded: 100,
+            frames_detected: 20,
+        };
+        let scan = scans::insert(tx, video, &recipe_hash, &scan, 12).await.unwrap();
+        let face_box = FaceBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
+        let face = Face { face_box, landmarks: [[0.5; 2]; 5], detector_score: 0.875 };
+        let track = Track { shot: 0, span, faces: vec![crate::types::SeenFace { t_ms: 0, face }] };
+        let track = MeasuredTrack { track, coverage: 1.0, median_face_px: 90.0, reason: None };
+        let track_id = tracks::insert(tx, scan, video, &track).await.unwrap();
+        let quality = Quality {
+            sharpness: 20.0,
+            brightness: 128.0,
+            contrast: 40.0,
+            face_px: 90.0,
+            yaw_deg: -5.0,
+            pitch_deg: 2.5,
+            roll_deg: 0.5,
+        };
+        let one =
+            |second: u8| Sample { t_ms: i64::from(second) * 1_000, face, quality, jpeg: vec![second; 3] };
+        let clip = Clip {
+            span,
+            side_px: 256,
+            frames: 100,
+            perceptual_hash: u64::MAX - video.0.unsigned_abs(),
+            samples: (0..samples).map(one).collect(),
+        };
+        let path = format!("clips/{}.mp4", video.0);
+        let new = clips::NewClip {
+            track: track_id,
+            video,
+            clip: &clip,
+            path: path.as_ref(),
+            size_bytes: 1_000,
+            sha256: "00",
+            framing: "union",
+            recipe_hash: &recipe_hash,
+            duplicate_of: None,
+        };
+        let clip_id = clips::insert(tx, &new).await.unwrap();
+        let origin = SampleOrigin { clip: clip_id, video, side_px: 224 };
+        let mut ids = vec![];
+        for sample in &clip.samples {
+            ids.push(insert(tx, origin, sample, None).await.unwrap());
+        }
+        ids
+    }
+
+    /// One hit of one search for an emotion.
+    pub(crate) async fn hit(tx: &mut Transaction, video: VideoId, emotion: Emotion, rank: u32) {
+        let asked = searches::NewSearch {
+            emotion,
+            text: format!("{emotion} {rank}"),
+            word: emotion.to_string(),
+            country: None,
+            age_word: None,
+            language: None,
+        };
+        searches::plan(tx, "youtube", &format!("{emotion}{rank}"), &[asked]).await.unwrap();
+        let search = crate::types::SearchId(
+            sqlx::query_scalar("select max(id) from search").fetch_one(tx.connection()).await.unwrap(),
+        );
+        let answer = answers::NewAnswer {
+            search,
+            asked_of: "ytdlp",
+            tool_version: "1",
+            page: 0,
+            hits: 1,
+            raw: b"{\"a\":1}",
+        };
+        let answer = answers::insert(tx, &answer).await.unwrap();
+        let hit = evidence::Evidence { search, answer, rank, emotion };
+        evidence::insert(tx, video, &hit).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_best_rank_gives_the_emotion_then_the_number_of_hits_then_the_order() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let cases: [(&str, &[(Emotion, u32)], Emotion); 3] = [
+            ("a", &[(Emotion::Fear, 2), (Emotion::Neutral, 3), (Emotion::Neutral, 4)], Emotion::Fear),
+            ("b", &[(Emotion::Neutral, 1), (Emotion::Fear, 1), (Emotion::Fear, 9)], Emotion::Fear),
+            ("c", &[(Emotion::Fear, 5), (Emotion::Surprise, 5)], Emotion::Surprise),
+        ];
+        for (name, hits, _) in cases {
+            let video =
+                videos::upsert(&mut tx, &videos::tests::some(name, Some(name))).await.unwrap().unwrap();
+            for (emotion, rank) in hits {
+                hit(&mut tx, video, *emotion, *rank).await;
+            }
+            fill(&mut tx, video, 2).await;
+        }
+        tx.commit().await.unwrap();
+        splits::assign(&catalog).await.unwrap();
+        let found = for_training(&catalog).await.unwrap();
+        let emotions: Vec<_> = found.iter().step_by(2).map(|sample| sample.emotion).collect();
+        assert_eq!(emotions, cases.map(|(_, _, emotion)| emotion));
+        assert_eq!(found.len(), 6);
+    }
+
+    #[tokio::test]
+    async fn what_is_stored_of_a_scan_comes_back_whole() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        let first = fill(&mut tx, video, 2).await;
+        let again = fill(&mut tx, video, 3).await;
+        tx.commit().await.unwrap();
+        assert_eq!((first.len(), again.len()), (2, 3));
+        let scan = scans::latest(&catalog, video).await.unwrap().unwrap();
+        assert_eq!(scan.scan.shots, [Span { start_ms: 0, end_ms: 3_000 }]);
+        let tracks = tracks::of_scan(&catalog, scan.id).await.unwrap();
+        assert_eq!(tracks[0].1.track.faces[0].face.detector_score, 0.875);
+        let clips = clips::of_video(&catalog, video).await.unwrap();
+        assert_eq!(clips.len(), 1, "the scan done again replaced the first one");
+        assert_eq!(clips[0].perceptual_hash, u64::MAX - 1);
+        let samples = of_clip(&catalog, clips[0].id).await.unwrap();
+        assert_eq!(samples.len(), 3);
+        assert_eq!(samples[2].quality.pitch_deg, 2.5);
+        assert_eq!(samples[0].face.landmarks, [[0.5; 2]; 5]);
+    }
+
+    #[tokio::test]
+    async fn a_clip_of_another_video_that_looks_the_same_is_found() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let one = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        fill(&mut tx, one, 1).await;
+        assert!(clips::nearest(&mut tx, one, u64::MAX, 8).await.unwrap().is_none());
+        assert!(clips::nearest(&mut tx, VideoId(99), u64::MAX, 8).await.unwrap().is_some());
+        assert!(clips::nearest(&mut tx, VideoId(99), 0, 8).await.unwrap().is_none());
+    }
+}

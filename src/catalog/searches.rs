@@ -1,0 +1,170 @@
+//! The `search` table: questions to a site. A changed lexicon retires rows and never deletes them.
+
+use serde::Serialize;
+
+use super::{Catalog, CatalogError, Result, Transaction, json, word};
+use crate::types::{Emotion, SearchId};
+
+/// A search that should exist.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewSearch {
+    /// What it looks for.
+    pub emotion: Emotion,
+    /// The words as sent; for `local` the folder.
+    pub text: String,
+    /// The emotion word in it.
+    pub word: String,
+    /// The country in it.
+    pub country: Option<String>,
+    /// The age word in it.
+    pub age_word: Option<String>,
+    /// The language it is put in.
+    pub language: Option<String>,
+}
+
+/// A search as the catalog has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// Its row.
+    pub id: SearchId,
+    /// `youtube` or `local`.
+    pub provider: String,
+    /// The lexicon that asks for it.
+    pub lexicon: String,
+    /// The question itself.
+    pub asked: NewSearch,
+    /// When its lexicon dropped it; milliseconds since 1970.
+    pub retired_at: Option<i64>,
+}
+
+/// What planning changed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Planned {
+    /// Searches that are new.
+    pub added: u64,
+    /// Searches that were retired, and are now in force again or under another lexicon.
+    pub revived: u64,
+    /// Searches of this lexicon that it no longer holds. Withdraw their jobs.
+    pub retired: Vec<SearchId>,
+}
+
+/// Makes the searches of one lexicon exactly these. Doing it twice changes nothing; evidence is never lost.
+pub async fn plan(
+    tx: &mut Transaction,
+    provider: &str,
+    lexicon: &str,
+    searches: &[NewSearch],
+) -> Result<Planned> {
+    let list = json(searches)?;
+    let now_ms = tx.now_ms();
+    let before = count(tx).await?;
+    let written = sqlx::query_file!("queries/catalog/search/plan.sql", list, provider, lexicon, now_ms)
+        .execute(tx.connection())
+        .await?
+        .rows_affected();
+    let added = count(tx).await?.abs_diff(before);
+    let retired =
+        sqlx::query_file_scalar!("queries/catalog/search/retire.sql", list, provider, lexicon, now_ms)
+            .fetch_all(tx.connection())
+            .await?;
+    Ok(Planned { added, revived: written - added, retired: retired.into_iter().map(SearchId).collect() })
+}
+
+async fn count(tx: &mut Transaction) -> Result<i64> {
+    Ok(sqlx::query_file_scalar!("queries/catalog/search/count.sql").fetch_one(tx.connection()).await?)
+}
+
+/// One search.
+pub async fn get(catalog: &Catalog, id: SearchId) -> Result<Search> {
+    sqlx::query_file_as!(Row, "queries/catalog/search/get.sql", id.0)
+        .fetch_optional(&catalog.reader)
+        .await?
+        .ok_or_else(|| CatalogError::NoRow { what: format!("search {}", id.0) })?
+        .read()
+}
+
+/// All searches of a provider that are in force, in the order they were planned.
+pub async fn list(catalog: &Catalog, provider: &str) -> Result<Vec<Search>> {
+    let rows = sqlx::query_file_as!(Row, "queries/catalog/search/list.sql", provider)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+struct Row {
+    id: i64,
+    provider: String,
+    lexicon: String,
+    emotion: String,
+    text: String,
+    word: String,
+    country: Option<String>,
+    age_word: Option<String>,
+    language: Option<String>,
+    retired_at: Option<i64>,
+}
+
+impl Row {
+    fn read(self) -> Result<Search> {
+        Ok(Search {
+            id: SearchId(self.id),
+            provider: self.provider,
+            lexicon: self.lexicon,
+            asked: NewSearch {
+                emotion: word(&self.emotion)?,
+                text: self.text,
+                word: self.word,
+                country: self.country,
+                age_word: self.age_word,
+                language: self.language,
+            },
+            retired_at: self.retired_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::tests::empty;
+
+    fn some(count: usize) -> Vec<NewSearch> {
+        let one = |index: usize| NewSearch {
+            emotion: Emotion::ALL[index % 8],
+            text: format!("happy woman number {index}"),
+            word: "happy".to_owned(),
+            country: Some("Japan".to_owned()),
+            age_word: None,
+            language: None,
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[tokio::test]
+    async fn planning_ten_thousand_searches_takes_less_than_a_second_and_twice_is_harmless() {
+        let (_folder, catalog) = empty().await;
+        let began = std::time::Instant::now();
+        let mut tx = catalog.begin().await.unwrap();
+        let planned = plan(&mut tx, "youtube", "webemotion", &some(10_800)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(began.elapsed().as_millis() < 1_000, "{:?}", began.elapsed());
+        assert_eq!(planned, Planned { added: 10_800, revived: 0, retired: vec![] });
+        let mut tx = catalog.begin().await.unwrap();
+        assert_eq!(plan(&mut tx, "youtube", "webemotion", &some(10_800)).await.unwrap(), Planned::default());
+    }
+
+    #[tokio::test]
+    async fn a_changed_lexicon_retires_and_revives() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        plan(&mut tx, "youtube", "mine", &some(5)).await.unwrap();
+        let fewer = plan(&mut tx, "youtube", "mine", &some(3)).await.unwrap();
+        assert_eq!(fewer.retired, [SearchId(4), SearchId(5)]);
+        let again = plan(&mut tx, "youtube", "mine", &some(4)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(again, Planned { added: 0, revived: 1, retired: vec![] });
+        assert_eq!(list(&catalog, "youtube").await.unwrap().len(), 4);
+        assert_eq!(get(&catalog, SearchId(1)).await.unwrap().asked, some(1)[0]);
+        assert!(get(&catalog, SearchId(5)).await.unwrap().retired_at.is_some());
+    }
+}

@@ -1,0 +1,30 @@
+//! The `tombstone` table: videos that must never come back.
+
+use super::{Catalog, Result, Transaction};
+
+/// Sets a tombstone; `reason` is the person's own words.
+pub async fn insert(tx: &mut Transaction, site: &str, site_id: &str, reason: &str) -> Result<()> {
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/tombstone/insert.sql", site, site_id, reason, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Whether a video must not come back.
+pub async fn stands(catalog: &Catalog, site: &str, site_id: &str) -> Result<bool> {
+    let mut connection = catalog.reader.acquire().await?;
+    ask(&mut connection, site, site_id).await
+}
+
+/// The same, inside a transaction.
+pub(super) async fn stands_in(tx: &mut Transaction, site: &str, site_id: &str) -> Result<bool> {
+    ask(tx.connection(), site, site_id).await
+}
+
+async fn ask(connection: &mut sqlx::SqliteConnection, site: &str, site_id: &str) -> Result<bool> {
+    let reason = sqlx::query_file_scalar!("queries/catalog/tombstone/get.sql", site, site_id)
+        .fetch_optional(connection)
+        .await?;
+    Ok(reason.is_some())
+}

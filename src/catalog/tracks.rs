@@ -1,0 +1,74 @@
+//! The `track` table: one face followed through one shot, also where it became no clip, with the reason.
+
+use super::{Catalog, CatalogError, Result, Transaction, integer, number, pack, word};
+use crate::failure::Reason;
+use crate::types::{ScanId, SeenFace, Span, Track, TrackId, VideoId};
+
+/// A track with what was measured of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredTrack {
+    /// The track.
+    pub track: Track,
+    /// Share of its looked-at frames that show the face, 0 to 1.
+    pub coverage: f32,
+    /// Median of the shorter side of the face's box, pixels of the decoded picture.
+    pub median_face_px: f32,
+    /// Why it became no clip; none when it did or may.
+    pub reason: Option<Reason>,
+}
+
+/// Writes a track down.
+pub async fn insert(
+    tx: &mut Transaction,
+    scan: ScanId,
+    video: VideoId,
+    track: &MeasuredTrack,
+) -> Result<TrackId> {
+    let Track { shot, span, faces } = &track.track;
+    let faces =
+        rmp_serde::to_vec(faces).map_err(|error| CatalogError::Damaged { detail: error.to_string() })?;
+    let (shot, faces, reason) = (integer(*shot), pack::deflate(&faces)?, track.reason.map(Reason::as_str));
+    let id = sqlx::query_file_scalar!(
+        "queries/catalog/track/insert.sql",
+        scan.0,
+        video.0,
+        shot,
+        span.start_ms,
+        span.end_ms,
+        track.coverage,
+        track.median_face_px,
+        faces,
+        reason
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(TrackId(id))
+}
+
+/// All tracks of a scan, ordered by start.
+pub async fn of_scan(catalog: &Catalog, scan: ScanId) -> Result<Vec<(TrackId, MeasuredTrack)>> {
+    let rows = sqlx::query_file!("queries/catalog/track/list.sql", scan.0).fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            let faces: Vec<SeenFace> =
+                rmp_serde::from_slice(&pack::inflate(&row.faces)?).map_err(|error| {
+                    CatalogError::Damaged { detail: format!("the faces of track {}: {error}", row.id) }
+                })?;
+            let span = Span { start_ms: row.start_ms, end_ms: row.end_ms };
+            let track = MeasuredTrack {
+                track: Track { shot: number(row.shot)?, span, faces },
+                coverage: row.coverage as f32,
+                median_face_px: row.median_face_px as f32,
+                reason: row.reason.as_deref().map(word).transpose()?,
+            };
+            Ok((TrackId(row.id), track))
+        })
+        .collect()
+}
+
+/// Says why a track became no clip, or that it did.
+pub async fn set_reason(tx: &mut Transaction, id: TrackId, reason: Option<Reason>) -> Result<()> {
+    let reason = reason.map(Reason::as_str);
+    sqlx::query_file!("queries/catalog/track/set_reason.sql", id.0, reason).execute(tx.connection()).await?;
+    Ok(())
+}

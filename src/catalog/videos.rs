@@ -1,0 +1,279 @@
+//! The `video` table: what searches found, and the files that were fetched of it.
+
+use std::path::PathBuf;
+
+use super::{Catalog, CatalogError, Result, Transaction, number, tombstones};
+use crate::types::VideoId;
+
+/// What a site says of a video.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NewVideo {
+    /// `youtube` or `local`.
+    pub site: String,
+    /// The site's id; for `local` the sha256 of the file.
+    pub site_id: String,
+    /// Where it plays; for `local` the path.
+    pub url: String,
+    /// Its title.
+    pub title: Option<String>,
+    /// Its channel.
+    pub channel_id: Option<String>,
+    /// Its channel's name.
+    pub channel_name: Option<String>,
+    /// Its duration according to the site, milliseconds.
+    pub promised_duration_ms: Option<i64>,
+    /// Its licence, as the site words it.
+    pub licence: Option<String>,
+}
+
+impl NewVideo {
+    /// What splits go by: the channel, else the video itself.
+    fn source(&self) -> String {
+        match &self.channel_id {
+            Some(channel) => format!("channel:{channel}"),
+            None => format!("video:{}:{}", self.site, self.site_id),
+        }
+    }
+}
+
+/// A file in the data folder, probed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VideoFile {
+    /// Relative to the data folder.
+    pub path: PathBuf,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its hash, in hex.
+    pub sha256: String,
+    /// Container, as FFmpeg names it.
+    pub container: String,
+    /// Codec, as FFmpeg names it.
+    pub video_codec: String,
+    /// Width of the picture in pixels, rotation applied.
+    pub width: u32,
+    /// Height of the picture in pixels, rotation applied.
+    pub height: u32,
+    /// Measured duration.
+    pub duration_ms: i64,
+    /// Mean frames a second.
+    pub frame_rate: f64,
+}
+
+/// A video as the catalog has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Video {
+    /// Its row.
+    pub id: VideoId,
+    /// What the site says.
+    pub found: NewVideo,
+    /// What splits go by.
+    pub source: String,
+    /// Its file, while there is one.
+    pub file: Option<VideoFile>,
+}
+
+/// Writes down a video that was found, again or for the first time. None when it must not come back.
+pub async fn upsert(tx: &mut Transaction, video: &NewVideo) -> Result<Option<VideoId>> {
+    if tombstones::stands_in(tx, &video.site, &video.site_id).await? {
+        return Ok(None);
+    }
+    let (source, now_ms) = (video.source(), tx.now_ms());
+    let id = sqlx::query_file_scalar!(
+        "queries/catalog/video/upsert.sql",
+        video.site,
+        video.site_id,
+        video.url,
+        video.title,
+        video.channel_id,
+        video.channel_name,
+        source,
+        video.promised_duration_ms,
+        video.licence,
+        now_ms
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(Some(VideoId(id)))
+}
+
+/// Notes the file that was fetched.
+pub async fn set_file(tx: &mut Transaction, id: VideoId, file: &VideoFile) -> Result<()> {
+    let (path, size_bytes, now_ms) = (path_text(&file.path)?, super::integer(file.size_bytes), tx.now_ms());
+    sqlx::query_file!(
+        "queries/catalog/video/set_file.sql",
+        id.0,
+        path,
+        size_bytes,
+        file.sha256,
+        file.container,
+        file.video_codec,
+        file.width,
+        file.height,
+        file.duration_ms,
+        file.frame_rate,
+        now_ms
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// Notes that the file is gone; what was derived from it stays.
+pub async fn discard_file(tx: &mut Transaction, id: VideoId) -> Result<()> {
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/video/discard_file.sql", id.0, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// One video.
+pub async fn get(catalog: &Catalog, id: VideoId) -> Result<Video> {
+    sqlx::query_file_as!(Row, "queries/catalog/video/get.sql", id.0)
+        .fetch_optional(&catalog.reader)
+        .await?
+        .ok_or_else(|| CatalogError::NoRow { what: format!("video {}", id.0) })?
+        .read()
+}
+
+/// The row of a site's video.
+pub async fn find(catalog: &Catalog, site: &str, site_id: &str) -> Result<Option<VideoId>> {
+    let id = sqlx::query_file_scalar!("queries/catalog/video/find.sql", site, site_id)
+        .fetch_optional(&catalog.reader)
+        .await?;
+    Ok(id.map(VideoId))
+}
+
+/// All videos whose file is there, oldest row first.
+pub async fn with_file(catalog: &Catalog) -> Result<Vec<VideoId>> {
+    let ids = sqlx::query_file_scalar!("queries/catalog/video/list_with_file.sql")
+        .fetch_all(&catalog.reader)
+        .await?;
+    Ok(ids.into_iter().map(VideoId).collect())
+}
+
+/// Every file that a row names, videos and clips, with its sha256: for gc and check.
+pub async fn files(catalog: &Catalog) -> Result<Vec<(PathBuf, String)>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/video/list_all_files.sql").fetch_all(&catalog.reader).await?;
+    Ok(rows.into_iter().map(|row| (PathBuf::from(row.file_path), row.sha256)).collect())
+}
+
+/// A path as the catalog stores it.
+pub(super) fn path_text(path: &std::path::Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| CatalogError::Damaged { detail: format!("{} is not UTF-8", path.display()) })
+}
+
+struct Row {
+    id: i64,
+    site: String,
+    site_id: String,
+    url: String,
+    title: Option<String>,
+    channel_id: Option<String>,
+    channel_name: Option<String>,
+    source: String,
+    promised_duration_ms: Option<i64>,
+    licence: Option<String>,
+    file_path: Option<String>,
+    size_bytes: Option<i64>,
+    sha256: Option<String>,
+    container: Option<String>,
+    video_codec: Option<String>,
+    width: Option<i64>,
+    height: Option<i64>,
+    duration_ms: Option<i64>,
+    frame_rate: Option<f64>,
+}
+
+impl Row {
+    fn read(mut self) -> Result<Video> {
+        let file = self.file_path.take().map(|path| self.file(path)).transpose()?;
+        Ok(Video {
+            id: VideoId(self.id),
+            found: NewVideo {
+                site: self.site,
+                site_id: self.site_id,
+                url: self.url,
+                title: self.title,
+                channel_id: self.channel_id,
+                channel_name: self.channel_name,
+                promised_duration_ms: self.promised_duration_ms,
+                licence: self.licence,
+            },
+            source: self.source,
+            file,
+        })
+    }
+
+    fn file(&mut self, path: String) -> Result<VideoFile> {
+        Ok(VideoFile {
+            path: PathBuf::from(path),
+            size_bytes: number(self.size_bytes.unwrap_or_default())?,
+            sha256: self.sha256.take().unwrap_or_default(),
+            container: self.container.take().unwrap_or_default(),
+            video_codec: self.video_codec.take().unwrap_or_default(),
+            width: number(self.width.unwrap_or_default())?,
+            height: number(self.height.unwrap_or_default())?,
+            duration_ms: self.duration_ms.unwrap_or_default(),
+            frame_rate: self.frame_rate.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::catalog::tests::empty;
+
+    pub(crate) fn some(site_id: &str, channel: Option<&str>) -> NewVideo {
+        NewVideo {
+            site: "youtube".to_owned(),
+            site_id: site_id.to_owned(),
+            url: format!("https://example.org/{site_id}"),
+            channel_id: channel.map(ToOwned::to_owned),
+            ..NewVideo::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_video_found_twice_is_one_row_that_keeps_what_it_knew() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let titled = NewVideo { title: Some("a title".to_owned()), ..some("a", None) };
+        let first = upsert(&mut tx, &titled).await.unwrap().unwrap();
+        let second = upsert(&mut tx, &some("a", Some("c"))).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(first, second);
+        let video = get(&catalog, first).await.unwrap();
+        assert_eq!(video.found.title.as_deref(), Some("a title"));
+        assert_eq!(video.source, "channel:c");
+        assert_eq!(find(&catalog, "youtube", "a").await.unwrap(), Some(first));
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_and_goes_while_the_row_stays() {
+        let (_folder, catalog) = empty().await;
+        let file = VideoFile {
+            path: "videos/a.mp4".into(),
+            size_bytes: 5_000,
+            sha256: "00".repeat(32),
+            container: "mov".to_owned(),
+            video_codec: "h264".to_owned(),
+            width: 640,
+            height: 360,
+            duration_ms: 9_000,
+            frame_rate: 25.0,
+        };
+        let mut tx = catalog.begin().await.unwrap();
+        let id = upsert(&mut tx, &some("a", None)).await.unwrap().unwrap();
+        set_file(&mut tx, id, &file).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(get(&catalog, id).await.unwrap().file, Some(file));
+        assert_eq!(with_file(&catalog).await.unwrap(), [id]);
+        let mut tx = catalog.begin().await.unwrap();
+        discard_file(&mut tx, id).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(get(&catalog, id).await.unwrap().file, None);
+    }
+}

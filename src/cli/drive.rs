@@ -1,0 +1,124 @@
+//! Drives stages for the commands: how long to wait for what is due later, and what the exit code says of it all.
+
+use std::time::Duration;
+
+use crate::failure::{Exit, Failure};
+use crate::pipeline::{Patience, RunPlan, RunSummary, Runner, Stage, worker_name};
+use crate::types::JobId;
+
+use super::Session;
+
+/// How far a command may go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Limits {
+    /// Jobs of one stage.
+    pub(crate) max_jobs: Option<u64>,
+    /// When nothing new is begun any more, milliseconds since 1970.
+    pub(crate) deadline_ms: Option<i64>,
+    /// What is due within this time is waited for.
+    pub(crate) wait_ms: i64,
+    /// Jobs in hand at once.
+    pub(crate) slots: usize,
+    /// Waiting times.
+    pub(crate) patience: Patience,
+}
+
+/// Drives one stage until nothing is due, nor will be soon.
+pub(crate) async fn drive<S: Stage>(
+    session: &Session,
+    stage: &S,
+    limits: &Limits,
+) -> Result<RunSummary, Failure> {
+    let mut total = RunSummary::default();
+    loop {
+        let taken = total.done + total.rejected + total.dead;
+        let plan = RunPlan {
+            slots: limits.slots.max(1),
+            max_attempts: session.config.workers.max_attempts,
+            max_jobs: limits.max_jobs.map(|most| most.saturating_sub(taken)),
+            deadline_ms: limits.deadline_ms,
+            patience: limits.patience,
+            ..RunPlan::new(worker_name(&session.clock))
+        };
+        let runner = Runner::new(&session.catalog, plan, &session.stop, session.reporter.as_ref());
+        total = add(total, runner.drive(stage).await?);
+        if !sleep_until_due(session, &total, limits).await {
+            return Ok(total);
+        }
+    }
+}
+
+/// Waits for the next job if that is worth it; says whether to go on.
+async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limits) -> bool {
+    let taken = summary.done + summary.rejected + summary.dead;
+    let enough = limits.max_jobs.is_some_and(|most| taken >= most);
+    let resume = match &summary.paused {
+        Some(pause) => pause.resume_at,
+        None => summary.next_due_ms,
+    };
+    let Some(resume_ms) = resume.filter(|_| !enough) else { return false };
+    let latest = session.clock.now_ms().saturating_add(limits.wait_ms).min(limits.deadline_ms.unwrap_or(i64::MAX));
+    if resume_ms > latest {
+        return false;
+    }
+    while session.clock.now_ms() < resume_ms {
+        if session.stop.is_asked() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    !session.stop.is_asked()
+}
+
+fn add(before: RunSummary, latest: RunSummary) -> RunSummary {
+    RunSummary {
+        done: before.done + latest.done,
+        rejected: before.rejected + latest.rejected,
+        dead: before.dead + latest.dead,
+        postponed: before.postponed + latest.postponed,
+        lost: before.lost + latest.lost,
+        given_back: before.given_back + latest.given_back,
+        ..latest
+    }
+}
+
+/// What the exit code says of the stages that a command drove.
+pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
+    if session.stop.is_asked() {
+        Exit::Interrupted
+    } else if summaries.iter().any(|summary| summary.paused.is_some() || summary.next_due_ms.is_some()) {
+        Exit::Paused
+    } else if summaries.iter().any(|summary| summary.dead > 0) {
+        Exit::SomeDead
+    } else if summaries.iter().all(|summary| summary.is_idle()) {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    }
+}
+
+/// Why a stage stands still, for the closing line; empty when it does not.
+pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
+    let at = |due_ms: i64| {
+        let left_s = (due_ms - session.clock.now_ms()).max(0) / 1_000;
+        format!("in {}:{:02} h", left_s / 3_600, left_s / 60 % 60)
+    };
+    match (&summary.paused, summary.next_due_ms) {
+        (Some(pause), _) => match pause.resume_at {
+            Some(resume_ms) => format!("; paused ({}), come back {}", pause.reason, at(resume_ms)),
+            None => format!("; paused ({}) until `webemotion retry --stage {}`", pause.reason, pause.stage),
+        },
+        (None, Some(due_ms)) => format!("; more is due {}", at(due_ms)),
+        (None, None) => String::new(),
+    }
+}
+
+/// Waiting times with which work on this machine's own files is repeated: nobody needs to be spared.
+pub(crate) fn local_patience() -> Patience {
+    Patience { backoff_ms: 200, longest_backoff_ms: 2_000, ..Patience::default() }
+}
+
+/// The longest that a job of [`local_patience`] waits, so that one command tries everything to its end.
+pub(crate) fn local_wait_ms(attempts: u32) -> i64 {
+    2 * local_patience().backoff_ms(JobId(0), attempts).max(2_000)
+}

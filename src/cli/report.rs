@@ -1,0 +1,122 @@
+//! `webemotion report`: writes the page of a run, or of the catalog, and the index of all pages.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use serde_json::json;
+
+use crate::catalog::runs;
+use crate::failure::{Exit, Failure, Reason};
+use crate::report::{self, Gathering, RunReport};
+use crate::types::SampleId;
+
+use super::{Global, Session, say};
+
+/// Flags of `report`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  webemotion report\n  webemotion report --run scn-1 --format markdown --out run.md")]
+pub(crate) struct ReportArgs {
+    /// The run [default: the latest; without any run, the catalog]
+    #[arg(long, value_name = "NAME")]
+    run: Option<String>,
+    /// html, markdown or json
+    #[arg(long, value_enum, default_value = "html")]
+    format: Format,
+    /// Where to [default: reports/ in the data folder]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Html,
+    Markdown,
+    Json,
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Markdown => "md",
+            Self::Json => "json",
+        }
+    }
+
+    fn render(self, report: &RunReport) -> String {
+        match self {
+            Self::Html => report::html(report),
+            Self::Markdown => report::markdown(report),
+            Self::Json => report::json(report),
+        }
+    }
+}
+
+pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exit> {
+    let session = Session::existing(global).await?;
+    let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
+    let chosen = match &args.run {
+        Some(name) => Some(all.iter().find(|run| run.name == *name).ok_or_else(|| unknown(name, &all))?),
+        None => all.iter().max_by_key(|run| (run.started_at, run.id)),
+    };
+    let report = match chosen {
+        Some(run) => report::gather_run(&session.catalog, run.id, &Gathering::default()).await,
+        None => report::gather_catalog(&session.catalog, "Catalog").await,
+    };
+    let report = report.map_err(Failure::from)?;
+    let name = chosen.map_or("catalog", |run| run.name.as_str());
+    let file = match args.out {
+        Some(file) => file,
+        None => session.store.root().join("reports").join(format!("{name}.{}", args.format.extension())),
+    };
+    write(&file, &args.format.render(&report))?;
+    write_index(&session).await?;
+    if session.json {
+        say(json!({"event": "reported", "run": chosen.map(|run| &run.name), "file": file}));
+    } else {
+        say(format_args!("report: {}", file.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a run's page beside the others; who knows true labels gives them. Returns where it is.
+pub(crate) async fn write_page(
+    session: &Session,
+    run: &runs::Run,
+    truth: HashMap<SampleId, String>,
+    methods: Vec<report::MethodResult>,
+) -> anyhow::Result<PathBuf> {
+    let gathering = Gathering { truth, ..Gathering::default() };
+    let mut page = report::gather_run(&session.catalog, run.id, &gathering).await.map_err(Failure::from)?;
+    if let Some(truth) = &mut page.truth {
+        truth.methods = methods;
+    }
+    let file = session.store.root().join("reports").join(format!("{}.html", run.name));
+    write(&file, &report::html(&page))?;
+    write_index(session).await?;
+    Ok(file)
+}
+
+async fn write_index(session: &Session) -> anyhow::Result<()> {
+    let folder = session.store.root().join("reports");
+    let page_of = |name: &str| {
+        let page = format!("{name}.html");
+        folder.join(&page).is_file().then_some(page)
+    };
+    let entries = report::gather_index(&session.catalog, page_of).await.map_err(Failure::from)?;
+    write(&folder.join("index.html"), &report::index(&entries, session.clock.now_ms()))
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn unknown(name: &str, all: &[runs::Run]) -> Failure {
+    let names: Vec<&str> = all.iter().map(|run| run.name.as_str()).collect();
+    let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
+    Failure::permanent(Reason::Usage, format!("no run is called '{name}'")).with_hint(format!("runs: {known}"))
+}

@@ -1,0 +1,42 @@
+//! `webemotion retry`: takes up again what was rejected or given up, and lifts pauses.
+
+use serde_json::json;
+
+use crate::catalog::{jobs, pauses};
+use crate::failure::{Exit, Failure, Reason};
+
+use super::{Global, Session, say};
+
+/// Flags of `retry`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  webemotion retry --reason face-too-small      after lowering clips.min_clip_face_px\n  \
+    webemotion retry --reason worker-crashed --stage scan\n  webemotion retry --stage fetch                  lifts the stage's pause")]
+pub(crate) struct RetryArgs {
+    /// Of this reason; `webemotion status` lists them
+    #[arg(long, required_unless_present = "stage")]
+    reason: Option<Reason>,
+    /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted
+    #[arg(long, value_parser = ["search", "fetch", "scan", "cut"])]
+    stage: Option<String>,
+}
+
+pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit> {
+    let session = Session::existing(global).await?;
+    let lifted = match &args.stage {
+        Some(stage) => pauses::lift(&session.catalog, stage).await.map_err(Failure::from)?,
+        None => false,
+    };
+    let reopened = match args.reason {
+        Some(reason) => {
+            jobs::retry(&session.catalog, reason, args.stage.as_deref()).await.map_err(Failure::from)?
+        }
+        None => 0,
+    };
+    if session.json {
+        say(json!({"event": "retried", "jobs": reopened, "pause_lifted": lifted}));
+    } else {
+        let pause = if lifted { "; the pause is lifted" } else { "" };
+        say(format_args!("retry: {reopened} jobs are open again{pause}"));
+    }
+    Ok(if reopened == 0 && !lifted { Exit::NothingToDo } else { Exit::Done })
+}

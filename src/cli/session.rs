@@ -1,0 +1,112 @@
+//! What most commands need: settings, data folder, catalog, clock, stop and somebody to tell.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::catalog::Catalog;
+use crate::clock::{Clock, Stop};
+use crate::config::Config;
+use crate::failure::{Failure, Reason};
+use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
+use crate::store::Store;
+
+use super::{Global, LogFormat};
+
+/// An open data folder and all that goes with it.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) catalog: Catalog,
+    pub(crate) clock: Clock,
+    pub(crate) stop: Stop,
+    pub(crate) reporter: Arc<dyn Reporter>,
+    pub(crate) json: bool,
+}
+
+impl Session {
+    /// Opens the data folder, making it and its catalog if they are not there.
+    pub(crate) async fn create(global: &Global) -> anyhow::Result<Self> {
+        Self::open(global, Store::open(&global.data).map_err(Failure::from)?).await
+    }
+
+    /// Opens a data folder that must be there already.
+    pub(crate) async fn existing(global: &Global) -> anyhow::Result<Self> {
+        let catalog = global.data.join("catalog.sqlite");
+        if !catalog.is_file() {
+            let detail = format!("{} has no catalog", global.data.display());
+            return Err(Failure::permanent(Reason::Catalog, detail)
+                .with_hint("name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`")
+                .into());
+        }
+        Self::create(global).await
+    }
+
+    /// Opens a data folder that must be there already, to look at it only.
+    pub(crate) async fn reading(global: &Global) -> anyhow::Result<Self> {
+        Self::existing(global).await
+    }
+
+    async fn open(global: &Global, store: Store) -> anyhow::Result<Self> {
+        let config = load_config(global)?;
+        let clock = Clock::system();
+        let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
+        let stop = Stop::default();
+        listen_for_signals(&stop);
+        Ok(Self { config, store, catalog, clock, stop, reporter: reporter(global), json: global.json })
+    }
+}
+
+/// The settings that a command line means.
+pub(crate) fn load_config(global: &Global) -> Result<Config, Failure> {
+    let named = global.config.as_deref();
+    let beside = [global.data.join("webemotion.toml"), Path::new("webemotion.toml").to_owned()];
+    let found = beside.iter().map(std::path::PathBuf::as_path).find(|path| path.is_file());
+    Config::load(named.or(found))
+}
+
+/// Who is told: a program, a terminal, a log file or nobody.
+pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
+    if global.json {
+        Arc::new(JsonLines)
+    } else if global.quiet {
+        Arc::new(Silent)
+    } else if std::io::stderr().is_terminal() {
+        Arc::new(Bars::default())
+    } else {
+        Arc::new(PlainLog::default())
+    }
+}
+
+/// Ctrl-C or SIGTERM once: finish what is in hand. Twice: let go at once.
+pub(crate) fn listen_for_signals(stop: &Stop) {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let stop = stop.clone();
+        // Without a handler the signal ends the process at once, which loses nothing but comfort.
+        let Ok(mut signals) = signal(kind) else { continue };
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                stop.ask();
+            }
+        });
+    }
+}
+
+/// Log lines go to standard error; `RUST_LOG` overrides `-v` and `-q`.
+pub(crate) fn start_log(global: &Global) {
+    use tracing_subscriber::EnvFilter;
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "webemotion=info,warn",
+        _ => "webemotion=debug,info",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first log.
+    let _ = match global.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}

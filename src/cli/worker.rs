@@ -1,0 +1,104 @@
+//! `webemotion worker` (hidden): the blocking side of [`crate::pipeline::cpu`]; opens videos, one at a time.
+
+use std::io::{BufReader, BufWriter};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+
+use crate::config::{ClipRecipe, ToolConfig};
+use crate::face::{DetectorSettings, Mtcnn};
+use crate::failure::{Exit, Failure};
+use crate::media;
+use crate::pipeline::cpu::{self, Product, Task};
+use crate::pipeline::eyes::{self, Watch};
+use crate::types::VideoFacts;
+
+/// Flags of the hidden command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkerArgs {
+    /// Address space limit in bytes; 0 for none
+    #[arg(long, default_value_t = 0)]
+    max_memory_bytes: u64,
+    /// Threads for decoding and for the nets
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// The MTCNN params
+    #[arg(long)]
+    mtcnn: Option<PathBuf>,
+}
+
+/// Answers tasks on standard input until it ends.
+pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
+    limit(args.max_memory_bytes);
+    let tools = ToolConfig { mtcnn: args.mtcnn.clone(), ..ToolConfig::default() };
+    let mut worker = Worker { tools, threads: args.threads, detector: None };
+    let input = BufReader::new(std::io::stdin().lock());
+    let output = BufWriter::new(std::io::stdout().lock());
+    cpu::serve(input, output, |task, working| worker.work(task, working))?;
+    Ok(Exit::Done)
+}
+
+/// A worker may take so much memory, leaves no core file, and dies with its parent.
+fn limit(max_memory_bytes: u64) {
+    // Where the kernel refuses a limit the work goes on without it.
+    if max_memory_bytes > 0 {
+        let _ = setrlimit(Resource::RLIMIT_AS, max_memory_bytes, max_memory_bytes);
+    }
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+}
+
+/// Keeps the detector loaded as long as the recipe asks for the same one.
+struct Worker {
+    tools: ToolConfig,
+    threads: u32,
+    detector: Option<(DetectorSettings, Mtcnn)>,
+}
+
+impl Worker {
+    fn work(&mut self, task: Task, working: &mut dyn FnMut(i64)) -> Result<Product, Failure> {
+        let mut watch = Beat(working);
+        match task {
+            Task::Check { path, promised_duration_ms } => {
+                let probe = media::check(&path, promised_duration_ms)?;
+                Ok(Product::Checked(VideoFacts {
+                    container: probe.container,
+                    video_codec: probe.video_codec,
+                    width: probe.width,
+                    height: probe.height,
+                    duration_ms: probe.duration_ms,
+                    frame_rate: probe.frame_rate,
+                }))
+            }
+            Task::Scan { path, recipe } => {
+                let detector = self.detector(&recipe)?;
+                eyes::scan_video(&path, &recipe, detector, &mut watch).map(Product::Scanned)
+            }
+            Task::Cut { path, plan, recipe, clip_path } => {
+                let detector = self.detector(&recipe)?;
+                eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Product::Cut)
+            }
+        }
+    }
+
+    fn detector(&mut self, recipe: &ClipRecipe) -> Result<&mut Mtcnn, Failure> {
+        let settings = DetectorSettings::of(recipe, self.threads);
+        if self.detector.as_ref().is_none_or(|(loaded, _)| *loaded != settings) {
+            let mtcnn = Mtcnn::load(&self.tools.find_mtcnn()?, &settings)?;
+            self.detector = Some((settings.clone(), mtcnn));
+        }
+        self.detector.as_mut().map(|(_, mtcnn)| mtcnn).ok_or_else(|| Failure::bug("the detector is not loaded"))
+    }
+}
+
+/// Tells the parent that the worker is alive.
+struct Beat<'a>(&'a mut dyn FnMut(i64));
+
+impl Watch for Beat<'_> {
+    fn frame(&mut self, done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
+        (self.0)(done_ms);
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,78 @@
+//! What a face detector must do, and how it fails. Knows no net.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+
+use crate::config::ClipRecipe;
+use crate::failure::{Failure, Reason};
+use crate::types::{Face, FaceBox};
+
+/// Finds faces in pictures.
+pub trait Detector {
+    /// All faces of each picture, largest first. The pictures must be of one size.
+    ///
+    /// # Errors
+    /// When the sizes differ or the net refuses to run.
+    fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError>;
+
+    /// Looks for each face again near where it was last, which is far cheaper than [`Detector::detect`].
+    /// One answer for each box of `last`, in that order; `None` when the face is not there any more.
+    ///
+    /// # Errors
+    /// When the net refuses to run.
+    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError>;
+}
+
+/// How thoroughly to look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectorSettings {
+    /// Smallest face that is looked for, pixels of the picture.
+    pub min_face_px: f32,
+    /// Least probability that the P-, R- and O-net must give, 0 to 1.
+    pub thresholds: [f32; 3],
+    /// Threads of the nets; 0 leaves the library's choice.
+    pub threads: u32,
+}
+
+impl DetectorSettings {
+    /// Those that a recipe asks for.
+    pub fn of(recipe: &ClipRecipe, threads: u32) -> Self {
+        Self { min_face_px: recipe.min_face_px, thresholds: recipe.detector_thresholds, threads }
+    }
+}
+
+/// Why no faces could be looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum FaceError {
+    /// The file of params is missing, damaged or another net's.
+    #[error("the face detector's params {path} cannot be used: {detail}")]
+    Params {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Pictures of two sizes in one batch.
+    #[error("a batch holds pictures of {first:?} and {other:?} pixels; all must be of one size")]
+    MixedSizes {
+        /// Width and height of the first picture.
+        first: (u32, u32),
+        /// Width and height of another.
+        other: (u32, u32),
+    },
+    /// The net library gave an error.
+    #[error("the face detector failed: {0}")]
+    Net(String),
+}
+
+impl From<FaceError> for Failure {
+    fn from(error: FaceError) -> Self {
+        let detail = error.to_string();
+        match error {
+            FaceError::Params { .. } => Self::permanent(Reason::ToolMissing, detail)
+                .with_hint("run scripts/setup to make the file again"),
+            FaceError::MixedSizes { .. } | FaceError::Net(_) => Self::bug(detail),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! MTCNN (Zhang et al. 2016) on libtorch: three small nets, each checking what the one before proposed.
+//! Gives what facenet-pytorch 2.6.0 gives on the same params; the only file of this room that names tch.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use image::RgbImage;
+use tch::{TchError, Tensor};
+
+use super::boxes::{Candidate, Overlap, Region, shifted, shifted_by_proposal, squared, suppress};
+use super::detector::{Detector, DetectorSettings, FaceError};
+use super::pyramid::{pyramid, windows};
+use super::resample::push_area_average;
+use crate::types::{Face, FaceBox};
+
+/// Crops that go through the R- or O-net at once.
+const BATCH: usize = 512;
+
+/// The stock face detector.
+#[derive(Debug)]
+pub struct Mtcnn {
+    params: HashMap<String, Tensor>,
+    settings: DetectorSettings,
+}
+
+/// What the R- and O-net say of one crop: probability, shift of the corners, landmarks (O-net: 5 x, then 5 y).
+struct Opinion {
+    score: f32,
+    shift: [f32; 4],
+    points: [f32; 10],
+}
+
+impl From<TchError> for FaceError {
+    fn from(error: TchError) -> Self {
+        Self::Net(error.to_string())
+    }
+}
+
+impl Mtcnn {
+    /// Loads params named `pnet.conv1.weight` and so on from a safetensors file.
+    ///
+    /// # Errors
+    /// When the file is missing, unreadable, or lacks one of the three nets.
+    pub fn load(path: &Path, settings: &DetectorSettings) -> Result<Self, FaceError> {
+        let refuse = |detail: String| FaceError::Params { path: path.to_owned(), detail };
+        if settings.threads > 0 {
+            tch::set_num_threads(settings.threads as i32);
+        }
+        let tensors = Tensor::read_safetensors(path).map_err(|error| refuse(error.to_string()))?;
+        let params: HashMap<String, Tensor> = tensors.into_iter().collect();
+        let shapes: [(&str, &[i64]); 3] = [
+            ("pnet.conv4_2.weight", &[4, 32, 1, 1]),
+            ("rnet.dense4.weight", &[128, 576]),
+            ("onet.dense6_3.weight", &[10, 256]),
+        ];
+        for (name, shape) in shapes {
+            match params.get(name).map(Tensor::size) {
+                None => return Err(refuse(format!("{name} is missing"))),
+                Some(found) if found != shape => {
+                    return Err(refuse(format!("{name} is {found:?}, not {shape:?}")));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Self { params, settings: settings.clone() })
+    }
+
+    fn param(&self, name: &str) -> Result<&Tensor, FaceError> {
+        self.params.get(name).ok_or_else(|| FaceError::Net(format!("params lack {name}")))
+    }
+
+    fn conv(&self, name: &str, input: &Tensor) -> Result<Tensor, FaceError> {
+        let weight = self.param(&format!("{name}.weight"))?;
+        let bias = self.param(&format!("{name}.bias"))?;
+        Ok(input.f_conv2d(weight, Some(bias), [1, 1], [0, 0], [1, 1], 1)?)
+    }
+
+    fn dense(&self, name: &str, input: &Tensor) -> Result<Tensor, FaceError> {
+        let weight = self.param(&format!("{name}.weight"))?;
+        Ok(input.f_linear(weight, Some(self.param(&format!("{name}.bias"))?))?)
+    }
+
+    fn prelu(&self, name: &str, input: &Tensor) -> Result<Tensor, FaceError> {
+        Ok(input.f_prelu(self.param(&format!("{name}.weight"))?)?)
+    }
+
+    /// Input `[n, 3, h, w]`; probabilities `[n, h', w']` and shifts `[n, 4, h', w']`, flattened, with `(h', w')`.
+    fn proposals(&self, input: &Tensor) -> Result<(Vec<f32>, Vec<f32>, (usize, usize)), FaceError> {
+        let x = self.prelu("pnet.prelu1", &self.conv("pnet.conv1", input)?)?;
+        let x = pool(&x, 2)?;
+        let x = self.prelu("pnet.prelu2", &self.conv("pnet.conv2", &x)?)?;
+        let x = self.prelu("pnet.prelu3", &self.conv("pnet.conv3", &x)?)?;
+        let scores = self.conv("pnet.conv4_1", &x)?.f_softmax(1, None)?.f_select(1, 1)?;
+        let shifts = self.conv("pnet.conv4_2", &x)?;
+        let size = scores.size();
+        Ok((numbers(&scores)?, numbers(&shifts)?, (size[1] as usize, size[2] as usize)))
+    }
+
+    /// Input `[n, 3, 24, 24]`.
+    fn refine(&self, input: &Tensor) -> Result<Vec<Opinion>, FaceError> {
+        let x = pool(&self.prelu("rnet.prelu1", &self.conv("rnet.conv1", input)?)?, 3)?;
+        let x = pool(&self.prelu("rnet.prelu2", &self.conv("rnet.conv2", &x)?)?, 3)?;
+        let x = self.prelu("rnet.prelu3", &self.conv("rnet.conv3", &x)?)?;
+        let x = self.prelu("rnet.prelu4", &self.dense("rnet.dense4", &flat(&x)?)?)?;
+        let scores = self.dense("rnet.dense5_1", &x)?.f_softmax(1, None)?;
+        opinions(&scores, &self.dense("rnet.dense5_2", &x)?, None)
+    }
+
+    /// Input `[n, 3, 48, 48]`.
+    fn output(&self, input: &Tensor) -> Result<Vec<Opinion>, FaceError> {
+        let x = pool(&self.prelu("onet.prelu1", &self.conv("onet.conv1", input)?)?, 3)?;
+        let x = pool(&self.prelu("onet.prelu2", &self.conv("onet.conv2", &x)?)?, 3)?;
+        let x = pool(&self.prelu("onet.prelu3", &self.conv("onet.conv3", &x)?)?, 2)?;
+        let x = self.prelu("onet.prelu4", &self.conv("onet.conv4", &x)?)?;
+        let x = self.prelu("onet.prelu5", &self.dense("onet.dense5", &flat(&x)?)?)?;
+        let scores = self.dense("onet.dense6_1", &x)?.f_softmax(1, None)?;
+        let points = self.dense("onet.dense6_3", &x)?;
+        opinions(&scores, &self.dense("onet.dense6_2", &x)?, Some(&points))
+    }
+
+    /// First net: windows of every scale that look like a face.
+    fn propose(&self, pictures: &[RgbImage], size: (u32, u32)) -> Result<Vec<Candidate>, FaceError> {
+        let mut all = Vec::new();
+        for scale in pyramid(size, f64::from(self.settings.min_face_px)) {
+            let to = ((f64::from(size.0) * scale + 1.0) as u32, (f64::from(size.1) * scale + 1.0) as u32);
+            let mut planes = Vec::with_capacity(pictures.len() * (to.0 * to.1 * 3) as usize);
+            for picture in pictures {
+                push_area_average(&mut planes, picture, Region::whole(size), to);
+            }
+            let shape = [pictures.len() as i64, 3, i64::from(to.1), i64::from(to.0)];
+            let (scores, shifts, grid) = self.proposals(&Tensor::from_slice(&planes).f_view(shape)?)?;
+            let found = windows(&scores, &shifts, grid, scale as f32, self.settings.thresholds[0]);
+            all.extend(suppress(found, 0.5, Overlap::Union));
+        }
+        let kept = suppress(all, 0.7, Overlap::Union);
+        Ok(kept
+            .into_iter()
+            .map(|c| Candidate { corners: squared(shifted_by_proposal(c.corners, c.shift)), ..c })
+            .collect())
+    }
+
+    /// Runs the R-net (`side` 24) or O-net (48) over each candidate's pixels; candidates outside their picture go.
+    fn judge<'a>(
+        &self,
+        picture_of: impl Fn(&Candidate) -> &'a RgbImage,
+        candidates: Vec<Candidate>,
+        side: u32,
+    ) -> Result<Vec<(Candidate, Opinion)>, FaceError> {
+        let region = |c: &Candidate| Region::of(c.corners, picture_of(c).dimensions());
+        let inside: Vec<(Candidate, Region)> =
+            candidates.into_iter().filter_map(|c| Some((c, region(&c)?))).collect();
+        let mut judged = Vec::with_capacity(inside.len());
+        for batch in inside.chunks(BATCH) {
+            let mut planes = Vec::with_capacity(batch.len() * (side * side * 3) as usize);
+            for (candidate, region) in batch {
+                push_area_average(&mut planes, picture_of(candidate), *region, (side, side));
+            }
+            let shape = [batch.len() as i64, 3, i64::from(side), i64::from(side)];
+            let input = Tensor::from_slice(&planes).f_view(shape)?;
+            let opinions = if side == 24 { self.refine(&input)? } else { self.output(&input)? };
+            judged.extend(batch.iter().map(|(candidate, _)| *candidate).zip(opinions));
+        }
+        Ok(judged)
+    }
+
+    /// Second net: fewer boxes, better placed.
+    fn sift(&self, pictures: &[RgbImage], candidates: Vec<Candidate>) -> Result<Vec<Candidate>, FaceError> {
+        let judged = self.judge(|c| &pictures[c.picture], candidates, 24)?.into_iter();
+        let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[1]);
+        let better = passed.map(|(c, opinion)| Candidate { score: opinion.score, shift: opinion.shift, ..c });
+        let kept = suppress(better.collect(), 0.7, Overlap::Union);
+        Ok(kept
+            .into_iter()
+            .map(|c| Candidate { corners: squared(shifted(c.corners, c.shift)), ..c })
+            .collect())
+    }
+
+    /// Third net: final boxes with landmarks, in pixels.
+    fn conclude<'a>(
+        &self,
+        picture_of: impl Fn(&Candidate) -> &'a RgbImage,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Conclusion>, FaceError> {
+        let judged = self.judge(picture_of, candidates, 48)?.into_iter();
+        let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[2]);
+        Ok(passed.map(|(candidate, opinion)| Conclusion::of(candidate, &opinion)).collect())
+    }
+}
+
+/// A face in pixels of one picture of the batch.
+struct Conclusion {
+    candidate: Candidate,
+    points: [[f32; 2]; 5],
+}
+
+impl Conclusion {
+    fn of(candidate: Candidate, opinion: &Opinion) -> Self {
+        let [left, top, right, bottom] = candidate.corners;
+        let (width, height) = (right - left + 1.0, bottom - top + 1.0);
+        let points = std::array::from_fn(|at| {
+            [width * opinion.points[at] + left - 1.0, height * opinion.points[at + 5] + top - 1.0]
+        });
+        let corners = shifted(candidate.corners, opinion.shift);
+        Self { candidate: Candidate { corners, score: opinion.score, ..candidate }, points }
+    }
+
+    fn face(&self, (width, height): (u32, u32)) -> Face {
+        let (width, height) = (width as f32, height as f32);
+        let [left, top, right, bottom] = self.candidate.corners;
+        Face {
+            face_box: FaceBox {
+                x: left / width,
+                y: top / height,
+                width: (right - left) / width,
+                height: (bottom - top) / height,
+            },
+            landmarks: self.points.map(|[x, y]| [x / width, y / height]),
+            detector_score: self.candidate.score,
+        }
+    }
+}
+
+impl Detector for Mtcnn {
+    fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError> {
+        let Some(size) = pictures.first().map(RgbImage::dimensions) else { return Ok(Vec::new()) };
+        if let Some(other) = pictures.iter().map(RgbImage::dimensions).find(|other| *other != size) {
+            return Err(FaceError::MixedSizes { first: size, other });
+        }
+        let _no_grad = tch::no_grad_guard();
+        let candidates = self.propose(pictures, size)?;
+        let candidates = self.sift(pictures, candidates)?;
+        let conclusions = self.conclude(|c| &pictures[c.picture], candidates)?;
+        let boxes = conclusions.iter().map(|conclusion| conclusion.candidate).collect();
+        let mut faces = vec![Vec::new(); pictures.len()];
+        for kept in suppress(boxes, 0.7, Overlap::Smaller) {
+            let of_it = conclusions.iter().find(|conclusion| conclusion.candidate == kept);
+            faces[kept.picture].extend(of_it.map(|conclusion| conclusion.face(size)));
+        }
+        for of_one in &mut faces {
+            of_one.sort_by(|a: &Face, b: &Face| area(&b.face_box).total_cmp(&area(&a.face_box)));
+        }
+        Ok(faces)
+    }
+
+    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
+        let _no_grad = tch::no_grad_guard();
+        let size = picture.dimensions();
+        let mut boxes: Vec<Option<FaceBox>> = last.iter().copied().map(Some).collect();
+        let mut faces = vec![None; last.len()];
+        // The O-net moves a box only part of the way to a face that went on: its own answer is asked once more.
+        for _ in 0..2 {
+            let candidates = boxes.iter().enumerate().filter_map(|(at, face_box)| {
+                Some(Candidate {
+                    picture: at,
+                    corners: squared(corners(&(*face_box)?, size)),
+                    score: 0.0,
+                    shift: [0.0; 4],
+                })
+            });
+            let found = self.conclude(|_| picture, candidates.collect())?;
+            faces.fill(None);
+            for conclusion in found {
+                faces[conclusion.candidate.picture] = Some(conclusion.face(size));
+            }
+            boxes = faces.iter().map(|face: &Option<Face>| face.map(|face| face.face_box)).collect();
+        }
+        Ok(faces)
+    }
+}
+
+fn area(face_box: &FaceBox) -> f32 {
+    face_box.width * face_box.height
+}
+
+fn corners(face_box: &FaceBox, (width, height): (u32, u32)) -> [f32; 4] {
+    let (width, height) = (width as f32, height as f32);
+    let (left, top) = (face_box.x * width, face_box.y * height);
+    [left, top, left + face_box.width * width, top + face_box.height * height]
+}
+
+fn pool(input: &Tensor, side: i64) -> Result<Tensor, FaceError> {
+    Ok(input.f_max_pool2d([side, side], [2, 2], [0, 0], [1, 1], true)?)
+}
+
+/// `[n, c, h, w]` to `[n, w · h · c]`: the params were trained with axes in this order.
+fn flat(input: &Tensor) -> Result<Tensor, FaceError> {
+    Ok(input.f_permute([0, 3, 2, 1])?.f_flatten(1, -1)?)
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>, FaceError> {
+    Ok(Vec::try_from(tensor.f_contiguous()?.f_view([-1])?)?)
+}
+
+fn opinions(scores: &Tensor, shifts: &Tensor, points: Option<&Tensor>) -> Result<Vec<Opinion>, FaceError> {
+    let (scores, shifts) = (numbers(scores)?, numbers(shifts)?);
+    let points = points.map(numbers).transpose()?;
+    let opinion = |(at, pair): (usize, &[f32])| Opinion {
+        score: pair[1],
+        shift: std::array::from_fn(|side| shifts[at * 4 + side]),
+        points: points.as_ref().map_or([0.0; 10], |all| std::array::from_fn(|of_it| all[at * 10 + of_it])),
+    };
+    Ok(scores.chunks_exact(2).enumerate().map(opinion).collect())
+}

@@ -1,0 +1,213 @@
+//! Which tracks become clips, and why the others do not. Pure: a scan and a recipe in, plans and reasons out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ClipRecipe;
+use crate::failure::Reason;
+use crate::types::{Scan, SeenFace, Span, Track};
+
+/// One clip to be cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClipPlan {
+    /// Index of its track in the scan.
+    pub track: usize,
+    /// What to cut, in the video's own time.
+    pub span: Span,
+    /// The track's faces, also those a little outside the span; ascending.
+    pub faces: Vec<SeenFace>,
+}
+
+/// What became of every track.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Explain {
+    /// Tracks that the scan found.
+    pub tracks: usize,
+    /// Tracks that gave at least one clip.
+    pub kept: usize,
+    /// Clips planned.
+    pub clips: usize,
+    /// For each track of the scan, why it gives no clip; `None` when it does.
+    pub verdicts: Vec<Option<Reason>>,
+    /// How many tracks each rule removed, in the order the rules are asked.
+    pub removed: BTreeMap<Reason, usize>,
+}
+
+impl Explain {
+    /// Why the whole video gives no clip: the reason of the track that came furthest; `None` when there are clips.
+    pub fn verdict(&self) -> Option<Reason> {
+        let furthest = [Reason::FaceTooPatchy, Reason::FaceTooBrief, Reason::FaceTooSmall];
+        match self.clips {
+            0 => Some(
+                furthest
+                    .into_iter()
+                    .find(|reason| self.removed.contains_key(reason))
+                    .unwrap_or(Reason::NoFace),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Plans the clips of a scan. Rules are asked in this order: face large enough, long enough in time, seen on
+/// enough of the looked-at frames. What passes loses the guard at cuts and is split evenly where it is too long.
+pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
+    let mut explain = Explain { tracks: scan.tracks.len(), ..Explain::default() };
+    let mut plans = Vec::new();
+    for (at, track) in scan.tracks.iter().enumerate() {
+        let verdict = verdict(scan, track, recipe);
+        explain.verdicts.push(verdict);
+        if let Some(reason) = verdict {
+            *explain.removed.entry(reason).or_default() += 1;
+            continue;
+        }
+        explain.kept += 1;
+        let pieces = pieces(guarded(scan, track, recipe), recipe);
+        plans.extend(pieces.map(|span| ClipPlan { track: at, span, faces: track.faces.clone() }));
+    }
+    explain.clips = plans.len();
+    (plans, explain)
+}
+
+fn verdict(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Option<Reason> {
+    if median_face_px(scan, track) < recipe.min_clip_face_px {
+        Some(Reason::FaceTooSmall)
+    } else if track.span.length_ms() < recipe.min_clip_ms {
+        Some(Reason::FaceTooBrief)
+    } else if coverage(track, recipe) < recipe.min_coverage {
+        Some(Reason::FaceTooPatchy)
+    } else {
+        None
+    }
+}
+
+/// Median of the shorter side of a track's boxes, pixels of the decoded picture.
+pub fn median_face_px(scan: &Scan, track: &Track) -> f32 {
+    let side = |seen: &SeenFace| {
+        let face_box = seen.face.face_box;
+        (face_box.width * scan.width as f32).min(face_box.height * scan.height as f32)
+    };
+    let mut sides: Vec<f32> = track.faces.iter().map(side).collect();
+    sides.sort_by(f32::total_cmp);
+    sides.get(sides.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Share of a track's looked-at frames on which its face was seen, 0 to 1.
+pub fn coverage(track: &Track, recipe: &ClipRecipe) -> f32 {
+    let look_ms = (1000.0 / recipe.scout_fps).max(1.0);
+    let looks =
+        |pair: &[SeenFace]| ((pair[1].t_ms - pair[0].t_ms) as f64 / look_ms).round().max(1.0) as usize;
+    let looked_at: usize = 1 + track.faces.windows(2).map(looks).sum::<usize>();
+    track.faces.len() as f32 / looked_at as f32
+}
+
+/// A track's span without the guard at the cuts that bound it; the guard yields where the span would get too short.
+fn guarded(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Span {
+    let Span { start_ms, end_ms } = track.span;
+    let shot = scan.shots.get(track.shot).copied().unwrap_or(Span { start_ms: 0, end_ms: scan.duration_ms });
+    let wanted = |at_cut: bool, distance_ms: i64| {
+        if at_cut { (recipe.shot_guard_ms - distance_ms).max(0) } else { 0 }
+    };
+    let front_ms = wanted(track.shot > 0, start_ms - shot.start_ms);
+    let back_ms = wanted(track.shot + 1 < scan.shots.len(), shot.end_ms - end_ms);
+    let spare_ms = (track.span.length_ms() - recipe.min_clip_ms).max(0);
+    let share = |guard_ms: i64| match front_ms + back_ms {
+        0 => 0,
+        both_ms => guard_ms.min(spare_ms * guard_ms / both_ms),
+    };
+    Span { start_ms: start_ms + share(front_ms), end_ms: end_ms - share(back_ms) }
+}
+
+/// Even pieces, none longer than the longest clip unless they would be shorter than the shortest.
+fn pieces(span: Span, recipe: &ClipRecipe) -> impl Iterator<Item = Span> + use<> {
+    let length_ms = span.length_ms();
+    let longest = recipe.max_clip_ms.max(1);
+    let fewest = (length_ms + longest - 1) / longest;
+    let most = (length_ms / recipe.min_clip_ms.max(1)).max(1);
+    let count = fewest.clamp(1, most);
+    let border = move |at: i64| span.start_ms + length_ms * at / count;
+    (0..count).map(move |at| Span { start_ms: border(at), end_ms: border(at + 1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::fake::face_at;
+
+    fn track(shot: usize, start_ms: i64, end_ms: i64, side: f32) -> Track {
+        let times = (start_ms..end_ms).step_by(200);
+        let faces = times.map(|t_ms| SeenFace { t_ms, face: face_at(0.3, 0.3, side, side) }).collect();
+        Track { shot, span: Span { start_ms, end_ms }, faces }
+    }
+
+    fn scan(shots: &[(i64, i64)], tracks: Vec<Track>) -> Scan {
+        let shots: Vec<Span> = shots.iter().map(|&(start_ms, end_ms)| Span { start_ms, end_ms }).collect();
+        let duration_ms = shots[shots.len() - 1].end_ms;
+        Scan { width: 1000, height: 1000, duration_ms, shots, tracks, frames_decoded: 0, frames_detected: 0 }
+    }
+
+    fn spans(scan: &Scan) -> Vec<(i64, i64)> {
+        let plans = select(scan, &ClipRecipe::default()).0;
+        plans.iter().map(|plan| (plan.span.start_ms, plan.span.end_ms)).collect()
+    }
+
+    #[test]
+    fn five_seconds_are_enough_and_one_millisecond_less_is_not() {
+        assert_eq!(spans(&scan(&[(0, 9_000)], vec![track(0, 1_000, 6_000, 0.2)])), [(1_000, 6_000)]);
+        assert_eq!(spans(&scan(&[(0, 9_000)], vec![track(0, 1_000, 5_999, 0.2)])), []);
+    }
+
+    #[test]
+    fn long_tracks_become_even_clips_of_five_to_ten_seconds() {
+        assert_eq!(
+            spans(&scan(&[(0, 19_700)], vec![track(0, 0, 19_700, 0.2)])),
+            [(0, 9_850), (9_850, 19_700)]
+        );
+        assert_eq!(
+            spans(&scan(&[(0, 10_002)], vec![track(0, 0, 10_002, 0.2)])),
+            [(0, 5_001), (5_001, 10_002)]
+        );
+        assert_eq!(spans(&scan(&[(0, 10_000)], vec![track(0, 0, 10_000, 0.2)])), [(0, 10_000)]);
+    }
+
+    #[test]
+    fn the_guard_is_left_out_at_cuts_but_not_at_the_ends_of_the_video() {
+        let shots = [(0, 8_000), (8_000, 16_000), (16_000, 24_000)];
+        assert_eq!(spans(&scan(&shots, vec![track(1, 8_000, 16_000, 0.2)])), [(8_120, 15_880)]);
+        assert_eq!(spans(&scan(&shots, vec![track(0, 0, 8_000, 0.2)])), [(0, 7_880)]);
+        assert_eq!(spans(&scan(&shots, vec![track(1, 8_000, 15_950, 0.2)])), [(8_120, 15_880)]);
+    }
+
+    #[test]
+    fn the_guard_yields_to_the_five_seconds() {
+        let shots = [(0, 8_000), (8_000, 13_100), (13_100, 24_000)];
+        let found = spans(&scan(&shots, vec![track(1, 8_000, 13_100, 0.2)]));
+        assert_eq!(found, [(8_050, 13_050)]);
+    }
+
+    #[test]
+    fn every_dropped_track_has_its_reason() {
+        let mut patchy = track(0, 0, 8_000, 0.2);
+        patchy.faces =
+            patchy.faces.into_iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, f)| f).collect();
+        let small = track(0, 0, 8_000, 0.03);
+        let scan = scan(&[(0, 9_000)], vec![patchy, small, track(0, 0, 3_000, 0.2), track(0, 0, 8_000, 0.2)]);
+        let (plans, explain) = select(&scan, &ClipRecipe::default());
+        let reasons = [Reason::FaceTooPatchy, Reason::FaceTooSmall, Reason::FaceTooBrief].map(Some);
+        assert_eq!(explain.verdicts[..3], reasons);
+        assert_eq!((explain.verdicts[3], explain.kept, plans[0].track), (None, 1, 3));
+        assert_eq!(explain.removed.values().sum::<usize>(), 3);
+        assert_eq!(explain.verdict(), None);
+    }
+
+    #[test]
+    fn a_video_without_clips_says_how_far_its_best_track_came() {
+        let verdict = |tracks| select(&scan(&[(0, 9_000)], tracks), &ClipRecipe::default()).1.verdict();
+        assert_eq!(verdict(vec![]), Some(Reason::NoFace));
+        assert_eq!(
+            verdict(vec![track(0, 0, 3_000, 0.2), track(0, 0, 8_000, 0.01)]),
+            Some(Reason::FaceTooBrief)
+        );
+    }
+}

@@ -1,0 +1,366 @@
+//! Faces of single frames in, tracks of single people out. Knows boxes and time, no pictures and no cuts but those
+//! it is told of.
+
+use pathfinding::kuhn_munkres::kuhn_munkres;
+use pathfinding::matrix::Matrix;
+
+use crate::config::ClipRecipe;
+use crate::types::{Face, FaceBox, SeenFace, Span, Track};
+
+/// Tracks whose faces overlap by this much may be two people passing each other.
+const CROSSING_IOU: f32 = 0.1;
+/// Mean distance of the landmarks from where they are expected, in face widths, at which a match is worth nothing.
+const FARTHEST: f32 = 1.0;
+/// Matches are weighed in whole millionths.
+const WHOLE: f32 = 1_000_000.0;
+
+/// Follows the faces of one video. Tell it of every shot, then of every looked-at frame, in order.
+#[derive(Debug)]
+pub struct Tracker {
+    min_iou: f32,
+    max_gap_ms: i64,
+    shot: usize,
+    open: Vec<OpenTrack>,
+    ended: Vec<Track>,
+}
+
+/// What one look did to the tracks: indices into [`Tracker::open_tracks`] as it is after the look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seen {
+    /// Tracks that began.
+    pub began: Vec<usize>,
+    /// Tracks that were there before and whose face was not seen.
+    pub missed: Vec<usize>,
+}
+
+/// A track that may still go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenTrack {
+    faces: Vec<SeenFace>,
+}
+
+impl OpenTrack {
+    /// When and where its face was last seen.
+    pub fn last(&self) -> &SeenFace {
+        &self.faces[self.faces.len() - 1]
+    }
+
+    /// When and where its face was first seen.
+    pub fn first(&self) -> &SeenFace {
+        &self.faces[0]
+    }
+
+    /// The box that the face has at a later time if it moves on as it did.
+    fn expected(&self, t_ms: i64) -> FaceBox {
+        let last = self.last();
+        let last_box = last.face.face_box;
+        let Some(before) = self.faces.len().checked_sub(2).map(|at| &self.faces[at]) else { return last_box };
+        let passed = (last.t_ms - before.t_ms).max(1) as f32;
+        // A face seldom keeps its speed for long.
+        let ahead = ((t_ms - last.t_ms) as f32 / passed).min(1.0);
+        let [dx, dy] = [0, 1].map(|axis| centre(&last_box)[axis] - centre(&before.face.face_box)[axis]);
+        FaceBox { x: last_box.x + dx * ahead, y: last_box.y + dy * ahead, ..last_box }
+    }
+}
+
+impl Tracker {
+    /// A tracker with a recipe's limits, before the first shot.
+    pub fn new(recipe: &ClipRecipe) -> Self {
+        Self {
+            min_iou: recipe.min_iou,
+            max_gap_ms: recipe.max_gap_ms,
+            shot: 0,
+            open: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Ends all tracks: the next frame belongs to the shot with this index.
+    pub fn begin_shot(&mut self, shot: usize) {
+        self.end_where(|_| true);
+        self.shot = shot;
+    }
+
+    /// The tracks that may still go on.
+    pub fn open_tracks(&self) -> &[OpenTrack] {
+        &self.open
+    }
+
+    /// Where each open track's face was last.
+    pub fn last_boxes(&self) -> Vec<FaceBox> {
+        self.open.iter().map(|track| track.last().face.face_box).collect()
+    }
+
+    /// The faces that open tracks have at just this time.
+    pub fn faces_at(&self, t_ms: i64) -> impl Iterator<Item = &Face> {
+        let all = self.open.iter().flat_map(|track| &track.faces);
+        all.filter(move |seen| seen.t_ms == t_ms).map(|seen| &seen.face)
+    }
+
+    /// Takes all faces of one frame: each goes on with the track that it fits best, one to one, or begins one.
+    pub fn see(&mut self, t_ms: i64, faces: &[Face]) -> Seen {
+        let max_gap_ms = self.max_gap_ms;
+        self.end_where(|track| t_ms - track.last().t_ms > max_gap_ms);
+        let mut matches = self.matches(t_ms, faces);
+        let crossing = self.crossings(faces, &matches);
+        for at in crossing.iter().rev() {
+            matches.remove(*at);
+        }
+        self.end_at(&crossing);
+        for (track, face) in self.open.iter_mut().zip(&matches) {
+            track.faces.extend(face.map(|at| SeenFace { t_ms, face: faces[at] }));
+        }
+        let missed = (0..self.open.len()).filter(|at| self.open[*at].last().t_ms != t_ms).collect();
+        let unmatched = (0..faces.len()).filter(|at| !matches.contains(&Some(*at)));
+        let first_new = self.open.len();
+        self.open.extend(unmatched.map(|at| OpenTrack { faces: vec![SeenFace { t_ms, face: faces[at] }] }));
+        Seen { began: (first_new..self.open.len()).collect(), missed }
+    }
+
+    /// Adds a face that was found afterwards before the first one of an open track. Times must fall.
+    pub fn extend_back(&mut self, track: usize, face: SeenFace) {
+        let faces = &mut self.open[track].faces;
+        if faces[0].t_ms > face.t_ms {
+            faces.insert(0, face);
+        }
+    }
+
+    /// Adds a face that was found afterwards behind the last one of an open track. Times must rise.
+    pub fn extend(&mut self, track: usize, face: SeenFace) {
+        if self.open[track].last().t_ms < face.t_ms {
+            self.open[track].faces.push(face);
+        }
+    }
+
+    /// All tracks, by start; `frame_ms` is how long the last frame of a track lasts.
+    pub fn finish(mut self, frame_ms: i64) -> Vec<Track> {
+        self.end_where(|_| true);
+        for track in &mut self.ended {
+            track.span.end_ms += frame_ms;
+        }
+        self.ended.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
+        self.ended
+    }
+
+    /// For each open track the index of its face.
+    fn matches(&self, t_ms: i64, faces: &[Face]) -> Vec<Option<usize>> {
+        if self.open.is_empty() || faces.is_empty() {
+            return vec![None; self.open.len()];
+        }
+        let expected: Vec<FaceBox> = self.open.iter().map(|track| track.expected(t_ms)).collect();
+        // One spare column for each track: it may stay without a face, which weighs nothing.
+        let columns = faces.len() + self.open.len();
+        let weights = Matrix::from_fn(self.open.len(), columns, |(track, at)| {
+            faces.get(at).map_or(0, |face| self.weight(&self.open[track], &expected[track], face))
+        });
+        let (_, columns) = kuhn_munkres(&weights);
+        let fits = |(track, at): (usize, usize)| (at < faces.len() && weights[(track, at)] > 0).then_some(at);
+        columns.into_iter().enumerate().map(fits).collect()
+    }
+
+    /// What it is worth that a track goes on with a face; 0 or less when it cannot.
+    fn weight(&self, track: &OpenTrack, expected: &FaceBox, face: &Face) -> i64 {
+        let last = track.last().face;
+        let overlap = expected.iou(&face.face_box).max(last.face_box.iou(&face.face_box));
+        if overlap < self.min_iou {
+            return -1;
+        }
+        let moved = [0, 1].map(|axis| centre(expected)[axis] - centre(&last.face_box)[axis]);
+        let width = last.face_box.width.max(f32::EPSILON);
+        let aspect = last.face_box.height.max(f32::EPSILON) / width;
+        let pairs = last.landmarks.iter().zip(&face.landmarks);
+        let apart: f32 = pairs
+            .map(|(a, b)| ((b[0] - a[0] - moved[0]) / width).hypot((b[1] - a[1] - moved[1]) / width / aspect))
+            .sum();
+        ((overlap + (FARTHEST - apart / 5.0).max(-0.9 * overlap)) * WHOLE) as i64
+    }
+
+    /// Open tracks that must end: where one face hides another, nobody can say whose face comes out again.
+    fn crossings(&self, faces: &[Face], matches: &[Option<usize>]) -> Vec<usize> {
+        let hidden = (0..self.open.len()).filter(|at| matches[*at].is_none());
+        let mut ending = Vec::new();
+        for hidden in hidden {
+            let hidden_box = self.open[hidden].last().face.face_box;
+            for (other, face) in matches.iter().enumerate() {
+                let Some(face) = face else { continue };
+                let before = self.open[other].last().face.face_box;
+                if hidden_box.iou(&faces[*face].face_box) > CROSSING_IOU
+                    || hidden_box.iou(&before) > CROSSING_IOU
+                {
+                    ending.extend([hidden, other]);
+                }
+            }
+        }
+        ending.sort_unstable();
+        ending.dedup();
+        ending
+    }
+
+    fn end_where(&mut self, ends: impl Fn(&OpenTrack) -> bool) {
+        let at: Vec<usize> = (0..self.open.len()).filter(|at| ends(&self.open[*at])).collect();
+        self.end_at(&at);
+    }
+
+    fn end_at(&mut self, ascending: &[usize]) {
+        for at in ascending.iter().rev() {
+            let faces = self.open.remove(*at).faces;
+            let span = Span { start_ms: faces[0].t_ms, end_ms: faces[faces.len() - 1].t_ms };
+            self.ended.push(Track { shot: self.shot, span, faces });
+        }
+    }
+}
+
+/// Cuts tracks where shots begin, also those that were found only afterwards, and names each one's shot.
+pub fn split_at_shots(tracks: Vec<Track>, shots: &[Span]) -> Vec<Track> {
+    let mut pieces = Vec::new();
+    for track in tracks {
+        for (shot, span) in shots.iter().enumerate() {
+            let faces: Vec<SeenFace> =
+                track.faces.iter().filter(|seen| span.contains(seen.t_ms)).copied().collect();
+            let Some(first) = faces.first() else { continue };
+            // A track that goes on in the next shot is seen up to the cut.
+            let span = Span { start_ms: first.t_ms, end_ms: track.span.end_ms.min(span.end_ms) };
+            pieces.push(Track { shot, span, faces });
+        }
+    }
+    pieces.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
+    pieces
+}
+
+fn centre(face_box: &FaceBox) -> [f32; 2] {
+    [face_box.x + face_box.width / 2.0, face_box.y + face_box.height / 2.0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::face::fake::face_at;
+
+    const LOOK_MS: i64 = 200;
+
+    fn tracker() -> Tracker {
+        Tracker::new(&ClipRecipe::default())
+    }
+
+    /// Lets a tracker see the faces of each look and gives its tracks.
+    fn tracks(looks: &[Vec<Face>]) -> Vec<Track> {
+        let mut tracker = tracker();
+        for (at, faces) in looks.iter().enumerate() {
+            tracker.see(at as i64 * LOOK_MS, faces);
+        }
+        tracker.finish(40)
+    }
+
+    fn still() -> Face {
+        face_at(0.4, 0.4, 0.2, 0.2)
+    }
+
+    #[test]
+    fn a_still_face_is_one_track_that_ends_after_its_last_frame() {
+        let found = tracks(&vec![vec![still()]; 10]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].span, Span { start_ms: 0, end_ms: 9 * LOOK_MS + 40 });
+        assert_eq!(found[0].faces.len(), 10);
+    }
+
+    #[test]
+    fn a_gap_of_half_a_second_is_bridged_and_a_longer_one_is_not() {
+        let with_gap = |missing: usize| {
+            let looks: Vec<Vec<Face>> = (0..12)
+                .map(|at| if (4..4 + missing).contains(&at) { vec![] } else { vec![still()] })
+                .collect();
+            tracks(&looks).len()
+        };
+        assert_eq!(with_gap(1), 1);
+        assert_eq!(with_gap(2), 2);
+    }
+
+    #[test]
+    fn no_track_crosses_a_shot() {
+        let mut tracker = tracker();
+        for at in 0..10 {
+            if at == 5 {
+                tracker.begin_shot(1);
+            }
+            tracker.see(at * LOOK_MS, &[still()]);
+        }
+        let found = tracker.finish(40);
+        assert_eq!(
+            found.iter().map(|track| (track.shot, track.faces.len())).collect::<Vec<_>>(),
+            [(0, 5), (1, 5)]
+        );
+    }
+
+    #[test]
+    fn two_people_who_pass_each_other_are_never_one_track() {
+        // The left one walks right and the right one left; in the middle one face hides the other. Heights tell
+        // them apart: the first person's face is 0.2 high, the second's 0.24.
+        let looks: Vec<Vec<Face>> = (0..21)
+            .map(|at| {
+                let x = 0.1 + 0.03 * at as f32;
+                let first = face_at(x, 0.4, 0.2, 0.2);
+                let second = face_at(0.7 - 0.03 * at as f32, 0.4, 0.2, 0.24);
+                if first.face_box.iou(&second.face_box) > 0.4 { vec![first] } else { vec![second, first] }
+            })
+            .collect();
+        let found = tracks(&looks);
+        for track in &found {
+            let heights: Vec<f32> = track.faces.iter().map(|seen| seen.face.face_box.height).collect();
+            assert!(heights.iter().all(|height| (height - heights[0]).abs() < 1e-6), "{heights:?}");
+        }
+        assert!(found.len() >= 4, "both end where one hides the other: {}", found.len());
+    }
+
+    #[test]
+    fn two_people_who_are_both_seen_all_the_time_keep_their_tracks() {
+        let looks: Vec<Vec<Face>> = (0..20)
+            .map(|at| {
+                let sway = 0.02 * (at % 3) as f32;
+                vec![face_at(0.2 + sway, 0.4, 0.2, 0.2), face_at(0.38 - sway, 0.42, 0.2, 0.2)]
+            })
+            .collect();
+        let found = tracks(&looks);
+        assert_eq!(found.iter().map(|track| track.faces.len()).collect::<Vec<_>>(), [20, 20]);
+    }
+
+    #[test]
+    fn no_frame_gives_a_track_two_faces_and_no_face_two_tracks() {
+        // Four faces that wander by a rule without pattern.
+        let looks: Vec<Vec<Face>> = (0..60_u32)
+            .map(|at| {
+                let place = |k: u32| {
+                    ((at * 7 + k * 31).wrapping_mul(2_654_435_761).wrapping_mul(k + 1) % 97) as f32 / 97.0
+                };
+                (0..4).map(|k| face_at(place(k) * 0.7, place(k + 9) * 0.7, 0.25, 0.25)).collect()
+            })
+            .collect();
+        let found = tracks(&looks);
+        assert_eq!(found.iter().map(|track| track.faces.len()).sum::<usize>(), 240);
+        for track in &found {
+            assert!(track.faces.windows(2).all(|pair| pair[0].t_ms < pair[1].t_ms));
+        }
+    }
+
+    #[test]
+    fn what_is_found_afterwards_lengthens_a_track_only_outwards() {
+        let mut tracker = tracker();
+        assert_eq!(tracker.see(400, &[still()]), Seen { began: vec![0], missed: vec![] });
+        tracker.extend_back(0, SeenFace { t_ms: 320, face: still() });
+        tracker.extend_back(0, SeenFace { t_ms: 360, face: still() });
+        assert_eq!(tracker.see(600, &[]), Seen { began: vec![], missed: vec![0] });
+        tracker.extend(0, SeenFace { t_ms: 440, face: still() });
+        tracker.extend(0, SeenFace { t_ms: 420, face: still() });
+        let times: Vec<i64> = tracker.finish(40)[0].faces.iter().map(|seen| seen.t_ms).collect();
+        assert_eq!(times, [320, 400, 440]);
+    }
+
+    #[test]
+    fn a_border_that_is_found_afterwards_cuts_a_track_in_two() {
+        let found = tracks(&vec![vec![still()]; 10]);
+        let shots = [Span { start_ms: 0, end_ms: 900 }, Span { start_ms: 900, end_ms: 2_000 }];
+        let pieces = split_at_shots(found, &shots);
+        let spans: Vec<_> =
+            pieces.iter().map(|t| (t.shot, t.span.start_ms, t.span.end_ms, t.faces.len())).collect();
+        assert_eq!(spans, [(0, 0, 900, 5), (1, 1_000, 1_840, 5)]);
+    }
+}

@@ -1,0 +1,90 @@
+//! What can go wrong between a file and its frames, and what each case means to whoever drives the work. Knows nothing of
+//! jobs.
+
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, Reason};
+
+/// A file could not be read or written as a video.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// No container or no video stream that FFmpeg knows.
+    #[error("{}: not a video: {detail}", path.display())]
+    NotAVideo {
+        /// The file.
+        path: PathBuf,
+        /// FFmpeg's words, or ours.
+        detail: String,
+    },
+    /// The container opens, but its frames do not decode, or are absurd.
+    #[error("{}: undecodable: {detail}", path.display())]
+    Undecodable {
+        /// The file.
+        path: PathBuf,
+        /// FFmpeg's words, or ours.
+        detail: String,
+    },
+    /// The file is shorter or longer than was promised.
+    #[error("{}: lasts {measured_ms} ms, but {promised_ms} ms were promised", path.display())]
+    DurationMismatch {
+        /// The file.
+        path: PathBuf,
+        /// What the file says.
+        measured_ms: i64,
+        /// What was expected.
+        promised_ms: i64,
+    },
+    /// The file system refused.
+    #[error("{}: {detail}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        detail: String,
+    },
+    /// The caller broke the room's rules, or FFmpeg broke its own.
+    #[error("{}: {detail}", path.display())]
+    Bug {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        detail: String,
+    },
+}
+
+impl MediaError {
+    pub(crate) fn not_a_video(path: &Path, detail: impl ToString) -> Self {
+        Self::NotAVideo { path: path.to_owned(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn undecodable(path: &Path, detail: impl ToString) -> Self {
+        Self::Undecodable { path: path.to_owned(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn disk(path: &Path, detail: impl ToString) -> Self {
+        Self::Disk { path: path.to_owned(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn bug(path: &Path, detail: impl ToString) -> Self {
+        Self::Bug { path: path.to_owned(), detail: detail.to_string() }
+    }
+
+    /// Kind, reason and words of this error.
+    pub fn failure(&self) -> Failure {
+        let detail = self.to_string();
+        match self {
+            Self::NotAVideo { .. } => Failure::rejected(Reason::NotAVideo, detail),
+            Self::Undecodable { .. } => Failure::rejected(Reason::Undecodable, detail),
+            Self::DurationMismatch { .. } => Failure::rejected(Reason::DurationMismatch, detail),
+            Self::Disk { .. } => Failure::transient(Reason::Disk, detail)
+                .with_hint("look at the free space and the rights of the data folder"),
+            Self::Bug { .. } => Failure::bug(detail),
+        }
+    }
+}
+
+impl From<MediaError> for Failure {
+    fn from(error: MediaError) -> Self {
+        error.failure()
+    }
+}

@@ -1,0 +1,87 @@
+//! Any pixel format and size to RGB of one size, through swscale. Knows no times and no orientation.
+
+use ffmpeg_next::color::Range;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::software::scaling::{Context, Flags};
+use ffmpeg_next::{Error, color, frame};
+use image::RgbImage;
+
+use super::ffi::set_source_colours;
+
+/// Converts frames to RGB pictures of one size; rebuilds itself when the frames change their kind.
+pub(super) struct Scaler {
+    width: u32,
+    height: u32,
+    flags: Flags,
+    /// What the frames were when `context` was built.
+    source: Option<Source>,
+    context: Option<Context>,
+    target: frame::Video,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Source {
+    format: Pixel,
+    width: u32,
+    height: u32,
+    space: color::Space,
+    full_range: bool,
+}
+
+impl Source {
+    fn of(frame: &frame::Video) -> Self {
+        let format = frame.format();
+        let of_jpeg = matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P);
+        Self {
+            format,
+            width: frame.width(),
+            height: frame.height(),
+            space: frame.color_space(),
+            full_range: of_jpeg || frame.color_range() == Range::JPEG,
+        }
+    }
+}
+
+impl Scaler {
+    /// To `width` × `height`, by the method that `flags` say.
+    pub(super) fn new(width: u32, height: u32, flags: Flags) -> Self {
+        let target = frame::Video::new(Pixel::RGB24, width, height);
+        Self { width, height, flags, source: None, context: None, target }
+    }
+
+    /// The width of its pictures.
+    pub(super) fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// One frame as a picture.
+    pub(super) fn run(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
+        let source = Source::of(frame);
+        if self.source != Some(source) {
+            self.context = Some(self.build(source)?);
+            self.source = Some(source);
+        }
+        let context = self.context.as_mut().ok_or(Error::Bug)?;
+        context.run(frame, &mut self.target)?;
+        Ok(copy_rows(&self.target))
+    }
+
+    fn build(&self, source: Source) -> Result<Context, Error> {
+        let Source { format, width, height, space, full_range } = source;
+        let (to_width, to_height) = (self.width, self.height);
+        let mut context = Context::get(format, width, height, Pixel::RGB24, to_width, to_height, self.flags)?;
+        set_source_colours(&mut context, space, full_range);
+        Ok(context)
+    }
+}
+
+/// Copies an RGB frame, whose rows are padded, to a picture, whose rows are not.
+fn copy_rows(frame: &frame::Video) -> RgbImage {
+    let mut picture = RgbImage::new(frame.width(), frame.height());
+    let row_bytes = 3 * frame.width() as usize;
+    let rows = frame.data(0).chunks(frame.stride(0));
+    for (to, from) in picture.chunks_exact_mut(row_bytes).zip(rows) {
+        to.copy_from_slice(&from[..row_bytes]);
+    }
+    picture
+}

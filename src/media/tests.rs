@@ -1,0 +1,244 @@
+//! Small videos written by [`ClipWriter`] and read back by [`Decoder`].
+
+use std::path::{Path, PathBuf};
+
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+use super::*;
+use crate::failure::{FailureKind, Reason};
+
+/// A grey picture whose brightness tells which frame it is, red in its left top quarter.
+fn numbered(width: u32, height: u32, number: u32) -> RgbImage {
+    let grey = (40 + 3 * (number % 60)) as u8;
+    RgbImage::from_fn(width, height, |x, y| {
+        if x < width / 2 && y < height / 2 { Rgb([200, 20, 20]) } else { Rgb([grey, grey, grey]) }
+    })
+}
+
+fn write(path: &Path, size: (u32, u32), times_ms: &[i64]) -> Written {
+    let mut writer = ClipWriter::create(path, size.0, size.1, 25.0).unwrap();
+    for (number, &time_ms) in times_ms.iter().enumerate() {
+        writer.push(&numbered(size.0, size.1, number as u32), time_ms).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn every_40_ms(frames: i64) -> Vec<i64> {
+    (0..frames).map(|number| 40 * number).collect()
+}
+
+fn a_video(folder: &TempDir, frames: i64) -> PathBuf {
+    let path = folder.path().join("a.mp4");
+    write(&path, (64, 48), &every_40_ms(frames));
+    path
+}
+
+fn times_of(path: &Path, threads: u32) -> Vec<i64> {
+    let mut decoder = Decoder::open(path, threads).unwrap();
+    std::iter::from_fn(|| decoder.next_frame().unwrap()).map(|frame| frame.time_ms()).collect()
+}
+
+fn failure_of<T>(result: Result<T, MediaError>) -> (FailureKind, Reason) {
+    let failure = result.err().unwrap().failure();
+    (failure.kind, failure.reason)
+}
+
+fn is_near(seen: Rgb<u8>, meant: [u8; 3]) -> bool {
+    seen.0.iter().zip(meant).all(|(a, b)| a.abs_diff(b) <= 8)
+}
+
+#[test]
+fn variable_times_come_back_exactly_and_begin_at_zero() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("clip.part");
+    let times_ms = [1_000, 1_033, 1_034, 1_100, 1_517, 1_518, 3_000];
+    let written = write(&path, (64, 48), &times_ms);
+    assert_eq!(written, Written { frames: 7, duration_ms: 2_040 });
+    for threads in [1, 2] {
+        assert_eq!(times_of(&path, threads), times_ms.map(|time_ms| time_ms - 1_000));
+    }
+    assert_eq!(probe(&path).unwrap().duration_ms, 2_040);
+}
+
+#[test]
+fn pictures_come_back_in_their_colours_and_order() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 50);
+    let mut decoder = Decoder::open(&path, 2).unwrap();
+    let mut number = 0;
+    while let Some(frame) = decoder.next_frame().unwrap() {
+        let (meant, seen) = (numbered(64, 48, number), frame.picture().unwrap());
+        assert_eq!(seen.dimensions(), (frame.width(), frame.height()));
+        for (x, y) in [(8, 8), (50, 40)] {
+            let (seen, meant) = (*seen.get_pixel(x, y), meant.get_pixel(x, y).0);
+            assert!(is_near(seen, meant), "frame {number}: {seen:?} is not {meant:?}");
+        }
+        number += 1;
+    }
+    assert_eq!(number, 50);
+}
+
+#[test]
+fn a_probe_tells_what_the_file_is() {
+    let folder = TempDir::new().unwrap();
+    let seen = probe(&a_video(&folder, 50)).unwrap();
+    assert_eq!((seen.width, seen.height, seen.rotation_deg), (64, 48, 0));
+    assert_eq!((seen.duration_ms, seen.has_audio), (2_000, false));
+    assert!((seen.frame_rate - 25.0).abs() < 0.01);
+    assert!(seen.container.contains("mp4"));
+    assert!(["h264", "mpeg4"].contains(&seen.video_codec.as_str()));
+}
+
+#[test]
+fn a_thumbnail_is_small_and_shows_the_same() {
+    let folder = TempDir::new().unwrap();
+    let mut decoder = Decoder::open(&a_video(&folder, 3), 1).unwrap();
+    let thumbnail = decoder.next_frame().unwrap().unwrap().thumbnail(16).unwrap();
+    assert_eq!(thumbnail.dimensions(), (16, 12));
+    assert!(is_near(*thumbnail.get_pixel(3, 3), [200, 20, 20]), "{:?}", thumbnail.get_pixel(3, 3));
+    assert!(is_near(*thumbnail.get_pixel(13, 10), [40, 40, 40]), "{:?}", thumbnail.get_pixel(13, 10));
+}
+
+#[test]
+fn a_seek_goes_on_from_the_key_frame_at_or_before() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 250);
+    let mut decoder = Decoder::open(&path, 2).unwrap();
+    for target_ms in [0, 39, 1_999, 2_000, 5_130, 9_960, 60_000, 3_000] {
+        decoder.seek(target_ms).unwrap();
+        let first_ms = decoder.next_frame().unwrap().unwrap().time_ms();
+        assert!(first_ms <= target_ms && target_ms.min(9_960) - first_ms <= 2_000, "{target_ms}: {first_ms}");
+        assert_eq!(decoder.next_frame().unwrap().map(|frame| frame.time_ms()), Some(first_ms + 40));
+    }
+    decoder.seek(9_900).unwrap();
+    assert_eq!(std::iter::from_fn(|| decoder.next_frame().unwrap()).last().unwrap().time_ms(), 9_960);
+}
+
+/// Writes the matrix of a quarter turn clockwise over the track header's.
+fn turn_in_container(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let header = bytes.windows(4).position(|word| word == b"tkhd").unwrap() + 4;
+    let matrix: Vec<u8> = [0, 1 << 16, 0, -(1 << 16), 0, 0, 48 << 16, 0, 1 << 30]
+        .iter()
+        .flat_map(|number: &i32| number.to_be_bytes())
+        .collect();
+    bytes[header + 40..header + 76].copy_from_slice(&matrix);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_turned_video_stands_upright() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 3);
+    turn_in_container(&path);
+    let mut decoder = Decoder::open(&path, 1).unwrap();
+    let probe = decoder.probe();
+    assert_eq!((probe.width, probe.height, probe.rotation_deg), (48, 64, 90));
+    let frame = decoder.next_frame().unwrap().unwrap();
+    assert_eq!((frame.width(), frame.height()), (48, 64));
+    let picture = frame.picture().unwrap();
+    assert!(is_near(*picture.get_pixel(40, 8), [200, 20, 20]), "{:?}", picture.get_pixel(40, 8));
+    assert!(is_near(*picture.get_pixel(8, 8), [40, 40, 40]), "{:?}", picture.get_pixel(8, 8));
+    assert_eq!(frame.thumbnail(12).unwrap().dimensions(), (12, 16));
+}
+
+#[test]
+fn of_odd_sides_the_last_row_is_left_out() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("odd.mp4");
+    write(&path, (65, 49), &[0, 40]);
+    let probe = probe(&path).unwrap();
+    assert_eq!((probe.width, probe.height), (64, 48));
+}
+
+#[test]
+fn the_same_pictures_make_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let bytes = std::fs::read(a_video(&folder, 30)).unwrap();
+    assert!(bytes == std::fs::read(a_video(&folder, 30)).unwrap());
+    let moov = bytes.windows(4).position(|word| word == b"moov").unwrap();
+    assert!(moov < bytes.windows(4).position(|word| word == b"mdat").unwrap(), "the index must come first");
+}
+
+#[test]
+fn garbage_nothing_and_lists_of_other_files_are_not_videos() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("x.mp4");
+    let garbage: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let page = b"<!DOCTYPE html><html><body>Sorry</body></html>".to_vec();
+    let list = b"#EXTM3U\n#EXTINF:10,\na.mp4\n#EXT-X-ENDLIST\n".to_vec();
+    for bytes in [garbage, Vec::new(), page, list] {
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(failure_of(probe(&path)), (FailureKind::Rejected, Reason::NotAVideo));
+    }
+}
+
+#[test]
+fn a_missing_file_is_the_disks_matter() {
+    let missing = Path::new("nowhere/none.mp4");
+    assert_eq!(failure_of(probe(missing)), (FailureKind::Transient, Reason::Disk));
+}
+
+#[test]
+fn a_file_cut_short_ends_early_and_fails_the_check() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 250);
+    assert!(check(&path, Some(10_000)).is_ok());
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() * 6 / 10]).unwrap();
+    assert_eq!(failure_of(check(&path, Some(10_000))), (FailureKind::Rejected, Reason::Undecodable));
+    let mut decoder = Decoder::open(&path, 2).unwrap();
+    let (mut frames, mut end) = (0, decoder.next_frame());
+    while let Ok(Some(_)) = end {
+        frames += 1;
+        end = decoder.next_frame();
+    }
+    assert!((20..250).contains(&frames), "{frames} frames");
+    std::fs::write(&path, &bytes[..200]).unwrap();
+    assert_eq!(failure_of(probe(&path)), (FailureKind::Rejected, Reason::NotAVideo));
+}
+
+#[test]
+fn a_video_without_its_frames_is_undecodable() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 250);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let frames = bytes.windows(4).position(|word| word == b"mdat").unwrap() + 4;
+    bytes[frames..].fill(0x55);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(failure_of(probe(&path)), (FailureKind::Rejected, Reason::Undecodable));
+}
+
+#[test]
+fn a_few_broken_packets_are_passed_over() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 100);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 40].fill(0xff);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(times_of(&path, 1).len() > 50);
+}
+
+#[test]
+fn a_promise_of_another_duration_is_not_kept() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 50);
+    assert!(check(&path, Some(3_500)).is_ok());
+    assert_eq!(failure_of(check(&path, Some(30_000))), (FailureKind::Rejected, Reason::DurationMismatch));
+}
+
+#[test]
+fn the_writer_refuses_what_it_cannot_keep() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.mp4");
+    let mut writer = ClipWriter::create(&path, 64, 48, 25.0).unwrap();
+    assert_eq!(failure_of(writer.push(&numbered(32, 48, 0), 0)).1, Reason::Bug);
+    writer.push(&numbered(64, 48, 0), 10).unwrap();
+    assert_eq!(failure_of(writer.push(&numbered(64, 48, 1), 10)).1, Reason::Bug);
+    assert_eq!(failure_of(ClipWriter::create(&path, 1, 1, 25.0)).1, Reason::Bug);
+    assert_eq!(failure_of(ClipWriter::create(&path, 64, 48, 25.0).unwrap().finish()).1, Reason::Bug);
+    let nowhere = folder.path().join("none").join("a.mp4");
+    assert_eq!(failure_of(ClipWriter::create(&nowhere, 64, 48, 25.0)).1, Reason::Disk);
+}

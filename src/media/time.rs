@@ -1,0 +1,122 @@
+//! From a stream's own ticks to milliseconds since its first frame. Pure; knows no FFmpeg.
+
+/// A stream's ticks and how they become milliseconds. Stamps may be missing, repeat or jump back; what comes out ascends.
+#[derive(Debug, Clone)]
+pub(crate) struct Timeline {
+    /// One tick lasts `numerator / denominator` seconds.
+    numerator: i64,
+    denominator: i64,
+    /// One frame's usual length in ticks.
+    step: i64,
+    first: Option<i64>,
+    last: Option<i64>,
+    /// Where the next frame lies if it has no stamp and there is no last one.
+    resume: i64,
+    /// What is added to stamps since the last jump back.
+    shift: i64,
+}
+
+/// A stamp that lies further back than this is taken for a new count, not for a frame out of place.
+const RESTART_MS: i64 = 1_000;
+
+impl Timeline {
+    /// A time line of ticks of `numerator / denominator` seconds, at about `frame_rate` frames a second.
+    pub(crate) fn new(numerator: i32, denominator: i32, frame_rate: f64) -> Self {
+        let (numerator, denominator) = (i64::from(numerator.max(1)), i64::from(denominator.max(1)));
+        let step = (denominator as f64 / (numerator as f64 * frame_rate)).round().max(1.0) as i64;
+        Self { numerator, denominator, step, first: None, last: None, resume: 0, shift: 0 }
+    }
+
+    /// Milliseconds since the first frame, of a frame whose stamp is `stamp`, or that follows the last one without any.
+    pub(crate) fn place(&mut self, stamp: Option<i64>) -> i64 {
+        let expected = self.last.map_or(self.resume, |last| last.saturating_add(self.step));
+        let mut ticks = stamp.map_or(expected, |stamp| stamp.saturating_add(self.shift));
+        if let Some(last) = self.last
+            && ticks <= last
+        {
+            if self.ms_of(last.saturating_sub(ticks)) > RESTART_MS {
+                self.shift = self.shift.saturating_add(expected.saturating_sub(ticks));
+                ticks = expected;
+            } else {
+                ticks = last.saturating_add(1);
+            }
+        }
+        let first = *self.first.get_or_insert(ticks);
+        self.last = Some(ticks);
+        self.ms_of(ticks.saturating_sub(first))
+    }
+
+    /// After a seek: a next frame without a stamp is taken to lie at `ms`.
+    pub(crate) fn jump(&mut self, ms: i64) {
+        let ticks = i128::from(ms) * i128::from(self.denominator) / (i128::from(self.numerator) * 1_000);
+        self.resume = self.first.unwrap_or(0).saturating_add(i64::try_from(ticks).unwrap_or(0));
+        self.last = None;
+        self.shift = 0;
+    }
+
+    /// The stamp, in microseconds, of the instant `ms` after the first frame.
+    pub(crate) fn stamp_us(&self, ms: i64) -> i64 {
+        let first_us = i128::from(self.first.unwrap_or(0)) * i128::from(self.numerator) * 1_000_000;
+        let first_us = first_us.div_euclid(i128::from(self.denominator));
+        i64::try_from(first_us).unwrap_or(0).saturating_add(ms.saturating_mul(1_000))
+    }
+
+    /// So many ticks in milliseconds, to the nearest.
+    pub(crate) fn ms_of(&self, ticks: i64) -> i64 {
+        let thousandths = i128::from(ticks) * i128::from(self.numerator) * 1_000;
+        let half = i128::from(self.denominator) / 2;
+        i64::try_from((thousandths + half).div_euclid(i128::from(self.denominator))).unwrap_or(i64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_frame_is_at_zero_whatever_its_stamp() {
+        let mut line = Timeline::new(1, 90_000, 30.0);
+        assert_eq!(line.place(Some(126_000)), 0);
+        assert_eq!(line.place(Some(129_000)), 33);
+        assert_eq!(line.place(Some(132_000)), 67);
+    }
+
+    #[test]
+    fn a_missing_stamp_is_one_frame_after_the_last() {
+        let mut line = Timeline::new(1, 1_000, 25.0);
+        assert_eq!(
+            [line.place(None), line.place(None), line.place(Some(100)), line.place(None)],
+            [0, 40, 100, 140]
+        );
+    }
+
+    #[test]
+    fn a_frame_out_of_place_does_not_go_back_in_time() {
+        let mut line = Timeline::new(1, 1_000, 25.0);
+        assert_eq!([0, 40, 20, 80].map(|stamp| line.place(Some(stamp))), [0, 40, 41, 80]);
+    }
+
+    #[test]
+    fn a_new_count_goes_on_where_the_old_one_ended() {
+        let mut line = Timeline::new(1, 1_000, 25.0);
+        assert_eq!([0, 5_000, 0, 40].map(|stamp| line.place(Some(stamp))), [0, 5_000, 5_040, 5_080]);
+    }
+
+    #[test]
+    fn after_a_jump_a_stamp_counts_and_without_one_the_target_does() {
+        let mut line = Timeline::new(1, 1_000, 25.0);
+        line.place(Some(500));
+        line.jump(2_000);
+        assert_eq!(line.place(Some(2_300)), 1_800);
+        line.jump(2_000);
+        assert_eq!(line.place(None), 2_000);
+    }
+
+    #[test]
+    fn absurd_stamps_and_rates_do_not_overflow() {
+        let mut line = Timeline::new(i32::MAX, 0, f64::NAN);
+        line.place(Some(i64::MIN));
+        line.place(Some(i64::MAX));
+        assert!(line.stamp_us(i64::MAX) > 0);
+    }
+}

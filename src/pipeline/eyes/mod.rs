@@ -1,0 +1,48 @@
+//! The glue of media and faces: a whole video in, a scan or a clip out. Blocking; knows no catalog and no job, and
+//! whoever calls it decides on which thread and in which process.
+
+mod cut;
+mod framing;
+mod looker;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::failure::{Failure, Reason};
+
+pub use cut::cut_clip;
+pub use framing::FRAMING;
+pub use scan::scan_video;
+
+/// Threads that decode one video; a worker has two cores.
+const DECODER_THREADS: u32 = 2;
+
+/// Hears of every decoded frame and may stop the work there.
+pub trait Watch {
+    /// So much of the stretch is decoded, of so much in all (an estimate), milliseconds. `Break` stops.
+    fn frame(&mut self, done_ms: i64, total_ms: i64) -> ControlFlow<()>;
+}
+
+/// Nobody watches.
+#[derive(Debug, Default)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn frame(&mut self, _done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Tells a watcher; its wish to stop becomes the failure that ends the work.
+fn tell(watch: &mut dyn Watch, done_ms: i64, total_ms: i64, path: &Path) -> Result<(), Failure> {
+    match watch.frame(done_ms, total_ms) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => {
+            let detail = format!("stopped at {done_ms} ms of {}", path.display());
+            Err(Failure::transient(Reason::Interrupted, detail))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Whole small videos with squares for faces, written, scanned and cut.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use image::{Rgb, RgbImage};
+
+use super::{Unwatched, Watch, cut_clip, scan_video};
+use crate::config::ClipRecipe;
+use crate::face::fake::FakeDetector;
+use crate::face::select::select;
+use crate::failure::Reason;
+use crate::media::{ClipWriter, Decoder};
+use crate::types::{Scan, Span};
+
+const FRAME_MS: i64 = 40;
+
+/// A face-coloured square at `x` pixels on a background of some grey.
+fn scene(grey: u8, squares: &[(u32, u8)]) -> RgbImage {
+    RgbImage::from_fn(160, 120, |x, y| {
+        let hit = squares.iter().find(|(left, _)| (*left..left + 60).contains(&x) && (30..90).contains(&y));
+        hit.map_or(Rgb([grey, grey / 2 + (y / 2) as u8, grey]), |(_, green)| Rgb([255, *green, 40]))
+    })
+}
+
+/// Writes a video of so many frames.
+fn film(folder: &Path, frames: i64, picture: impl Fn(i64) -> RgbImage) -> PathBuf {
+    let path = folder.join("film.mp4");
+    let mut writer = ClipWriter::create(&path, 160, 120, 25.0).unwrap();
+    for at in 0..frames {
+        writer.push(&picture(at), at * FRAME_MS).unwrap();
+    }
+    writer.finish().unwrap();
+    path
+}
+
+fn recipe() -> ClipRecipe {
+    // The squares come and go at once, which must not be taken for cuts.
+    let cut_min_difference = 60.0;
+    ClipRecipe {
+        min_clip_face_px: 20.0,
+        clip_side_px: 64,
+        sample_side_px: 64,
+        cut_min_difference,
+        ..ClipRecipe::default()
+    }
+}
+
+fn scan(path: &Path, detector: &mut FakeDetector) -> Scan {
+    scan_video(path, &recipe(), detector, &mut Unwatched).unwrap()
+}
+
+fn spans(scan: &Scan) -> Vec<(usize, i64, i64)> {
+    scan.tracks.iter().map(|track| (track.shot, track.span.start_ms, track.span.end_ms)).collect()
+}
+
+#[test]
+fn a_track_begins_and_ends_on_the_frame_between_two_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        film(folder.path(), 100, |at| scene(90, if (13..=58).contains(&at) { &[(40, 30)] } else { &[] }));
+    let scan = scan(&path, &mut FakeDetector::default());
+    assert_eq!(scan.shots, [Span { start_ms: 0, end_ms: 100 * FRAME_MS }]);
+    assert_eq!(spans(&scan), [(0, 13 * FRAME_MS, 59 * FRAME_MS)]);
+}
+
+#[test]
+fn tracks_end_exactly_at_a_cut_and_begin_exactly_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 90, |at| scene(if at < 38 { 40 } else { 200 }, &[(40, 30)]));
+    let scan = scan(&path, &mut FakeDetector::default());
+    let cut_ms = 38 * FRAME_MS;
+    assert_eq!(scan.shots.iter().map(|shot| shot.start_ms).collect::<Vec<_>>(), [0, cut_ms]);
+    assert_eq!(spans(&scan), [(0, 0, cut_ms), (1, cut_ms, 90 * FRAME_MS)]);
+}
+
+#[test]
+fn a_tracked_face_is_mostly_followed_and_a_newcomer_is_found_back_to_its_first_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path =
+        film(folder.path(), 125, |at| scene(90, if at >= 57 { &[(10, 30), (90, 200)] } else { &[(10, 30)] }));
+    let mut detector = FakeDetector::default();
+    let scan = scan(&path, &mut detector);
+    assert!(detector.detected <= 8, "five seconds were searched {} times", detector.detected);
+    assert_eq!(scan.frames_detected, detector.detected as u64);
+    let found = spans(&scan);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], (0, 0, 125 * FRAME_MS));
+    assert!((found[1].1 - 57 * FRAME_MS).abs() <= 200, "{found:?}");
+}
+
+#[test]
+fn a_clip_has_the_planned_frames_and_a_sample_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 180, |at| scene(90, if at < 20 { &[] } else { &[(40, 30)] }));
+    let mut detector = FakeDetector::default();
+    let scan = scan(&path, &mut detector);
+    let (plans, explain) = select(&scan, &recipe());
+    assert_eq!((plans.len(), explain.clips), (1, 1));
+    let clip_path = folder.path().join("clip.mp4");
+    let clip = cut_clip(&path, &plans[0], &recipe(), &mut detector, &clip_path, &mut Unwatched).unwrap();
+    assert_eq!((clip.span.start_ms, clip.span.end_ms, clip.frames), (800, 7_200, 160));
+    let times: Vec<i64> = clip.samples.iter().map(|sample| sample.t_ms).collect();
+    assert_eq!(times, [800, 1_800, 2_800, 3_800, 4_800, 5_800, 6_800]);
+    let crop = image::load_from_memory(&clip.samples[0].jpeg).unwrap();
+    assert_eq!((crop.width(), crop.height()), (64, 64));
+    let mut decoder = Decoder::open(&clip_path, 1).unwrap();
+    let first = decoder.next_frame().unwrap().unwrap();
+    assert_eq!((first.width(), first.height()), (64, 64));
+    // The square of 60 pixels in a window of 1.6 times its size: face in the middle, background at the rim.
+    let shown = first.picture().unwrap();
+    assert!(shown.get_pixel(32, 32)[0] > 220 && shown.get_pixel(3, 3)[0] < 140);
+}
+
+#[test]
+fn a_plan_whose_face_is_not_there_makes_an_unsound_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 180, |at| scene(90, if at < 130 { &[(40, 30)] } else { &[] }));
+    let mut detector = FakeDetector::default();
+    let scan = scan(&path, &mut detector);
+    let mut plan = select(&scan, &recipe()).0.remove(0);
+    plan.span.end_ms = 7_200;
+    let clip_path = folder.path().join("clip.mp4");
+    let failure = cut_clip(&path, &plan, &recipe(), &mut detector, &clip_path, &mut Unwatched).unwrap_err();
+    assert_eq!(failure.reason, Reason::ClipUnsound);
+    assert!(failure.detail.contains("last frames"), "{failure}");
+}
+
+#[test]
+fn a_watcher_stops_a_scan_at_a_frame() {
+    struct Impatient(u32);
+    impl Watch for Impatient {
+        fn frame(&mut self, _done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
+            self.0 += 1;
+            if self.0 > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 50, |_| scene(90, &[]));
+    let mut watch = Impatient(0);
+    let failure = scan_video(&path, &recipe(), &mut FakeDetector::default(), &mut watch).unwrap_err();
+    assert_eq!((failure.reason, watch.0), (Reason::Interrupted, 6));
+}

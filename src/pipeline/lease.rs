@@ -1,0 +1,50 @@
+//! The lease on one job while its work goes on. Knows the job table's heartbeat, and nothing of the work.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::catalog::jobs::{self, HeldJob};
+use crate::catalog::{Catalog, CatalogError};
+use crate::clock::{Clock, Stop};
+
+/// How often a lease's keeper looks whether to let go.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Names this process among all that work on a catalog.
+pub fn worker_name(clock: &Clock) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}:{}:{:x}", host.trim(), std::process::id(), clock.now_ms())
+}
+
+/// Why a lease is no longer kept.
+#[derive(Debug)]
+pub(super) enum LeaseEnd {
+    /// Somebody else has the job: what is being done is void.
+    Lost,
+    /// The user wants it let go at once.
+    LetGo,
+    /// The catalog failed.
+    Failed(CatalogError),
+}
+
+/// Prolongs the lease every third of its length until that fails or the user is impatient.
+pub(super) async fn keep(catalog: &Catalog, job: &HeldJob, lease_ms: i64, stop: &Stop) -> LeaseEnd {
+    let third = Duration::from_millis((lease_ms / 3).max(1).unsigned_abs());
+    let mut beat = Instant::now();
+    loop {
+        tokio::time::sleep(GLANCE.min(third)).await;
+        if stop.is_urgent() {
+            return LeaseEnd::LetGo;
+        }
+        if beat.elapsed() < third {
+            continue;
+        }
+        beat = Instant::now();
+        match jobs::heartbeat(catalog, job, lease_ms).await {
+            Ok(true) => {}
+            Ok(false) => return LeaseEnd::Lost,
+            Err(error) => return LeaseEnd::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Drives one stage over the job table: claims, keeps leases, commits, and obeys what failures say of themselves.
+//! It knows no stage by name and no tool.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::lease::{self, LeaseEnd};
+use super::plan::{RunPlan, RunSummary};
+use super::{JobContext, Outcome, Stage};
+use crate::catalog::jobs::{self, Claim, HeldJob, Verdict};
+use crate::catalog::pauses;
+use crate::catalog::{Catalog, attempts};
+use crate::clock::Stop;
+use crate::failure::{Failure, FailureKind, Reason};
+use crate::progress::{Event, Reporter};
+
+/// How often an idle slot looks again while upstream is still at work.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Drives stages. Several runners, in one process or in many, share the work of one catalog.
+pub struct Runner<'a> {
+    catalog: &'a Catalog,
+    plan: RunPlan,
+    stop: &'a Stop,
+    reporter: &'a dyn Reporter,
+    tally: Mutex<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    summary: RunSummary,
+    claimed: u64,
+    ended: u64,
+    failure: Option<Failure>,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner for one drive of one stage.
+    pub fn new(catalog: &'a Catalog, plan: RunPlan, stop: &'a Stop, reporter: &'a dyn Reporter) -> Self {
+        Self { catalog, plan, stop, reporter, tally: Mutex::default() }
+    }
+
+    /// Does what is due until nothing is, a limit is reached, the stage pauses, or the user wants to stop.
+    ///
+    /// # Errors
+    /// What no job is to blame for: the catalog failed, or a tool is missing. Jobs in hand were let go unharmed.
+    pub async fn drive<S: Stage>(self, stage: &S) -> Result<RunSummary, Failure> {
+        let due = jobs::count_due(self.catalog, S::NAME).await?;
+        let began = Event::Began { task: S::NAME.to_owned(), total: Some(due), unit: S::UNIT.to_owned() };
+        self.reporter.report(&began);
+        join_all((0..self.plan.slots.max(1)).map(|slot| self.slot(stage, slot))).await;
+        let Tally { mut summary, failure, .. } = self.tally.into_inner().unwrap_or_default();
+        let note = format!(
+            "{} done, {} rejected, {} dead, {} put off",
+            summary.done, summary.rejected, summary.dead, summary.postponed
+        );
+        self.reporter.report(&Event::Ended { task: S::NAME.to_owned(), note });
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        summary.paused = pauses::of_stage(self.catalog, S::NAME).await?;
+        summary.next_due_ms = jobs::next_due_ms(self.catalog, S::NAME).await?;
+        Ok(summary)
+    }
+
+    async fn slot<S: Stage>(&self, stage: &S, slot: usize) {
+        let worker = format!("{}/{slot}", self.plan.worker);
+        while self.may_claim() {
+            // Read before claiming: what upstream leaves behind while it ends is then still seen.
+            let upstream_ended = self.plan.until.as_ref().is_none_or(Stop::is_asked);
+            match self.turn(stage, &worker).await {
+                Ok(Turn::Worked) => {}
+                Ok(Turn::Idle) if upstream_ended => return,
+                Ok(Turn::Idle) => tokio::time::sleep(IDLE).await,
+                Err(failure) => self.count(|tally| {
+                    tally.failure.get_or_insert(failure);
+                }),
+            }
+        }
+    }
+
+    /// Whether one more job may be claimed; counts it as claimed if so.
+    fn may_claim(&self) -> bool {
+        let late =
+            self.plan.deadline_ms.is_some_and(|deadline_ms| self.catalog.clock().now_ms() >= deadline_ms);
+        let mut tally = self.tally();
+        let enough = self.plan.max_jobs.is_some_and(|most| tally.claimed >= most);
+        if late || enough || tally.failure.is_some() || self.stop.is_asked() {
+            return false;
+        }
+        tally.claimed += 1;
+        true
+    }
+
+    /// Claims one job and brings it to an end, if one is due.
+    async fn turn<S: Stage>(&self, stage: &S, worker: &str) -> Result<Turn, Failure> {
+        let rev = stage.rev();
+        let claim = Claim { stage: S::NAME, rev: &rev, worker, lease_ms: self.plan.lease_ms };
+        let Some(held) = jobs::claim(self.catalog, claim).await? else {
+            self.count(|tally| tally.claimed -= 1);
+            return Ok(Turn::Idle);
+        };
+        let job = StageJob { stage: S::NAME, held };
+        if job.held.attempt > self.plan.max_attempts {
+            let detail = "every attempt ended without a word: the work kills whoever takes it";
+            self.settle(&job, &Failure::permanent(Reason::AttemptsExhausted, detail)).await?;
+        } else {
+            self.work(stage, &job).await?;
+        }
+        Ok(Turn::Worked)
+    }
+
+    async fn work<S: Stage>(&self, stage: &S, job: &StageJob) -> Result<(), Failure> {
+        let context = JobContext {
+            job: job.held.id,
+            attempt: job.held.attempt,
+            stop: self.stop,
+            clock: self.catalog.clock(),
+            reporter: self.reporter,
+        };
+        let work = async {
+            let subject = stage.load(self.catalog, job.held.subject_id).await?;
+            stage.run(subject, &context).await
+        };
+        let worked = tokio::select! {
+            worked = work => worked,
+            end = lease::keep(self.catalog, &job.held, self.plan.lease_ms, self.stop) => match end {
+                LeaseEnd::LetGo => Err(Failure::transient(Reason::Interrupted, "let go")),
+                LeaseEnd::Failed(error) => Err(error.failure()),
+                LeaseEnd::Lost => return self.throw_away(job),
+            },
+        };
+        match worked {
+            Ok(output) => self.commit(stage, job, output).await,
+            Err(failure) => self.settle(job, &failure).await,
+        }
+    }
+
+    /// Output, the end of the job and follow-up jobs become visible together, or not at all.
+    async fn commit<S: Stage>(&self, stage: &S, job: &StageJob, output: S::Output) -> Result<(), Failure> {
+        let mut tx = self.catalog.begin().await?;
+        let outcome = match stage.commit(&mut tx, output).await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                drop(tx);
+                return self.settle(job, &error.failure()).await;
+            }
+        };
+        let ended = match &outcome {
+            Outcome::Done => jobs::finish(&mut tx, &job.held).await?,
+            Outcome::Rejected { reason, detail } => {
+                jobs::reject(&mut tx, &job.held, Verdict { reason: *reason, detail }).await?
+            }
+        };
+        if !ended {
+            return self.throw_away(job);
+        }
+        tx.commit().await?;
+        match outcome {
+            Outcome::Done => self.ended(job, "done", |summary| &mut summary.done),
+            Outcome::Rejected { reason, .. } => {
+                self.ended(job, &reason.as_str(), |summary| &mut summary.rejected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the failure says of itself.
+    async fn settle(&self, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
+        let remedy = self.remedy(job, failure);
+        let verdict = Verdict { reason: failure.reason, detail: &failure.detail };
+        let mut tx = self.catalog.begin().await?;
+        let now_ms = tx.now_ms();
+        let touched = match remedy {
+            Remedy::Reject => jobs::reject(&mut tx, &job.held, verdict).await?,
+            Remedy::GiveUp => jobs::give_up(&mut tx, &job.held, verdict).await?,
+            Remedy::Postpone => {
+                let wait_ms = self.plan.patience.backoff_ms(job.held.id, job.held.attempt);
+                jobs::postpone(&mut tx, &job.held, verdict, now_ms + wait_ms).await?
+            }
+            Remedy::Pause => {
+                let resume_at = self.plan.patience.resume_at(failure.reason, now_ms);
+                pauses::begin(&mut tx, job.stage, failure.reason, &failure.detail, resume_at).await?;
+                jobs::give_back(&mut tx, &job.held).await?
+            }
+            Remedy::GiveBack | Remedy::End => jobs::give_back(&mut tx, &job.held).await?,
+        };
+        if !touched {
+            return self.throw_away(job);
+        }
+        if !matches!(remedy, Remedy::Reject | Remedy::GiveBack) {
+            attempts::insert(&mut tx, &job.held, failure).await?;
+        }
+        tx.commit().await?;
+        self.ended(job, &failure.reason.as_str(), remedy.counter());
+        if matches!(remedy, Remedy::End) { Err(failure.clone()) } else { Ok(()) }
+    }
+
+    fn remedy(&self, job: &StageJob, failure: &Failure) -> Remedy {
+        match (failure.kind, failure.reason) {
+            (FailureKind::Rejected, _) => Remedy::Reject,
+            (_, Reason::Interrupted) => Remedy::GiveBack,
+            (_, Reason::ToolMissing | Reason::Usage | Reason::Catalog) => Remedy::End,
+            (_, reason) if reason.pauses_stage() => Remedy::Pause,
+            (FailureKind::Transient, _) if job.held.attempt < self.plan.max_attempts => Remedy::Postpone,
+            _ => Remedy::GiveUp,
+        }
+    }
+
+    /// The lease was lost: somebody else does the job, and nothing of this attempt is kept.
+    fn throw_away(&self, job: &StageJob) -> Result<(), Failure> {
+        tracing::warn!(stage = job.stage, job = job.held.id.0, "lease lost, result thrown away");
+        self.ended(job, "lease lost", |summary| &mut summary.lost);
+        Ok(())
+    }
+
+    fn ended(&self, job: &StageJob, note: &str, counter: fn(&mut RunSummary) -> &mut u64) {
+        let done = {
+            let mut tally = self.tally();
+            *counter(&mut tally.summary) += 1;
+            tally.ended += 1;
+            tally.ended
+        };
+        let note = format!("{} {}: {note}", job.stage, job.held.subject_id);
+        self.reporter.report(&Event::Advanced { task: job.stage.to_owned(), done, note });
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally());
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether there was anything to do.
+enum Turn {
+    Worked,
+    Idle,
+}
+
+/// A job with the name of its stage.
+struct StageJob {
+    stage: &'static str,
+    held: HeldJob,
+}
+
+/// What a failure leads to.
+#[derive(Clone, Copy)]
+enum Remedy {
+    /// A verdict about the subject.
+    Reject,
+    /// Dead, with the log kept.
+    GiveUp,
+    /// Later.
+    Postpone,
+    /// The whole stage stands still, the job is unharmed.
+    Pause,
+    /// The job is unharmed.
+    GiveBack,
+    /// The job is unharmed, and the run ends: the next job would fare no better.
+    End,
+}
+
+impl Remedy {
+    fn counter(self) -> fn(&mut RunSummary) -> &mut u64 {
+        match self {
+            Self::Reject => |summary| &mut summary.rejected,
+            Self::GiveUp => |summary| &mut summary.dead,
+            Self::Postpone => |summary| &mut summary.postponed,
+            Self::Pause | Self::GiveBack | Self::End => |summary| &mut summary.given_back,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Upright columns over a straight axis: counts per epoch, histograms.
+
+use maud::{Markup, html};
+
+use super::scale::{Scale, ticks};
+use super::{Tone, Unit, at};
+
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 260.0;
+const LEFT: f64 = 52.0;
+const RIGHT: f64 = 14.0;
+const TOP: f64 = 12.0;
+const BOTTOM: f64 = 34.0;
+
+/// A chart of counts side by side.
+pub(in super::super) struct ColumnChart<'a> {
+    /// What it shows, for those who cannot see it.
+    pub(in super::super) title: &'a str,
+    /// The columns' heights, left to right.
+    pub(in super::super) counts: &'a [u64],
+    /// What stands below: the first column's left edge and the last column's right edge …
+    pub(in super::super) ends: (String, String),
+    /// … and what is counted across.
+    pub(in super::super) across: &'a str,
+    /// The columns' colour.
+    pub(in super::super) tone: Tone,
+}
+
+/// Draws the chart; nothing, when there are no columns.
+pub(in super::super) fn columns(chart: &ColumnChart<'_>) -> Option<Markup> {
+    let highest = *chart.counts.iter().max()?;
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    let (highest, wanted) = (highest as f64, chart.counts.len() as f64);
+    let levels: Vec<f64> =
+        ticks(0.0, highest.max(1.0), 4.0).into_iter().filter(|tick| tick.fract().abs() < 1e-9).collect();
+    let up = Scale { values: (0.0, *levels.last()?), coordinates: (HEIGHT - BOTTOM, TOP) };
+    let slot = (WIDTH - LEFT - RIGHT) / wanted;
+    let gap = (slot * 0.16).min(4.0);
+    let baseline = HEIGHT - BOTTOM;
+    Some(html! {
+        svg.chart viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(chart.title) {
+            @for level in &levels {
+                line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(up.at(*level))) y2=(at(up.at(*level))) {}
+                text.tick.end x=(at(LEFT - 6.0)) y=(at(up.at(*level) + 4.0)) { (Unit::Count.write(*level, 1.0)) }
+            }
+            @for (left, height) in edges(chart.counts, slot, &up) {
+                rect.fill.(chart.tone.class()) x=(at(left + gap / 2.0)) y=(at(baseline - height))
+                    width=(at(slot - gap)) height=(at(height)) {}
+            }
+            line.axis x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(baseline)) y2=(at(baseline)) {}
+            text.tick x=(at(LEFT)) y=(at(baseline + 16.0)) { (chart.ends.0) }
+            text.tick.middle x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(at(baseline + 16.0)) { (chart.across) }
+            text.tick.end x=(at(WIDTH - RIGHT)) y=(at(baseline + 16.0)) { (chart.ends.1) }
+        }
+    })
+}
+
+/// Each column's left edge and height.
+fn edges(counts: &[u64], slot: f64, up: &Scale) -> Vec<(f64, f64)> {
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    let edge =
+        |(place, count): (usize, &u64)| (LEFT + place as f64 * slot, up.coordinates.0 - up.at(*count as f64));
+    counts.iter().enumerate().map(edge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_column_reaches_the_top_tick_and_nothing_stands_at_the_axis() {
+        // Ticks for 4 are 0..4, over 226..12: 214 high; the slot is (480 - 52 - 14) / 2 = 207.
+        let up = Scale { values: (0.0, 4.0), coordinates: (226.0, 12.0) };
+        assert_eq!(edges(&[4, 0], 207.0, &up), [(52.0, 214.0), (259.0, 0.0)]);
+    }
+
+    #[test]
+    fn only_zeros_still_make_an_axis_and_nothing_makes_nothing() {
+        let chart = |counts| ColumnChart {
+            title: "relabels",
+            counts,
+            ends: ("1".to_owned(), "2".to_owned()),
+            across: "epoch",
+            tone: Tone::Blue,
+        };
+        assert!(columns(&chart(&[0, 0])).is_some());
+        assert!(columns(&chart(&[])).is_none());
+    }
+}

@@ -1,0 +1,94 @@
+//! What is left after each step from searches to samples, and why the rest is not. It knows no stage and no table.
+
+use serde::Serialize;
+
+/// The way from searches to samples, in order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Funnel {
+    /// The steps, in the order data walks.
+    pub steps: Vec<FunnelStep>,
+    /// The same by emotion.
+    pub emotions: Vec<EmotionCounts>,
+}
+
+/// What is left after one step.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct FunnelStep {
+    /// What is counted: `searches`, `videos`, `tracks`, `clips` or `samples`. Shares are taken within one of them.
+    pub unit: String,
+    /// What happened to them: `found`, `downloaded` …
+    pub name: String,
+    /// How many came through.
+    pub kept: u64,
+    /// How many are still to be worked on, if known.
+    pub waiting: Option<u64>,
+    /// Those lost at this step, most frequent reason first.
+    pub lost: Vec<ReasonCount>,
+}
+
+/// How often a reason was given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ReasonCount {
+    /// The reason, from the closed list.
+    pub reason: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// One emotion's share of the data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EmotionCounts {
+    /// The emotion that was searched for.
+    pub emotion: String,
+    /// Searches planned.
+    pub searches: Option<u64>,
+    /// Videos found; one that two emotions found counts for both.
+    pub videos: Option<u64>,
+    /// Videos whose file was downloaded.
+    pub files: Option<u64>,
+    /// Clips cut.
+    pub clips: Option<u64>,
+    /// Samples in use.
+    pub samples: Option<u64>,
+}
+
+impl EmotionCounts {
+    /// The names of the columns that [`EmotionCounts::counts`] fills.
+    pub(super) const COLUMNS: [&'static str; 5] = ["searches", "videos", "files", "clips", "samples"];
+
+    /// The five counts, in the order data walks.
+    pub(super) fn counts(&self) -> [Option<u64>; 5] {
+        [self.searches, self.videos, self.files, self.clips, self.samples]
+    }
+}
+
+impl Funnel {
+    /// The step of this unit and name.
+    pub(super) fn step(&self, unit: &str, name: &str) -> Option<&FunnelStep> {
+        self.steps.iter().find(|step| step.unit == unit && step.name == name)
+    }
+
+    /// The last step of a unit: what is left of it in the end.
+    pub(super) fn last(&self, unit: &str) -> Option<&FunnelStep> {
+        self.steps.iter().rfind(|step| step.unit == unit)
+    }
+
+    /// How many there were at the first step of this unit: the whole that shares are taken of.
+    pub(super) fn whole(&self, unit: &str) -> u64 {
+        self.steps.iter().find(|step| step.unit == unit).map_or(0, |step| step.kept)
+    }
+
+    /// Each column's sum over the emotions; none where no emotion knows it.
+    pub(super) fn totals(&self) -> [Option<u64>; 5] {
+        let mut totals = [None; 5];
+        for counts in self.emotions.iter().map(EmotionCounts::counts) {
+            for (total, count) in totals.iter_mut().zip(counts) {
+                *total = match (*total, count) {
+                    (Some(total), Some(count)) => Some(total + count),
+                    (one, other) => one.or(other),
+                };
+            }
+        }
+        totals
+    }
+}

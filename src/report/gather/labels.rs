@@ -1,0 +1,247 @@
+//! A run's frozen list, its opinions and its relabels, turned into counts and contact sheets. It knows no SQL.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
+use super::super::truth::Truth;
+use super::Gathering;
+use crate::catalog::runs::{FrozenSample, Opinion, Run};
+use crate::types::{ClipId, Relabel, SampleId, Split};
+
+/// The training part of a run's list with the run's last word on each sample.
+pub(super) struct Judged<'a> {
+    classes: &'a [String],
+    /// The run came to its end, so that a sample without a relabel keeps its label.
+    ended: bool,
+    samples: Vec<JudgedSample>,
+}
+
+struct JudgedSample {
+    frozen: FrozenSample,
+    opinion: Option<Opinion>,
+    /// The last relabel, where it differs from the label that the sample began with.
+    relabel: Option<Relabel>,
+}
+
+impl JudgedSample {
+    fn last_label(&self) -> usize {
+        self.relabel.map_or(self.frozen.label, |relabel| relabel.to)
+    }
+}
+
+impl<'a> Judged<'a> {
+    /// Joins a run's list with its relabels, which come by epoch: the last word on a sample holds.
+    pub(super) fn new(
+        run: &'a Run,
+        list: Vec<(FrozenSample, Option<Opinion>)>,
+        relabels: &[Relabel],
+    ) -> Self {
+        let mut last: HashMap<usize, Relabel> =
+            relabels.iter().map(|relabel| (relabel.sample, *relabel)).collect();
+        let of_training =
+            list.into_iter().enumerate().filter(|(_, (frozen, _))| frozen.split == Split::Train);
+        let samples = of_training.map(|(position, (frozen, opinion))| {
+            let relabel = last.remove(&position).filter(|relabel| relabel.to != frozen.label);
+            JudgedSample { frozen, opinion, relabel }
+        });
+        let samples = samples.collect();
+        Self { classes: &run.classes, ended: run.state == "done", samples }
+    }
+
+    fn class(&self, index: usize) -> String {
+        self.classes.get(index).cloned().unwrap_or_else(|| format!("class {index}"))
+    }
+
+    /// Training samples of each class, before and after.
+    pub(super) fn class_counts(&self) -> Vec<ClassCount> {
+        if self.samples.is_empty() {
+            return Vec::new();
+        }
+        let count = |is: &dyn Fn(&JudgedSample) -> bool| {
+            self.samples.iter().filter(|sample| is(sample)).count() as u64
+        };
+        let known_after = self.relabelled_total().is_some();
+        let class = |(index, class): (usize, &String)| ClassCount {
+            class: class.clone(),
+            before: count(&|sample| sample.frozen.label == index),
+            after: known_after.then(|| count(&|sample| sample.last_label() == index)),
+        };
+        self.classes.iter().enumerate().map(class).collect()
+    }
+
+    /// How many samples ended with another label; not known of a run under way that has not relabelled yet.
+    pub(super) fn relabelled_total(&self) -> Option<u64> {
+        let total = self.samples.iter().filter(|sample| sample.relabel.is_some()).count() as u64;
+        (self.ended || total > 0).then_some(total)
+    }
+
+    /// The importances of the training samples, where the method has such a thing.
+    pub(super) fn importances(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().filter_map(|sample| Some(f64::from(sample.opinion?.importance?)))
+    }
+
+    /// The samples that the run trusts least, one a clip, least first, without their pictures.
+    pub(super) fn least_important(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<LeastImportant> {
+        let mut known: Vec<(f32, &JudgedSample, usize)> = self
+            .samples
+            .iter()
+            .filter_map(|sample| Some((sample.opinion?.importance?, sample, sample.opinion?.predicted)))
+            .collect();
+        known.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let mut first = first_of_clip(clip_of);
+        let least = known.into_iter().filter(|one| first(one.1.frozen.sample)).take(gathering.pictures);
+        least
+            .map(|(importance, sample, predicted)| LeastImportant {
+                sample_id: sample.frozen.sample.0,
+                jpeg: Vec::new(),
+                label: self.class(sample.frozen.label),
+                predicted: Some(self.class(predicted)),
+                importance: f64::from(importance),
+                true_label: gathering.truth.get(&sample.frozen.sample).cloned(),
+            })
+            .collect()
+    }
+
+    /// The samples whose label the run would change, one a clip, surest first, without their pictures.
+    pub(super) fn relabelled(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<RelabelledSample> {
+        let mut changed: Vec<(SampleId, Relabel, usize)> = self
+            .samples
+            .iter()
+            .filter_map(|sample| Some((sample.frozen.sample, sample.relabel?, sample.frozen.label)))
+            .collect();
+        changed.sort_by(|one, other| other.1.p_max.total_cmp(&one.1.p_max));
+        let mut first = first_of_clip(clip_of);
+        let surest = changed.into_iter().filter(|one| first(one.0)).take(gathering.pictures);
+        surest
+            .map(|(sample, relabel, label)| RelabelledSample {
+                sample_id: sample.0,
+                jpeg: Vec::new(),
+                from: self.class(label),
+                to: self.class(relabel.to),
+                p_max: f64::from(relabel.p_max),
+                p_given: f64::from(relabel.p_given),
+                importance: Some(f64::from(relabel.importance)),
+                epoch: relabel.epoch,
+                true_label: gathering.truth.get(&sample).cloned(),
+            })
+            .collect()
+    }
+
+    /// What became of the labels, against the true ones; none where nobody knows any.
+    pub(super) fn truth(&self, truth: &HashMap<SampleId, String>) -> Option<Truth> {
+        let mut fate = Truth::default();
+        for sample in &self.samples {
+            let Some(true_label) = truth.get(&sample.frozen.sample) else { continue };
+            let right_before = self.class(sample.frozen.label) == *true_label;
+            let right_after = self.class(sample.last_label()) == *true_label;
+            fate.labels += 1;
+            fate.wrong_before += u64::from(!right_before);
+            fate.fixed += u64::from(!right_before && right_after);
+            fate.broken += u64::from(right_before && !right_after);
+        }
+        (fate.labels > 0).then_some(fate)
+    }
+}
+
+/// The clip of each sample, as far as known.
+pub(super) type ClipOf = HashMap<SampleId, ClipId>;
+
+/// Says of each sample whether it is the first of its clip to be asked for: the samples of a clip are near-equal
+/// pictures, and a sheet of them would show one face many times. A sample of an unknown clip is always the first.
+fn first_of_clip(clip_of: &ClipOf) -> impl FnMut(SampleId) -> bool {
+    let mut seen = HashSet::new();
+    move |sample| clip_of.get(&sample).is_none_or(|clip| seen.insert(*clip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::RunId;
+
+    fn run(state: &str) -> Run {
+        Run {
+            id: RunId(1),
+            name: "one".to_owned(),
+            method: "scn".to_owned(),
+            recipe_hash: String::new(),
+            seed: 1,
+            folder: String::new(),
+            state: state.to_owned(),
+            classes: ["anger", "fear"].map(str::to_owned).to_vec(),
+            device: None,
+            summary: None,
+            started_at: 0,
+            finished_at: None,
+            adopted_at: None,
+        }
+    }
+
+    /// Sample 100 + position; labels as given; importance falls with position.
+    fn list(labels: &[usize]) -> Vec<(FrozenSample, Option<Opinion>)> {
+        let one = |(position, label): (i64, &usize)| {
+            let frozen =
+                FrozenSample { sample: SampleId(100 + position), split: Split::Train, label: *label };
+            let importance = Some(1.0 - 0.25 * position as f32);
+            (frozen, Some(Opinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 }))
+        };
+        (0..).zip(labels).map(one).collect()
+    }
+
+    fn relabel(sample: usize, epoch: u32, from: usize, to: usize) -> Relabel {
+        Relabel { sample, epoch, from, to, p_max: 0.5 + 0.1 * epoch as f32, p_given: 0.1, importance: 0.2 }
+    }
+
+    #[test]
+    fn the_last_word_on_a_sample_holds_and_an_undone_relabel_is_none() {
+        let run = run("done");
+        let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1), relabel(0, 2, 1, 0)];
+        let judged = Judged::new(&run, list(&[0, 0, 1]), &relabels);
+        assert_eq!(judged.relabelled_total(), Some(1));
+        let counts = judged.class_counts();
+        assert_eq!((counts[0].before, counts[0].after), (2, Some(1)));
+        assert_eq!((counts[1].before, counts[1].after), (1, Some(2)));
+    }
+
+    #[test]
+    fn what_a_run_under_way_has_not_decided_is_not_known() {
+        let run = run("open");
+        let judged = Judged::new(&run, list(&[0, 1]), &[]);
+        assert_eq!((judged.relabelled_total(), judged.class_counts()[0].after), (None, None));
+    }
+
+    #[test]
+    fn the_least_important_stand_first_and_held_out_samples_nowhere() {
+        let run = run("done");
+        let mut list = list(&[0, 0, 1]);
+        list[2].0.split = Split::Test;
+        let judged = Judged::new(&run, list, &[]);
+        let gathering = Gathering { pictures: 5, ..Gathering::default() };
+        let ids: Vec<_> = judged
+            .least_important(&gathering, &HashMap::new())
+            .iter()
+            .map(|sample| sample.sample_id)
+            .collect();
+        assert_eq!(ids, [101, 100]);
+    }
+
+    #[test]
+    fn a_sheet_shows_each_clip_once() {
+        let run = run("done");
+        let judged = Judged::new(&run, list(&[0, 0, 1]), &[]);
+        let clip_of = HashMap::from([(SampleId(101), ClipId(1)), (SampleId(102), ClipId(1))]);
+        let sheet = judged.least_important(&Gathering::default(), &clip_of);
+        assert_eq!(sheet.iter().map(|sample| sample.sample_id).collect::<Vec<_>>(), [102, 100]);
+    }
+
+    #[test]
+    fn labels_are_held_against_the_truth_where_it_is_known() {
+        let run = run("done");
+        let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1)];
+        let judged = Judged::new(&run, list(&[0, 0, 0, 1]), &relabels);
+        let truth = [(100, "fear"), (101, "anger"), (102, "fear")];
+        let truth = truth.into_iter().map(|(id, class)| (SampleId(id), class.to_owned())).collect();
+        let fate = judged.truth(&truth).unwrap();
+        assert_eq!((fate.labels, fate.wrong_before, fate.fixed, fate.broken), (3, 2, 1, 1));
+        assert_eq!(judged.truth(&HashMap::new()), None);
+    }
+}

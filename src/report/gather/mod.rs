@@ -1,0 +1,189 @@
+//! Reads a [`RunReport`] out of the catalog. It knows rows and how to count them, not how they are drawn.
+
+mod epochs;
+mod funnel;
+mod labels;
+
+use std::collections::HashMap;
+
+use super::epochs::{Histogram, best, last_five};
+use super::index::IndexEntry;
+use super::run_report::{FailureGroup, RunFacts, RunReport, RunSummary};
+use crate::catalog::runs::Run;
+use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs, samples};
+use crate::types::{ClipId, RunId, SampleId};
+use labels::Judged;
+
+/// How much is gathered beside the numbers.
+#[derive(Debug, Clone)]
+pub struct Gathering {
+    /// Pictures on each contact sheet, at most.
+    pub pictures: usize,
+    /// True labels by sample, where somebody knows them; empty otherwise.
+    pub truth: HashMap<SampleId, String>,
+}
+
+impl Default for Gathering {
+    fn default() -> Self {
+        Self { pictures: 42, truth: HashMap::new() }
+    }
+}
+
+/// The report on the catalog alone, before any training.
+pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport> {
+    Ok(RunReport {
+        title: title.to_owned(),
+        made_at_ms: catalog.clock().now_ms(),
+        funnel: Some(funnel::funnel(catalog).await?),
+        failures: failures(catalog).await?,
+        compared: summaries(catalog, None).await?,
+        ..RunReport::default()
+    })
+}
+
+/// The report on one run and the catalog it was made from. Where true labels are known, its truth block has the
+/// labels' fate; who knows how several methods did on held-out samples adds them to it.
+pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) -> Result<RunReport> {
+    let all = runs::list(catalog).await?;
+    let missing = || CatalogError::NoRow { what: format!("run {}", run.0) };
+    let run = all.into_iter().find(|one| one.id == run).ok_or_else(missing)?;
+    let judged =
+        Judged::new(&run, runs::samples(catalog, run.id).await?, &relabels::of_run(catalog, run.id).await?);
+    let clip_of = clips(catalog).await?;
+    let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
+    let mut report = RunReport {
+        run: Some(facts(catalog, &run).await?),
+        class_counts: judged.class_counts(),
+        test: epochs::test(&measured),
+        confusion: epochs::confusion(&measured, &run.classes),
+        importance: importance(&judged),
+        least_important: judged.least_important(gathering, &clip_of),
+        relabelled_total: judged.relabelled_total(),
+        relabelled: judged.relabelled(gathering, &clip_of),
+        truth: judged.truth(&gathering.truth),
+        compared: summaries(catalog, Some(run.id)).await?,
+        epochs: measured.into_iter().map(epochs::facts).collect(),
+        ..gather_catalog(catalog, &format!("Run {}", run.name)).await?
+    };
+    add_pictures(catalog, &mut report).await?;
+    Ok(report)
+}
+
+/// All runs for the index page; `page_of` says where a run's page lies, relative to the index.
+pub async fn gather_index(
+    catalog: &Catalog,
+    page_of: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<IndexEntry>> {
+    let entry = |run: RunSummary| IndexEntry { page: page_of(&run.name), run };
+    Ok(summaries(catalog, None).await?.into_iter().map(entry).collect())
+}
+
+/// The clip of each sample that is in use.
+async fn clips(catalog: &Catalog) -> Result<HashMap<SampleId, ClipId>> {
+    let samples = samples::for_training(catalog).await?;
+    Ok(samples.into_iter().map(|sample| (sample.sample, sample.clip)).collect())
+}
+
+async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
+    let recipe = recipes::get(catalog, &run.recipe_hash).await?.unwrap_or_default();
+    let mut settings =
+        vec![("recipe hash".to_owned(), run.recipe_hash.clone()), ("seed".to_owned(), run.seed.to_string())];
+    match serde_json::from_str(&recipe) {
+        Ok(value) => flatten("", &value, &mut settings),
+        Err(_) => settings.push(("recipe".to_owned(), recipe)),
+    }
+    Ok(RunFacts {
+        name: run.name.clone(),
+        method: run.method.clone(),
+        state: run.state.clone(),
+        device: run.device.clone(),
+        started_at_ms: Some(run.started_at),
+        finished_at_ms: run.finished_at,
+        recipe: settings,
+    })
+}
+
+/// `{"scn": {"beta": 0.7}}` as `("scn.beta", "0.7")`.
+fn flatten(path: &str, value: &serde_json::Value, settings: &mut Vec<(String, String)>) {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(&path, value, settings);
+            }
+        }
+        Value::String(text) => settings.push((path.to_owned(), text.clone())),
+        Value::Null => settings.push((path.to_owned(), "none".to_owned())),
+        other => settings.push((path.to_owned(), other.to_string())),
+    }
+}
+
+/// Every run but one, newest first.
+async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSummary>> {
+    let mut summaries = Vec::new();
+    for run in runs::list(catalog).await?.into_iter().rev().filter(|run| Some(run.id) != but) {
+        let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
+        let measured: Vec<_> = measured.into_iter().map(epochs::facts).collect();
+        let relabelled = relabels::count_changed(catalog, run.id).await?;
+        summaries.push(RunSummary {
+            name: run.name,
+            method: run.method,
+            state: run.state,
+            started_at_ms: Some(run.started_at),
+            epochs: measured.len() as u64,
+            last_five_accuracy: last_five(&measured),
+            best_accuracy: best(&measured).map(|(_, accuracy)| accuracy),
+            mean_class_accuracy: measured.last().and_then(|last| last.mean_class_accuracy),
+            relabelled: Some(relabelled),
+        });
+    }
+    Ok(summaries)
+}
+
+async fn failures(catalog: &Catalog) -> Result<Vec<FailureGroup>> {
+    let groups = crate::catalog::funnel::failures(catalog).await?;
+    let group = |group: crate::catalog::funnel::FailureCount| FailureGroup {
+        stage: group.stage,
+        reason: group.reason.as_str(),
+        outcome: match group.state.as_str() {
+            "dead" => "given up".to_owned(),
+            "open" => "put off".to_owned(),
+            _ => group.state,
+        },
+        count: group.jobs,
+        example: group.example.map(|example| first_words(&example)),
+    };
+    Ok(groups.into_iter().map(group).collect())
+}
+
+/// Raw text of a tool can be very long; its beginning names the cause.
+fn first_words(text: &str) -> String {
+    const LONGEST: usize = 300;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn importance(judged: &Judged) -> Option<Histogram> {
+    let histogram = Histogram::of(judged.importances(), 20);
+    histogram.bins.iter().any(|count| *count > 0).then_some(histogram)
+}
+
+/// Fetches the pictures of the samples that are shown. A sample without a crop keeps none: the page says so.
+async fn add_pictures(catalog: &Catalog, report: &mut RunReport) -> Result<()> {
+    let least = report.least_important.iter_mut().map(|sample| (sample.sample_id, &mut sample.jpeg));
+    let relabelled = report.relabelled.iter_mut().map(|sample| (sample.sample_id, &mut sample.jpeg));
+    for (id, jpeg) in least.chain(relabelled) {
+        match crops::get(catalog, SampleId(id)).await {
+            Ok(picture) => *jpeg = picture,
+            Err(CatalogError::NoRow { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

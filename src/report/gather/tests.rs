@@ -1,0 +1,76 @@
+//! A report out of a catalog that was filled by hand.
+
+use super::*;
+use crate::catalog::runs::{FrozenSample, NewRun, Opinion, RunState};
+use crate::catalog::{jobs, samples, tests::empty, videos};
+use crate::failure::Reason;
+use crate::types::{Emotion, Relabel, Split};
+
+/// One video with two samples, a rejected download, and a run that relabelled the second sample.
+async fn fill(catalog: &Catalog) -> (RunId, Vec<SampleId>) {
+    let mut tx = catalog.begin().await.unwrap();
+    let video = videos::upsert(&mut tx, &videos::tests::some("a", Some("c"))).await.unwrap().unwrap();
+    samples::tests::hit(&mut tx, video, Emotion::Fear, 1).await;
+    let ids = samples::tests::fill(&mut tx, video, 2).await;
+    let verdict = jobs::Verdict { reason: Reason::TooLong, detail: "<b>300 s</b>" };
+    jobs::enqueue_rejected(&mut tx, "fetch", "1", video.0, verdict).await.unwrap();
+
+    let recipe_hash = &recipes::insert(&mut tx, "train", r#"{"scn": {"beta": 0.7}}"#).await.unwrap();
+    let classes = ["anger".to_owned(), "fear".to_owned()];
+    let (name, method, folder, device) = ("first", "scn", "runs/1", "CPU");
+    let run = NewRun { name, method, recipe_hash, seed: 7, folder, classes: &classes, device };
+    let frozen: Vec<_> =
+        ids.iter().map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0 }).collect();
+    let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
+    let relabel = Relabel { sample: 1, epoch: 2, from: 0, to: 1, p_max: 0.9, p_given: 0.1, importance: 0.3 };
+    relabels::insert(&mut tx, run, &[relabel]).await.unwrap();
+    let opinion = Opinion { importance: Some(0.25), predicted: 1, p_predicted: 0.9, p_given: 0.1 };
+    runs::set_opinions(&mut tx, run, &[(0, opinion)]).await.unwrap();
+    runs::put_epoch(&mut tx, run, 1, r#"{"loss": 1.5, "validation": {"accuracy": 0.5}}"#).await.unwrap();
+    runs::end(&mut tx, run, RunState::Done, None).await.unwrap();
+    tx.commit().await.unwrap();
+    (run, ids)
+}
+
+#[tokio::test]
+async fn a_run_is_gathered_with_its_catalog_and_its_pictures() {
+    let (_folder, catalog) = empty().await;
+    let (run, ids) = fill(&catalog).await;
+    let gathering = Gathering { pictures: 3, truth: HashMap::from([(ids[1], "fear".to_owned())]) };
+    let report = gather_run(&catalog, run, &gathering).await.unwrap();
+
+    assert_eq!(report.relabelled_total, Some(1));
+    assert_eq!(
+        (report.relabelled[0].to.as_str(), report.relabelled[0].jpeg.as_slice()),
+        ("fear", &[1, 1, 1][..])
+    );
+    assert_eq!((report.least_important[0].sample_id, report.least_important.len()), (ids[0].0, 1));
+    assert_eq!(report.truth.as_ref().unwrap().fixed, 1);
+    assert_eq!(report.epochs[0].validation_accuracy, Some(0.5));
+    assert!(report.run.as_ref().unwrap().recipe.contains(&("scn.beta".to_owned(), "0.7".to_owned())));
+    assert_eq!(
+        (report.failures[0].reason.as_str(), report.failures[0].outcome.as_str()),
+        ("too-long", "rejected")
+    );
+    assert!(report.compared.is_empty());
+    assert_eq!(report.funnel.as_ref().unwrap().last("samples").unwrap().kept, 2);
+    assert!(super::super::html(&report).contains("&lt;b&gt;300 s&lt;/b&gt;"));
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_there_is_named() {
+    let (_folder, catalog) = empty().await;
+    let error = gather_run(&catalog, RunId(9), &Gathering::default()).await.unwrap_err();
+    assert!(error.to_string().contains("run 9"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_catalog_has_a_report_and_an_index() {
+    let (_folder, catalog) = empty().await;
+    let report = gather_catalog(&catalog, "Catalog").await.unwrap();
+    assert!(super::super::html(&report).contains("Not known"));
+    assert!(gather_index(&catalog, |_| None).await.unwrap().is_empty());
+    fill(&catalog).await;
+    let entries = gather_index(&catalog, |name| Some(format!("{name}.html"))).await.unwrap();
+    assert_eq!((entries[0].page.as_deref(), entries[0].run.relabelled), (Some("first.html"), Some(1)));
+}

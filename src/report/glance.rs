@@ -1,0 +1,72 @@
+//! The handful of numbers that a reader looks for first; every renderer begins with them.
+
+use super::epochs::{best, last_five};
+use super::number::{count, share, share_of};
+use super::run_report::RunReport;
+
+/// One number with its name and what puts it in proportion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Glance {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    /// May be empty.
+    pub(super) note: String,
+}
+
+/// What is known at a glance, in the order data walks.
+pub(super) fn glances(report: &RunReport) -> Vec<Glance> {
+    let all =
+        [videos(report), clips(report), samples(report), accuracy(report), relabelled(report), noise(report)];
+    all.into_iter().flatten().collect()
+}
+
+fn videos(report: &RunReport) -> Option<Glance> {
+    let funnel = report.funnel.as_ref()?;
+    let downloaded = funnel.step("videos", "downloaded").or_else(|| funnel.last("videos"))?;
+    let note = format!("{} of {} found", downloaded.name, count(funnel.whole("videos")));
+    Some(Glance { name: "Videos", value: count(downloaded.kept), note })
+}
+
+fn clips(report: &RunReport) -> Option<Glance> {
+    let clips = report.funnel.as_ref()?.last("clips")?;
+    Some(Glance { name: "Clips", value: count(clips.kept), note: "5 s or more of one face".to_owned() })
+}
+
+fn samples(report: &RunReport) -> Option<Glance> {
+    let funnel = report.funnel.as_ref()?;
+    let samples = funnel.last("samples")?;
+    let rejected = funnel.whole("samples").saturating_sub(samples.kept);
+    let note = if rejected > 0 { format!("{} more rejected", count(rejected)) } else { String::new() };
+    Some(Glance { name: "Samples", value: count(samples.kept), note })
+}
+
+fn accuracy(report: &RunReport) -> Option<Glance> {
+    let mean = last_five(&report.epochs)?;
+    let (epoch, best) = best(&report.epochs)?;
+    let name = "Validation accuracy";
+    Some(Glance {
+        name,
+        value: share(mean),
+        note: format!("mean of the last 5 epochs; best {} at {epoch}", share(best)),
+    })
+}
+
+fn relabelled(report: &RunReport) -> Option<Glance> {
+    let total = report.relabelled_total?;
+    let samples = report.class_counts.iter().map(|class| class.before).sum();
+    let note = share_of(total, samples)
+        .map_or(String::new(), |part| format!("{} of the training labels", share(part)));
+    Some(Glance { name: "Relabelled", value: count(total), note })
+}
+
+fn noise(report: &RunReport) -> Option<Glance> {
+    let truth = report.truth.as_ref()?;
+    let (before, after) = (truth.noise_before()?, truth.noise_after()?);
+    let note = format!(
+        "of labels wrong; {} before. {} fixed, {} broken",
+        share(before),
+        count(truth.fixed),
+        count(truth.broken)
+    );
+    Some(Glance { name: "Label noise", value: share(after), note })
+}

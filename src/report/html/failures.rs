@@ -1,0 +1,42 @@
+//! What went wrong, by cause, and with which settings the run was made.
+
+use maud::{Markup, html};
+
+use super::super::number::count;
+use super::super::run_report::{FailureGroup, RunFacts};
+use super::not_known;
+
+/// One row a cause, with the raw text of one of its jobs.
+pub(super) fn failures(groups: &[FailureGroup]) -> Markup {
+    if groups.is_empty() {
+        return html! { p { "Nothing was rejected, put off or given up." } };
+    }
+    html! {
+        div.scroll { table.failures {
+            thead { tr {
+                th scope="col" { "stage" }
+                th scope="col" { "cause" }
+                th scope="col" { "outcome" }
+                th.right scope="col" { "jobs" }
+                th scope="col" { "for example" }
+            } }
+            tbody { @for group in groups { tr {
+                td { (group.stage) }
+                th scope="row" { (group.reason) }
+                td { (group.outcome) }
+                td.right { (count(group.count)) }
+                td.raw { @if let Some(example) = &group.example { code { (example) } } @else { "–" } }
+            } } }
+        } }
+    }
+}
+
+/// Every setting of the run.
+pub(super) fn recipe(run: &RunFacts) -> Markup {
+    if run.recipe.is_empty() {
+        return not_known("the run's settings were not kept.");
+    }
+    html! {
+        dl.recipe { @for (name, value) in &run.recipe { div { dt { (name) } dd { (value) } } } }
+    }
+}

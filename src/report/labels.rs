@@ -1,0 +1,56 @@
+//! What a run thinks of single labels. It knows samples by id, name and picture only.
+
+use serde::Serialize;
+
+/// A class's training samples, by the label they began with and by the label they ended with.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ClassCount {
+    /// The class.
+    pub class: String,
+    /// With the labels of the search.
+    pub before: u64,
+    /// With the labels after relabelling, if the run relabels.
+    pub after: Option<u64>,
+}
+
+/// A sample that the run trusts little.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct LeastImportant {
+    /// Its row in the catalog.
+    pub sample_id: i64,
+    /// The picture, a JPEG file; not in the JSON.
+    #[serde(skip)]
+    pub jpeg: Vec<u8>,
+    /// The label it has.
+    pub label: String,
+    /// What the net would say.
+    pub predicted: Option<String>,
+    /// SCN's α, 0 to 1.
+    pub importance: f64,
+    /// The true label, where it is known.
+    pub true_label: Option<String>,
+}
+
+/// A sample whose label the run would change.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RelabelledSample {
+    /// Its row in the catalog.
+    pub sample_id: i64,
+    /// The picture, a JPEG file; not in the JSON.
+    #[serde(skip)]
+    pub jpeg: Vec<u8>,
+    /// Label before.
+    pub from: String,
+    /// Label after.
+    pub to: String,
+    /// Probability of `to`, 0 to 1.
+    pub p_max: f64,
+    /// Probability of `from`, 0 to 1.
+    pub p_given: f64,
+    /// SCN's α, 0 to 1.
+    pub importance: Option<f64>,
+    /// One-based epoch at whose end it was decided.
+    pub epoch: u32,
+    /// The true label, where it is known.
+    pub true_label: Option<String>,
+}

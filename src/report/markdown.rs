@@ -1,0 +1,196 @@
+//! The report as Markdown, for issues, logs and mail: the same facts without pictures.
+
+use super::funnel::{EmotionCounts, Funnel};
+use super::glance::glances;
+use super::number::{count, date, decimal, known, share, share_of};
+use super::run_report::{FailureGroup, RunReport, RunSummary};
+use super::truth::Truth;
+
+/// Writes the report. Missing parts are said to be not known, or left out where they would be empty tables.
+pub fn markdown(report: &RunReport) -> String {
+    let sections = [
+        head(report),
+        section("From searches to samples", report.funnel.as_ref().map(funnel)),
+        section("By emotion", report.funnel.as_ref().map(emotions)),
+        section("Epochs", epochs(report)),
+        section("Recall by class", recalls(report)),
+        section("Training samples by class", classes(report)),
+        section("Against the truth", report.truth.as_ref().map(truth)),
+        section("Methods", report.truth.as_ref().and_then(methods)),
+        section("Other runs", runs(&report.compared)),
+        section("What went wrong", failures(&report.failures)),
+        section("Recipe", recipe(report)),
+    ];
+    sections.join("\n")
+}
+
+fn section(title: &str, body: Option<String>) -> String {
+    let body = body.filter(|body| !body.is_empty()).unwrap_or_else(|| "Not known.\n".to_owned());
+    format!("## {title}\n\n{body}")
+}
+
+fn head(report: &RunReport) -> String {
+    let mut text = format!("# {}\n\n", cell(&report.title));
+    if let Some(run) = &report.run {
+        let device = known(run.device.as_deref(), cell);
+        let facts = [cell(&run.name), cell(&run.method), cell(&run.state), device].join(" · ");
+        text.push_str(&format!("Run {facts} · started {}\n\n", known(run.started_at_ms, date)));
+    }
+    for glance in glances(report) {
+        let note = if glance.note.is_empty() { String::new() } else { format!(" ({})", glance.note) };
+        text.push_str(&format!("- {}: **{}**{note}\n", glance.name, glance.value));
+    }
+    text
+}
+
+fn funnel(funnel: &Funnel) -> String {
+    let rows = funnel.steps.iter().map(|step| {
+        let part = share_of(step.kept, funnel.whole(&step.unit));
+        let lost = step.lost.iter().map(|lost| format!("{} {}", count(lost.count), cell(&lost.reason)));
+        vec![
+            format!("{} {}", cell(&step.unit), cell(&step.name)),
+            count(step.kept),
+            known(part, share),
+            lost.collect::<Vec<_>>().join(", "),
+        ]
+    });
+    table(&["step", "left", "of the first", "lost here"], rows)
+}
+
+fn emotions(funnel: &Funnel) -> String {
+    let row = |name: &str, counts: [Option<u64>; 5]| {
+        std::iter::once(cell(name)).chain(counts.map(|number| known(number, count))).collect::<Vec<_>>()
+    };
+    let rows = funnel.emotions.iter().map(|counts| row(&counts.emotion, counts.counts()));
+    let head: Vec<&str> = std::iter::once("emotion").chain(EmotionCounts::COLUMNS).collect();
+    table(&head, rows.chain(std::iter::once(row("all", funnel.totals()))))
+}
+
+fn epochs(report: &RunReport) -> Option<String> {
+    let percent = |value: Option<f64>| known(value, share);
+    let rows = report.epochs.iter().map(|facts| {
+        vec![
+            facts.epoch.to_string(),
+            known(facts.train_loss, |loss| decimal(loss, 4)),
+            percent(facts.train_accuracy),
+            percent(facts.validation_accuracy),
+            percent(facts.mean_class_accuracy),
+            known(facts.relabels, count),
+        ]
+    });
+    let head = ["epoch", "loss", "training", "validation", "class mean", "relabels"];
+    (!report.epochs.is_empty()).then(|| table(&head, rows))
+}
+
+fn recalls(report: &RunReport) -> Option<String> {
+    let confusion = report.confusion.as_ref()?;
+    let row = |(place, class): (usize, &String)| vec![cell(class), known(confusion.recall(place), share)];
+    Some(table(&["class", "recall"], confusion.classes.iter().enumerate().map(row)))
+}
+
+fn classes(report: &RunReport) -> Option<String> {
+    let rows = report
+        .class_counts
+        .iter()
+        .map(|class| vec![cell(&class.class), count(class.before), known(class.after, count)]);
+    (!report.class_counts.is_empty()).then(|| table(&["class", "before", "after"], rows))
+}
+
+fn truth(truth: &Truth) -> String {
+    let row =
+        |name: &str, number: u64, part: Option<f64>| vec![name.to_owned(), count(number), known(part, share)];
+    let rows = [
+        row("wrong before", truth.wrong_before, truth.noise_before()),
+        row("wrong after", truth.wrong_after(), truth.noise_after()),
+        row("fixed, of the wrong", truth.fixed, truth.fixed_share()),
+        row("broken, of the right", truth.broken, truth.broken_share()),
+    ];
+    table(&["labels", "count", "share"], rows.into_iter())
+}
+
+fn methods(truth: &Truth) -> Option<String> {
+    let rows = truth.methods.iter().map(|method| {
+        vec![
+            cell(&method.method),
+            known(method.accuracy, share),
+            known(method.mean_class_accuracy, share),
+            known(method.noise_after, share),
+        ]
+    });
+    let head = ["method", "accuracy", "class mean", "label noise after"];
+    (!truth.methods.is_empty()).then(|| table(&head, rows))
+}
+
+fn runs(runs: &[RunSummary]) -> Option<String> {
+    let rows = runs.iter().map(|run| {
+        vec![
+            cell(&run.name),
+            cell(&run.method),
+            known(run.started_at_ms, date),
+            known(run.last_five_accuracy, share),
+            known(run.mean_class_accuracy, share),
+        ]
+    });
+    (!runs.is_empty()).then(|| table(&["run", "method", "started", "last-5 accuracy", "class mean"], rows))
+}
+
+fn failures(groups: &[FailureGroup]) -> Option<String> {
+    let rows = groups.iter().map(|group| {
+        let example = known(group.example.as_deref(), cell);
+        vec![cell(&group.stage), cell(&group.reason), cell(&group.outcome), count(group.count), example]
+    });
+    (!groups.is_empty()).then(|| table(&["stage", "cause", "outcome", "jobs", "for example"], rows))
+}
+
+fn recipe(report: &RunReport) -> Option<String> {
+    let recipe = &report.run.as_ref()?.recipe;
+    let rows = recipe.iter().map(|(name, value)| vec![cell(name), cell(value)]);
+    (!recipe.is_empty()).then(|| table(&["setting", "value"], rows))
+}
+
+fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rule = "|---".repeat(head.len());
+    let mut text = format!("| {} |\n{rule}|\n", head.join(" | "));
+    for row in rows {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+    }
+    text
+}
+
+/// Text from elsewhere, so that it can neither end its cell nor be read as markup.
+fn cell(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' => {
+                safe.push('\\');
+                safe.push(letter);
+            }
+            letter if letter.is_control() => safe.push(' '),
+            letter => safe.push(letter),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn the_markdown_reads_like_this() {
+        insta::assert_snapshot!(markdown(&example::report()));
+    }
+
+    #[test]
+    fn an_empty_report_is_not_known_throughout() {
+        let text = markdown(&RunReport::default());
+        assert_eq!(text.matches("Not known.").count(), 10, "{text}");
+    }
+
+    #[test]
+    fn text_from_elsewhere_stays_in_its_cell() {
+        assert_eq!(cell("a|b\n<c>"), "a\\|b \\<c\\>");
+    }
+}

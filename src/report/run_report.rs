@@ -1,0 +1,113 @@
+//! All that one report says, as plain values. It knows neither where they come from nor how they are drawn.
+
+use serde::Serialize;
+
+use super::epochs::{Confusion, EpochFacts, Histogram};
+use super::funnel::Funnel;
+use super::labels::{ClassCount, LeastImportant, RelabelledSample};
+use super::truth::Truth;
+
+/// One report. Every part may be missing; the renderers then say "not known".
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RunReport {
+    /// The headline.
+    pub title: String,
+    /// When the report was made, milliseconds since 1970.
+    pub made_at_ms: i64,
+    /// The training run it is about; none in a report on the catalog alone.
+    pub run: Option<RunFacts>,
+    /// From searches to samples.
+    pub funnel: Option<Funnel>,
+    /// How many training samples each class has, before and after relabelling.
+    pub class_counts: Vec<ClassCount>,
+    /// One entry an epoch, in order.
+    pub epochs: Vec<EpochFacts>,
+    /// What the test split said.
+    pub test: Option<TestResult>,
+    /// Who is taken for whom.
+    pub confusion: Option<Confusion>,
+    /// How SCN's importance is spread over the training samples.
+    pub importance: Option<Histogram>,
+    /// The samples that the run trusts least, least first.
+    pub least_important: Vec<LeastImportant>,
+    /// How many samples ended with another label than they began with; `relabelled` may show fewer.
+    pub relabelled_total: Option<u64>,
+    /// Samples whose label the run would change, surest first.
+    pub relabelled: Vec<RelabelledSample>,
+    /// What can be said only where the true labels are known.
+    pub truth: Option<Truth>,
+    /// Other runs on the same catalog, newest first.
+    pub compared: Vec<RunSummary>,
+    /// What went wrong, most frequent cause first.
+    pub failures: Vec<FailureGroup>,
+}
+
+/// What identifies a training run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RunFacts {
+    /// Its name, unique in the catalog.
+    pub name: String,
+    /// `baseline`, `scn` or `cure`.
+    pub method: String,
+    /// `open`, `done`, `failed` or `stopped`.
+    pub state: String,
+    /// Where it ran, in words.
+    pub device: Option<String>,
+    /// Milliseconds since 1970.
+    pub started_at_ms: Option<i64>,
+    /// Milliseconds since 1970.
+    pub finished_at_ms: Option<i64>,
+    /// Every setting, by name.
+    pub recipe: Vec<(String, String)>,
+}
+
+/// What the test split said, which chooses nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TestResult {
+    /// Samples in it.
+    pub samples: u64,
+    /// How many last epochs the shares below are means of.
+    pub epochs: u64,
+    /// Share classified as labelled, 0 to 1.
+    pub accuracy: f64,
+    /// Mean of the classes' recalls, 0 to 1.
+    pub mean_class_accuracy: Option<f64>,
+}
+
+/// One line about a run, to set runs side by side.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RunSummary {
+    /// Its name.
+    pub name: String,
+    /// Its method.
+    pub method: String,
+    /// `open`, `done`, `failed` or `stopped`.
+    pub state: String,
+    /// Milliseconds since 1970.
+    pub started_at_ms: Option<i64>,
+    /// Epochs done.
+    pub epochs: u64,
+    /// Mean validation accuracy of the last five epochs, 0 to 1.
+    pub last_five_accuracy: Option<f64>,
+    /// Best epoch's validation accuracy, 0 to 1.
+    pub best_accuracy: Option<f64>,
+    /// Last epoch's mean class accuracy, 0 to 1.
+    pub mean_class_accuracy: Option<f64>,
+    /// Samples that ended with another label.
+    pub relabelled: Option<u64>,
+}
+
+/// Jobs that failed for the same cause.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct FailureGroup {
+    /// The stage.
+    pub stage: String,
+    /// The reason, from the closed list.
+    pub reason: String,
+    /// What became of the jobs: `rejected`, `put off` or `given up`.
+    pub outcome: String,
+    /// How many.
+    pub count: u64,
+    /// Raw text of one of them.
+    pub example: Option<String>,
+}

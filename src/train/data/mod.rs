@@ -1,0 +1,284 @@
+//! What training reads: labels, splits and encoded pictures; one file for each layout on disk.
+//! It knows no net, and decodes nothing.
+
+mod affectnet;
+mod ferplus;
+mod folder;
+mod noise;
+mod raf_db;
+mod split;
+mod unite;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::failure::{Failure, Reason};
+use crate::types::Split;
+
+pub use affectnet::affectnet;
+pub use ferplus::{FerplusOptions, ferplus};
+pub use folder::folder;
+pub use noise::{NoiseKind, add_noise, read_noisy_labels};
+pub use raf_db::raf_db;
+pub use unite::unite;
+
+/// Encoded pictures by position. Implemented for files here, and for the catalog by whoever owns it.
+pub trait Pictures: Send + Sync {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The bytes of a JPEG or PNG file.
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>>;
+
+    /// What to call it in a message: a path, or an id.
+    fn name(&self, index: usize) -> String;
+}
+
+/// Pictures that are files.
+#[derive(Debug, Clone)]
+pub struct PictureFiles(pub Vec<PathBuf>);
+
+impl Pictures for PictureFiles {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        std::fs::read(&self.0[index])
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0[index].display().to_string()
+    }
+}
+
+/// A frozen list of samples. All vectors have one entry for each sample, in the order of `pictures`.
+#[derive(Clone)]
+pub struct TrainingSet {
+    /// What to call it, e.g. `raf-db`.
+    pub name: String,
+    /// Class names in index order.
+    pub classes: Vec<String>,
+    /// The label that training begins with, a class index.
+    pub labels: Vec<usize>,
+    /// The true label where it is known apart from `labels` (noise experiments).
+    pub truth: Option<Vec<usize>>,
+    /// Which part of the data each sample belongs to.
+    pub splits: Vec<Split>,
+    /// Samples of one clip or person have one number; splits and clip-wise decisions keep them together.
+    pub groups: Option<Vec<u64>>,
+    /// The pictures.
+    pub pictures: Arc<dyn Pictures>,
+}
+
+impl fmt::Debug for TrainingSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrainingSet({}: {})", self.name, self.summary())
+    }
+}
+
+impl TrainingSet {
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Positions of one split's samples, ascending.
+    pub fn of_split(&self, split: Split) -> Vec<usize> {
+        (0..self.len()).filter(|&sample| self.splits[sample] == split).collect()
+    }
+
+    /// Samples of each class in one split.
+    pub fn class_counts(&self, split: Split) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for sample in self.of_split(split) {
+            counts[self.labels[sample]] += 1;
+        }
+        counts
+    }
+
+    /// Counts of each split in words.
+    pub fn summary(&self) -> String {
+        let count = |split| self.of_split(split).len();
+        format!(
+            "{} classes, {} train, {} validation, {} test",
+            self.classes.len(),
+            count(Split::Train),
+            count(Split::Validation),
+            count(Split::Test)
+        )
+    }
+
+    /// sha256 over classes, labels and splits: what a checkpoint was made for.
+    pub fn hash(&self) -> String {
+        let mut digest = Sha256::new();
+        for class in &self.classes {
+            digest.update(class.as_bytes());
+            digest.update([0]);
+        }
+        for (label, split) in self.labels.iter().zip(&self.splits) {
+            digest.update(label.to_le_bytes());
+            digest.update(split.as_str());
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Refuses what cannot be trained on.
+    pub fn check(&self) -> Result<(), DataError> {
+        let entries = [self.pictures.len(), self.splits.len()];
+        let optional = [self.truth.as_ref().map(Vec::len), self.groups.as_ref().map(Vec::len)];
+        if entries.into_iter().chain(optional.into_iter().flatten()).any(|count| count != self.len()) {
+            return Err(DataError::Uneven { name: self.name.clone() });
+        }
+        if self.classes.len() < 2 {
+            return Err(DataError::TooFewClasses { name: self.name.clone(), classes: self.classes.len() });
+        }
+        if let Some(&label) = self.labels.iter().find(|&&label| label >= self.classes.len()) {
+            return Err(DataError::LabelRange {
+                name: self.name.clone(),
+                label,
+                classes: self.classes.len(),
+            });
+        }
+        if !self.splits.contains(&Split::Train) {
+            return Err(DataError::Empty { name: self.name.clone(), what: "training samples" });
+        }
+        Ok(())
+    }
+}
+
+/// A data set cannot be read as what it was named.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file or folder of the layout is not there.
+    #[error("{layout}: {path} is missing")]
+    Missing {
+        /// The layout's name.
+        layout: &'static str,
+        /// What should have been there.
+        path: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A line of a list is not as the layout demands.
+    #[error("{path}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// One-based.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Pictures that a list names are not there.
+    #[error("{layout}: {missing} of {listed} listed pictures are missing; the first: {first}")]
+    MissingPictures {
+        /// The layout's name.
+        layout: &'static str,
+        /// How many are missing.
+        missing: usize,
+        /// How many the list names.
+        listed: usize,
+        /// One of them.
+        first: PathBuf,
+    },
+    /// Nothing of a kind was found.
+    #[error("{name} holds no {what}")]
+    Empty {
+        /// Folder or set.
+        name: String,
+        /// What was looked for.
+        what: &'static str,
+    },
+    /// One class cannot be told from another.
+    #[error("{name} has {classes} class(es), but at least 2 are needed")]
+    TooFewClasses {
+        /// Folder or set.
+        name: String,
+        /// How many.
+        classes: usize,
+    },
+    /// A label names no class.
+    #[error("{name}: label {label} is outside 0..{classes}")]
+    LabelRange {
+        /// The set.
+        name: String,
+        /// The label.
+        label: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// Vectors of a set differ in length.
+    #[error("{name}: labels, splits and pictures differ in number")]
+    Uneven {
+        /// The set.
+        name: String,
+    },
+    /// Two sets share no class names.
+    #[error("{first} and {second} have no class name in common")]
+    NoCommonClass {
+        /// One set.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl DataError {
+    /// What a command makes of it: the user named the wrong folder, or the folder is incomplete.
+    pub fn failure(&self) -> Failure {
+        let failure = Failure::permanent(Reason::Usage, self.to_string());
+        match self {
+            Self::Missing { layout, .. } => failure.with_hint(format!(
+                "the layout of '{layout}' is described in `webemotion train --help`; \
+                 folder:DIR takes one sub-folder for each class"
+            )),
+            Self::MissingPictures { .. } => failure.with_hint("unpack the pictures beside the list"),
+            _ => failure,
+        }
+    }
+}
+
+/// Reads a whole text file.
+fn read_text(path: &Path) -> Result<String, DataError> {
+    std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+}
+
+/// Fails when pictures that a list names are not on disk.
+fn check_pictures(layout: &'static str, paths: &[PathBuf]) -> Result<(), DataError> {
+    let mut missing = paths.iter().filter(|path| !path.is_file());
+    match missing.next() {
+        None => Ok(()),
+        Some(first) => Err(DataError::MissingPictures {
+            layout,
+            missing: missing.count() + 1,
+            listed: paths.len(),
+            first: first.clone(),
+        }),
+    }
+}
+
+/// Class index by name, for readers that meet names.
+fn index_by_name(classes: &[String]) -> BTreeMap<&str, usize> {
+    classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect()
+}

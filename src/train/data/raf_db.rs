@@ -1,0 +1,106 @@
+//! RAF-DB basic: `EmoLabel/list_patition_label.txt` (sic) and `Image/aligned/<name>_aligned.jpg`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text};
+use crate::types::Split;
+
+/// In the order of the list's ids 1 to 7.
+const CLASSES: [&str; 7] = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"];
+
+/// Reads RAF-DB's basic set. Lines are `train_00001.jpg 5`; the separator may be blanks, tabs or a comma.
+pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
+    let list = root.join("EmoLabel/list_patition_label.txt");
+    if !list.is_file() {
+        return Err(DataError::Missing { layout: "raf-db", path: list });
+    }
+    let aligned = root.join("Image/aligned");
+    let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, line) in read_text(&list)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
+        let (name, label, split) = parse(line).map_err(bad)?;
+        paths.push(picture_path(&aligned, name));
+        labels.push(label);
+        splits.push(split);
+    }
+    check_pictures("raf-db", &paths)?;
+    let set = TrainingSet {
+        name: "raf-db".to_owned(),
+        classes: CLASSES.map(str::to_owned).to_vec(),
+        labels,
+        truth: None,
+        splits,
+        groups: None,
+        pictures: Arc::new(PictureFiles(paths)),
+    };
+    set.check()?;
+    Ok(set)
+}
+
+fn parse(line: &str) -> Result<(&str, usize, Split), String> {
+    let mut fields = line.split([' ', '\t', ',', ';']).filter(|field| !field.is_empty());
+    let (Some(name), Some(id), None) = (fields.next(), fields.next(), fields.next()) else {
+        return Err(format!("'{line}' is not 'NAME ID'"));
+    };
+    let label = match id.trim().parse::<usize>() {
+        Ok(id @ 1..=7) => id - 1,
+        _ => return Err(format!("label '{id}' is not one of 1 to 7")),
+    };
+    let split = match name {
+        name if name.starts_with("train") => Split::Train,
+        name if name.starts_with("test") => Split::Test,
+        _ => return Err(format!("'{name}' begins with neither 'train' nor 'test'")),
+    };
+    Ok((name, label, split))
+}
+
+/// The aligned picture, or a picture of the plain name where somebody renamed them.
+fn picture_path(aligned: &Path, name: &str) -> PathBuf {
+    let stem = name.strip_suffix(".jpg").unwrap_or(name);
+    let usual = aligned.join(format!("{stem}_aligned.jpg"));
+    let plain = aligned.join(name);
+    if !usual.is_file() && plain.is_file() { plain } else { usual }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lay_out(lines: &str, pictures: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["EmoLabel", "Image/aligned"] {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        std::fs::write(root.path().join("EmoLabel/list_patition_label.txt"), lines).unwrap();
+        for picture in pictures {
+            std::fs::write(root.path().join("Image/aligned").join(picture), b"x").unwrap();
+        }
+        root
+    }
+
+    /// Trap 19: another separator makes the reference fail.
+    #[test]
+    fn ids_become_classes_whatever_the_separator() {
+        let root =
+            lay_out("train_1.jpg 5\ntest_2.jpg\t1\r\n", &["train_1_aligned.jpg", "test_2_aligned.jpg"]);
+        let set = raf_db(root.path()).unwrap();
+        assert_eq!(set.labels, [4, 0]);
+        assert_eq!(set.classes[4], "sadness");
+        assert_eq!(set.splits, [Split::Train, Split::Test]);
+    }
+
+    #[test]
+    fn a_wrong_id_names_its_line() {
+        let root = lay_out("train_1.jpg 5\ntrain_2.jpg 8\n", &[]);
+        let message = raf_db(root.path()).unwrap_err().to_string();
+        assert!(message.ends_with("line 2: label '8' is not one of 1 to 7"), "{message}");
+    }
+
+    #[test]
+    fn missing_pictures_are_counted() {
+        let root = lay_out("train_1.jpg 5\ntrain_2.jpg 1\n", &["train_1_aligned.jpg"]);
+        let message = raf_db(root.path()).unwrap_err().to_string();
+        assert!(message.starts_with("raf-db: 1 of 2 listed pictures are missing"), "{message}");
+    }
+}

@@ -1,0 +1,114 @@
+//! Several sets as one, with classes joined by name.
+
+use std::sync::Arc;
+
+use super::{DataError, Pictures, TrainingSet, index_by_name};
+
+/// Joins sets in the order given. Classes are those of all sets, by name, in the order they are first met;
+/// two sets without a common class name are refused, for that is nearly always a mistake.
+pub fn unite(sets: Vec<TrainingSet>) -> Result<TrainingSet, DataError> {
+    let mut sets = sets.into_iter();
+    let first =
+        sets.next().ok_or(DataError::Empty { name: "the list of data sets".to_owned(), what: "set" })?;
+    sets.try_fold(first, join)
+}
+
+fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, DataError> {
+    if !second.classes.iter().any(|class| first.classes.contains(class)) {
+        return Err(DataError::NoCommonClass { first: first.name, second: second.name });
+    }
+    for class in &second.classes {
+        if !first.classes.contains(class) {
+            first.classes.push(class.clone());
+        }
+    }
+    let index = index_by_name(&first.classes);
+    let renumbered: Vec<usize> = second.classes.iter().map(|class| index[class.as_str()]).collect();
+    let truth = match (&first.truth, &second.truth) {
+        (None, None) => None,
+        (one, other) => {
+            let one = one.as_ref().unwrap_or(&first.labels).iter().copied();
+            let other = other.as_ref().unwrap_or(&second.labels).iter().map(|&label| renumbered[label]);
+            Some(one.chain(other).collect())
+        }
+    };
+    let offset = first.groups.as_ref().and_then(|groups| groups.iter().max()).map_or(0, |last| last + 1);
+    let groups = match (first.groups, second.groups) {
+        (Some(one), Some(other)) => {
+            Some(one.into_iter().chain(other.into_iter().map(|group| group + offset)).collect())
+        }
+        _ => None,
+    };
+    first.labels.extend(second.labels.iter().map(|&label| renumbered[label]));
+    first.splits.extend(second.splits);
+    Ok(TrainingSet {
+        name: format!("{}+{}", first.name, second.name),
+        truth,
+        groups,
+        pictures: Arc::new(Both(first.pictures, second.pictures)),
+        ..first
+    })
+}
+
+struct Both(Arc<dyn Pictures>, Arc<dyn Pictures>);
+
+impl Both {
+    fn of(&self, index: usize) -> (&dyn Pictures, usize) {
+        match index.checked_sub(self.0.len()) {
+            None => (self.0.as_ref(), index),
+            Some(index) => (self.1.as_ref(), index),
+        }
+    }
+}
+
+impl Pictures for Both {
+    fn len(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        let (pictures, index) = self.of(index);
+        pictures.encoded(index)
+    }
+
+    fn name(&self, index: usize) -> String {
+        let (pictures, index) = self.of(index);
+        pictures.name(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::PictureFiles;
+    use super::*;
+    use crate::types::Split;
+
+    fn set(name: &str, classes: &[&str]) -> TrainingSet {
+        TrainingSet {
+            name: name.to_owned(),
+            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+            labels: (0..classes.len()).collect(),
+            truth: None,
+            splits: vec![Split::Train; classes.len()],
+            groups: None,
+            pictures: Arc::new(PictureFiles(
+                classes.iter().map(|c| PathBuf::from(format!("{name}/{c}"))).collect(),
+            )),
+        }
+    }
+
+    #[test]
+    fn classes_are_joined_by_name_not_by_number() {
+        let both = unite(vec![set("one", &["fear", "anger"]), set("two", &["anger", "contempt"])]).unwrap();
+        assert_eq!(both.classes, ["fear", "anger", "contempt"]);
+        assert_eq!(both.labels, [0, 1, 1, 2]);
+        assert_eq!(both.pictures.name(3), "two/contempt");
+    }
+
+    #[test]
+    fn sets_without_a_common_class_are_refused() {
+        assert!(unite(vec![set("one", &["a", "b"]), set("two", &["c", "d"])]).is_err());
+    }
+}

@@ -1,0 +1,151 @@
+//! What can go wrong in training, each with its kind, its reason and its remedy.
+//! Data sets have errors of their own: [`DataError`].
+
+use std::path::PathBuf;
+
+use super::data::DataError;
+use crate::failure::{Failure, Reason};
+
+/// Training could not begin, or could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A hyper-parameter has a value that cannot work.
+    #[error("recipe: {name} is {value}, but must be {must_be}")]
+    Recipe {
+        /// Field name.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// The allowed range, in words.
+        must_be: &'static str,
+    },
+    /// The data set is unusable.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A file of params lacks tensors of the backbone, or has them in another shape.
+    #[error("{path} does not fit {arch}: {}", list(problems))]
+    Init {
+        /// The file.
+        path: PathBuf,
+        /// The net that was asked for.
+        arch: &'static str,
+        /// One line for each tensor that is missing or has another shape.
+        problems: Vec<String>,
+    },
+    /// A file of params or a checkpoint cannot be read.
+    #[error("{path} cannot be read as {what}: {detail}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What it should have been.
+        what: &'static str,
+        /// Why not.
+        detail: String,
+    },
+    /// A checkpoint belongs to another recipe or other data.
+    #[error("checkpoint {path} belongs to {what}")]
+    Foreign {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// The run folder cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The loss is not a number any more.
+    #[error("the loss became {loss} in epoch {epoch}, step {step}")]
+    Diverged {
+        /// One-based epoch.
+        epoch: u32,
+        /// One-based step.
+        step: usize,
+        /// The value: `NaN` or infinite.
+        loss: f64,
+    },
+    /// Too many pictures cannot be decoded.
+    #[error("{count} of {of} pictures cannot be read, more than the {limit} allowed; the first: {first}")]
+    TooManyUnreadable {
+        /// How many failed.
+        count: usize,
+        /// How many there are.
+        of: usize,
+        /// How many may fail.
+        limit: usize,
+        /// Name and cause of the first.
+        first: String,
+    },
+    /// The device that was asked for is not there.
+    #[error("device {asked} is not available: {why}")]
+    Device {
+        /// As asked.
+        asked: String,
+        /// Why it is not.
+        why: String,
+    },
+    /// The device's memory does not hold a batch.
+    #[error("out of memory on {device} with batches of {batch_size}")]
+    OutOfMemory {
+        /// The device.
+        device: String,
+        /// Pictures a step.
+        batch_size: usize,
+    },
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Torch(String),
+    /// Somebody asked to stop; a checkpoint was written.
+    #[error("stopped in epoch {epoch}; a checkpoint was written to {checkpoint}")]
+    Stopped {
+        /// One-based epoch that was under way.
+        epoch: u32,
+        /// Where the state is.
+        checkpoint: PathBuf,
+    },
+}
+
+fn list(problems: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let mut text = problems.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if problems.len() > SHOWN {
+        text.push_str(&format!("; and {} more", problems.len() - SHOWN));
+    }
+    text
+}
+
+impl TrainError {
+    /// What a command makes of it.
+    pub fn failure(&self) -> Failure {
+        let detail = self.to_string();
+        match self {
+            Self::Recipe { .. } => Failure::permanent(Reason::Usage, detail),
+            Self::Data(error) => error.failure(),
+            Self::Init { .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint("name a file made for this --arch, or leave --init out"),
+            Self::Unreadable { .. } => Failure::permanent(Reason::Usage, detail).with_hint(
+                "accepted are .safetensors, PyTorch's zip .pt/.pth of plain tensors, and TorchScript",
+            ),
+            Self::Foreign { .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint("resume with the same flags and data, or begin a new run"),
+            Self::Write { .. } => Failure::transient(Reason::Disk, detail)
+                .with_hint("free some disk, then resume: the last checkpoint is whole"),
+            Self::Diverged { .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint("the checkpoint of the last epoch is good: resume it with a lower --lr"),
+            Self::TooManyUnreadable { .. } => Failure::permanent(Reason::Usage, detail),
+            Self::Device { .. } => Failure::permanent(Reason::ToolMissing, detail).with_hint(
+                "--device cpu works everywhere; scripts/setup --cuda fetches a libtorch for NVIDIA",
+            ),
+            Self::OutOfMemory { batch_size, .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint(format!("try --batch-size {}", (batch_size / 2).max(1))),
+            Self::Torch(_) => Failure::bug(detail),
+            Self::Stopped { .. } => {
+                Failure::transient(Reason::Interrupted, detail).with_hint("--resume continues it")
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What training tells those who wait, and what it leaves behind. Plain data.
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::{EpochMetrics, LabelAudit, SplitMetrics};
+use crate::types::{Relabel, Split};
+
+/// One thing that happened in training.
+#[derive(Debug, Clone)]
+pub enum TrainEvent {
+    /// The run begins, or goes on after a resume.
+    Began {
+        /// Device, number format and layout, with the reason.
+        device: String,
+        /// All epochs of the run.
+        epochs: u32,
+        /// Steps an epoch.
+        steps: usize,
+        /// Epochs that a checkpoint had done already.
+        epochs_done: u32,
+        /// What was loaded from `init`, in words.
+        init: Option<String>,
+    },
+    /// A step is done.
+    Step {
+        /// One-based.
+        epoch: u32,
+        /// One-based.
+        step: usize,
+        /// Steps an epoch.
+        steps: usize,
+        /// Loss of the step.
+        loss: f64,
+        /// Pictures a second in this epoch so far.
+        images_per_s: f64,
+        /// Share of this epoch's time that steps waited for the loader.
+        data_wait_share: f64,
+    },
+    /// An epoch is done and measured.
+    Epoch(Box<EpochMetrics>),
+    /// Labels changed.
+    Relabelled(Vec<Relabel>),
+    /// A checkpoint of this epoch is on disk.
+    Saved {
+        /// One-based; an epoch under way when training was stopped.
+        epoch: u32,
+    },
+    /// The run came to its end.
+    Ended(Box<Trained>),
+}
+
+/// What should be done with a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// The label stands.
+    Keep,
+    /// The run is sure of another one.
+    Relabel,
+    /// The run doubts it but knows no better: ask a person.
+    Ask,
+}
+
+/// What a finished run thinks of one sample, seen without augmentation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// Position in the training set.
+    pub sample: usize,
+    /// Its part of the data.
+    pub split: Split,
+    /// The label in force at the end, a class index.
+    pub label: usize,
+    /// α, or for `cure` the mean probability of the given label; `None` for `baseline`.
+    pub importance: Option<f32>,
+    /// The most probable class.
+    pub predicted: usize,
+    /// Its probability.
+    pub p_predicted: f32,
+    /// The probability of the label that was given.
+    pub p_given: f32,
+    /// What should be done with the given label.
+    pub decision: Decision,
+}
+
+/// A finished run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Trained {
+    /// `baseline`, `scn` or `cure`.
+    pub method: String,
+    /// Hash of the recipe.
+    pub recipe_hash: String,
+    /// Class names in index order.
+    pub classes: Vec<String>,
+    /// Device, number format and layout.
+    pub device: String,
+    /// Which split the accuracies below are of: test, else validation; `None` when there is neither.
+    pub measured_on: Option<Split>,
+    /// Mean accuracy of the last five epochs.
+    pub last5_accuracy: Option<f64>,
+    /// Accuracy with the params that were best on validation.
+    pub best_accuracy: Option<f64>,
+    /// The epoch of those params, one-based.
+    pub best_epoch: Option<u32>,
+    /// Mean class accuracy with the last params.
+    pub mean_class_accuracy: Option<f64>,
+    /// All measures with the last params.
+    pub last: Option<SplitMetrics>,
+    /// What became of the training labels, where truth is known.
+    pub labels: Option<LabelAudit>,
+    /// Median pictures a second of the epochs.
+    pub images_per_s: f64,
+    /// Every epoch.
+    pub epochs: Vec<EpochMetrics>,
+    /// Every label change, oldest first.
+    pub relabels: Vec<Relabel>,
+    /// One for each sample that can be read, by position.
+    pub opinions: Vec<Opinion>,
+    /// Name and cause of every picture that cannot be read.
+    pub unreadable: Vec<String>,
+}
+
+impl Trained {
+    /// The closing line of `train --json`, a public contract. Unknown truth is null.
+    pub fn closing_line(&self, run: &str) -> serde_json::Value {
+        serde_json::json!({
+            "event": "trained",
+            "run": run,
+            "last5_accuracy": self.last5_accuracy,
+            "best_accuracy": self.best_accuracy,
+            "mean_class_accuracy": self.mean_class_accuracy,
+            "labels": {
+                "fixed": self.labels.map(|labels| labels.fixed),
+                "broken": self.labels.map(|labels| labels.broken),
+                "left": self.labels.map(|labels| labels.left),
+            },
+            "images_per_s": self.images_per_s,
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! Pictures to batches of pixels: decodes and resizes on threads of its own, in an order that the seed decides.
+//! It knows no tensor; batches leave through a channel that holds two.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
+
+use fast_image_resize::images::Image;
+use fast_image_resize::{PixelType, Resizer};
+use image::RgbImage;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::data::Pictures;
+use super::recipe::Sampling;
+
+/// Batches that wait between the loader and the trainer.
+const WAITING_BATCHES: usize = 2;
+/// Decoded pictures are kept in memory up to this many bytes; small sets are decoded once a run.
+const KEPT_BYTES: usize = 1 << 30;
+
+/// Pictures of one step.
+pub(crate) struct Batch {
+    /// Positions in the training set; pictures that cannot be read are left out.
+    pub(crate) samples: Vec<usize>,
+    /// Place of each sample in the epoch's order: decides its augmentation.
+    pub(crate) places: Vec<usize>,
+    /// RGB bytes, N×side×side×3.
+    pub(crate) pixels: Vec<u8>,
+}
+
+/// Decoded, resized pictures by position, kept while they fit.
+pub(crate) struct PictureShelf {
+    pictures: Arc<dyn Pictures>,
+    side: u32,
+    kept: Vec<OnceLock<Box<[u8]>>>,
+    free_bytes: AtomicUsize,
+    unreadable: Mutex<BTreeMap<usize, String>>,
+}
+
+impl PictureShelf {
+    /// An empty shelf for squares of `side` pixels.
+    pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32) -> Self {
+        let kept = (0..pictures.len()).map(|_| OnceLock::new()).collect();
+        Self { pictures, side, kept, free_bytes: AtomicUsize::new(KEPT_BYTES), unreadable: Mutex::default() }
+    }
+
+    /// Pictures that could not be read so far: position and cause.
+    pub(crate) fn unreadable(&self) -> BTreeMap<usize, String> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn picture_bytes(&self) -> usize {
+        (self.side * self.side * 3) as usize
+    }
+
+    /// Writes one picture's pixels to `place`; false when it cannot be read.
+    fn fetch(&self, sample: usize, resizer: &mut Resizer, place: &mut [u8]) -> bool {
+        if let Some(pixels) = self.kept[sample].get() {
+            place.copy_from_slice(pixels);
+            return true;
+        }
+        match self.decode(sample, resizer) {
+            Ok(pixels) => {
+                place.copy_from_slice(&pixels);
+                self.keep(sample, pixels);
+                true
+            }
+            Err(cause) => {
+                let line = format!("{}: {cause}", self.pictures.name(sample));
+                self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(sample, line);
+                false
+            }
+        }
+    }
+
+    fn decode(&self, sample: usize, resizer: &mut Resizer) -> Result<Vec<u8>, String> {
+        let bytes = self.pictures.encoded(sample).map_err(|error| error.to_string())?;
+        let picture = image::load_from_memory(&bytes).map_err(|error| error.to_string())?;
+        resize(picture.into_rgb8(), self.side, resizer)
+    }
+
+    fn keep(&self, sample: usize, pixels: Vec<u8>) {
+        let take = |free: usize| free.checked_sub(pixels.len());
+        if self.free_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+            let _ = self.kept[sample].set(pixels.into_boxed_slice());
+        }
+    }
+
+    /// Decodes one batch on `threads` threads; the order of `samples` is kept.
+    fn batch(&self, samples: &[usize], first_place: usize, threads: usize) -> Batch {
+        let bytes = self.picture_bytes();
+        let mut pixels = vec![0; samples.len() * bytes];
+        let mut readable = vec![false; samples.len()];
+        let share = samples.len().div_ceil(threads).max(1);
+        thread::scope(|scope| {
+            let parts =
+                samples.chunks(share).zip(pixels.chunks_mut(share * bytes)).zip(readable.chunks_mut(share));
+            for ((samples, pixels), readable) in parts {
+                scope.spawn(move || {
+                    let mut resizer = Resizer::new();
+                    for ((&sample, place), readable) in
+                        samples.iter().zip(pixels.chunks_mut(bytes)).zip(readable)
+                    {
+                        *readable = self.fetch(sample, &mut resizer, place);
+                    }
+                });
+            }
+        });
+        leave_out_unreadable(samples, first_place, pixels, &readable)
+    }
+}
+
+/// RGB bytes of the picture as a square of `side` pixels.
+pub(crate) fn resize(picture: RgbImage, side: u32, resizer: &mut Resizer) -> Result<Vec<u8>, String> {
+    if picture.dimensions() == (side, side) {
+        return Ok(picture.into_raw());
+    }
+    let (width, height) = picture.dimensions();
+    let source = Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x3)
+        .map_err(|error| error.to_string())?;
+    let mut square = Image::new(side, side, PixelType::U8x3);
+    resizer.resize(&source, &mut square, None).map_err(|error| error.to_string())?;
+    Ok(square.into_vec())
+}
+
+fn leave_out_unreadable(samples: &[usize], first_place: usize, pixels: Vec<u8>, readable: &[bool]) -> Batch {
+    let places: Vec<usize> = (0..samples.len()).filter(|&place| readable[place]).collect();
+    let pixels = if places.len() == samples.len() {
+        pixels
+    } else {
+        let bytes = pixels.len() / samples.len();
+        places.iter().flat_map(|place| pixels[place * bytes..][..bytes].iter().copied()).collect()
+    };
+    Batch {
+        samples: places.iter().map(|&place| samples[place]).collect(),
+        places: places.into_iter().map(|place| first_place + place).collect(),
+        pixels,
+    }
+}
+
+/// Batches of `order`, from `first_step` on, made ahead by a thread that ends when the receiver is dropped.
+pub(crate) fn load(
+    shelf: &Arc<PictureShelf>,
+    order: Vec<usize>,
+    batch_size: usize,
+    first_step: usize,
+) -> Receiver<Batch> {
+    let (sender, receiver) = sync_channel(WAITING_BATCHES);
+    let shelf = Arc::clone(shelf);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let work = move || send_batches(&shelf, &order, (batch_size, first_step, threads), &sender);
+    // Without a thread the channel closes at once, and the epoch says that batches are missing.
+    let _ = thread::Builder::new().name("loader".to_owned()).spawn(work);
+    receiver
+}
+
+fn send_batches(
+    shelf: &PictureShelf,
+    order: &[usize],
+    (batch_size, first_step, threads): (usize, usize, usize),
+    sender: &SyncSender<Batch>,
+) {
+    for (step, samples) in order.chunks(batch_size).enumerate().skip(first_step) {
+        if sender.send(shelf.batch(samples, step * batch_size, threads)).is_err() {
+            return;
+        }
+    }
+}
+
+/// A generator for one purpose of one epoch: nothing of it needs saving to resume.
+pub(crate) fn epoch_rng(seed: u64, purpose: u64, epoch: u32) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream((purpose << 32) | u64::from(epoch));
+    rng
+}
+
+/// The order in which an epoch sees its samples. `label` gives the label in force when the epoch begins.
+pub(crate) fn epoch_order(
+    samples: &[usize],
+    label: impl Fn(usize) -> usize,
+    sampling: Sampling,
+    rng: &mut ChaCha8Rng,
+) -> Vec<usize> {
+    let mut order = match sampling {
+        Sampling::Shuffle => samples.to_vec(),
+        Sampling::Balanced => balanced(samples, label, rng),
+    };
+    order.shuffle(rng);
+    order
+}
+
+/// As many draws as samples, each class equally often: a class's samples are gone through before one repeats.
+fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &sample in samples {
+        by_class.entry(label(sample)).or_default().push(sample);
+    }
+    let quota = samples.len() / by_class.len().max(1);
+    let mut order = Vec::with_capacity(samples.len());
+    for class in by_class.values_mut() {
+        class.shuffle(rng);
+        order.extend(class.iter().cycle().take(quota));
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Drawn;
+
+    impl Pictures for Drawn {
+        fn len(&self) -> usize {
+            10
+        }
+
+        fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+            if index == 3 {
+                return Ok(b"not a picture".to_vec());
+            }
+            let picture = RgbImage::from_pixel(20, 30, image::Rgb([index as u8, 0, 0]));
+            let mut png = std::io::Cursor::new(Vec::new());
+            picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+            Ok(png.into_inner())
+        }
+
+        fn name(&self, index: usize) -> String {
+            format!("picture {index}")
+        }
+    }
+
+    #[test]
+    fn batches_keep_the_order_and_leave_out_what_cannot_be_read() {
+        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
+        for _first_from_disk_then_from_memory in 0..2 {
+            let batches: Vec<Batch> = load(&shelf, vec![9, 3, 1, 0, 7], 2, 0).iter().collect();
+            let samples: Vec<usize> = batches.iter().flat_map(|batch| batch.samples.clone()).collect();
+            let places: Vec<usize> = batches.iter().flat_map(|batch| batch.places.clone()).collect();
+            assert_eq!((samples, places), (vec![9, 1, 0, 7], vec![0, 2, 3, 4]));
+            assert_eq!(batches[0].pixels.len(), 16 * 16 * 3);
+            assert_eq!([batches[0].pixels[0], batches[1].pixels[0], batches[2].pixels[0]], [9, 1, 7]);
+        }
+        assert_eq!(shelf.unreadable().keys().copied().collect::<Vec<_>>(), [3]);
+        assert!(shelf.unreadable()[&3].starts_with("picture 3: "));
+    }
+
+    #[test]
+    fn a_resumed_epoch_begins_at_its_step() {
+        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
+        let rest: Vec<Batch> = load(&shelf, vec![0, 1, 2, 4, 5], 2, 1).iter().collect();
+        assert_eq!(rest[0].samples, [2, 4]);
+        assert_eq!(rest[0].places, [2, 3]);
+    }
+
+    #[test]
+    fn balanced_sampling_shows_each_class_equally_often() {
+        let samples: Vec<usize> = (0..90).collect();
+        let label = |sample: usize| usize::from(sample >= 80);
+        let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, 0, 1));
+        assert_eq!(order.iter().filter(|&&sample| label(sample) == 1).count(), 45);
+        let small: std::collections::BTreeSet<_> = order.iter().filter(|&&s| label(s) == 1).collect();
+        assert_eq!(small.len(), 10, "no sample repeats before all were seen");
+    }
+
+    #[test]
+    fn each_epoch_has_an_order_of_its_own_that_the_seed_repeats() {
+        let samples: Vec<usize> = (0..50).collect();
+        let order = |epoch| epoch_order(&samples, |_| 0, Sampling::Shuffle, &mut epoch_rng(1, 0, epoch));
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+    }
+}

@@ -1,0 +1,235 @@
+//! ResNet-18/34/50 with torchvision's names, a classifier `fc` and SCN's importance head `alpha` on the pooled feature.
+//! It knows no loss and no data.
+
+use tch::{Device, Kind, Tensor};
+
+use super::params::{ParamMaker, Params, channels_last};
+use super::recipe::Arch;
+
+/// What the net says of N pictures, always in f32.
+pub(crate) struct Output {
+    /// Before the softmax and before weighting, N×C.
+    pub(crate) logits: Tensor,
+    /// α, 0 to 1, N.
+    pub(crate) importance: Tensor,
+}
+
+/// How a net computes: where, in which memory layout, in which number format.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Compute {
+    pub(crate) device: Device,
+    pub(crate) channels_last: bool,
+    /// Format of the backbone: `Float` or `BFloat16`.
+    pub(crate) kind: Kind,
+}
+
+/// A backbone with its two heads.
+pub(crate) struct Net {
+    pub(crate) params: Params,
+    pub(crate) compute: Compute,
+    stem: ConvNorm,
+    blocks: Vec<Block>,
+    fc: Linear,
+    alpha: Linear,
+}
+
+impl Net {
+    /// Fresh params by seed.
+    pub(crate) fn new(arch: Arch, classes: usize, seed: u64, compute: Compute) -> Self {
+        let maker = &mut ParamMaker::new(seed, compute.device, compute.channels_last);
+        let stem = ConvNorm::new(maker, ["conv1", "bn1"].map(str::to_owned), Shape::new(3, 64, 7, 2));
+        let (depths, bottleneck) = match arch {
+            Arch::Resnet18 => ([2, 2, 2, 2], false),
+            Arch::Resnet34 => ([3, 4, 6, 3], false),
+            Arch::Resnet50 => ([3, 4, 6, 3], true),
+        };
+        let mut width_in = 64;
+        let mut blocks = Vec::new();
+        for (layer, (depth, width)) in depths.into_iter().zip([64, 128, 256, 512]).enumerate() {
+            for index in 0..depth {
+                let stride = if layer > 0 && index == 0 { 2 } else { 1 };
+                let name = format!("layer{}.{index}", layer + 1);
+                blocks.push(Block::new(maker, &name, (width_in, width, stride), bottleneck));
+                width_in = if bottleneck { 4 * width } else { width };
+            }
+        }
+        let fc = Linear::new(maker, "fc", width_in, classes as i64);
+        let alpha = Linear::new(maker, "alpha", width_in, 1);
+        let maker = std::mem::replace(maker, ParamMaker::new(0, Device::Cpu, false));
+        Self { params: maker.finish(), compute, stem, blocks, fc, alpha }
+    }
+
+    /// Pictures N×3×H×W to logits and importance. `training` uses and updates batch statistics.
+    pub(crate) fn forward(&self, pictures: &Tensor, training: bool) -> Output {
+        let mut x = pictures.to_kind(self.compute.kind);
+        x = if self.compute.channels_last { channels_last(&x) } else { x.contiguous() };
+        x = self.stem.forward(&x, training).relu_();
+        x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        for block in &self.blocks {
+            x = block.forward(&x, training);
+        }
+        let feature = x.mean_dim([2, 3].as_slice(), false, self.compute.kind).to_kind(Kind::Float);
+        Output {
+            logits: self.fc.forward(&feature),
+            importance: self.alpha.forward(&feature).sigmoid().reshape([-1]),
+        }
+    }
+}
+
+struct Shape {
+    inputs: i64,
+    outputs: i64,
+    kernel: i64,
+    stride: i64,
+}
+
+impl Shape {
+    fn new(inputs: i64, outputs: i64, kernel: i64, stride: i64) -> Self {
+        Self { inputs, outputs, kernel, stride }
+    }
+}
+
+/// A convolution without bias and the batch normalisation after it.
+struct ConvNorm {
+    kernel: Tensor,
+    stride: i64,
+    scale: Tensor,
+    offset: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+}
+
+impl ConvNorm {
+    fn new(maker: &mut ParamMaker, [conv, norm]: [String; 2], shape: Shape) -> Self {
+        let Shape { inputs, outputs, kernel, stride } = shape;
+        Self {
+            kernel: maker.kaiming_normal(format!("{conv}.weight"), [outputs, inputs, kernel, kernel]),
+            stride,
+            scale: maker.filled(format!("{norm}.weight"), &[outputs], 1.0, true),
+            offset: maker.filled(format!("{norm}.bias"), &[outputs], 0.0, true),
+            running_mean: maker.filled(format!("{norm}.running_mean"), &[outputs], 0.0, false),
+            running_var: maker.filled(format!("{norm}.running_var"), &[outputs], 1.0, false),
+        }
+    }
+
+    fn forward(&self, x: &Tensor, training: bool) -> Tensor {
+        let padding = self.kernel.size()[2] / 2;
+        let kernel = self.kernel.to_kind(x.kind());
+        let x = x.conv2d(&kernel, None::<&Tensor>, [self.stride; 2], [padding; 2], [1, 1], 1);
+        x.batch_norm(
+            Some(&self.scale),
+            Some(&self.offset),
+            Some(&self.running_mean),
+            Some(&self.running_var),
+            training,
+            0.1,
+            1e-5,
+            true,
+        )
+    }
+}
+
+/// A residual block: two 3×3 convolutions, or 1×1, 3×3, 1×1 (bottleneck).
+struct Block {
+    steps: Vec<ConvNorm>,
+    downsample: Option<ConvNorm>,
+}
+
+impl Block {
+    fn new(
+        maker: &mut ParamMaker,
+        name: &str,
+        (inputs, width, stride): (i64, i64, i64),
+        bottleneck: bool,
+    ) -> Self {
+        let outputs = if bottleneck { 4 * width } else { width };
+        let shapes = if bottleneck {
+            vec![
+                Shape::new(inputs, width, 1, 1),
+                Shape::new(width, width, 3, stride),
+                Shape::new(width, outputs, 1, 1),
+            ]
+        } else {
+            vec![Shape::new(inputs, width, 3, stride), Shape::new(width, width, 3, 1)]
+        };
+        let named = |index: usize| [format!("{name}.conv{index}"), format!("{name}.bn{index}")];
+        let steps = shapes
+            .into_iter()
+            .enumerate()
+            .map(|(i, shape)| ConvNorm::new(maker, named(i + 1), shape))
+            .collect();
+        let changes = stride != 1 || inputs != outputs;
+        let names = ["0", "1"].map(|index| format!("{name}.downsample.{index}"));
+        let downsample = changes.then(|| ConvNorm::new(maker, names, Shape::new(inputs, outputs, 1, stride)));
+        Self { steps, downsample }
+    }
+
+    fn forward(&self, x: &Tensor, training: bool) -> Tensor {
+        let mut y = x.shallow_clone();
+        for (index, step) in self.steps.iter().enumerate() {
+            y = step.forward(&y, training);
+            if index + 1 < self.steps.len() {
+                y = y.relu_();
+            }
+        }
+        y = match &self.downsample {
+            Some(downsample) => y.g_add_(&downsample.forward(x, training)),
+            None => y.g_add_(x),
+        };
+        y.relu_()
+    }
+}
+
+struct Linear {
+    kernel: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    fn new(maker: &mut ParamMaker, name: &str, inputs: i64, outputs: i64) -> Self {
+        Self {
+            kernel: maker.linear(format!("{name}.weight"), &[outputs, inputs], inputs),
+            bias: maker.linear(format!("{name}.bias"), &[outputs], inputs),
+        }
+    }
+
+    fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.kernel, Some(&self.bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: Compute = Compute { device: Device::Cpu, channels_last: false, kind: Kind::Float };
+
+    /// torchvision: 62 tensors of ResNet-18 hold 11,689,512 numbers with 1000 classes, of ResNet-50 25,557,032.
+    #[test]
+    fn the_backbones_have_as_many_params_as_torchvision_s() {
+        for (arch, expected) in
+            [(Arch::Resnet18, 11_689_512), (Arch::Resnet34, 21_797_672), (Arch::Resnet50, 25_557_032)]
+        {
+            let net = Net::new(arch, 1000, 0, CPU);
+            let trained = net.params.0.iter().filter(|p| p.trained && !p.name.starts_with("alpha"));
+            assert_eq!(trained.map(|param| param.tensor.numel()).sum::<usize>(), expected, "{arch:?}");
+        }
+    }
+
+    #[test]
+    fn the_memory_layout_changes_no_answer() {
+        let pictures = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
+        let plain = Net::new(Arch::Resnet18, 8, 1, CPU).forward(&pictures, false);
+        let other =
+            Net::new(Arch::Resnet18, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures, false);
+        assert!((plain.logits - other.logits).abs().max().double_value(&[]) < 1e-4);
+    }
+
+    #[test]
+    fn one_seed_makes_one_net() {
+        let first =
+            |seed| Net::new(Arch::Resnet18, 8, seed, CPU).params.0[0].tensor.double_value(&[0, 0, 0, 0]);
+        assert_eq!(first(1), first(1));
+        assert_ne!(first(1), first(2));
+    }
+}

@@ -1,0 +1,121 @@
+//! What changes from epoch to epoch: the learning rate, and whether relabelling has begun. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::recipe::RelabelStart;
+
+/// How the learning rate changes; it is constant within an epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Schedule {
+    /// Never.
+    Constant,
+    /// Times `factor` after every epoch.
+    Exponential {
+        /// 0 to 1.
+        factor: f64,
+    },
+    /// Times `factor` after each of these epochs.
+    Step {
+        /// Epochs after which it drops, one-based.
+        at: Vec<u32>,
+        /// 0 to 1.
+        factor: f64,
+    },
+    /// Half a cosine from the whole rate down to nearly nothing.
+    Cosine,
+}
+
+impl Schedule {
+    /// The share of the first learning rate that holds in a one-based epoch.
+    pub fn factor(&self, epoch: u32, epochs: u32) -> f64 {
+        let done = epoch.saturating_sub(1);
+        match self {
+            Self::Constant => 1.0,
+            Self::Exponential { factor } => factor.powi(done.cast_signed()),
+            Self::Step { at, factor } => factor
+                .powi(i32::try_from(at.iter().filter(|&&drop| done >= drop).count()).unwrap_or(i32::MAX)),
+            Self::Cosine => {
+                let share = f64::from(done) / f64::from(epochs.max(1));
+                0.5 * (1.0 + (std::f64::consts::PI * share).cos())
+            }
+        }
+    }
+}
+
+/// Accuracies of one finished epoch, all against the labels as they were given.
+#[derive(Debug, Clone, Copy)]
+pub struct Curve {
+    /// On the training samples, as they were seen during the epoch.
+    pub train: f64,
+    /// On held-out samples after the epoch.
+    pub held_out: Option<f64>,
+}
+
+/// Whether labels may change at the end of the last epoch of `curve` (one entry for each finished epoch).
+///
+/// The rule for [`RelabelStart::Auto`]: never before the third epoch; then from the first epoch whose training accuracy
+/// exceeds the held-out accuracy (both on given labels: the net has begun to learn labels by heart), or whose held-out
+/// accuracy is below the best of two epochs before (it has flattened), or that is past a third of all epochs.
+/// Once begun, it stays on.
+pub fn relabels_now(start: RelabelStart, curve: &[Curve], epochs: u32) -> bool {
+    match start {
+        RelabelStart::Epoch(first) => curve.len() >= first as usize,
+        RelabelStart::Auto => (3..=curve.len()).any(|done| begins_at(&curve[..done], epochs)),
+    }
+}
+
+fn begins_at(curve: &[Curve], epochs: u32) -> bool {
+    let [before @ .., _, last] = curve else { return false };
+    let late = curve.len() * 3 >= epochs as usize;
+    let Some(held_out) = last.held_out else { return late };
+    let best_before = before.iter().filter_map(|point| point.held_out).fold(0.0, f64::max);
+    late || last.train > held_out || held_out <= best_before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_schedule_drops_after_the_named_epochs() {
+        let schedule = Schedule::Step { at: vec![15, 30], factor: 0.1 };
+        let rates: Vec<f64> = [1, 15, 16, 30, 31].map(|epoch| schedule.factor(epoch, 40)).to_vec();
+        for (rate, expected) in rates.iter().zip([1.0, 1.0, 0.1, 0.1, 0.01]) {
+            assert!((rate - expected).abs() < 1e-12, "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_cosine_begins_whole_and_never_reaches_zero() {
+        assert_eq!(Schedule::Cosine.factor(1, 10), 1.0);
+        assert!((Schedule::Cosine.factor(6, 10) - 0.5).abs() < 1e-12);
+        assert!(Schedule::Cosine.factor(10, 10) > 0.0);
+    }
+
+    fn curve(points: &[(f64, f64)]) -> Vec<Curve> {
+        points.iter().map(|&(train, held_out)| Curve { train, held_out: Some(held_out) }).collect()
+    }
+
+    #[test]
+    fn relabelling_begins_when_the_net_learns_labels_by_heart() {
+        let learning = curve(&[(0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.45, 0.55)]);
+        assert!(!relabels_now(RelabelStart::Auto, &learning, 100));
+        let memorising = curve(&[(0.2, 0.3), (0.3, 0.4), (0.4, 0.5), (0.6, 0.55)]);
+        assert!(relabels_now(RelabelStart::Auto, &memorising, 100));
+    }
+
+    #[test]
+    fn relabelling_never_begins_before_the_third_epoch_and_once_begun_goes_on() {
+        assert!(!relabels_now(RelabelStart::Auto, &curve(&[(0.9, 0.3), (0.9, 0.3)]), 100));
+        let points = curve(&[(0.9, 0.3), (0.9, 0.3), (0.9, 0.3), (0.1, 0.9), (0.1, 0.95)]);
+        assert!(relabels_now(RelabelStart::Auto, &points, 100));
+    }
+
+    #[test]
+    fn a_fixed_start_is_one_based() {
+        let points = curve(&[(0.1, 0.1); 10]);
+        assert!(!relabels_now(RelabelStart::Epoch(10), &points[..9], 40));
+        assert!(relabels_now(RelabelStart::Epoch(10), &points, 40));
+    }
+}

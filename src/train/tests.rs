@@ -1,0 +1,156 @@
+//! The whole loop on drawn shapes: it learns, repeats itself, resumes, and fails in words.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use super::data::{NoiseKind, TrainingSet, add_noise};
+use super::drawn::shapes;
+use super::predict::Predictor;
+use super::recipe::{Method, Recipe, RelabelStart};
+use super::schedule::Schedule;
+use super::{RunPlace, TrainError, TrainEvent, Trained, train};
+use crate::clock::Stop;
+use crate::types::Split;
+
+fn small(method: Method, epochs: u32) -> Recipe {
+    let mut recipe = Recipe::new(method);
+    recipe.epochs = epochs;
+    recipe.batch_size = 16;
+    recipe.image_size = 32;
+    recipe.seed = 3;
+    recipe.augment.erase = 0.0;
+    recipe
+}
+
+/// Trains in `folder`; asks to stop when `stop_at(epoch, step)` says so.
+fn run(
+    recipe: &Recipe,
+    set: &TrainingSet,
+    folder: &Path,
+    stop_at: impl Fn(u32, usize) -> bool,
+) -> (Result<Trained, TrainError>, Vec<TrainEvent>) {
+    let place = RunPlace { folder: folder.to_owned(), device: "cpu".to_owned() };
+    let (sender, receiver) = sync_channel(0);
+    let stop = Stop::default();
+    thread::scope(|scope| {
+        let trainer = scope.spawn(|| {
+            let sender = sender;
+            train(recipe, set, &place, &sender, &stop)
+        });
+        let mut events = Vec::new();
+        for event in receiver {
+            if let TrainEvent::Step { epoch, step, .. } = event
+                && stop_at(epoch, step)
+            {
+                stop.ask();
+            }
+            events.push(event);
+        }
+        (trainer.join().unwrap(), events)
+    })
+}
+
+fn to_the_end(recipe: &Recipe, set: &TrainingSet, folder: &Path) -> Trained {
+    run(recipe, set, folder, |_, _| false).0.unwrap()
+}
+
+fn params(folder: &Path) -> Vec<u8> {
+    let file = std::fs::read(folder.join("last.safetensors")).unwrap();
+    let header = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    file[8 + header..].to_vec()
+}
+
+#[test]
+fn a_baseline_learns_shapes_and_its_checkpoint_predicts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = shapes(240, 1);
+    let trained = to_the_end(&small(Method::Baseline, 6), &set, folder.path());
+    assert_eq!(trained.measured_on, Some(Split::Test));
+    assert!(trained.last5_accuracy.unwrap() > 0.6, "{:?}", trained.last5_accuracy);
+    assert!(trained.best_accuracy.unwrap() > 0.8, "{:?}", trained.best_accuracy);
+    assert_eq!(trained.opinions.len(), 240);
+    assert!(trained.opinions.iter().all(|opinion| opinion.importance.is_none()));
+
+    let predictor = Predictor::load(&folder.path().join("last.safetensors"), "cpu").unwrap();
+    let picture = image::load_from_memory(&set.pictures.encoded(4).unwrap()).unwrap().into_rgb8();
+    let told = &predictor.predict(&[picture]).unwrap()[0];
+    assert_eq!(told.class(), trained.opinions[4].predicted);
+    assert!((told.probabilities[told.class()] - trained.opinions[4].p_predicted).abs() < 1e-4);
+}
+
+#[test]
+fn scn_relabels_training_samples_only_and_reports_what_it_fixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut set = shapes(240, 1);
+    add_noise(&mut set, 0.2, NoiseKind::Symmetric, 5);
+    let mut recipe = small(Method::Scn, 6);
+    recipe.scn.relabel_start = RelabelStart::Epoch(4);
+    let trained = to_the_end(&recipe, &set, folder.path());
+    let labels = trained.labels.unwrap();
+    assert!(labels.fixed > 0.3 && labels.left < labels.before, "{labels:?}");
+    assert!(trained.relabels.iter().all(|relabel| set.splits[relabel.sample] == Split::Train));
+    assert!(trained.relabels.iter().all(|relabel| relabel.epoch >= 4), "not before its time");
+    // Trap 3: the accuracy that is reported is against the labels as given, so it cannot leap to 1 by relabelling.
+    let last = trained.epochs.last().unwrap();
+    assert!(last.train_accuracy <= 0.9 && last.train_accuracy_in_force > last.train_accuracy, "{last:?}");
+    assert_eq!(last.importance_histogram.iter().sum::<u64>(), 144);
+}
+
+/// Trap 20: the reference forgets its relabels; ours resume to the bit, from the middle of an epoch too.
+#[test]
+fn a_run_that_is_stopped_twice_equals_one_that_is_not() {
+    let mut set = shapes(120, 2);
+    add_noise(&mut set, 0.2, NoiseKind::Symmetric, 5);
+    let mut recipe = small(Method::Scn, 4);
+    recipe.scn.relabel_start = RelabelStart::Epoch(2);
+    recipe.scn.margin_1_learnt = true;
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = to_the_end(&recipe, &set, whole.path());
+    assert!(!expected.relabels.is_empty());
+
+    let (stopped, _) = run(&recipe, &set, cut.path(), |epoch, step| (epoch, step) == (1, 2));
+    assert!(matches!(stopped, Err(TrainError::Stopped { epoch: 1, .. })));
+    let (stopped, _) = run(&recipe, &set, cut.path(), |epoch, step| (epoch, step) == (3, 3));
+    assert!(matches!(stopped, Err(TrainError::Stopped { epoch: 3, .. })));
+    let found = to_the_end(&recipe, &set, cut.path());
+    assert_eq!(params(whole.path()), params(cut.path()));
+    assert_eq!(expected.relabels, found.relabels);
+    assert_eq!(expected.opinions, found.opinions);
+}
+
+#[test]
+fn a_cure_keeps_its_memory_over_a_stop_and_decides_at_the_end() {
+    let mut set = shapes(120, 2);
+    add_noise(&mut set, 0.2, NoiseKind::Symmetric, 5);
+    let recipe = small(Method::Cure, 3);
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = to_the_end(&recipe, &set, whole.path());
+    let _ = run(&recipe, &set, cut.path(), |epoch, step| (epoch, step) == (2, 2));
+    let found = to_the_end(&recipe, &set, cut.path());
+    assert_eq!(params(whole.path()), params(cut.path()));
+    assert_eq!(expected.opinions, found.opinions);
+    assert!(expected.opinions.iter().all(|opinion| opinion.importance.is_some()));
+}
+
+#[test]
+fn another_recipe_or_other_data_cannot_resume_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = shapes(60, 2);
+    to_the_end(&small(Method::Baseline, 1), &set, folder.path());
+    let (other, _) = run(&small(Method::Scn, 1), &set, folder.path(), |_, _| false);
+    assert!(other.unwrap_err().to_string().ends_with("belongs to another recipe"));
+    let (other, _) = run(&small(Method::Baseline, 1), &shapes(65, 2), folder.path(), |_, _| false);
+    assert!(other.unwrap_err().to_string().ends_with("belongs to other data"));
+}
+
+#[test]
+fn a_loss_that_explodes_stops_the_run_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = small(Method::Baseline, 2);
+    recipe.schedule = Schedule::Constant;
+    recipe.optimizer.kind = super::recipe::OptimizerKind::Sgd;
+    recipe.optimizer.lr = 1e30;
+    let (result, _) = run(&recipe, &shapes(120, 2), folder.path(), |_, _| false);
+    assert!(matches!(result, Err(TrainError::Diverged { epoch: 1, .. })), "{result:?}");
+}

@@ -1,0 +1,118 @@
+//! Reads `src/**` and fails when something stands outside the room that owns it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A word, and where alone it may stand (paths below `src`, by prefix).
+const WALLS: [(&str, &[&str]); 9] = [
+    ("sqlx::", &["catalog/"]),
+    ("reqwest::", &["youtube/"]),
+    ("ffmpeg_next", &["media/"]),
+    ("tch::", &["train/", "face/mtcnn.rs"]),
+    ("indicatif::", &["progress.rs"]),
+    ("println!", &[]),
+    ("anyhow::", &["cli/", "main.rs"]),
+    ("crate::demo", &["demo/", "cli/demo.rs"]),
+    (".await", &["cli/", "pipeline/", "catalog/", "youtube/", "demo/", "report/gather.rs"]),
+];
+
+/// A room, and the rooms it must not name.
+const STRANGERS: [(&str, &[&str]); 9] = [
+    ("youtube/", &["catalog", "media", "face", "store", "train", "pipeline", "cli", "report"]),
+    ("media/", &["catalog", "youtube", "face", "store", "train", "pipeline", "cli", "report"]),
+    ("face/", &["catalog", "youtube", "media", "store", "train", "pipeline", "cli", "report"]),
+    ("train/", &["catalog", "youtube", "media", "face", "store", "pipeline", "cli", "report"]),
+    ("catalog/", &["youtube", "media", "face", "store", "train", "pipeline", "cli", "report"]),
+    ("report/", &["youtube", "media", "face", "store", "train", "pipeline", "cli"]),
+    ("pipeline/", &["cli", "train", "report"]),
+    ("pipeline/eyes/", &["catalog", "youtube"]),
+    ("store.rs", &["catalog", "youtube", "media", "face", "train", "pipeline", "cli", "report"]),
+];
+
+fn sources() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
+    while let Some(folder) = folders.pop() {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 20, "the sources were not found");
+    found
+}
+
+/// The code without comments and without its tests.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let tests = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+    text[..tests]
+        .lines()
+        .enumerate()
+        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+}
+
+#[test]
+fn every_foreign_crate_stays_in_its_room() {
+    let mut crossed = Vec::new();
+    for (name, text) in sources() {
+        for (number, line) in code(&text) {
+            for (word, rooms) in WALLS {
+                if line.contains(word) && !rooms.iter().any(|room| name.starts_with(room)) {
+                    crossed.push(format!("src/{name}:{number}: `{word}` belongs in {rooms:?}"));
+                }
+            }
+        }
+    }
+    assert!(crossed.is_empty(), "{}", crossed.join("\n"));
+}
+
+#[test]
+fn no_room_names_a_stranger() {
+    let mut crossed = Vec::new();
+    for (name, text) in sources() {
+        for (number, line) in code(&text) {
+            for (_, strangers) in STRANGERS.iter().filter(|(room, _)| name.starts_with(room)) {
+                for stranger in *strangers {
+                    if line.contains(&format!("crate::{stranger}::")) || line.contains(&format!("crate::{stranger};")) {
+                        crossed.push(format!("src/{name}:{number}: names {stranger}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(crossed.is_empty(), "{}", crossed.join("\n"));
+}
+
+#[test]
+fn no_file_grows_past_five_hundred_lines() {
+    let long: Vec<String> = sources()
+        .into_iter()
+        .map(|(name, text)| (name, code(&text).count()))
+        .filter(|(_, lines)| *lines > 500)
+        .map(|(name, lines)| format!("src/{name}: {lines} lines"))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn every_query_is_named_once_by_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let all: String = sources().into_iter().map(|(_, text)| text).collect();
+    let mut queries = Vec::new();
+    for table in fs::read_dir(root.join("queries/catalog")).unwrap() {
+        for query in fs::read_dir(table.unwrap().path()).unwrap() {
+            let path = query.unwrap().path();
+            queries.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
+        }
+    }
+    assert!(!queries.is_empty());
+    let wrong: Vec<_> = queries.into_iter().filter(|query| all.matches(query.as_str()).count() != 1).collect();
+    assert!(wrong.is_empty(), "not named exactly once: {wrong:?}");
+}
