@@ -1,3 +1,4 @@
 //! The one integration binary; each module is one topic.
 mod catalog;
 mod walls;
+mod youtube;

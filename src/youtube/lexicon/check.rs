@@ -89,7 +89,7 @@ impl Problems<'_> {
         let mut seen = HashMap::new();
         for (noun, list) in file.emotions.get_ref() {
             let words = self.words(list.get_ref(), &mut seen);
-            if words.is_empty() {
+            if list.get_ref().is_empty() {
                 self.add(&list.span(), format!("'{}' has no words", noun.get_ref()));
             }
             match Emotion::ALL.into_iter().find(|emotion| emotion.as_str() == noun.get_ref()) {

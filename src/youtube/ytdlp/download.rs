@@ -33,6 +33,8 @@ pub struct Downloaded {
 /// Smaller dimension at most 720 if there is such a format, H.264 and MP4 preferred.
 const SORT: &str = "res:720,vcodec:h264,ext:mp4,proto";
 const SORT_PLAIN: &str = "res:720";
+/// The one reason of a quiet end that only its screen tells.
+const TOO_LARGE: &[u8] = b"[download] File is larger than max-filesize";
 /// The sound is not used.
 const FORMAT: &str = "bv/bv*";
 const FORMAT_PLAIN: &str = "b/bv*";
@@ -162,7 +164,7 @@ impl Listener for Heard<'_> {
                 self.bytes = None;
                 self.moved = Some(moved);
             }
-            None => self.is_too_large |= line.starts_with(b"[download] File is larger than max-filesize"),
+            None => self.is_too_large |= line.trim_ascii_start().starts_with(TOO_LARGE),
         }
     }
 
@@ -187,7 +189,7 @@ fn finished(
     let is_ours = moved.id == site_id.as_str()
         && extracted.id == site_id.as_str()
         && named.file_stem().is_some_and(|stem| stem == site_id.as_str())
-        && named.parent().is_none_or(|parent| parent.as_os_str().is_empty() || parent == Path::new("."));
+        && named.parent().is_some_and(|parent| is_same_folder(parent, folder));
     let (true, Some(name)) = (is_ours, named.file_name()) else {
         return Err(no_file(format!("it names {}", border::line(&moved.filepath))));
     };
@@ -203,6 +205,14 @@ fn finished(
         licence: extracted.licence.as_deref().map(border::line),
         path,
     })
+}
+
+/// Compares what the names lead to: the tool resolves links in its working folder, we do not.
+fn is_same_folder(named: &Path, folder: &Path) -> bool {
+    match (folder.join(named).canonicalize(), folder.canonicalize()) {
+        (Ok(named), Ok(folder)) => named == folder,
+        _ => false,
+    }
 }
 
 fn format_of(moved: &Moved) -> String {

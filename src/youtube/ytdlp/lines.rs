@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 #[serde(default)]
 pub struct Extracted {
     /// The video's id, unchecked.
-    pub(super) id: String,
+    pub id: String,
     /// Promised length in seconds.
     #[serde(rename = "duration")]
     pub duration_s: Option<f64>,
@@ -91,10 +91,10 @@ pub(super) fn read(line: &[u8]) -> Option<Line> {
 }
 
 fn parsed<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    serde_json::from_slice(json).ok()
+    // An array would fill a struct too.
+    json.starts_with(b"{").then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts to integers saturate")]
 fn as_bytes(count: f64) -> u64 {
     count as u64
 }

@@ -186,7 +186,6 @@ fn hits(entries: Vec<Option<Entry>>) -> Vec<FoundVideo> {
 }
 
 /// Seconds as the site gives them, in whole milliseconds.
-#[expect(clippy::cast_possible_truncation, reason = "casts to integers saturate")]
 pub(super) fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1_000.0).round() as i64
 }

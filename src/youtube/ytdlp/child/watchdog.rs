@@ -46,15 +46,12 @@ impl<'a> Watchdog<'a> {
             return None;
         }
         self.window = Some((now, downloaded));
-        #[expect(clippy::cast_precision_loss, reason = "a rate needs no exact bytes")]
         let rate = downloaded.saturating_sub(before) as f64 / window.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a rate needs no exact bytes")]
         let is_slow = rate < limits.min_bytes_per_s as f64;
         if is_slow { timed_out(format!("downloaded only {rate:.0} bytes a second")) } else { None }
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "reads as the verdict it is")]
 fn timed_out(detail: String) -> Option<Cut> {
     Some(Cut::TimedOut(detail))
 }

@@ -1,0 +1,81 @@
+//! Keyless search through the real extractor.
+
+use webemotion::clock::{Clock, Stop};
+use webemotion::config::LicencePolicy;
+use webemotion::demo::site::{FoundBy, SiteLicence, SiteVideo};
+use webemotion::youtube::{Question, SearchProvider};
+
+use super::bench::{Bench, video};
+
+fn question(text: &str, want: u32) -> Question<'_> {
+    Question { text, want, language: None }
+}
+
+#[tokio::test]
+async fn a_search_pages_and_ranks_and_keeps_its_raw_answer() {
+    let videos = (1..=45).map(video).collect();
+    let bench = Bench::new(videos).await;
+    let answer = bench.ytdlp().search(question("happy France old man", 10), &Stop::default()).await.unwrap();
+    assert_eq!(bench.site.requests().search_pages, 2);
+    assert_eq!(answer.hits.len(), 30);
+    assert!(answer.tool_version.starts_with("yt-dlp 20"));
+    assert_eq!(answer.pages.len(), 1);
+    let third = &answer.hits[2];
+    assert_eq!((third.rank, third.site_id.as_str()), (3, "video-00003"));
+    assert_eq!(
+        (third.duration_ms, third.channel_id.as_deref()),
+        (Some(30_000), Some("UCchannel-00000000000003"))
+    );
+    assert_eq!((third.channel_name.as_deref(), third.live), (Some("a channel"), false));
+}
+
+#[tokio::test]
+async fn under_creative_commons_the_sites_own_filter_is_asked() {
+    let standard = SiteVideo { licence: SiteLicence::Standard, ..video(1) };
+    let mut bench = Bench::new(vec![standard, video(2), video(3)]).await;
+    bench.crawl.licence = LicencePolicy::CreativeCommons;
+    let answer = bench.ytdlp().search(question("happy & \"glad\" face", 1), &Stop::default()).await.unwrap();
+    let found: Vec<&str> = answer.hits.iter().map(|hit| hit.site_id.as_str()).collect();
+    assert_eq!(found, ["video-00002", "video-00003"]);
+}
+
+#[tokio::test]
+async fn hostile_titles_and_ids_arrive_harmless() {
+    let hostile = SiteVideo {
+        title: format!("\u{1b}[2J../../etc/passwd\r\n\u{202e}{}", "x".repeat(10_000)),
+        channel_id: "../../UC".to_owned(),
+        channel_name: "\u{7}bell".to_owned(),
+        ..video(1)
+    };
+    let foreign = SiteVideo { site_id: "../../../ab".to_owned(), ..video(2) };
+    let long = SiteVideo { site_id: "x".repeat(10_000), ..video(3) };
+    let bench = Bench::new(vec![hostile, foreign, long]).await;
+    let answer = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap();
+    assert_eq!(answer.hits.len(), 1);
+    let hit = &answer.hits[0];
+    assert!(hit.title.starts_with("[2J../../etc/passwd") && hit.title.chars().count() <= 300);
+    assert_eq!((hit.channel_id.as_deref(), hit.channel_name.as_deref()), (None, Some("bell")));
+    assert!(answer.note.unwrap().contains("2 repeated or unusable"));
+    let downloaded = bench.download(1).await.unwrap();
+    assert_eq!(downloaded.path, bench.downloads().join("video-00001.mp4"));
+}
+
+#[tokio::test]
+async fn nothing_found_is_said_with_doubt() {
+    let sad = SiteVideo { found_by: vec![FoundBy::word("sad", 1)], ..video(1) };
+    let bench = Bench::new(vec![sad]).await;
+    let answer = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap();
+    assert!(answer.hits.is_empty() && answer.note.is_some());
+}
+
+#[tokio::test]
+async fn the_installed_tool_is_young_enough_and_has_a_runtime() {
+    let bench = Bench::new(Vec::new()).await;
+    let released = bench.ytdlp().version().await.unwrap();
+    let released: jiff::civil::Date = released.replace('.', "-").parse().unwrap();
+    let midnight = released.to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp().as_millisecond();
+    let clock = Clock::fixed(midnight + 10 * 86_400_000);
+    let facts = bench.ytdlp().facts(&clock).await.unwrap();
+    assert_eq!(facts.age_days, Some(10));
+    assert_eq!(facts.warnings(), Vec::<String>::new());
+}
