@@ -44,6 +44,7 @@ create table video (
   channel_id text,
   channel_name text,
   source text not null,              -- 'channel:<id>', else 'video:<site>:<id>': what splits go by
+  emotion text,                      -- what video_emotion says, kept here since every count asks for it
   promised_duration_ms integer,
   licence text,
   metadata_at integer not null,
@@ -64,6 +65,7 @@ create table video (
 ) strict;
 create index video_of_channel on video (channel_id);
 create index video_of_source on video (source);
+create index video_of_emotion on video (emotion, file_path);
 
 -- Why a video is thought to show an emotion: all of them are kept, also when emotions disagree.
 create table evidence (
@@ -177,7 +179,7 @@ create table sample (
   created_at integer not null,
   unique (clip_id, t_ms)
 ) strict;
-create index sample_of_video on sample (video_id);
+create index sample_of_video on sample (video_id, reason);
 
 -- Pictures apart, so that scans of `sample` stay small.
 create table crop (

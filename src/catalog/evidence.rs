@@ -27,7 +27,7 @@ pub struct Found {
     pub seen_at: i64,
 }
 
-/// Adds evidence; a (video, search, rank) that is there already stays as it is.
+/// Adds evidence, and derives the video's emotion anew; a (video, search, rank) that is there already stays as it is.
 pub async fn insert(tx: &mut Transaction, video: VideoId, evidence: &Evidence) -> Result<()> {
     let (emotion, now_ms) = (evidence.emotion.as_str(), tx.now_ms());
     sqlx::query_file!(
@@ -41,6 +41,7 @@ pub async fn insert(tx: &mut Transaction, video: VideoId, evidence: &Evidence) -
     )
     .execute(tx.connection())
     .await?;
+    sqlx::query_file!("queries/catalog/video/set_emotion.sql", video.0).execute(tx.connection()).await?;
     Ok(())
 }
 

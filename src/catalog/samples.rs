@@ -219,12 +219,12 @@ pub(crate) mod tests {
     async fn the_best_rank_gives_the_emotion_then_the_number_of_hits_then_the_order() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let cases: [(&str, &[(Emotion, u32)], Emotion); 3] = [
-            ("a", &[(Emotion::Fear, 2), (Emotion::Neutral, 3), (Emotion::Neutral, 4)], Emotion::Fear),
-            ("b", &[(Emotion::Neutral, 1), (Emotion::Fear, 1), (Emotion::Fear, 9)], Emotion::Fear),
-            ("c", &[(Emotion::Fear, 5), (Emotion::Surprise, 5)], Emotion::Surprise),
+        let cases = [
+            ("a", vec![(Emotion::Fear, 2), (Emotion::Neutral, 3), (Emotion::Neutral, 4)], Emotion::Fear),
+            ("b", vec![(Emotion::Neutral, 1), (Emotion::Fear, 1), (Emotion::Fear, 9)], Emotion::Fear),
+            ("c", vec![(Emotion::Fear, 5), (Emotion::Surprise, 5)], Emotion::Surprise),
         ];
-        for (name, hits, _) in cases {
+        for (name, hits, _) in &cases {
             let video =
                 videos::upsert(&mut tx, &videos::tests::some(name, Some(name))).await.unwrap().unwrap();
             for (emotion, rank) in hits {

@@ -1,5 +1,5 @@
--- funnel::emotions; scans clip, evidence_of_video for the emotions.
-select video_emotion.emotion as "emotion!: String", count(*) as "clips!: i64"
-from (select video_id from clip where duplicate_of is null) as clip
-join video_emotion on video_emotion.video_id = clip.video_id
-group by video_emotion.emotion
+-- funnel::emotions; scans clip, video by primary key.
+select video.emotion as "emotion!", count(*) as clips
+from clip join video on video.id = clip.video_id
+where clip.duplicate_of is null and video.emotion is not null
+group by video.emotion

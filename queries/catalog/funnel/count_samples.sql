@@ -1,5 +1,6 @@
--- funnel::emotions; scans sample, evidence_of_video for the emotions.
-select video_emotion.emotion as "emotion!: String", count(*) as "samples!: i64"
-from (select video_id from sample where reason is null) as sample
-join video_emotion on video_emotion.video_id = sample.video_id
-group by video_emotion.emotion
+-- funnel::emotions; sample_of_video alone, then video by primary key.
+select video.emotion as "emotion!", sum(counted.samples) as "samples!: i64"
+from (select video_id, count(*) as samples from sample where reason is null group by video_id) as counted
+join video on video.id = counted.video_id
+where video.emotion is not null
+group by video.emotion

@@ -1,4 +1,4 @@
--- relabels::in_force; relabels of adopted runs by unique (run_id, epoch, sample_id). The run adopted last wins, and of
+-- relabels::in_force; walks relabel_of_sample. The run adopted last wins, and of
 -- one run its last word on a sample.
 select sample_id as "sample_id!: i64", run_id as "run_id!: i64", epoch as "epoch!: i64", class as "class!: String"
 from (

@@ -1,10 +1,9 @@
 -- samples::for_training; scans sample; the rest by primary key. Only what the video's latest scan led to.
-select sample.id, sample.clip_id, sample.video_id, video_emotion.emotion as "emotion!", split.split
+select sample.id, sample.clip_id, sample.video_id, video.emotion as "emotion!", split.split
 from sample
 join clip on clip.id = sample.clip_id and clip.duplicate_of is null
 join track on track.id = clip.track_id
-join video on video.id = sample.video_id
-join video_emotion on video_emotion.video_id = video.id
+join video on video.id = sample.video_id and video.emotion is not null
 join split on split.source = video.source
 where sample.reason is null
   and track.scan_id = (select max(scan.id) from scan where scan.video_id = video.id)

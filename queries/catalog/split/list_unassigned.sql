@@ -1,4 +1,4 @@
--- splits::assign; walks sample_of_video, then video_of_source.
+-- splits::assign; walks video_of_source, then sample_of_video and the primary key.
 select distinct video.source as "source!"
 from video
 where exists (select 1 from sample where sample.video_id = video.id)
