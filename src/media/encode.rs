@@ -100,29 +100,17 @@ impl ClipWriter {
             let detail = format!("cannot encode {width}x{height} at {nominal_frame_rate} frames a second");
             return Err(MediaError::bug(path, detail));
         }
-        let name = path.to_str().ok_or_else(|| MediaError::disk(path, "the path is not UTF-8"))?;
-        let mut output = format::output_as(&format!("file:{name}"), "mp4")
-            .map_err(|error| MediaError::disk(path, error))?;
+        let mut output = open_output(path)?;
         let encoder = open_first(even, nominal_frame_rate, options)
             .ok_or_else(|| MediaError::bug(path, "FFmpeg has no H.264 or MPEG-4 encoder"))?;
         begin_file(&mut output, &encoder).map_err(|error| MediaError::disk(path, error))?;
-        let (to_width, to_height) = even;
-        let scaler = scaling::Context::get(
-            Pixel::RGB24,
-            to_width,
-            to_height,
-            Pixel::YUV420P,
-            to_width,
-            to_height,
-            Flags::BILINEAR | Flags::BITEXACT,
-        )
-        .map_err(|error| MediaError::bug(path, error))?;
+        let scaler = rgb_to_yuv(even).map_err(|error| MediaError::bug(path, error))?;
         Ok(Self {
             path: path.to_owned(),
             output,
             encoder,
             scaler,
-            rgb: frame::Video::new(Pixel::RGB24, to_width, to_height),
+            rgb: frame::Video::new(Pixel::RGB24, even.0, even.1),
             picture_size: (width, height),
             frame_ms: (1_000.0 / nominal_frame_rate).round().max(1.0) as i64,
             first_ms: None,
@@ -195,6 +183,18 @@ impl ClipWriter {
             packet.write_interleaved(&mut self.output)?;
         }
     }
+}
+
+fn open_output(path: &Path) -> Result<Output, MediaError> {
+    let refused = |detail: String| MediaError::disk(path, detail);
+    let name = path.to_str().filter(|name| !name.contains('\0'));
+    let name = name.ok_or_else(|| refused("the path is not UTF-8".to_owned()))?;
+    format::output_as(&format!("file:{name}"), "mp4").map_err(|error| refused(error.to_string()))
+}
+
+fn rgb_to_yuv((width, height): (u32, u32)) -> Result<scaling::Context, Error> {
+    let flags = Flags::BILINEAR | Flags::BITEXACT;
+    scaling::Context::get(Pixel::RGB24, width, height, Pixel::YUV420P, width, height, flags)
 }
 
 fn open_first(size: (u32, u32), frame_rate: f64, options: EncoderOptions) -> Option<encoder::video::Encoder> {

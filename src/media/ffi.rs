@@ -18,6 +18,7 @@ pub(super) fn keep_only_stream(input: &mut Input, kept: usize) {
 
 /// Width of a pixel over its height, from container or codec; 1 where neither says.
 pub(super) fn sample_aspect_ratio(input: &mut Input, index: usize, frame: &mut frame::Video) -> Rational {
+    // SAFETY: only the address is taken here.
     let context = unsafe { input.as_mut_ptr() };
     let Some(mut stream) = input.stream_mut(index) else { return Rational::new(1, 1) };
     // SAFETY: the three pointers are valid for the call, and it keeps none of them.
