@@ -2,3 +2,6 @@
 mod catalog;
 mod walls;
 mod youtube;
+
+#[cfg(feature = "train")]
+mod scn;

@@ -2,20 +2,20 @@
 
 mod clips;
 mod crawl;
-//#[cfg(all(feature = "media", feature = "train"))]
-//mod demo;
+#[cfg(all(feature = "media", feature = "train"))]
+mod demo;
 mod doctor;
 mod drive;
 mod gc;
-//#[cfg(all(feature = "media", feature = "train"))]
-//mod inspect;
+#[cfg(all(feature = "media", feature = "train"))]
+mod inspect;
 mod report;
 mod retry;
 mod session;
 mod settings;
 mod status;
-//#[cfg(feature = "train")]
-//mod train;
+#[cfg(feature = "train")]
+mod train;
 #[cfg(all(feature = "media", feature = "train"))]
 mod worker;
 
@@ -78,23 +78,23 @@ enum Command {
     Crawl(crawl::CrawlArgs),
     /// Cut downloaded videos into clips of one face and take samples
     Clips(clips::ClipsArgs),
-//    /// Train a net on the samples, or on a data set of pictures
-//    #[cfg(feature = "train")]
-//    Train(Box<train::TrainArgs>),
+    /// Train a net on the samples, or on a data set of pictures
+    #[cfg(feature = "train")]
+    Train(Box<train::TrainArgs>),
     /// Show how far every emotion and stage is, and what stands in the way
     Status(status::StatusArgs),
     /// Write the report of a run, or of the catalog, as a page
     Report(report::ReportArgs),
-//    /// Look at pictures and videos without a catalog: faces, shots, tracks
-//    #[cfg(all(feature = "media", feature = "train"))]
-//    Inspect(inspect::InspectArgs),
+    /// Look at pictures and videos without a catalog: faces, shots, tracks
+    #[cfg(all(feature = "media", feature = "train"))]
+    Inspect(inspect::InspectArgs),
     /// Take up again what was rejected or given up
     Retry(retry::RetryArgs),
     /// Remove files that no row names
     Gc(gc::GcArgs),
-//    /// Make a small world on loopback and do the whole walk in it
-//    #[cfg(all(feature = "media", feature = "train"))]
-//    Demo(demo::DemoArgs),
+    /// Make a small world on loopback and do the whole walk in it
+    #[cfg(all(feature = "media", feature = "train"))]
+    Demo(demo::DemoArgs),
     /// Say whether all tools are there, and what is old
     Doctor(doctor::DoctorArgs),
     /// Show or write the settings
@@ -112,16 +112,16 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Crawl(args) => wait(crawl::run(args, global)),
         Command::Clips(args) => wait(clips::run(args, global)),
-//        #[cfg(feature = "train")]
-//        Command::Train(args) => wait(train::run(*args, global)),
+        #[cfg(feature = "train")]
+        Command::Train(args) => wait(train::run(*args, global)),
         Command::Status(args) => wait(status::run(args, global)),
         Command::Report(args) => wait(report::run(args, global)),
-//        #[cfg(all(feature = "media", feature = "train"))]
-//        Command::Inspect(args) => inspect::run(&args, global),
+        #[cfg(all(feature = "media", feature = "train"))]
+        Command::Inspect(args) => inspect::run(&args, global),
         Command::Retry(args) => wait(retry::run(args, global)),
         Command::Gc(args) => wait(gc::run(args, global)),
-//        #[cfg(all(feature = "media", feature = "train"))]
-//        Command::Demo(args) => wait(demo::run(args, global)),
+        #[cfg(all(feature = "media", feature = "train"))]
+        Command::Demo(args) => wait(demo::run(args, global)),
         Command::Doctor(args) => wait(doctor::run(args, global)),
         Command::Config(args) => settings::run(&args, global),
         #[cfg(all(feature = "media", feature = "train"))]

@@ -232,4 +232,46 @@ mod tests {
         assert_eq!(first(1), first(1));
         assert_ne!(first(1), first(2));
     }
+
+    /// Logits of torchvision 0.26's `resnet18(num_classes=8)` (torch 2.11, CPU) for the same params and pictures, which
+    /// both sides make by [`waves`].
+    #[test]
+    fn the_logits_equal_torchvision_s() {
+        let expected = [
+            [-1.530_788, -2.093_981, -0.957_634, 0.943_278, 2.044_806, 1.447_113, -0.342_415, -1.830_803],
+            [-1.526_501, -2.089_196, -0.956_312, 0.940_043, 2.039_691, 1.444_351, -0.340_538, -1.825_841],
+        ];
+        for channels_last in [false, true] {
+            let net = Net::new(Arch::Resnet18, 8, 0, Compute { channels_last, ..CPU });
+            tch::no_grad(|| net.params.0.iter().for_each(|param| fill(&param.name, &param.tensor)));
+            let logits = net.forward(&waves(&[2, 3, 64, 64], 5.0), false).logits;
+            for (picture, row) in expected.iter().enumerate() {
+                for (class, number) in row.iter().enumerate() {
+                    let found = logits.double_value(&[picture as i64, class as i64]);
+                    assert!((found - number).abs() < 1e-4, "{found} instead of {number}");
+                }
+            }
+        }
+    }
+
+    /// sin(0.37·i + phase) for the i-th number.
+    fn waves(shape: &[i64], phase: f64) -> Tensor {
+        let count = shape.iter().product::<i64>();
+        let numbers: Vec<f32> = (0..count).map(|i| (i as f64 * 0.37 + phase).sin() as f32).collect();
+        Tensor::from_slice(&numbers).reshape(shape)
+    }
+
+    fn fill(name: &str, param: &Tensor) {
+        let phase = name.bytes().map(u32::from).sum::<u32>() % 97;
+        let shape = param.size();
+        let wave = waves(&shape, phase.into());
+        let value = match shape.len() {
+            _ if name.ends_with("running_var") => wave.square() * 0.5 + 1.0,
+            4 => wave * (2.0 / (shape[1] * shape[2] * shape[3]) as f64).sqrt(),
+            _ if name.starts_with("fc") => wave * 0.05,
+            _ if name.ends_with("weight") => wave * 0.2 + 1.0,
+            _ => wave * 0.1,
+        };
+        param.shallow_clone().copy_(&value);
+    }
 }
