@@ -15,7 +15,7 @@ mod session;
 mod settings;
 mod status;
 #[cfg(feature = "train")]
-mod train;
+pub mod train;
 #[cfg(all(feature = "media", feature = "train"))]
 mod worker;
 
@@ -113,7 +113,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Crawl(args) => wait(crawl::run(args, global)),
         Command::Clips(args) => wait(clips::run(args, global)),
         #[cfg(feature = "train")]
-        Command::Train(args) => wait(train::run(*args, global)),
+        Command::Train(args) => wait(train::command::run(*args, global)),
         Command::Status(args) => wait(status::run(args, global)),
         Command::Report(args) => wait(report::run(args, global)),
         #[cfg(all(feature = "media", feature = "train"))]

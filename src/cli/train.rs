@@ -1,5 +1,8 @@
 //! `webemotion train`: flags to a recipe and a data set, one trainer thread, events to whoever watches.
 
+mod catalog;
+pub(crate) mod command;
+
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,228 @@
+//! A training run on the catalog: its sample list is frozen first, its epochs, relabels and opinions become rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::catalog::runs::{FrozenSample, NewRun, Opinion, Run, RunState};
+use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
+use crate::failure::{Failure, Reason};
+use crate::train::Trained;
+use crate::train::data::{Pictures, TrainingSet};
+use crate::train::metrics::EpochMetrics;
+use crate::train::recipe::Recipe;
+use crate::types::{Emotion, Relabel, RunId, SampleId};
+
+use super::super::Session;
+use super::{RunWatch, TrainArgs};
+
+/// A run with its frozen list.
+pub(super) struct CatalogRun {
+    /// Its row.
+    pub(super) run: Run,
+    /// What it trains on: the frozen list first, then the other sets that were named.
+    pub(super) set: TrainingSet,
+    frozen: usize,
+}
+
+impl CatalogRun {
+    /// Goes on with a run of this recipe that was cut off, else freezes a new list.
+    pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
+        let catalog = &session.catalog;
+        let run = match wanted(catalog, args, recipe).await? {
+            Some(run) => run,
+            None => freeze(catalog, recipe).await?,
+        };
+        let list = runs::samples(catalog, run.id).await.map_err(Failure::from)?;
+        let list: Vec<FrozenSample> = list.into_iter().map(|(frozen, _)| frozen).collect();
+        let mut tx = catalog.begin().await.map_err(Failure::from)?;
+        runs::reopen(&mut tx, run.id).await.map_err(Failure::from)?;
+        tx.commit().await.map_err(Failure::from)?;
+        let frozen = list.len();
+        let set = training_set(catalog, &run, &list).await?;
+        Ok(Self { run, set: args.training_set(Some(set))?, frozen })
+    }
+
+    /// Writes rows while the run goes on.
+    pub(super) fn watch(&self, catalog: &Catalog) -> Rows {
+        Rows { catalog: catalog.clone(), runtime: Handle::current(), run: self.run.id, frozen: self.frozen }
+    }
+
+    /// Writes the run's opinions and its end down, whichever it is.
+    pub(super) async fn end(&self, catalog: &Catalog, trained: anyhow::Result<Trained>) -> anyhow::Result<Trained> {
+        let mut tx = catalog.begin().await.map_err(Failure::from)?;
+        match &trained {
+            Ok(trained) => {
+                let opinions: Vec<(usize, Opinion)> = trained
+                    .opinions
+                    .iter()
+                    .filter(|opinion| opinion.sample < self.frozen)
+                    .map(|it| {
+                        let opinion = Opinion {
+                            importance: it.importance,
+                            predicted: it.predicted,
+                            p_predicted: it.p_predicted,
+                            p_given: it.p_given,
+                        };
+                        (it.sample, opinion)
+                    })
+                    .collect();
+                runs::set_opinions(&mut tx, self.run.id, &opinions).await.map_err(Failure::from)?;
+                let summary = trained.closing_line(&self.run.name).to_string();
+                runs::end(&mut tx, self.run.id, RunState::Done, Some(&summary)).await.map_err(Failure::from)?;
+            }
+            Err(error) => {
+                let reason = error.downcast_ref::<Failure>().map(|failure| failure.reason);
+                let state = if reason == Some(Reason::Interrupted) { RunState::Stopped } else { RunState::Failed };
+                runs::end(&mut tx, self.run.id, state, None).await.map_err(Failure::from)?;
+            }
+        }
+        tx.commit().await.map_err(Failure::from)?;
+        trained
+    }
+}
+
+/// The run of a name.
+pub(super) async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
+    runs::find(catalog, name).await?.ok_or_else(|| {
+        Failure::permanent(Reason::Usage, format!("no run is called '{name}'"))
+            .with_hint("`webemotion status --json` lists the runs")
+    })
+}
+
+/// The run to go on with: the one that `--resume` names, or the last of this recipe if it was cut off.
+async fn wanted(catalog: &Catalog, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Option<Run>> {
+    if let Some(name) = &args.resume {
+        return Ok(Some(find(catalog, &name.to_string_lossy()).await?));
+    }
+    let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
+    let all = runs::list(catalog).await.map_err(Failure::from)?;
+    let is_cut_off = |run: &Run| [RunState::Open.as_str(), RunState::Stopped.as_str()].contains(&run.state.as_str());
+    Ok(all.into_iter().rfind(|run| run.recipe_hash == hash && is_cut_off(run)))
+}
+
+const RECIPE_KIND: &str = "train";
+
+fn body(recipe: &Recipe) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(recipe)?)
+}
+
+/// Freezes the samples in use with the labels in force, and writes the run down.
+async fn freeze(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Run> {
+    splits::assign(catalog).await.map_err(Failure::from)?;
+    let found = samples::for_training(catalog).await.map_err(Failure::from)?;
+    if found.is_empty() {
+        return Err(Failure::permanent(Reason::NothingToDo, "the catalog has no samples to train on")
+            .with_hint("take in videos with `webemotion crawl`, then cut them with `webemotion clips`")
+            .into());
+    }
+    let changed = relabels::in_force(catalog).await.map_err(Failure::from)?;
+    let changed: HashMap<SampleId, Emotion> =
+        changed.iter().filter_map(|label| Some((label.sample, label.class.parse().ok()?))).collect();
+    let label = |sample: &samples::TrainingSample| *changed.get(&sample.sample).unwrap_or(&sample.emotion);
+    let classes: Vec<Emotion> =
+        Emotion::ALL.into_iter().filter(|emotion| found.iter().any(|sample| label(sample) == *emotion)).collect();
+    if classes.len() < 2 {
+        let detail = format!("the catalog's samples show one emotion only: {}", classes[0]);
+        return Err(Failure::permanent(Reason::NothingToDo, detail)
+            .with_hint("take in videos of at least two emotions")
+            .into());
+    }
+    let frozen: Vec<FrozenSample> = found
+        .iter()
+        .map(|sample| FrozenSample {
+            sample: sample.sample,
+            split: sample.split,
+            label: classes.iter().position(|class| *class == label(sample)).unwrap_or(0),
+        })
+        .collect();
+    let names: Vec<String> = classes.iter().map(Emotion::to_string).collect();
+    let method = recipe.method.as_str();
+    let all = runs::list(catalog).await.map_err(Failure::from)?;
+    let number = 1 + all.iter().filter(|run| run.method == method).count();
+    let name = format!("{method}-{number}");
+    let mut tx = catalog.begin().await.map_err(Failure::from)?;
+    let recipe_hash = recipes::insert(&mut tx, RECIPE_KIND, &body(recipe)?).await.map_err(Failure::from)?;
+    let run = NewRun {
+        name: &name,
+        method,
+        recipe_hash: &recipe_hash,
+        seed: recipe.seed,
+        folder: &format!("runs/{name}"),
+        classes: &names,
+        device: "",
+    };
+    runs::create(&mut tx, &run, &frozen).await.map_err(Failure::from)?;
+    tx.commit().await.map_err(Failure::from)?;
+    Ok(find(catalog, &name).await?)
+}
+
+async fn training_set(catalog: &Catalog, run: &Run, list: &[FrozenSample]) -> anyhow::Result<TrainingSet> {
+    let clips = samples::for_training(catalog).await.map_err(Failure::from)?;
+    let clips: HashMap<SampleId, u64> =
+        clips.iter().map(|sample| (sample.sample, sample.clip.0.unsigned_abs())).collect();
+    let group = |frozen: &FrozenSample| clips.get(&frozen.sample).copied().unwrap_or_default();
+    Ok(TrainingSet {
+        name: "catalog".to_owned(),
+        classes: run.classes.clone(),
+        labels: list.iter().map(|frozen| frozen.label).collect(),
+        truth: None,
+        splits: list.iter().map(|frozen| frozen.split).collect(),
+        groups: Some(list.iter().map(group).collect()),
+        pictures: Arc::new(CatalogPictures {
+            samples: list.iter().map(|frozen| frozen.sample).collect(),
+            crops: Crops::new(catalog),
+        }),
+    })
+}
+
+/// The crops of a frozen list.
+struct CatalogPictures {
+    samples: Vec<SampleId>,
+    crops: Crops,
+}
+
+impl Pictures for CatalogPictures {
+    fn len(&self) -> usize {
+        self.samples.len()
+    }
+
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        self.crops.jpeg(self.samples[index]).map_err(std::io::Error::other)
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("sample {}", self.samples[index].0)
+    }
+}
+
+/// Turns what the trainer says into rows. It runs on the trainer's side, so it waits for the catalog.
+pub(super) struct Rows {
+    catalog: Catalog,
+    runtime: Handle,
+    run: RunId,
+    frozen: usize,
+}
+
+impl RunWatch for Rows {
+    fn epoch(&mut self, metrics: &EpochMetrics) -> anyhow::Result<()> {
+        let text = serde_json::to_string(metrics)?;
+        self.runtime.block_on(async {
+            let mut tx = self.catalog.begin().await?;
+            runs::put_epoch(&mut tx, self.run, metrics.epoch, &text).await?;
+            tx.commit().await
+        })?;
+        Ok(())
+    }
+
+    fn relabelled(&mut self, relabels: &[Relabel]) -> anyhow::Result<()> {
+        let own: Vec<Relabel> = relabels.iter().filter(|relabel| relabel.sample < self.frozen).copied().collect();
+        self.runtime.block_on(async {
+            let mut tx = self.catalog.begin().await?;
+            relabels::insert(&mut tx, self.run, &own).await?;
+            tx.commit().await
+        })?;
+        Ok(())
+    }
+}
