@@ -37,12 +37,14 @@ pub enum Class {
     Format,
     /// The complete part file was asked for once more: remove it and begin again.
     CompletePart,
-    /// The media address was refused: a fresh extraction may help.
-    MediaRefused,
     /// The connection, the name or a server's error.
     Network,
-    /// yt-dlp no longer understands the site.
+    /// The media address was refused: a fresh extraction may help.
+    MediaRefused,
+    /// yt-dlp does not understand what the site says of this video.
     ToolBroken,
+    /// yt-dlp understands nothing any more. No text says so: many of the two classes above do.
+    ToolOutdated,
     /// Our own options were wrong.
     Options,
     /// Nothing known: tried again a few times, never taken for gone.
@@ -141,8 +143,11 @@ impl Class {
             Self::Live => rejected(Reason::Live),
             Self::NotYet => rejected(Reason::NotYet),
             Self::Gone => rejected(Reason::Gone),
-            Self::CompletePart | Self::Network | Self::Unknown => transient(Reason::Network),
-            Self::MediaRefused | Self::ToolBroken => transient(Reason::ToolOutdated)
+            Self::CompletePart | Self::MediaRefused | Self::Network | Self::Unknown => {
+                transient(Reason::Network)
+            }
+            Self::ToolBroken => transient(Reason::NoFormat),
+            Self::ToolOutdated => transient(Reason::ToolOutdated)
                 .with_hint("upgrade yt-dlp and its JavaScript runtime: run scripts/setup"),
             Self::Options => Failure::bug(detail.clone()),
         }

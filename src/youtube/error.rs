@@ -131,10 +131,10 @@ impl YoutubeError {
         match self {
             Self::Refused { class, .. } => class.failure(detail),
             Self::NotAllowed { reason, .. } => Failure::rejected(*reason, detail),
-            Self::TimedOut { .. } | Self::NoFile { .. } | Self::Unanswered { .. } => {
-                Failure::transient(Reason::Network, detail)
-            }
-            Self::Unreadable { .. } => Class::ToolBroken.failure(detail),
+            Self::TimedOut { .. }
+            | Self::NoFile { .. }
+            | Self::Unanswered { .. }
+            | Self::Unreadable { .. } => Failure::transient(Reason::Network, detail),
             Self::Quota { .. } => Failure::transient(Reason::Quota, detail)
                 .with_hint("it refills at midnight Pacific time; searches without a key go on"),
             Self::Throttled { .. } => Failure::transient(Reason::RateLimited, detail),

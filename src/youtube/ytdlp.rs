@@ -2,6 +2,7 @@
 //! changes, so users can upgrade it without us; nothing here decides what may be downloaded.
 
 mod child;
+mod doubt;
 mod download;
 mod facts;
 mod lines;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use self::doubt::Doubt;
 pub use self::download::Downloaded;
 pub use self::facts::ToolFacts;
 pub use self::lines::{Extracted, Progress};
@@ -60,19 +62,20 @@ impl Limits {
     }
 }
 
-/// yt-dlp, ready to search and download.
+/// yt-dlp, ready to search and download. Clones share what they learn about its state.
 #[derive(Debug, Clone)]
 pub struct YtDlp {
     program: PathBuf,
     crawl: CrawlConfig,
     limits: Limits,
+    doubt: Doubt,
 }
 
 impl YtDlp {
     /// Takes the program to run; nothing is started yet.
     pub fn new(program: PathBuf, crawl: &CrawlConfig) -> Self {
         let program = std::path::absolute(&program).unwrap_or(program);
-        Self { program, crawl: crawl.clone(), limits: Limits::of(crawl) }
+        Self { program, crawl: crawl.clone(), limits: Limits::of(crawl), doubt: Doubt::default() }
     }
 
     /// Sets other limits than those that follow from the configuration.

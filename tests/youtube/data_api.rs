@@ -69,8 +69,8 @@ async fn each_refusal_is_read_for_what_it_is() {
             (Reason::RateLimited, true),
             (Reason::Quota, true),
             (Reason::Network, false),
-            (Reason::ToolOutdated, false),
-            (Reason::ToolOutdated, false),
+            (Reason::Network, false),
+            (Reason::Network, false),
         ]
     );
     bench.site.break_data_api(None);

@@ -109,7 +109,7 @@ async fn media_refused_by_its_server_is_tried_afresh_once() {
     let bench =
         Bench::new(vec![faulty(1, MediaFault::Status(403)), faulty(2, MediaFault::Status(404))]).await;
     let told = reasons(&bench, 2).await;
-    assert_eq!(told, [(Reason::ToolOutdated, FailureKind::Transient); 2]);
+    assert_eq!(told, [(Reason::Network, FailureKind::Transient); 2]);
     assert_eq!(bench.site.requests().players, 4);
 }
 

@@ -117,6 +117,31 @@ async fn success_without_a_file_is_no_success() {
 }
 
 #[tokio::test]
+async fn many_videos_that_it_cannot_read_speak_against_the_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "echo 'ERROR: [youtube] x: No video formats found!; please report this issue' >&2\nexit 1";
+    let ytdlp = faked(folder.path(), script);
+    let mut told = Vec::new();
+    for number in 1..=5 {
+        let site_id = SiteId::new(&format!("video-{number:05}")).unwrap();
+        let error = ytdlp.download(&site_id, folder.path(), &mut |_| (), &Stop::default()).await.unwrap_err();
+        told.push(error.failure().reason);
+    }
+    assert_eq!(told[..4], [Reason::NoFormat; 4]);
+    assert_eq!(told[4], Reason::ToolOutdated);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_no_missing_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    let site_id = SiteId::new("video-00001").unwrap();
+    let ytdlp = faked(folder.path(), "exit 0");
+    let nowhere = folder.path().join("nowhere");
+    let error = ytdlp.download(&site_id, &nowhere, &mut |_| (), &Stop::default()).await.unwrap_err();
+    assert_eq!(error.failure().reason, Reason::Disk);
+}
+
+#[tokio::test]
 async fn an_urgent_stop_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
     let ytdlp = faked(folder.path(), "trap '' TERM\nwhile :; do echo; sleep 0.1; done");

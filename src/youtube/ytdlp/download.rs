@@ -53,6 +53,21 @@ impl YtDlp {
         on_progress: &mut (dyn FnMut(Progress) + Send),
         stop: &Stop,
     ) -> Result<Downloaded, YoutubeError> {
+        if !folder.is_dir() {
+            let source = io::ErrorKind::NotADirectory.into();
+            return Err(YoutubeError::Folder { path: folder.to_owned(), source });
+        }
+        self.doubt.note(self.attempts(site_id, folder, on_progress, stop).await)
+    }
+
+    /// At most two: some refusals pass when asked once more in another way.
+    async fn attempts(
+        &self,
+        site_id: &SiteId,
+        folder: &Path,
+        on_progress: &mut (dyn FnMut(Progress) + Send),
+        stop: &Stop,
+    ) -> Result<Downloaded, YoutubeError> {
         let first = self.attempt(site_id, folder, Choice::BEST, &mut *on_progress, stop).await;
         let Err(YoutubeError::Refused { class, .. }) = &first else { return first };
         match class {
