@@ -50,7 +50,7 @@ impl Config {
         // A path in the file is meant from where the file is.
         let folder = path.parent().unwrap_or(Path::new(""));
         let Config { crawl, tools, .. } = &mut config;
-        for path in [&mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn].into_iter().flatten() {
+        for path in [&mut crawl.lexicon, &mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn].into_iter().flatten() {
             *path = folder.join(&*path);
         }
         Ok(config)
@@ -111,6 +111,8 @@ pub struct CrawlConfig {
     pub min_free_bytes: u64,
     /// A download may take this long, seconds.
     pub download_timeout_s: u64,
+    /// The search words instead of the built-in lexicon.
+    pub lexicon: Option<PathBuf>,
     /// Host and port that answers instead of YouTube's own API host (`innertube_host`); tests and the demo set it.
     pub youtube_host: Option<String>,
     /// A certificate file to trust for that host.
@@ -133,6 +135,7 @@ impl Default for CrawlConfig {
             max_file_bytes: 200_000_000,
             min_free_bytes: 2_000_000_000,
             download_timeout_s: 900,
+            lexicon: None,
             youtube_host: None,
             youtube_ca: None,
             data_api_url: "https://www.googleapis.com/youtube/v3".to_owned(),
@@ -311,16 +314,16 @@ mod tests {
     fn the_template_names_every_setting_with_its_default() {
         let set: String = TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let mut config: Config = toml::from_str(&set).unwrap();
-        for optional in ["youtube_host", "youtube_ca", "ytdlp", "mtcnn"] {
+        for optional in ["lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn"] {
             assert!(TEMPLATE.contains(optional), "{optional}");
         }
         let defaults = Config::default();
         config.tools = defaults.tools.clone();
-        (config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None);
+        (config.crawl.lexicon, config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None, None);
         assert_eq!(config, defaults);
         let keys = |value: &toml::Value| value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>();
         let written = keys(&toml::Value::try_from(&defaults).unwrap());
-        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 4, "four settings have no default");
+        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 5, "five settings have no default");
     }
 
     #[test]

@@ -132,9 +132,9 @@ fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {
     }
 }
 
-/// The lexicon that the flags mean.
-fn lexicon(wanted: &Wanted) -> anyhow::Result<Lexicon> {
-    let Some(path) = &wanted.lexicon else { return Ok(Lexicon::builtin()) };
+/// The lexicon that the flags mean, else the settings.
+fn lexicon(wanted: &Wanted, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
+    let Some(path) = wanted.lexicon.as_ref().or(policy.lexicon.as_ref()) else { return Ok(Lexicon::builtin()) };
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::permanent(Reason::Usage, format!("cannot read {}: {error}", path.display()))
     })?;
@@ -164,7 +164,7 @@ const SEARCHES_A_DAY_WITH_A_KEY: u64 = 100;
 
 fn plan(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
     let config = session::load_config(global)?.crawl;
-    let lexicon = lexicon(wanted)?;
+    let lexicon = lexicon(wanted, &config)?;
     let (all, asked) = (lexicon.count() as u64, planned(&lexicon, wanted).len() as u64);
     let most_videos = asked * u64::from(config.results_per_search);
     let days = |videos: u64| videos as f64 / f64::from(config.videos_per_hour) / 24.0;
@@ -232,7 +232,7 @@ async fn from_youtube(
 }
 
 async fn plan_searches(session: &Session, wanted: &Wanted) -> anyhow::Result<u64> {
-    let lexicon = lexicon(wanted)?;
+    let lexicon = lexicon(wanted, &session.config.crawl)?;
     let wanted = planned(&lexicon, wanted);
     let mut tx = session.catalog.begin().await.map_err(Failure::from)?;
     let planned = searches::plan(&mut tx, "youtube", lexicon.name(), &wanted).await.map_err(Failure::from)?;

@@ -19,7 +19,6 @@ pub mod train;
 #[cfg(all(feature = "media", feature = "train"))]
 mod worker;
 
-use std::future::Future;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -47,8 +46,10 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// The data folder: catalog, videos, clips and runs
-    #[arg(long, global = true, env = "WEBEMOTION_DATA", default_value = "webemotion-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    ///
+    /// [default: webemotion-data; for demo webemotion-demo]
+    #[arg(long, global = true, env = "WEBEMOTION_DATA", value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Settings to use instead of webemotion.toml in the data folder or in the working folder
     #[arg(long, global = true, env = "WEBEMOTION_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -64,6 +65,13 @@ pub(crate) struct Global {
     /// How log lines on standard error look
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
+}
+
+impl Global {
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| PathBuf::from("webemotion-data"))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -107,30 +115,34 @@ enum Command {
 
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    session::start_log(&cli.global);
+    #[cfg(all(feature = "media", feature = "train"))]
+    if let Command::Worker(args) = &cli.command {
+        return worker::run(args);
+    }
+    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(execute(cli))
+}
+
+async fn execute(cli: Cli) -> anyhow::Result<Exit> {
     let global = &cli.global;
-    session::start_log(global);
     match cli.command {
-        Command::Crawl(args) => wait(crawl::run(args, global)),
-        Command::Clips(args) => wait(clips::run(args, global)),
+        Command::Crawl(args) => crawl::run(args, global).await,
+        Command::Clips(args) => clips::run(args, global).await,
         #[cfg(feature = "train")]
-        Command::Train(args) => wait(train::command::run(*args, global)),
-        Command::Status(args) => wait(status::run(args, global)),
-        Command::Report(args) => wait(report::run(args, global)),
+        Command::Train(args) => train::command::run(*args, global).await,
+        Command::Status(args) => status::run(args, global).await,
+        Command::Report(args) => report::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
-        Command::Inspect(args) => inspect::run(&args, global),
-        Command::Retry(args) => wait(retry::run(args, global)),
-        Command::Gc(args) => wait(gc::run(args, global)),
+        Command::Inspect(args) => tokio::task::block_in_place(|| inspect::run(&args, global)),
+        Command::Retry(args) => retry::run(args, global).await,
+        Command::Gc(args) => gc::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
-        Command::Demo(args) => wait(demo::run(args, global)),
-        Command::Doctor(args) => wait(doctor::run(args, global)),
+        Command::Demo(args) => demo::run(args, global).await,
+        Command::Doctor(args) => doctor::run(args, global).await,
         Command::Config(args) => settings::run(&args, global),
         #[cfg(all(feature = "media", feature = "train"))]
         Command::Worker(args) => worker::run(&args),
     }
-}
-
-fn wait(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(command)
 }
 
 /// The worker processes that open videos; none where this program cannot open any.

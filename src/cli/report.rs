@@ -80,13 +80,13 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// Writes a run's page beside the others; who knows true labels gives them. Returns where it is.
+/// Writes a run's page beside the others; who knows true labels gives them. Returns where it is and what it says.
 pub(crate) async fn write_page(
     session: &Session,
     run: &runs::Run,
     truth: HashMap<SampleId, String>,
     methods: Vec<report::MethodResult>,
-) -> anyhow::Result<PathBuf> {
+) -> anyhow::Result<(PathBuf, RunReport)> {
     let gathering = Gathering { truth, ..Gathering::default() };
     let mut page = report::gather_run(&session.catalog, run.id, &gathering).await.map_err(Failure::from)?;
     if let Some(truth) = &mut page.truth {
@@ -95,7 +95,7 @@ pub(crate) async fn write_page(
     let file = session.store.root().join("reports").join(format!("{}.html", run.name));
     write(&file, &report::html(&page))?;
     write_index(session).await?;
-    Ok(file)
+    Ok((file, page))
 }
 
 async fn write_index(session: &Session) -> anyhow::Result<()> {

@@ -27,14 +27,14 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the data folder, making it and its catalog if they are not there.
     pub(crate) async fn create(global: &Global) -> anyhow::Result<Self> {
-        Self::open(global, Store::open(&global.data).map_err(Failure::from)?).await
+        Self::open(global, Store::open(&global.data()).map_err(Failure::from)?).await
     }
 
     /// Opens a data folder that must be there already.
     pub(crate) async fn existing(global: &Global) -> anyhow::Result<Self> {
-        let catalog = global.data.join("catalog.sqlite");
+        let catalog = global.data().join("catalog.sqlite");
         if !catalog.is_file() {
-            let detail = format!("{} has no catalog", global.data.display());
+            let detail = format!("{} has no catalog", global.data().display());
             return Err(Failure::permanent(Reason::Catalog, detail)
                 .with_hint("name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`")
                 .into());
@@ -60,7 +60,7 @@ impl Session {
 /// The settings that a command line means.
 pub(crate) fn load_config(global: &Global) -> Result<Config, Failure> {
     let named = global.config.as_deref();
-    let beside = [global.data.join("webemotion.toml"), Path::new("webemotion.toml").to_owned()];
+    let beside = [global.data().join("webemotion.toml"), Path::new("webemotion.toml").to_owned()];
     let found = beside.iter().map(std::path::PathBuf::as_path).find(|path| path.is_file());
     Config::load(named.or(found))
 }

@@ -36,9 +36,6 @@ pub(crate) struct Asked {
     answer: Answer,
 }
 
-/// Results wanted for each that is kept, since the policy will drop some.
-const OVER_FETCH: u32 = 2;
-
 impl Stage for SearchStage {
     const NAME: &'static str = NAME;
     const UNIT: &'static str = "searches";
@@ -101,7 +98,7 @@ async fn ask(
 ) -> Result<Answer, Failure> {
     let question = Question {
         text: &search.asked.text,
-        want: keep.saturating_mul(OVER_FETCH),
+        want: keep,
         language: search.asked.language.as_deref(),
     };
     Ok(provider.search(question, stop).await?)

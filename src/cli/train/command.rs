@@ -52,8 +52,8 @@ async fn on_disk(args: &TrainArgs, global: &Global) -> anyhow::Result<()> {
     let stop = Stop::default();
     session::listen_for_signals(&stop);
     let folder = match &args.resume {
-        Some(run) => named(&global.data, run)?,
-        None => unfinished_or_new(&global.data, &recipe)?,
+        Some(run) => named(&global.data(), run)?,
+        None => unfinished_or_new(&global.data(), &recipe)?,
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let place = RunPlace { folder, device: args.device.clone() };

@@ -1,0 +1,262 @@
+//! `webemotion demo`: makes a small world on loopback and types the commands of the whole walk in it. It differs from
+//! your own work by settings only: host, certificate and pace. The truth about the world is used for the closing table.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::json;
+
+use crate::catalog::runs::Run;
+use crate::catalog::{relabels, runs, samples, videos};
+use crate::clock::Stop;
+use crate::demo::site::{FoundBy, Site, SiteAnswer, SiteLicence, SiteVideo};
+use crate::demo::studio;
+use crate::demo::world::{Kind, WRONG_SHARE, World, WorldSize, WorldVideo};
+use crate::failure::{Exit, Failure, Reason};
+use crate::progress::Event;
+use crate::report::{self, MethodResult};
+use crate::types::{Emotion, SampleId, Split};
+
+use super::{Cli, Global, Session, execute, report as pages, say, session};
+
+/// Flags of `demo`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  webemotion demo\n  webemotion demo --small --data /tmp/small\n  \
+    webemotion demo --serve       keeps answering, so that you can type the commands yourself")]
+pub(crate) struct DemoArgs {
+    /// A dozen short videos instead of 48, and a short training: for tests
+    #[arg(long)]
+    small: bool,
+    /// Decides people, films and which labels are wrong
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Share of videos that searches find for a wrong emotion
+    #[arg(long, default_value_t = WRONG_SHARE)]
+    wrong: f64,
+    /// Only make the world and answer like YouTube, until Ctrl-C
+    #[arg(long)]
+    serve: bool,
+}
+
+/// Where the demo works unless told otherwise.
+const DATA: &str = "webemotion-demo";
+
+/// Words that the demo's searches use; a video is found by those of the emotion it is listed under.
+const WORDS: [(Emotion, [&str; 2]); 8] = [
+    (Emotion::Neutral, ["calm", "serious"]),
+    (Emotion::Happiness, ["happy", "funny"]),
+    (Emotion::Surprise, ["surprised", "astonished"]),
+    (Emotion::Sadness, ["sad", "grief"]),
+    (Emotion::Anger, ["angry", "furious"]),
+    (Emotion::Disgust, ["disgusted", "revolted"]),
+    (Emotion::Fear, ["scared", "terrified"]),
+    (Emotion::Contempt, ["smug", "scornful"]),
+];
+
+pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit> {
+    if !(0.0..=1.0).contains(&args.wrong) {
+        return Err(Failure::permanent(Reason::Usage, format!("--wrong is {}, but must be 0 to 1", args.wrong)).into());
+    }
+    let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
+    let folder = data.join("demo");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let size = if args.small { WorldSize::Small } else { WorldSize::Full };
+    let world = World::plan(args.seed, size, args.wrong);
+    world.write_truth(&folder.join("truth.json"))?;
+    film(&world, &folder, global).await?;
+    let site = Site::start(world.videos.iter().map(|video| listing(video, &folder)).collect(), &folder)
+        .await
+        .context("cannot start the site on loopback")?;
+    write_settings(&data, &folder, &site, args.small)?;
+    if args.serve {
+        return serve(&site, &data).await;
+    }
+    for line in walk(&args) {
+        let exit = type_in(&data, &line, global).await?;
+        if exit == Exit::Interrupted {
+            return Ok(exit);
+        }
+    }
+    close(&world, global, &data).await
+}
+
+/// The commands of the whole walk.
+fn walk(args: &DemoArgs) -> Vec<Vec<&'static str>> {
+    let training: &[&str] = if args.small {
+        &["--epochs", "3", "--image-size", "48", "--batch-size", "16"]
+    } else {
+        &["--epochs", "16", "--image-size", "64", "--batch-size", "32"]
+    };
+    let train = |method| [&["train", "--method", method], training].concat();
+    vec![vec!["crawl", "--wait"], vec!["clips"], train("baseline"), train("scn")]
+}
+
+async fn film(world: &World, folder: &Path, global: &Global) -> anyhow::Result<()> {
+    let (world, folder, reporter) = (world.clone(), folder.to_owned(), session::reporter(global));
+    let stop = Stop::default();
+    session::listen_for_signals(&stop);
+    tokio::task::spawn_blocking(move || {
+        let task = || "film".to_owned();
+        let began = std::sync::Once::new();
+        let on_progress = |done, total| {
+            began.call_once(|| {
+                reporter.report(&Event::Began { task: task(), total: Some(total), unit: "frames".to_owned() });
+            });
+            if done % 25 == 0 || done == total {
+                reporter.report(&Event::Advanced { task: task(), done, note: String::new() });
+            }
+        };
+        studio::film_world(&world, &folder, &stop, &on_progress)?;
+        reporter.report(&Event::Ended { task: task(), note: format!("{} videos", world.videos.len()) });
+        anyhow::Ok(())
+    })
+    .await?
+}
+
+fn listing(video: &WorldVideo, folder: &Path) -> SiteVideo {
+    let words = WORDS.iter().find(|(emotion, _)| *emotion == video.listed_emotion).map_or(["", ""], |(_, words)| *words);
+    SiteVideo {
+        site_id: video.site_id.clone(),
+        title: video.title.clone(),
+        channel_id: video.channel_id.clone(),
+        channel_name: video.channel.clone(),
+        duration_s: u32::try_from(video.duration_ms.div_euclid(1_000)).unwrap_or(u32::MAX),
+        licence: if video.creative_commons { SiteLicence::CreativeCommons } else { SiteLicence::Standard },
+        file: folder.join(video.file_name()),
+        answer: match video.kind {
+            Kind::Private => SiteAnswer::Private,
+            Kind::Removed => SiteAnswer::Removed,
+            Kind::RateLimitedOnce => SiteAnswer::RateLimitedOnce,
+            _ => SiteAnswer::Plays,
+        },
+        found_by: words.iter().map(|word| FoundBy::word(word, 1)).collect(),
+    }
+}
+
+/// Settings that send the commands to the small world, at its pace.
+fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyhow::Result<()> {
+    let how_many = if small { 1 } else { 2 };
+    let emotions: BTreeMap<&str, &[&str]> =
+        WORDS.iter().map(|(emotion, words)| (emotion.as_str(), &words[..how_many])).collect();
+    let lexicon = toml::to_string(&json!({"name": "small-world", "join": "{word}", "emotions": emotions}))?;
+    let settings = toml::to_string(&json!({
+        "crawl": {
+            "lexicon": "demo/words.toml",
+            "accept_terms": true,
+            "videos_per_hour": 3_600_000,
+            "pause_s": 0.0,
+            "rate_limited_pause_s": 2,
+            "retry_pause_s": 1,
+            "min_free_bytes": 100_000_000,
+            "youtube_host": site.youtube_host(),
+            "youtube_ca": "demo/site-ca.pem",
+            "data_api_url": site.data_api_url(),
+        },
+        "clips": { "sample_every_ms": 500 },
+    }))?;
+    let note = "# Written by `webemotion demo`: its small world answers on loopback while the demo runs.\n";
+    for (path, text) in [(folder.join("words.toml"), lexicon), (data.join("webemotion.toml"), note.to_owned() + &settings)]
+    {
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+async fn serve(site: &Site, data: &Path) -> anyhow::Result<Exit> {
+    let stop = Stop::default();
+    session::listen_for_signals(&stop);
+    say(format_args!("answering at {}; try: webemotion --data {} crawl", site.youtube_host(), data.display()));
+    while !stop.is_asked() {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    Ok(Exit::Done)
+}
+
+/// Runs one command line as a user would type it.
+async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<Exit> {
+    let data = data.display().to_string();
+    let mut words = vec!["webemotion", "--data", &data];
+    words.extend(global.json.then_some("--json"));
+    words.extend(global.quiet.then_some("--quiet"));
+    words.extend(line);
+    let text = format!("$ webemotion --data {data} {}", line.join(" "));
+    session::reporter(global).report(&Event::Said { text });
+    let cli = Cli::try_parse_from(words)?;
+    Box::pin(execute(cli)).await
+}
+
+/// Measures what the runs did against the truth, writes the page, and prints the closing table.
+async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Exit> {
+    let session = Session::existing(&Global { data: Some(data.to_owned()), ..global.clone() }).await?;
+    let truth = truth_of_samples(world, &session).await?;
+    let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
+    let mut methods = Vec::new();
+    for method in ["baseline", "scn"] {
+        let run = all.iter().rfind(|run| run.method == method).with_context(|| format!("no run of {method}"))?;
+        methods.push(measure(&session, run, &truth).await?);
+    }
+    let scn = all.iter().rfind(|run| run.method == "scn").context("no run of scn")?;
+    let (file, page) = pages::write_page(&session, scn, truth, methods).await?;
+    if global.json {
+        say(json!({"event": "demo", "report": file, "truth": page.truth}));
+    } else {
+        say(report::closing(&page, false));
+        say(format_args!("report: {}", file.display()));
+        say(format_args!("look further: webemotion --data {} status", data.display()));
+    }
+    Ok(Exit::Done)
+}
+
+/// The emotion that each sample truly shows: that of its video.
+async fn truth_of_samples(world: &World, session: &Session) -> anyhow::Result<HashMap<SampleId, String>> {
+    let by_site_id: HashMap<&str, Emotion> =
+        world.videos.iter().map(|video| (video.site_id.as_str(), video.true_emotion)).collect();
+    let mut truth = HashMap::new();
+    let mut by_video = HashMap::new();
+    for sample in samples::for_training(&session.catalog).await.map_err(Failure::from)? {
+        if let std::collections::hash_map::Entry::Vacant(place) = by_video.entry(sample.video) {
+            let video = videos::get(&session.catalog, sample.video).await.map_err(Failure::from)?;
+            place.insert(by_site_id.get(video.found.site_id.as_str()).copied());
+        }
+        if let Some(Some(emotion)) = by_video.get(&sample.video) {
+            truth.insert(sample.sample, emotion.to_string());
+        }
+    }
+    Ok(truth)
+}
+
+/// A run against the truth: accuracy on held-out samples, and the share of wrong training labels in the end.
+async fn measure(session: &Session, run: &Run, truth: &HashMap<SampleId, String>) -> anyhow::Result<MethodResult> {
+    let list = runs::samples(&session.catalog, run.id).await.map_err(Failure::from)?;
+    let mut labels: Vec<usize> = list.iter().map(|(frozen, _)| frozen.label).collect();
+    for relabel in relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)? {
+        labels[relabel.sample] = relabel.to;
+    }
+    let class = |sample: &SampleId| run.classes.iter().position(|name| truth.get(sample) == Some(name));
+    let (mut right, mut wrong_labels, mut trained_on) = (vec![(0_u32, 0_u32); run.classes.len()], 0_u32, 0_u32);
+    for ((frozen, opinion), label) in list.iter().zip(labels) {
+        let Some(true_class) = class(&frozen.sample) else { continue };
+        match (frozen.split, opinion) {
+            (Split::Train, _) => {
+                trained_on += 1;
+                wrong_labels += u32::from(label != true_class);
+            }
+            (Split::Test, Some(opinion)) => {
+                right[true_class].0 += u32::from(opinion.predicted == true_class);
+                right[true_class].1 += 1;
+            }
+            _ => {}
+        }
+    }
+    let share = |part: u32, whole: u32| (whole > 0).then(|| f64::from(part) / f64::from(whole));
+    let recalls: Vec<f64> = right.iter().filter_map(|&(right, all)| share(right, all)).collect();
+    let (hits, held_out) = right.iter().fold((0, 0), |sum, class| (sum.0 + class.0, sum.1 + class.1));
+    Ok(MethodResult {
+        method: run.method.clone(),
+        accuracy: share(hits, held_out),
+        mean_class_accuracy: (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64),
+        noise_after: share(wrong_labels, trained_on),
+    })
+}
