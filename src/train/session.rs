@@ -218,7 +218,7 @@ impl<'a> Session<'a> {
         moved(&self.net, self.margin_1.as_ref())
     }
 
-    /// What was held out for choosing; where nothing was, nothing is chosen.
+    /// The file that a stopped run goes on from.
     pub(crate) fn checkpoint_path(&self) -> PathBuf {
         self.folder.join(LAST)
     }
