@@ -234,25 +234,27 @@ async fn measure(session: &Session, run: &Run, truth: &HashMap<SampleId, String>
     for relabel in relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)? {
         labels[relabel.sample] = relabel.to;
     }
-    let class = |sample: &SampleId| run.classes.iter().position(|name| truth.get(sample) == Some(name));
-    let (mut right, mut wrong_labels, mut trained_on) = (vec![(0_u32, 0_u32); run.classes.len()], 0_u32, 0_u32);
+    let (mut wrong_labels, mut trained_on) = (0, 0);
+    // Right predictions and samples of each emotion; one that no label names is never predicted.
+    let mut held_out: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for ((frozen, opinion), label) in list.iter().zip(labels) {
-        let Some(true_class) = class(&frozen.sample) else { continue };
+        let Some(emotion) = truth.get(&frozen.sample) else { continue };
         match (frozen.split, opinion) {
             (Split::Train, _) => {
                 trained_on += 1;
-                wrong_labels += u32::from(label != true_class);
+                wrong_labels += u32::from(run.classes[label] != *emotion);
             }
             (Split::Test, Some(opinion)) => {
-                right[true_class].0 += u32::from(opinion.predicted == true_class);
-                right[true_class].1 += 1;
+                let (right, all) = held_out.entry(emotion).or_default();
+                *right += u32::from(run.classes[opinion.predicted] == *emotion);
+                *all += 1;
             }
             _ => {}
         }
     }
     let share = |part: u32, whole: u32| (whole > 0).then(|| f64::from(part) / f64::from(whole));
-    let recalls: Vec<f64> = right.iter().filter_map(|&(right, all)| share(right, all)).collect();
-    let (hits, held_out) = right.iter().fold((0, 0), |sum, class| (sum.0 + class.0, sum.1 + class.1));
+    let recalls: Vec<f64> = held_out.values().filter_map(|&(right, all)| share(right, all)).collect();
+    let (hits, held_out) = held_out.values().fold((0, 0), |sum, class| (sum.0 + class.0, sum.1 + class.1));
     Ok(MethodResult {
         method: run.method.clone(),
         accuracy: share(hits, held_out),

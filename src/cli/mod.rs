@@ -7,8 +7,8 @@ mod demo;
 mod doctor;
 mod drive;
 mod gc;
-#[cfg(all(feature = "media", feature = "train"))]
-mod inspect;
+//#[cfg(all(feature = "media", feature = "train"))]
+//mod inspect;
 mod report;
 mod retry;
 mod session;
@@ -94,8 +94,8 @@ enum Command {
     /// Write the report of a run, or of the catalog, as a page
     Report(report::ReportArgs),
     /// Look at pictures and videos without a catalog: faces, shots, tracks
-    #[cfg(all(feature = "media", feature = "train"))]
-    Inspect(inspect::InspectArgs),
+//    #[cfg(all(feature = "media", feature = "train"))]
+//    Inspect(inspect::InspectArgs),
     /// Take up again what was rejected or given up
     Retry(retry::RetryArgs),
     /// Remove files that no row names
@@ -132,8 +132,8 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Train(args) => train::command::run(*args, global).await,
         Command::Status(args) => status::run(args, global).await,
         Command::Report(args) => report::run(args, global).await,
-        #[cfg(all(feature = "media", feature = "train"))]
-        Command::Inspect(args) => tokio::task::block_in_place(|| inspect::run(&args, global)),
+//        #[cfg(all(feature = "media", feature = "train"))]
+//        Command::Inspect(args) => tokio::task::block_in_place(|| inspect::run(&args, global)),
         Command::Retry(args) => retry::run(args, global).await,
         Command::Gc(args) => gc::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
