@@ -7,8 +7,8 @@ mod demo;
 mod doctor;
 mod drive;
 mod gc;
-//#[cfg(all(feature = "media", feature = "train"))]
-//mod inspect;
+#[cfg(all(feature = "media", feature = "train"))]
+mod inspect;
 mod report;
 mod retry;
 mod session;
@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Config;
 use crate::failure::Exit;
 use crate::pipeline::cpu::Cpu;
 pub(crate) use session::Session;
@@ -94,8 +95,8 @@ enum Command {
     /// Write the report of a run, or of the catalog, as a page
     Report(report::ReportArgs),
     /// Look at pictures and videos without a catalog: faces, shots, tracks
-//    #[cfg(all(feature = "media", feature = "train"))]
-//    Inspect(inspect::InspectArgs),
+    #[cfg(all(feature = "media", feature = "train"))]
+    Inspect(inspect::InspectArgs),
     /// Take up again what was rejected or given up
     Retry(retry::RetryArgs),
     /// Remove files that no row names
@@ -132,8 +133,8 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Train(args) => train::command::run(*args, global).await,
         Command::Status(args) => status::run(args, global).await,
         Command::Report(args) => report::run(args, global).await,
-//        #[cfg(all(feature = "media", feature = "train"))]
-//        Command::Inspect(args) => tokio::task::block_in_place(|| inspect::run(&args, global)),
+        #[cfg(all(feature = "media", feature = "train"))]
+        Command::Inspect(args) => inspect::run(args, global).await,
         Command::Retry(args) => retry::run(args, global).await,
         Command::Gc(args) => gc::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
@@ -147,18 +148,21 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
 
 /// The worker processes that open videos; none where this program cannot open any.
 pub(crate) fn cpu(session: &Session, count: usize) -> anyhow::Result<Option<Cpu>> {
-    if !cfg!(all(feature = "media", feature = "train")) {
-        return Ok(None);
-    }
+    let can_open = cfg!(all(feature = "media", feature = "train"));
+    can_open.then(|| workers(&session.config, count)).transpose()
+}
+
+/// A pool of this program's own `worker` processes, started as they are needed.
+fn workers(config: &Config, count: usize) -> anyhow::Result<Cpu> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let limits = session.config.workers.clone();
+    let limits = config.workers.clone();
     let mut arguments = vec!["worker".to_owned()];
     arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
     arguments.push(format!("--threads={}", (cores() / count.max(1)).max(1)));
-    if let Ok(mtcnn) = session.config.tools.find_mtcnn() {
+    if let Ok(mtcnn) = config.tools.find_mtcnn() {
         arguments.push(format!("--mtcnn={}", mtcnn.display()));
     }
-    Ok(Some(Cpu::new(program, arguments, count, limits)))
+    Ok(Cpu::new(program, arguments, count, limits))
 }
 
 /// Cores that this process may use.

@@ -80,6 +80,11 @@ impl Worker {
                 let detector = self.detector(&recipe)?;
                 eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Product::Cut)
             }
+            Task::Inspect { path, options, recipe } => {
+                let recipe = options.recipe(&path, &recipe);
+                let detector = self.detector(&recipe)?;
+                eyes::inspect_file(&path, &options, &recipe, detector, &mut watch).map(Product::Inspected)
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! y = 160; the chin of a frontal face lies near y = 213 and the brows near y = 77, so that all of the face that
 //! shows an emotion is inside, as it is in RAF-DB's aligned pictures.
 
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use crate::types::{Face, Landmarks};
 
@@ -75,31 +75,42 @@ pub fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbIm
     let taps = (to_source.scale().round() as u32).clamp(1, MOST_TAPS);
     let step = 1.0 / taps as f32;
     let offset = move |tap: u32| (tap as f32 + 0.5) * step - 0.5;
-    RgbImage::from_fn(side_px, side_px, |x, y| {
+    let share = step * step;
+    let mut bytes = Vec::with_capacity((side_px * side_px * 3) as usize);
+    for (y, x) in (0..side_px).flat_map(|y| (0..side_px).map(move |x| (y, x))) {
         let mut sum = [0.0; 3];
         for tap in 0..taps * taps {
             let point = [x as f32 + offset(tap % taps), y as f32 + offset(tap / taps)];
             let value = interpolated(picture, to_source.apply(point));
-            sum = std::array::from_fn(|channel| sum[channel] + value[channel]);
+            sum = [sum[0] + value[0], sum[1] + value[1], sum[2] + value[2]];
         }
-        Rgb(sum.map(|sum| (sum * step * step + 0.5) as u8))
-    })
+        bytes.extend(sum.map(|sum| (sum * share + 0.5) as u8));
+    }
+    RgbImage::from_raw(side_px, side_px, bytes).unwrap_or_default()
 }
 
 fn interpolated(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; 3] {
     let (left, top) = (x.floor(), y.floor());
     let (across, down) = (x - left, y - top);
-    let columns = [0, 1].map(|step| mirrored(left as i64 + step, picture.width()));
-    let rows = [0, 1].map(|step| mirrored(top as i64 + step, picture.height()));
-    let stride = picture.width() as usize * 3;
-    let bytes = picture.as_raw();
-    let [nw, ne, sw, se] =
-        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(row, column)| rows[row] * stride + columns[column] * 3);
-    std::array::from_fn(|channel| {
-        let at = |place: usize| f32::from(bytes[place + channel]);
-        let north = at(nw) * (1.0 - across) + at(ne) * across;
-        let south = at(sw) * (1.0 - across) + at(se) * across;
-        north * (1.0 - down) + south * down
+    let (left, top) = (left as i32, top as i32);
+    let (width, height) = (picture.width() as i32, picture.height() as i32);
+    let (bytes, stride) = (picture.as_raw(), width as usize * 3);
+    let mix = |[nw, ne, sw, se]: [u8; 4]| {
+        let [nw, ne, sw, se] = [nw, ne, sw, se].map(f32::from);
+        let north = nw + (ne - nw) * across;
+        let south = sw + (se - sw) * across;
+        north + (south - north) * down
+    };
+    if (0..width - 1).contains(&left) && (0..height - 1).contains(&top) {
+        let at = top as usize * stride + left as usize * 3;
+        let (north, south) = (&bytes[at..at + 6], &bytes[at + stride..at + stride + 6]);
+        return [0, 1, 2].map(|c| mix([north[c], north[c + 3], south[c], south[c + 3]]));
+    }
+    let columns = [left, left + 1].map(|column| mirrored(i64::from(column), picture.width()) * 3);
+    let rows = [top, top + 1].map(|row| mirrored(i64::from(row), picture.height()) * stride);
+    [0, 1, 2].map(|c| {
+        let at = |row: usize, column: usize| bytes[rows[row] + columns[column] + c];
+        mix([at(0, 0), at(0, 1), at(1, 0), at(1, 1)])
     })
 }
 
@@ -118,6 +129,8 @@ fn mirrored(position: i64, length: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
     use crate::types::FaceBox;
 

@@ -6,6 +6,8 @@
 pub mod align;
 pub(crate) mod boxes;
 pub mod detector;
+#[cfg(all(test, feature = "train"))]
+pub(crate) mod drawn;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(feature = "train")]

@@ -10,7 +10,7 @@ use tch::{TchError, Tensor};
 use super::boxes::{Candidate, Overlap, Region, shifted, shifted_by_proposal, squared, suppress};
 use super::detector::{Detector, DetectorSettings, FaceError};
 use super::pyramid::{pyramid, windows};
-use super::resample::push_area_average;
+use super::resample::ColumnSums;
 use crate::types::{Face, FaceBox};
 
 /// Crops that go through the R- or O-net at once.
@@ -121,14 +121,16 @@ impl Mtcnn {
     /// First net: windows of every scale that look like a face.
     fn propose(&self, pictures: &[RgbImage], size: (u32, u32)) -> Result<Vec<Candidate>, FaceError> {
         let mut all = Vec::new();
+        let sums: Vec<ColumnSums> =
+            pictures.iter().map(|picture| ColumnSums::of(picture, Region::whole(size))).collect();
         for scale in pyramid(size, f64::from(self.settings.min_face_px)) {
             let to = ((f64::from(size.0) * scale + 1.0) as u32, (f64::from(size.1) * scale + 1.0) as u32);
-            let mut planes = Vec::with_capacity(pictures.len() * (to.0 * to.1 * 3) as usize);
-            for picture in pictures {
-                push_area_average(&mut planes, picture, Region::whole(size), to);
+            let mut values = Vec::with_capacity(pictures.len() * (to.0 * to.1 * 3) as usize);
+            for of_picture in &sums {
+                of_picture.push_average(&mut values, to);
             }
-            let shape = [pictures.len() as i64, 3, i64::from(to.1), i64::from(to.0)];
-            let (scores, shifts, grid) = self.proposals(&Tensor::from_slice(&planes).f_view(shape)?)?;
+            let input = channels_last(&values, pictures.len(), to)?;
+            let (scores, shifts, grid) = self.proposals(&input)?;
             let found = windows(&scores, &shifts, grid, scale as f32, self.settings.thresholds[0]);
             all.extend(suppress(found, 0.5, Overlap::Union));
         }
@@ -151,12 +153,11 @@ impl Mtcnn {
             candidates.into_iter().filter_map(|c| Some((c, region(&c)?))).collect();
         let mut judged = Vec::with_capacity(inside.len());
         for batch in inside.chunks(BATCH) {
-            let mut planes = Vec::with_capacity(batch.len() * (side * side * 3) as usize);
+            let mut values = Vec::with_capacity(batch.len() * (side * side * 3) as usize);
             for (candidate, region) in batch {
-                push_area_average(&mut planes, picture_of(candidate), *region, (side, side));
+                ColumnSums::of(picture_of(candidate), *region).push_average(&mut values, (side, side));
             }
-            let shape = [batch.len() as i64, 3, i64::from(side), i64::from(side)];
-            let input = Tensor::from_slice(&planes).f_view(shape)?;
+            let input = channels_last(&values, batch.len(), (side, side))?;
             let opinions = if side == 24 { self.refine(&input)? } else { self.output(&input)? };
             judged.extend(batch.iter().map(|(candidate, _)| *candidate).zip(opinions));
         }
@@ -245,24 +246,20 @@ impl Detector for Mtcnn {
     fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
         let _no_grad = tch::no_grad_guard();
         let size = picture.dimensions();
-        let mut boxes: Vec<Option<FaceBox>> = last.iter().copied().map(Some).collect();
+        let candidate = |(at, face_box): (usize, &FaceBox)| Candidate {
+            picture: at,
+            corners: squared(corners(face_box, size)),
+            score: 0.0,
+            shift: [0.0; 4],
+        };
+        // The R-net moves the box to where the face went on to, whatever its score; the O-net decides.
+        let judged = self.judge(|_| picture, last.iter().enumerate().map(candidate).collect(), 24)?;
+        let moved = judged
+            .into_iter()
+            .map(|(c, opinion)| Candidate { corners: squared(shifted(c.corners, opinion.shift)), ..c });
         let mut faces = vec![None; last.len()];
-        // The O-net moves a box only part of the way to a face that went on: its own answer is asked once more.
-        for _ in 0..2 {
-            let candidates = boxes.iter().enumerate().filter_map(|(at, face_box)| {
-                Some(Candidate {
-                    picture: at,
-                    corners: squared(corners(&(*face_box)?, size)),
-                    score: 0.0,
-                    shift: [0.0; 4],
-                })
-            });
-            let found = self.conclude(|_| picture, candidates.collect())?;
-            faces.fill(None);
-            for conclusion in found {
-                faces[conclusion.candidate.picture] = Some(conclusion.face(size));
-            }
-            boxes = faces.iter().map(|face: &Option<Face>| face.map(|face| face.face_box)).collect();
+        for conclusion in self.conclude(|_| picture, moved.collect())? {
+            faces[conclusion.candidate.picture] = Some(conclusion.face(size));
         }
         Ok(faces)
     }
@@ -276,6 +273,12 @@ fn corners(face_box: &FaceBox, (width, height): (u32, u32)) -> [f32; 4] {
     let (width, height) = (width as f32, height as f32);
     let (left, top) = (face_box.x * width, face_box.y * height);
     [left, top, left + face_box.width * width, top + face_box.height * height]
+}
+
+/// `[n, 3, h, w]` of interleaved values; the layout in which the library's convolutions are fastest here.
+fn channels_last(values: &[f32], count: usize, (width, height): (u32, u32)) -> Result<Tensor, FaceError> {
+    let shape = [count as i64, i64::from(height), i64::from(width), 3];
+    Ok(Tensor::from_slice(values).f_view(shape)?.f_permute([0, 3, 1, 2])?)
 }
 
 fn pool(input: &Tensor, side: i64) -> Result<Tensor, FaceError> {
@@ -300,4 +303,74 @@ fn opinions(scores: &Tensor, shifts: &Tensor, points: Option<&Tensor>) -> Result
         points: points.as_ref().map_or([0.0; 10], |all| std::array::from_fn(|of_it| all[at * 10 + of_it])),
     };
     Ok(scores.chunks_exact(2).enumerate().map(opinion).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ToolConfig;
+    use crate::face::drawn::drawn_face;
+
+    fn mtcnn() -> Mtcnn {
+        let params = ToolConfig::default().find_mtcnn().map_err(|failure| failure.hint).unwrap();
+        let settings = DetectorSettings { min_face_px: 40.0, thresholds: [0.6, 0.7, 0.7], threads: 1 };
+        Mtcnn::load(&params, &settings).unwrap()
+    }
+
+    fn pictures() -> Vec<RgbImage> {
+        [(120.0, 110.0, 50.0), (200.0, 130.0, 62.0), (160.0, 120.0, 56.0)]
+            .map(|at| drawn_face(320, 240, at))
+            .to_vec()
+    }
+
+    #[test]
+    fn a_drawn_face_is_found_where_it_is_with_its_landmarks_image_left_first() {
+        let faces = mtcnn().detect(&pictures()[..1]).unwrap().remove(0);
+        assert_eq!(faces.len(), 1);
+        let [left_eye, right_eye, nose, left_mouth, right_mouth] =
+            faces[0].landmarks.map(|[x, y]| [x * 320.0, y * 240.0]);
+        let near = |[x, y]: [f32; 2], dx: f32, dy: f32| {
+            let apart = (x - 120.0 - dx * 50.0).hypot(y - 110.0 - dy * 50.0);
+            assert!(apart < 12.0, "{apart} px from where it was drawn");
+        };
+        near(left_eye, -0.42, -0.15);
+        near(right_eye, 0.42, -0.15);
+        near(nose, 0.0, 0.35);
+        assert!(left_mouth[0] < right_mouth[0] && left_mouth[1] > nose[1]);
+    }
+
+    #[test]
+    fn a_batch_gives_what_single_pictures_give() {
+        let mut mtcnn = mtcnn();
+        let batch = mtcnn.detect(&pictures()).unwrap();
+        for (picture, of_batch) in pictures().into_iter().zip(batch) {
+            let single = mtcnn.detect(&[picture]).unwrap().remove(0);
+            assert_eq!(single.len(), of_batch.len());
+            for (a, b) in single.iter().zip(&of_batch) {
+                assert!(a.face_box.iou(&b.face_box) > 0.999, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_face_is_followed_a_little_further_and_given_up_where_it_is_not() {
+        let mut mtcnn = mtcnn();
+        let found = mtcnn.detect(&pictures()[..1]).unwrap().remove(0)[0];
+        let moved = drawn_face(320, 240, (128.0, 113.0, 50.0));
+        let elsewhere = FaceBox { x: 0.7, y: 0.1, width: 0.2, height: 0.25 };
+        let followed = mtcnn.follow(&moved, &[elsewhere, found.face_box]).unwrap();
+        assert_eq!(followed[0], None);
+        let searched = mtcnn.detect(&[moved]).unwrap().remove(0)[0];
+        assert!(followed[1].unwrap().face_box.iou(&searched.face_box) > 0.85, "{followed:?} {searched:?}");
+    }
+
+    #[test]
+    fn pictures_of_two_sizes_and_foreign_params_are_refused() {
+        let mixed = [RgbImage::new(64, 64), RgbImage::new(64, 48)];
+        assert!(matches!(mtcnn().detect(&mixed), Err(FaceError::MixedSizes { .. })));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let settings = DetectorSettings { min_face_px: 40.0, thresholds: [0.6, 0.7, 0.7], threads: 1 };
+        let error = Mtcnn::load(file.path(), &settings).unwrap_err();
+        assert!(error.to_string().contains("cannot be used"), "{error}");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A hard cut is a frame that differs from the one before far more than its neighbours differ among themselves
 //! (adaptive, so that fast motion is no cut). A fade through black ends where light comes back. A dissolve shows
-//! in pictures that are the mean of those before and after, which motion never gives.
+//! in pictures that are mixes of those before and after, which motion never gives.
 
 use std::collections::VecDeque;
 
@@ -14,14 +14,19 @@ use crate::types::Span;
 /// Width of the thumbnails in pixels that [`ShotFinder`] is tuned for.
 pub const THUMBNAIL_WIDTH_PX: u32 = 48;
 
-/// Frames on each side of a difference that it is compared with.
+/// Frames behind a difference that it is compared with.
 const NEIGHBOURS: usize = 2;
+/// Frames before a difference that it is compared with.
+const PAST_NEIGHBOURS: usize = 6;
+/// Smaller shares of a difference are a repeated frame (a slower film in a faster container) or stillness, which
+/// say nothing about how much usual motion differs.
+const REPEATED: f64 = 0.05;
 /// Mean luma below which a picture is black.
 const BLACK_LUMA: f64 = 14.0;
 /// Half of the stretch over which a dissolve is looked for, milliseconds.
 const DISSOLVE_REACH_MS: i64 = 320;
-/// Pictures of a dissolve miss the mean of their neighbours by less than this share of the neighbours' difference.
-const DISSOLVE_MISS: f64 = 0.17;
+/// Pictures of a dissolve miss a mix of its ends by less than this share of the ends' difference.
+const DISSOLVE_MISS: f64 = 0.12;
 /// Ends of a dissolve differ by at least this many times the least difference of a cut.
 const DISSOLVE_DIFFERENCE: f64 = 1.5;
 
@@ -85,7 +90,7 @@ impl ShotFinder {
         self.was_black = is_black;
         self.dissolve.push(t_ms, &thumbnail, self.min_difference);
         self.window.push_back(Step { t_ms, thumbnail, difference, lights_up });
-        if self.window.len() > 2 * NEIGHBOURS + 1 {
+        if self.window.len() > PAST_NEIGHBOURS + 1 + NEIGHBOURS {
             self.window.pop_front();
             self.placed_in_window -= 1;
         }
@@ -131,20 +136,19 @@ impl ShotFinder {
     }
 
     fn is_cut(&self, at: usize) -> bool {
-        let neighbours = self.window.iter().enumerate().filter(|(other, step)| {
-            // The first frame of all has no difference of its own.
-            *other != at && other.abs_diff(at) <= NEIGHBOURS && step.t_ms != self.starts[0]
-        });
-        let (sum, count) =
-            neighbours.fold((0.0, 0_u32), |(sum, n), (_, step)| (sum + step.difference, n + 1));
-        let usual = if count == 0 { 0.0 } else { sum / f64::from(count) };
         let difference = self.window[at].difference;
+        // The first frame of all has no difference of its own, and a shot's first frame that of the cut.
+        let telling = self.window.iter().enumerate().filter(|(other, step)| {
+            *other != at && !self.starts.contains(&step.t_ms) && step.difference > REPEATED * difference
+        });
+        let (sum, count) = telling.fold((0.0, 0_u32), |(sum, n), (_, step)| (sum + step.difference, n + 1));
+        let usual = sum / f64::from(count.max(1));
         difference >= self.min_difference && difference >= self.cut_ratio * usual && !self.is_flash(at)
     }
 
     /// Whether what is shown from this frame on was shown just before it: something passed, the shot went on.
     fn is_flash(&self, at: usize) -> bool {
-        let before = || self.window.range(..at);
+        let before = || self.window.range(at.saturating_sub(NEIGHBOURS + 1)..at);
         let mut from_here = self.window.range(at..);
         from_here.any(|step| {
             before().any(|other| difference(&other.thumbnail, &step.thumbnail) < self.min_difference)
@@ -152,7 +156,7 @@ impl ShotFinder {
     }
 }
 
-/// Looks for cross-fades: a stretch in which each picture is the mean of the two at its ends.
+/// Looks for cross-fades: a stretch in which each picture is a mix of the two at its ends, more and more of the latter.
 #[derive(Debug, Default)]
 struct Dissolve {
     recent: VecDeque<(i64, RgbImage)>,
@@ -167,25 +171,29 @@ impl Dissolve {
         while self.recent.front().is_some_and(|(first_ms, _)| t_ms - first_ms > 2 * DISSOLVE_REACH_MS) {
             self.recent.pop_front();
         }
-        let [Some((first_ms, first)), Some((middle_ms, middle))] =
-            [self.recent.front(), self.recent.get(self.recent.len() / 2)]
-        else {
-            return;
-        };
+        let Some((first_ms, first)) = self.recent.front() else { return };
         let full = t_ms - first_ms > DISSOLVE_REACH_MS;
         let apart = if full { difference(first, thumbnail) } else { 0.0 };
-        let fades = apart >= DISSOLVE_DIFFERENCE * min_difference
-            && miss(first, middle, thumbnail) < DISSOLVE_MISS * apart;
+        let inner = [1, 2, 3].map(|quarter| &self.recent[self.recent.len() * quarter / 4]);
+        let middle_ms = inner[1].0;
+        let fades = apart >= DISSOLVE_DIFFERENCE * min_difference && {
+            let mixes = inner.map(|(_, picture)| mix(first, picture, thumbnail));
+            let [early, middle, late] = mixes.map(|mix| mix.share);
+            mixes.iter().all(|mix| mix.miss < DISSOLVE_MISS * apart)
+                && (0.3..=0.7).contains(&middle)
+                && early < middle - 0.08
+                && late > middle + 0.08
+        };
         match (&mut self.open, fades) {
-            (Some((_, last_ms)), true) => *last_ms = *middle_ms,
-            (None, true) => self.open = Some((*middle_ms, *middle_ms)),
+            (Some((_, last_ms)), true) => *last_ms = middle_ms,
+            (None, true) => self.open = Some((middle_ms, middle_ms)),
             (Some(_), false) => self.close(),
             (None, false) => {}
         }
     }
 
     fn close(&mut self) {
-        // One picture alone may be its neighbours' mean by chance.
+        // One picture alone may be a mix by chance.
         self.middles.extend(self.open.take().filter(|(a, b)| a != b).map(|(a, b)| i64::midpoint(a, b)));
     }
 
@@ -203,11 +211,25 @@ fn difference(a: &RgbImage, b: &RgbImage) -> f64 {
     sum as f64 / (a.as_raw().len() / 3).max(1) as f64
 }
 
-/// How far `middle` is from the mean of the two others, as [`difference`] counts.
-fn miss(first: &RgbImage, middle: &RgbImage, last: &RgbImage) -> f64 {
-    let bytes = first.as_raw().iter().zip(last.as_raw());
-    let mean = bytes.map(|(a, b)| u8::midpoint(*a, *b)).collect();
-    RgbImage::from_raw(first.width(), first.height(), mean).map_or(255.0, |mean| difference(&mean, middle))
+/// A picture as a mix of two others.
+#[derive(Debug, Clone, Copy)]
+struct Mix {
+    /// Of the second one, by least squares.
+    share: f64,
+    /// Mean distance of the picture from that mix, 0 to 255.
+    miss: f64,
+}
+
+fn mix(first: &RgbImage, picture: &RgbImage, last: &RgbImage) -> Mix {
+    let bytes = || {
+        let ends = first.as_raw().iter().zip(last.as_raw());
+        ends.zip(picture.as_raw()).map(|((a, b), p)| [a, b, p].map(|byte| f64::from(*byte)))
+    };
+    let (dot, spread) = bytes()
+        .fold((0.0, 0.0), |(dot, spread), [a, b, p]| (dot + (p - a) * (b - a), spread + (b - a) * (b - a)));
+    let share = dot / f64::max(spread, 1.0);
+    let miss: f64 = bytes().map(|[a, b, p]| (p - a - share * (b - a)).abs()).sum();
+    Mix { share, miss: miss / first.as_raw().len().max(1) as f64 }
 }
 
 fn mean_luma(picture: &RgbImage) -> f64 {
@@ -265,6 +287,11 @@ mod tests {
     #[test]
     fn fast_motion_is_no_cut() {
         assert_eq!(starts_of((0..100).map(|at| scene(1, at, 9))), [0]);
+    }
+
+    #[test]
+    fn motion_in_which_each_frame_comes_twice_is_no_cut() {
+        assert_eq!(starts_of((0..100).map(|at| scene(1, at / 2, 5 + at % 7))), [0]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::failure::{Failure, FailureKind, Reason};
 use crate::face::select::ClipPlan;
 use crate::types::{Clip, Scan, VideoFacts};
 
+use super::inspection::{InspectOptions, Inspection};
+
 /// One piece of heavy work. Paths are absolute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Task {
@@ -51,6 +53,15 @@ pub enum Task {
         /// The file to write; its owner renames it.
         clip_path: PathBuf,
     },
+    /// Say what is in a picture or video.
+    Inspect {
+        /// The file, as it was named.
+        path: PathBuf,
+        /// What to look for.
+        options: InspectOptions,
+        /// The thresholds that the options start from.
+        recipe: ClipRecipe,
+    },
 }
 
 /// What a task came to.
@@ -62,6 +73,8 @@ pub enum Product {
     Scanned(Scan),
     /// Of [`Task::Cut`].
     Cut(Clip),
+    /// Of [`Task::Inspect`].
+    Inspected(Inspection),
 }
 
 /// What a worker says.

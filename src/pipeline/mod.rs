@@ -9,6 +9,7 @@ pub(crate) mod cut;
 #[cfg(all(feature = "media", feature = "train"))]
 pub mod eyes;
 pub(crate) mod fetch;
+pub mod inspection;
 pub(crate) mod intake;
 mod lease;
 mod local;

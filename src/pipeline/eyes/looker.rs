@@ -2,8 +2,8 @@
 //! a detector; cuts are told to it.
 //!
 //! A *look* happens at the recipe's rate and on the first and last frame of each shot. On a look the tracked faces are
-//! followed; the whole picture is searched when a shot begins, when nobody is tracked, when a face is missed, and
-//! once a second for newcomers. When a track begins or ends, the frames since the look before say just when.
+//! followed; the whole picture is searched when a shot begins, when a face is missed, and now and then for newcomers,
+//! more often while nobody is tracked. When a track begins or ends, the frames since the look before say just when.
 
 use image::RgbImage;
 
@@ -12,10 +12,12 @@ use crate::face::Detector;
 use crate::face::track::Tracker;
 use crate::failure::Failure;
 use crate::media::VideoFrame;
-use crate::types::{Face, FaceBox, SeenFace, Track};
+use crate::types::{Face, SeenFace, Track};
 
 /// While all tracked faces are seen, the whole picture is searched this often, milliseconds.
-const SEARCH_EVERY_MS: i64 = 1_000;
+const SEARCH_EVERY_MS: i64 = 2_000;
+/// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
+const SEARCH_EMPTY_EVERY_MS: i64 = 400;
 /// Two followed faces that overlap by more are one face that both went to.
 const SAME_FACE_IOU: f32 = 0.6;
 /// Frames that are kept between two looks, at most.
@@ -31,7 +33,7 @@ pub(super) struct Looker<'a> {
     looks_in_shot: u32,
     shots: usize,
     last_look_ms: i64,
-    last_search_ms: i64,
+    last_search_ms: Option<i64>,
     /// Frames since the last look, oldest first.
     kept: Vec<VideoFrame>,
     /// Pictures of the looks since the last search, oldest first.
@@ -49,7 +51,7 @@ impl<'a> Looker<'a> {
             looks_in_shot: 0,
             shots: 0,
             last_look_ms: 0,
-            last_search_ms: 0,
+            last_search_ms: None,
             kept: Vec::new(),
             followed: Vec::new(),
             searches: 0,
@@ -60,26 +62,33 @@ impl<'a> Looker<'a> {
     pub(super) fn take(&mut self, frame: VideoFrame, begins_shot: bool) -> Result<(), Failure> {
         if begins_shot {
             self.end_shot()?;
+            self.last_search_ms = None;
             self.tracker.begin_shot(self.shots);
             self.shots += 1;
             self.shot_start_ms = frame.time_ms();
             self.looks_in_shot = 0;
         }
-        let due_ms = f64::from(self.looks_in_shot) * self.look_every_ms;
-        if (frame.time_ms() - self.shot_start_ms) as f64 + 0.5 < due_ms {
-            if self.kept.len() == MOST_KEPT {
-                let mut at = 0;
-                self.kept.retain(|_| {
-                    at += 1;
-                    at % 2 == 0
-                });
-            }
-            self.kept.push(frame);
+        let passed_ms = (frame.time_ms() - self.shot_start_ms) as f64;
+        let too_early = passed_ms + 0.5 < f64::from(self.looks_in_shot) * self.look_every_ms;
+        let nobody = self.tracker.open_tracks().is_empty();
+        if too_early || (nobody && !self.is_due(frame.time_ms(), SEARCH_EMPTY_EVERY_MS)) {
+            self.keep(frame);
             return Ok(());
         }
-        let passed = (frame.time_ms() - self.shot_start_ms) as f64 / self.look_every_ms;
-        self.looks_in_shot = passed.floor().max(f64::from(self.looks_in_shot)) as u32 + 1;
+        self.looks_in_shot = (passed_ms / self.look_every_ms).round() as u32 + 1;
         self.look(&frame, begins_shot)
+    }
+
+    fn keep(&mut self, frame: VideoFrame) {
+        if self.kept.len() == MOST_KEPT {
+            // Every second one will do.
+            let mut stays = false;
+            self.kept.retain(|_| {
+                stays = !stays;
+                stays
+            });
+        }
+        self.kept.push(frame);
     }
 
     /// All tracks, and how often a whole picture was searched.
@@ -90,21 +99,25 @@ impl<'a> Looker<'a> {
 
     fn look(&mut self, frame: &VideoFrame, begins_shot: bool) -> Result<(), Failure> {
         let (t_ms, picture) = (frame.time_ms(), frame.picture()?);
-        let followed = if begins_shot || self.must_search(t_ms) { None } else { self.follow_all(&picture)? };
-        let searched = followed.is_none();
-        let (faces, picture) = match followed {
-            Some(faces) => (faces, picture),
-            None => self.search(picture)?,
+        let complete = self.is_complete();
+        let followed = self.follow_all(&picture)?;
+        let searches = !complete || followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
+        let faces = match all_apart(&followed) {
+            Some(faces) if !searches => faces,
+            _ => {
+                // A face that jumped is matched to where it was just before, not to where the last look saw it.
+                let lost = (0..followed.len()).filter(|at| followed[*at].is_none()).collect::<Vec<_>>();
+                self.find_ends(&lost)?;
+                self.search(t_ms, &picture)?
+            }
         };
+        let searched = self.last_search_ms == Some(t_ms);
         let seen = self.tracker.see(t_ms, &faces);
         self.find_ends(&seen.missed)?;
-        if !begins_shot {
-            for track in seen.began {
-                self.find_start(track)?;
-            }
+        for track in seen.began.iter().filter(|_| !begins_shot) {
+            self.find_start(*track)?;
         }
         if searched {
-            self.last_search_ms = t_ms;
             self.followed.clear();
         } else {
             self.followed.push((t_ms, picture));
@@ -114,27 +127,28 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    fn must_search(&self, t_ms: i64) -> bool {
-        let open = self.tracker.open_tracks();
-        open.is_empty()
-            || t_ms - self.last_search_ms >= SEARCH_EVERY_MS
-            || open.iter().any(|track| track.last().t_ms != self.last_look_ms)
+    /// Whether the last search is so long ago.
+    fn is_due(&self, t_ms: i64, every_ms: i64) -> bool {
+        self.last_search_ms.is_none_or(|last_ms| t_ms - last_ms >= every_ms)
     }
 
-    fn search(&mut self, picture: RgbImage) -> Result<(Vec<Face>, RgbImage), Failure> {
+    /// Whether the last look saw every tracked face.
+    fn is_complete(&self) -> bool {
+        self.tracker.open_tracks().iter().all(|track| track.last().t_ms == self.last_look_ms)
+    }
+
+    fn search(&mut self, t_ms: i64, picture: &RgbImage) -> Result<Vec<Face>, Failure> {
         self.searches += 1;
-        let pictures = [picture];
-        let faces = self.detector.detect(&pictures)?.pop().unwrap_or_default();
-        let [picture] = pictures;
-        Ok((faces, picture))
+        self.last_search_ms = Some(t_ms);
+        Ok(self.detector.detect(std::slice::from_ref(picture))?.pop().unwrap_or_default())
     }
 
-    /// Every tracked face on this picture; `None` if one is missing or two became one.
-    fn follow_all(&mut self, picture: &RgbImage) -> Result<Option<Vec<Face>>, Failure> {
-        let followed = self.detector.follow(picture, &self.tracker.last_boxes())?;
-        let Some(faces) = followed.into_iter().collect::<Option<Vec<Face>>>() else { return Ok(None) };
-        let merged = (0..faces.len()).any(|at| overlaps(&faces[..at], &faces[at].face_box));
-        Ok((!merged).then_some(faces))
+    /// Every tracked face on this picture, as far as it is where it was.
+    fn follow_all(&mut self, picture: &RgbImage) -> Result<Vec<Option<Face>>, Failure> {
+        match self.tracker.last_boxes() {
+            last if last.is_empty() => Ok(Vec::new()),
+            last => Ok(self.detector.follow(picture, &last)?),
+        }
     }
 
     /// The shot's last frame has gone by: sees how far its open tracks reach.
@@ -224,6 +238,10 @@ impl<'a> Looker<'a> {
     }
 }
 
-fn overlaps(faces: &[Face], face_box: &FaceBox) -> bool {
-    faces.iter().any(|other| other.face_box.iou(face_box) > SAME_FACE_IOU)
+/// The faces if none is missing and no two became one.
+fn all_apart(followed: &[Option<Face>]) -> Option<Vec<Face>> {
+    let faces: Vec<Face> = followed.iter().copied().collect::<Option<_>>()?;
+    let meets =
+        |at: usize| faces[..at].iter().any(|other| other.face_box.iou(&faces[at].face_box) > SAME_FACE_IOU);
+    (!(0..faces.len()).any(meets)).then_some(faces)
 }

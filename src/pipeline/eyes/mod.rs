@@ -2,7 +2,9 @@
 //! whoever calls it decides on which thread and in which process.
 
 mod cut;
+mod draw;
 mod framing;
+mod inspect;
 mod looker;
 mod scan;
 #[cfg(test)]
@@ -15,6 +17,7 @@ use crate::failure::{Failure, Reason};
 
 pub use cut::cut_clip;
 pub use framing::FRAMING;
+pub use inspect::inspect_file;
 pub use scan::scan_video;
 
 /// Threads that decode one video; a worker has two cores.

@@ -1,0 +1,125 @@
+//! `webemotion inspect`: what the eyes see in pictures and videos, without a catalog.
+
+use std::path::PathBuf;
+
+use crate::clock::Stop;
+use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::cpu::{Product, Task};
+use crate::pipeline::inspection::{FaceSeen, InspectOptions, Inspection, TrackSeen};
+use crate::progress::Event;
+
+use super::{Global, say, session};
+
+/// Flags of `inspect`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Examples:\n  webemotion inspect film.mp4 --min-seconds 5\n  webemotion inspect *.jpg --json\n  \
+    webemotion inspect film.mp4 --draw seen.mp4"
+)]
+pub(crate) struct InspectArgs {
+    /// Pictures (JPEG, PNG) and videos
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Smallest face, pixels of the decoded picture [default: 20 for pictures, the recipe's for videos]
+    #[arg(long, value_name = "PX", value_parser = min_face)]
+    pub(crate) min_face: Option<f32>,
+    /// Least detector score, 0 to 1 [default: the stock thresholds 0.6, 0.7, 0.7 of the three nets]
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    pub(crate) min_score: Option<f32>,
+    /// Leave shorter tracks out
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    pub(crate) min_seconds: f64,
+    /// Draw what was found into a .png, or for a video into a .mp4; takes one FILE
+    #[arg(long, value_name = "OUT")]
+    pub(crate) draw: Option<PathBuf>,
+}
+
+impl InspectArgs {
+    /// The options for each file.
+    pub(crate) fn options(&self) -> Result<InspectOptions, Failure> {
+        if self.draw.is_some() && self.files.len() > 1 {
+            let failure = Failure::permanent(Reason::Usage, "--draw takes one file at a time");
+            return Err(failure.with_hint("give one FILE, or leave --draw out"));
+        }
+        Ok(InspectOptions {
+            min_face_px: self.min_face,
+            min_score: self.min_score,
+            min_seconds: self.min_seconds,
+            draw: self.draw.clone(),
+        })
+    }
+}
+
+/// Has a worker look at each file; one that cannot be looked at is said so and the others go on.
+pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Exit> {
+    let (config, options) = (session::load_config(global)?, args.options()?);
+    config.tools.find_mtcnn()?;
+    let stop = Stop::default();
+    session::listen_for_signals(&stop);
+    let cpu = super::workers(&config, 1)?;
+    let reporter = session::reporter(global);
+    let mut exit = Exit::Done;
+    for path in &args.files {
+        if stop.is_asked() {
+            return Ok(Exit::Interrupted);
+        }
+        let task = Task::Inspect { path: path.clone(), options: options.clone(), recipe: config.clips.clone() };
+        match cpu.run(&task, &stop).await {
+            Ok(Product::Inspected(inspection)) if global.json => say(serde_json::to_string(&inspection)?),
+            Ok(Product::Inspected(inspection)) => say(describe(&inspection)),
+            Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
+            Err(failure) if args.files.len() == 1 => return Err(failure.into()),
+            Err(failure) => {
+                reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
+                exit = Exit::SomeDead;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// A few lines for a reader; with `--json` the object itself is printed instead.
+pub(crate) fn describe(inspection: &Inspection) -> String {
+    match inspection {
+        Inspection::Image { file, width, height, faces } => {
+            let lines: String =
+                faces.iter().map(|face| format!("\n  {}", of_face(face, *width, *height))).collect();
+            format!("{file}: picture, {width}×{height}, faces: {}{lines}", faces.len())
+        }
+        Inspection::Video { file, width, height, duration_s, shots, tracks } => {
+            let lines: String = tracks.iter().map(|track| format!("\n  {}", of_track(track))).collect();
+            let counts = format!("shots: {}, tracks: {}", shots.len(), tracks.len());
+            format!("{file}: video, {width}×{height}, {duration_s:.2} s, {counts}{lines}")
+        }
+    }
+}
+
+fn of_face(face: &FaceSeen, width: u32, height: u32) -> String {
+    let [x, y, across, down] = face.face_box;
+    let (width, height) = (width as f32, height as f32);
+    let (left, top) = (x * width, y * height);
+    format!("{:.0}×{:.0} px at {left:.0}, {top:.0}, score {:.3}", across * width, down * height, face.score)
+}
+
+fn of_track(track: &TrackSeen) -> String {
+    let seconds = track.end_s - track.start_s;
+    let lowest = track.faces.iter().map(|face| face.score).fold(1.0, f32::min);
+    let (start_s, end_s, shot, looks) = (track.start_s, track.end_s, track.shot, track.faces.len());
+    format!(
+        "{start_s:.2} to {end_s:.2} s ({seconds:.2} s), shot {shot}, seen {looks} times, lowest score {lowest:.3}"
+    )
+}
+
+fn min_face(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(px) if (4.0..=10_000.0).contains(&px) => Ok(px),
+        _ => Err("must be a number of pixels from 4 to 10000".to_owned()),
+    }
+}
+
+fn score(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
+        _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
