@@ -72,7 +72,7 @@ pub fn aligned(picture: &RgbImage, face: &Face, side_px: u32) -> RgbImage {
 /// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated,
 /// outside the source its border is mirrored, and where the source is larger several points are averaged.
 pub fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
-    let taps = (to_source.scale().round() as u32).clamp(1, MOST_TAPS);
+    let taps = (to_source.scale() as u32).clamp(1, MOST_TAPS);
     let step = 1.0 / taps as f32;
     let offset = move |tap: u32| (tap as f32 + 0.5) * step - 0.5;
     let share = step * step;

@@ -23,6 +23,14 @@ pub struct Mtcnn {
     settings: DetectorSettings,
 }
 
+/// What the P-net says of every window of a batch: probabilities `[n, rows, columns]` and shifts `[n, 4, rows, columns]`.
+struct Proposals {
+    scores: Vec<f32>,
+    shifts: Vec<f32>,
+    /// Rows and columns of windows.
+    grid: (usize, usize),
+}
+
 /// What the R- and O-net say of one crop: probability, shift of the corners, landmarks (O-net: 5 x, then 5 y).
 struct Opinion {
     score: f32,
@@ -84,8 +92,8 @@ impl Mtcnn {
         Ok(input.f_prelu(self.param(&format!("{name}.weight"))?)?)
     }
 
-    /// Input `[n, 3, h, w]`; probabilities `[n, h', w']` and shifts `[n, 4, h', w']`, flattened, with `(h', w')`.
-    fn proposals(&self, input: &Tensor) -> Result<(Vec<f32>, Vec<f32>, (usize, usize)), FaceError> {
+    /// Input `[n, 3, h, w]`.
+    fn proposals(&self, input: &Tensor) -> Result<Proposals, FaceError> {
         let x = self.prelu("pnet.prelu1", &self.conv("pnet.conv1", input)?)?;
         let x = pool(&x, 2)?;
         let x = self.prelu("pnet.prelu2", &self.conv("pnet.conv2", &x)?)?;
@@ -93,7 +101,8 @@ impl Mtcnn {
         let scores = self.conv("pnet.conv4_1", &x)?.f_softmax(1, None)?.f_select(1, 1)?;
         let shifts = self.conv("pnet.conv4_2", &x)?;
         let size = scores.size();
-        Ok((numbers(&scores)?, numbers(&shifts)?, (size[1] as usize, size[2] as usize)))
+        let grid = (size[1] as usize, size[2] as usize);
+        Ok(Proposals { scores: numbers(&scores)?, shifts: numbers(&shifts)?, grid })
     }
 
     /// Input `[n, 3, 24, 24]`.
@@ -130,7 +139,7 @@ impl Mtcnn {
                 of_picture.push_average(&mut values, to);
             }
             let input = channels_last(&values, pictures.len(), to)?;
-            let (scores, shifts, grid) = self.proposals(&input)?;
+            let Proposals { scores, shifts, grid } = self.proposals(&input)?;
             let found = windows(&scores, &shifts, grid, scale as f32, self.settings.thresholds[0]);
             all.extend(suppress(found, 0.5, Overlap::Union));
         }
