@@ -50,7 +50,10 @@ impl Config {
         // A path in the file is meant from where the file is.
         let folder = path.parent().unwrap_or(Path::new(""));
         let Config { crawl, tools, .. } = &mut config;
-        for path in [&mut crawl.lexicon, &mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn].into_iter().flatten() {
+        for path in [&mut crawl.lexicon, &mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn]
+            .into_iter()
+            .flatten()
+        {
             *path = folder.join(&*path);
         }
         Ok(config)
@@ -69,7 +72,10 @@ impl Config {
             ((0.0..=1.0).contains(&clips.min_coverage), "clips.min_coverage must lie between 0 and 1"),
             (clips.sample_every_ms > 0, "clips.sample_every_ms must be above 0"),
             ((1..=100).contains(&clips.jpeg_quality), "clips.jpeg_quality must lie between 1 and 100"),
-            ((16..=2048).contains(&clips.sample_side_px), "clips.sample_side_px must lie between 16 and 2048"),
+            (
+                (16..=2048).contains(&clips.sample_side_px),
+                "clips.sample_side_px must lie between 16 and 2048",
+            ),
             (
                 (16..=2048).contains(&clips.clip_side_px) && clips.clip_side_px % 2 == 0,
                 "clips.clip_side_px must be even and lie between 16 and 2048",
@@ -312,7 +318,8 @@ mod tests {
 
     #[test]
     fn the_template_names_every_setting_with_its_default() {
-        let set: String = TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
+        let set: String =
+            TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let mut config: Config = toml::from_str(&set).unwrap();
         for optional in ["lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn"] {
             assert!(TEMPLATE.contains(optional), "{optional}");
@@ -321,7 +328,9 @@ mod tests {
         config.tools = defaults.tools.clone();
         (config.crawl.lexicon, config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None, None);
         assert_eq!(config, defaults);
-        let keys = |value: &toml::Value| value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>();
+        let keys = |value: &toml::Value| {
+            value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>()
+        };
         let written = keys(&toml::Value::try_from(&defaults).unwrap());
         assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 5, "five settings have no default");
     }

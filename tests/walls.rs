@@ -80,7 +80,9 @@ fn no_room_names_a_stranger() {
         for (number, line) in code(&text) {
             for (_, strangers) in STRANGERS.iter().filter(|(room, _)| name.starts_with(room)) {
                 for stranger in *strangers {
-                    if line.contains(&format!("crate::{stranger}::")) || line.contains(&format!("crate::{stranger};")) {
+                    if line.contains(&format!("crate::{stranger}::"))
+                        || line.contains(&format!("crate::{stranger};"))
+                    {
                         crossed.push(format!("src/{name}:{number}: names {stranger}"));
                     }
                 }
@@ -113,6 +115,7 @@ fn every_query_is_named_once_by_the_sources() {
         }
     }
     assert!(!queries.is_empty());
-    let wrong: Vec<_> = queries.into_iter().filter(|query| all.matches(query.as_str()).count() != 1).collect();
+    let wrong: Vec<_> =
+        queries.into_iter().filter(|query| all.matches(query.as_str()).count() != 1).collect();
     assert!(wrong.is_empty(), "not named exactly once: {wrong:?}");
 }

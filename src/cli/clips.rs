@@ -35,9 +35,12 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let workers = args.workers.unwrap_or(session.config.workers.count);
     let workers = if workers == 0 { super::cores().div_ceil(2) } else { workers };
     let Some(cpu) = super::cpu(session, workers)? else {
-        return Err(Failure::permanent(Reason::ToolMissing, "this program was built without FFmpeg or libtorch")
-            .with_hint("build it with its default features")
-            .into());
+        return Err(Failure::permanent(
+            Reason::ToolMissing,
+            "this program was built without FFmpeg or libtorch",
+        )
+        .with_hint("build it with its default features")
+        .into());
     };
     session.config.tools.find_mtcnn()?;
     ask_for_scans(session).await?;
@@ -58,9 +61,7 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let clips: u64 = counts.iter().map(|count| count.clips).sum();
     let samples: u64 = counts.iter().map(|count| count.samples).sum();
     if session.json {
-        let part = |summary: &crate::pipeline::RunSummary| {
-            json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead})
-        };
+        let part = |summary: &crate::pipeline::RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
         say(json!({"event": "clipped", "scanned": part(&scanned), "cut": part(&cut),
             "clips": clips, "samples": samples, "emotions": Emotion::ALL.len()}));
     } else {

@@ -134,7 +134,9 @@ fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {
 
 /// The lexicon that the flags mean, else the settings.
 fn lexicon(wanted: &Wanted, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
-    let Some(path) = wanted.lexicon.as_ref().or(policy.lexicon.as_ref()) else { return Ok(Lexicon::builtin()) };
+    let Some(path) = wanted.lexicon.as_ref().or(policy.lexicon.as_ref()) else {
+        return Ok(Lexicon::builtin());
+    };
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::permanent(Reason::Usage, format!("cannot read {}: {error}", path.display()))
     })?;
@@ -176,9 +178,15 @@ fn plan(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
     }
     say(format_args!("lexicon {}: {asked} searches", lexicon.name()));
     if all > asked {
-        say(format_args!("  left out: {} (of other emotions, or mostly of minors: --include-minors)", all - asked));
+        say(format_args!(
+            "  left out: {} (of other emotions, or mostly of minors: --include-minors)",
+            all - asked
+        ));
     }
-    say(format_args!("  results kept of each: {}, so at most {most_videos} videos", config.results_per_search));
+    say(format_args!(
+        "  results kept of each: {}, so at most {most_videos} videos",
+        config.results_per_search
+    ));
     say(format_args!(
         "  at {} videos an hour: at most {:.1} days; WebEmotion kept 19 % of its results, {:.1} days",
         config.videos_per_hour,
@@ -203,7 +211,12 @@ async fn from_disk(
     limits.wait_ms = super::drive::local_wait_ms(session.config.workers.max_attempts);
     let stage = fetch_stage(session, &session.config.crawl, None)?;
     let fetched = drive(session, &stage, &limits).await?;
-    close(session, json!({"videos": found.videos, "new": found.new, "skipped": found.skipped}), None, Some(&fetched));
+    close(
+        session,
+        json!({"videos": found.videos, "new": found.new, "skipped": found.skipped}),
+        None,
+        Some(&fetched),
+    );
     Ok(exit(session, &[&fetched]))
 }
 
@@ -263,8 +276,10 @@ async fn accepted(session: &Session, now: bool) -> anyhow::Result<bool> {
 
 fn provider(ytdlp: &YtDlp, policy: &CrawlConfig) -> anyhow::Result<(Arc<dyn SearchProvider>, &'static str)> {
     let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let key = match (from_environment("WEBEMOTION_YOUTUBE_API_KEY"), from_environment("WEBEMOTION_YOUTUBE_API_KEY_FILE"))
-    {
+    let key = match (
+        from_environment("WEBEMOTION_YOUTUBE_API_KEY"),
+        from_environment("WEBEMOTION_YOUTUBE_API_KEY_FILE"),
+    ) {
         (Some(key), _) => Some(ApiKey::new(&key)?),
         (None, Some(path)) => Some(ApiKey::from_file(Path::new(&path))?),
         (None, None) => None,

@@ -57,7 +57,11 @@ const WORDS: [(Emotion, [&str; 2]); 8] = [
 
 pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit> {
     if !(0.0..=1.0).contains(&args.wrong) {
-        return Err(Failure::permanent(Reason::Usage, format!("--wrong is {}, but must be 0 to 1", args.wrong)).into());
+        return Err(Failure::permanent(
+            Reason::Usage,
+            format!("--wrong is {}, but must be 0 to 1", args.wrong),
+        )
+        .into());
     }
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
     let folder = data.join("demo");
@@ -102,7 +106,11 @@ async fn film(world: &World, folder: &Path, global: &Global) -> anyhow::Result<(
         let began = std::sync::Once::new();
         let on_progress = |done, total| {
             began.call_once(|| {
-                reporter.report(&Event::Began { task: task(), total: Some(total), unit: "frames".to_owned() });
+                reporter.report(&Event::Began {
+                    task: task(),
+                    total: Some(total),
+                    unit: "frames".to_owned(),
+                });
             });
             if done % 25 == 0 || done == total {
                 reporter.report(&Event::Advanced { task: task(), done, note: String::new() });
@@ -116,7 +124,10 @@ async fn film(world: &World, folder: &Path, global: &Global) -> anyhow::Result<(
 }
 
 fn listing(video: &WorldVideo, folder: &Path) -> SiteVideo {
-    let words = WORDS.iter().find(|(emotion, _)| *emotion == video.listed_emotion).map_or(["", ""], |(_, words)| *words);
+    let words = WORDS
+        .iter()
+        .find(|(emotion, _)| *emotion == video.listed_emotion)
+        .map_or(["", ""], |(_, words)| *words);
     SiteVideo {
         site_id: video.site_id.clone(),
         title: video.title.clone(),
@@ -157,7 +168,8 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
         "clips": { "sample_every_ms": 500 },
     }))?;
     let note = "# Written by `webemotion demo`: its small world answers on loopback while the demo runs.\n";
-    for (path, text) in [(folder.join("words.toml"), lexicon), (data.join("webemotion.toml"), note.to_owned() + &settings)]
+    for (path, text) in
+        [(folder.join("words.toml"), lexicon), (data.join("webemotion.toml"), note.to_owned() + &settings)]
     {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -167,7 +179,11 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
 async fn serve(site: &Site, data: &Path) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     session::listen_for_signals(&stop);
-    say(format_args!("answering at {}; try: webemotion --data {} crawl", site.youtube_host(), data.display()));
+    say(format_args!(
+        "answering at {}; try: webemotion --data {} crawl",
+        site.youtube_host(),
+        data.display()
+    ));
     while !stop.is_asked() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
@@ -194,7 +210,8 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let mut methods = Vec::new();
     for method in ["baseline", "scn"] {
-        let run = all.iter().rfind(|run| run.method == method).with_context(|| format!("no run of {method}"))?;
+        let run =
+            all.iter().rfind(|run| run.method == method).with_context(|| format!("no run of {method}"))?;
         methods.push(measure(&session, run, &truth).await?);
     }
     let scn = all.iter().rfind(|run| run.method == "scn").context("no run of scn")?;
@@ -228,7 +245,11 @@ async fn truth_of_samples(world: &World, session: &Session) -> anyhow::Result<Ha
 }
 
 /// A run against the truth: accuracy on held-out samples, and the share of wrong training labels in the end.
-async fn measure(session: &Session, run: &Run, truth: &HashMap<SampleId, String>) -> anyhow::Result<MethodResult> {
+async fn measure(
+    session: &Session,
+    run: &Run,
+    truth: &HashMap<SampleId, String>,
+) -> anyhow::Result<MethodResult> {
     let list = runs::samples(&session.catalog, run.id).await.map_err(Failure::from)?;
     let mut labels: Vec<usize> = list.iter().map(|(frozen, _)| frozen.label).collect();
     for relabel in relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)? {
@@ -258,7 +279,8 @@ async fn measure(session: &Session, run: &Run, truth: &HashMap<SampleId, String>
     Ok(MethodResult {
         method: run.method.clone(),
         accuracy: share(hits, held_out),
-        mean_class_accuracy: (!recalls.is_empty()).then(|| recalls.iter().sum::<f64>() / recalls.len() as f64),
+        mean_class_accuracy: (!recalls.is_empty())
+            .then(|| recalls.iter().sum::<f64>() / recalls.len() as f64),
         noise_after: share(wrong_labels, trained_on),
     })
 }

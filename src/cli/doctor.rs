@@ -25,11 +25,7 @@ struct Finding {
 pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<Exit> {
     let tools = session::load_config(global)?.tools;
     let config = session::load_config(global)?.crawl;
-    let mut findings = vec![Finding {
-        what: "features",
-        said: Ok(features()),
-        warnings: Vec::new(),
-    }];
+    let mut findings = vec![Finding { what: "features", said: Ok(features()), warnings: Vec::new() }];
     findings.push(match tools.find_ytdlp() {
         Ok(program) => match YtDlp::new(program.clone(), &config).facts(&Clock::system()).await {
             Ok(facts) => Finding {

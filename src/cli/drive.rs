@@ -57,7 +57,8 @@ async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limit
         None => summary.next_due_ms,
     };
     let Some(resume_ms) = resume.filter(|_| !enough) else { return false };
-    let latest = session.clock.now_ms().saturating_add(limits.wait_ms).min(limits.deadline_ms.unwrap_or(i64::MAX));
+    let latest =
+        session.clock.now_ms().saturating_add(limits.wait_ms).min(limits.deadline_ms.unwrap_or(i64::MAX));
     if resume_ms > latest {
         return false;
     }

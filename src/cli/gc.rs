@@ -46,7 +46,8 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
         say(json!({"event": "collected", "files": orphans, "raw_answers": expired, "dry_run": args.dry_run}));
     } else {
         let would = if args.dry_run { "would be removed" } else { "removed" };
-        let waits = if is_at_work { "; files are left alone while jobs are held, run it again later" } else { "" };
+        let waits =
+            if is_at_work { "; files are left alone while jobs are held, run it again later" } else { "" };
         say(format_args!("gc: {} files {would}, {expired} raw answers emptied{waits}", orphans.len()));
     }
     Ok(Exit::Done)

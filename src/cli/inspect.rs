@@ -63,7 +63,8 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
         if stop.is_asked() {
             return Ok(Exit::Interrupted);
         }
-        let task = Task::Inspect { path: path.clone(), options: options.clone(), recipe: config.clips.clone() };
+        let task =
+            Task::Inspect { path: path.clone(), options: options.clone(), recipe: config.clips.clone() };
         match cpu.run(&task, &stop).await {
             Ok(Product::Inspected(inspection)) if global.json => say(serde_json::to_string(&inspection)?),
             Ok(Product::Inspected(inspection)) => say(describe(&inspection)),

@@ -32,10 +32,12 @@ pub(crate) use session::Session;
 /// Builds face-expression data sets from web videos, and trains Self-Cure Networks on them.
 #[derive(Debug, Parser)]
 #[command(name = "webemotion", version, about, propagate_version = true, max_term_width = 110)]
-#[command(after_help = "Begin with:\n  webemotion demo                      the whole walk in a small world, offline\n  \
+#[command(
+    after_help = "Begin with:\n  webemotion demo                      the whole walk in a small world, offline\n  \
     webemotion crawl --source local:DIR  videos that are on disk already\n  webemotion clips\n  webemotion train\n  \
     webemotion report\n\nExit codes: 0 done, 1 some jobs were given up, 2 usage, 3 missing tool or unusable catalog,\n\
-    4 nothing to do, 5 paused (rate limit, quota, disk), 70 a defect, 130 interrupted.")]
+    4 nothing to do, 5 paused (rate limit, quota, disk), 70 a defect, 130 interrupted."
+)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,

@@ -15,7 +15,9 @@ use super::{Global, Session, say};
 
 /// Flags of `report`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion report\n  webemotion report --run scn-1 --format markdown --out run.md")]
+#[command(
+    after_help = "Examples:\n  webemotion report\n  webemotion report --run scn-1 --format markdown --out run.md"
+)]
 pub(crate) struct ReportArgs {
     /// The run [default: the latest; without any run, the catalog]
     #[arg(long, value_name = "NAME")]
@@ -118,5 +120,6 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 fn unknown(name: &str, all: &[runs::Run]) -> Failure {
     let names: Vec<&str> = all.iter().map(|run| run.name.as_str()).collect();
     let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
-    Failure::permanent(Reason::Usage, format!("no run is called '{name}'")).with_hint(format!("runs: {known}"))
+    Failure::permanent(Reason::Usage, format!("no run is called '{name}'"))
+        .with_hint(format!("runs: {known}"))
 }

@@ -9,8 +9,10 @@ use super::{Global, Session, say};
 
 /// Flags of `retry`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion retry --reason face-too-small      after lowering clips.min_clip_face_px\n  \
-    webemotion retry --reason worker-crashed --stage scan\n  webemotion retry --stage fetch                  lifts the stage's pause")]
+#[command(
+    after_help = "Examples:\n  webemotion retry --reason face-too-small      after lowering clips.min_clip_face_px\n  \
+    webemotion retry --reason worker-crashed --stage scan\n  webemotion retry --stage fetch                  lifts the stage's pause"
+)]
 pub(crate) struct RetryArgs {
     /// Of this reason; `webemotion status` lists them
     #[arg(long, required_unless_present = "stage")]

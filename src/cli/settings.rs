@@ -33,7 +33,9 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
     match &args.what {
         What::Init { file } if file.exists() => {
             let detail = format!("{} exists already", file.display());
-            Err(Failure::permanent(Reason::Usage, detail).with_hint("name another file, or move this one").into())
+            Err(Failure::permanent(Reason::Usage, detail)
+                .with_hint("name another file, or move this one")
+                .into())
         }
         What::Init { file } => {
             std::fs::write(file, TEMPLATE).with_context(|| format!("cannot write {}", file.display()))?;

@@ -28,9 +28,11 @@ pub(crate) async fn run(_args: StatusArgs, global: &Global) -> anyhow::Result<Ex
             .iter()
             .map(|pause| json!({"stage": pause.stage, "reason": pause.reason, "resume_at": pause.resume_at}))
             .collect();
-        say(json!({"event": "status", "funnel": report.funnel, "failures": report.failures, "paused": paused,
+        say(
+            json!({"event": "status", "funnel": report.funnel, "failures": report.failures, "paused": paused,
             "held": held.len(), "disk": disk, "free_bytes": free_bytes,
-            "runs": runs.iter().map(|run| &run.name).collect::<Vec<_>>()}));
+            "runs": runs.iter().map(|run| &run.name).collect::<Vec<_>>()}),
+        );
         return Ok(Exit::Done);
     }
     let is_terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

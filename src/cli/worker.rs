@@ -94,7 +94,10 @@ impl Worker {
             let mtcnn = Mtcnn::load(&self.tools.find_mtcnn()?, &settings)?;
             self.detector = Some((settings.clone(), mtcnn));
         }
-        self.detector.as_mut().map(|(_, mtcnn)| mtcnn).ok_or_else(|| Failure::bug("the detector is not loaded"))
+        self.detector
+            .as_mut()
+            .map(|(_, mtcnn)| mtcnn)
+            .ok_or_else(|| Failure::bug("the detector is not loaded"))
     }
 }
 

@@ -19,8 +19,8 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Stop;
 use crate::config::{ClipRecipe, WorkerConfig};
-use crate::failure::{Failure, FailureKind, Reason};
 use crate::face::select::ClipPlan;
+use crate::failure::{Failure, FailureKind, Reason};
 use crate::types::{Clip, Scan, VideoFacts};
 
 use super::inspection::{InspectOptions, Inspection};
@@ -265,8 +265,13 @@ fn timed_out(how: String) -> Failure {
 }
 
 fn crashed(status: Option<ExitStatus>, error: &str, last_words: &str) -> Failure {
-    let out_of_memory =
-        ["bad_alloc", "memory allocation of", "can't allocate memory", "Cannot allocate memory", "out of memory"];
+    let out_of_memory = [
+        "bad_alloc",
+        "memory allocation of",
+        "can't allocate memory",
+        "Cannot allocate memory",
+        "out of memory",
+    ];
     let reason = if out_of_memory.iter().any(|sign| last_words.contains(sign)) {
         Reason::WorkerOutOfMemory
     } else {
@@ -274,7 +279,12 @@ fn crashed(status: Option<ExitStatus>, error: &str, last_words: &str) -> Failure
     };
     let status = status.map_or_else(|| error.to_owned(), |status| status.to_string());
     let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
-    Failure { kind: FailureKind::Transient, reason, detail: format!("a worker died ({status}){said}"), hint: None }
+    Failure {
+        kind: FailureKind::Transient,
+        reason,
+        detail: format!("a worker died ({status}){said}"),
+        hint: None,
+    }
 }
 
 fn frame_length(bytes: &[u8]) -> std::io::Result<u32> {

@@ -134,8 +134,7 @@ impl CutStage {
         part: &std::path::Path,
         context: &JobContext<'_>,
     ) -> Result<Clip, Failure> {
-        let task =
-            Task::Cut { path: source, plan, recipe: self.recipe.clone(), clip_path: part.to_owned() };
+        let task = Task::Cut { path: source, plan, recipe: self.recipe.clone(), clip_path: part.to_owned() };
         match self.cpu.run(&task, context.stop).await? {
             Product::Cut(clip) => Ok(clip),
             _ => Err(Failure::bug("a worker answered another question than `cut`")),

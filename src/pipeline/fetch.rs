@@ -59,7 +59,8 @@ impl Stage for FetchStage {
         let work = format!("fetch-{}", video.id.0);
         let staging = self.store.staging(&work)?;
         let local = video.found.site == "local";
-        let part = if local { copy(&video, &staging)? } else { self.download(&video, &staging, context).await? };
+        let part =
+            if local { copy(&video, &staging)? } else { self.download(&video, &staging, context).await? };
         let promised = video.found.promised_duration_ms;
         let facts = self.examine(&part, promised, context.stop).await?;
         let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

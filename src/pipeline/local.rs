@@ -9,8 +9,8 @@ use crate::failure::{Failure, Reason};
 use crate::types::Emotion;
 
 const VIDEO_EXTENSIONS: [&str; 18] = [
-    "3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "ts", "vob",
-    "webm", "wmv",
+    "3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "ts",
+    "vob", "webm", "wmv",
 ];
 
 /// A folder's videos.
@@ -83,9 +83,11 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 fn nothing(folder: &Path, skipped: usize) -> Failure {
-    let detail = format!("{} holds no video (files that are none by their name: {skipped})", folder.display());
-    Failure::permanent(Reason::Usage, detail)
-        .with_hint("put the videos in one folder per emotion, such as happiness/, or say --emotion for all of them")
+    let detail =
+        format!("{} holds no video (files that are none by their name: {skipped})", folder.display());
+    Failure::permanent(Reason::Usage, detail).with_hint(
+        "put the videos in one folder per emotion, such as happiness/, or say --emotion for all of them",
+    )
 }
 
 #[cfg(test)]
@@ -104,8 +106,11 @@ mod tests {
             touch(&folder.path().join(name));
         }
         let listing = list(folder.path(), None).unwrap();
-        let names: Vec<_> =
-            listing.videos.iter().map(|(path, emotion)| (path.file_name().unwrap().to_str().unwrap(), *emotion)).collect();
+        let names: Vec<_> = listing
+            .videos
+            .iter()
+            .map(|(path, emotion)| (path.file_name().unwrap().to_str().unwrap(), *emotion))
+            .collect();
         let (happiness, sadness) = (Emotion::Happiness, Emotion::Sadness);
         assert_eq!(names, [("b.mp4", happiness), ("a.MOV", happiness), ("c.webm", sadness)]);
         assert_eq!(listing.skipped, 2);

@@ -25,7 +25,11 @@ pub(crate) struct SearchStage {
 
 impl SearchStage {
     /// `asked_of` is the provider's name in the ledger: `ytdlp` or `data-api`.
-    pub(crate) fn new(provider: Arc<dyn SearchProvider>, asked_of: &'static str, policy: CrawlConfig) -> Self {
+    pub(crate) fn new(
+        provider: Arc<dyn SearchProvider>,
+        asked_of: &'static str,
+        policy: CrawlConfig,
+    ) -> Self {
         Self { provider, asked_of, policy }
     }
 }
@@ -51,7 +55,8 @@ impl Stage for SearchStage {
     }
 
     async fn run(&self, search: Self::Subject, context: &JobContext<'_>) -> Result<Asked, Failure> {
-        let answer = ask(self.provider.as_ref(), &search, self.policy.results_per_search, context.stop).await?;
+        let answer =
+            ask(self.provider.as_ref(), &search, self.policy.results_per_search, context.stop).await?;
         Ok(Asked { search, answer })
     }
 
@@ -96,11 +101,8 @@ async fn ask(
     keep: u32,
     stop: &Stop,
 ) -> Result<Answer, Failure> {
-    let question = Question {
-        text: &search.asked.text,
-        want: keep,
-        language: search.asked.language.as_deref(),
-    };
+    let question =
+        Question { text: &search.asked.text, want: keep, language: search.asked.language.as_deref() };
     Ok(provider.search(question, stop).await?)
 }
 

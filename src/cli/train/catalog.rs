@@ -50,7 +50,11 @@ impl CatalogRun {
     }
 
     /// Writes the run's opinions and its end down, whichever it is.
-    pub(super) async fn end(&self, catalog: &Catalog, trained: anyhow::Result<Trained>) -> anyhow::Result<Trained> {
+    pub(super) async fn end(
+        &self,
+        catalog: &Catalog,
+        trained: anyhow::Result<Trained>,
+    ) -> anyhow::Result<Trained> {
         let mut tx = catalog.begin().await.map_err(Failure::from)?;
         match &trained {
             Ok(trained) => {
@@ -70,11 +74,14 @@ impl CatalogRun {
                     .collect();
                 runs::set_opinions(&mut tx, self.run.id, &opinions).await.map_err(Failure::from)?;
                 let summary = trained.closing_line(&self.run.name).to_string();
-                runs::end(&mut tx, self.run.id, RunState::Done, Some(&summary)).await.map_err(Failure::from)?;
+                runs::end(&mut tx, self.run.id, RunState::Done, Some(&summary))
+                    .await
+                    .map_err(Failure::from)?;
             }
             Err(error) => {
                 let reason = error.downcast_ref::<Failure>().map(|failure| failure.reason);
-                let state = if reason == Some(Reason::Interrupted) { RunState::Stopped } else { RunState::Failed };
+                let state =
+                    if reason == Some(Reason::Interrupted) { RunState::Stopped } else { RunState::Failed };
                 runs::end(&mut tx, self.run.id, state, None).await.map_err(Failure::from)?;
             }
         }
@@ -98,7 +105,8 @@ async fn wanted(catalog: &Catalog, args: &TrainArgs, recipe: &Recipe) -> anyhow:
     }
     let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
     let all = runs::list(catalog).await.map_err(Failure::from)?;
-    let is_cut_off = |run: &Run| [RunState::Open.as_str(), RunState::Stopped.as_str()].contains(&run.state.as_str());
+    let is_cut_off =
+        |run: &Run| [RunState::Open.as_str(), RunState::Stopped.as_str()].contains(&run.state.as_str());
     Ok(all.into_iter().rfind(|run| run.recipe_hash == hash && is_cut_off(run)))
 }
 
@@ -121,8 +129,10 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Run> {
     let changed: HashMap<SampleId, Emotion> =
         changed.iter().filter_map(|label| Some((label.sample, label.class.parse().ok()?))).collect();
     let label = |sample: &samples::TrainingSample| *changed.get(&sample.sample).unwrap_or(&sample.emotion);
-    let classes: Vec<Emotion> =
-        Emotion::ALL.into_iter().filter(|emotion| found.iter().any(|sample| label(sample) == *emotion)).collect();
+    let classes: Vec<Emotion> = Emotion::ALL
+        .into_iter()
+        .filter(|emotion| found.iter().any(|sample| label(sample) == *emotion))
+        .collect();
     if classes.len() < 2 {
         let detail = format!("the catalog's samples show one emotion only: {}", classes[0]);
         return Err(Failure::permanent(Reason::NothingToDo, detail)
@@ -217,7 +227,8 @@ impl RunWatch for Rows {
     }
 
     fn relabelled(&mut self, relabels: &[Relabel]) -> anyhow::Result<()> {
-        let own: Vec<Relabel> = relabels.iter().filter(|relabel| relabel.sample < self.frozen).copied().collect();
+        let own: Vec<Relabel> =
+            relabels.iter().filter(|relabel| relabel.sample < self.frozen).copied().collect();
         self.runtime.block_on(async {
             let mut tx = self.catalog.begin().await?;
             relabels::insert(&mut tx, self.run, &own).await?;

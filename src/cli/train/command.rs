@@ -36,9 +36,11 @@ pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::R
     recipe.check().map_err(|error| error.failure())?;
     let frozen = CatalogRun::begin(session, args, &recipe).await?;
     let name = frozen.run.name.clone();
-    let place = RunPlace { folder: session.store.root().join(&frozen.run.folder), device: args.device.clone() };
+    let place =
+        RunPlace { folder: session.store.root().join(&frozen.run.folder), device: args.device.clone() };
     let (set, watch) = (frozen.set.clone(), frozen.watch(&session.catalog));
-    let trained = on_a_thread(recipe, set, place.clone(), session.reporter.clone(), watch, &session.stop).await;
+    let trained =
+        on_a_thread(recipe, set, place.clone(), session.reporter.clone(), watch, &session.stop).await;
     let trained = frozen.end(&session.catalog, trained).await?;
     close(&place, &name, &trained, session.json)?;
     let run = catalog::find(&session.catalog, &name).await?;
@@ -72,10 +74,8 @@ async fn on_a_thread(
     stop: &Stop,
 ) -> anyhow::Result<Trained> {
     let stop = stop.clone();
-    tokio::task::spawn_blocking(move || {
-        train(&recipe, &set, &place, (reporter.as_ref(), &mut watch), &stop)
-    })
-    .await?
+    tokio::task::spawn_blocking(move || train(&recipe, &set, &place, (reporter.as_ref(), &mut watch), &stop))
+        .await?
 }
 
 fn close(place: &RunPlace, name: &str, trained: &Trained, json: bool) -> anyhow::Result<()> {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 
-use super::draw;
 use super::super::inspection::{
     FaceSeen, InspectOptions, Inspection, ShotSeen, TimedFace, TrackSeen, is_picture,
 };
+use super::draw;
 use super::{Watch, scan_video};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
@@ -123,6 +123,8 @@ fn no_drawing(drawing: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::face::fake::FakeDetector;
     use crate::pipeline::eyes::Unwatched;
