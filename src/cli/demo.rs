@@ -26,7 +26,7 @@ use super::{Cli, Global, Session, execute, report as pages, say, session};
 #[command(after_help = "Examples:\n  webemotion demo\n  webemotion demo --small --data /tmp/small\n  \
     webemotion demo --serve       keeps answering, so that you can type the commands yourself")]
 pub(crate) struct DemoArgs {
-    /// A dozen short videos instead of 48, and a short training: for tests
+    /// A dozen short videos instead of a hundred, and a short training: for tests
     #[arg(long)]
     small: bool,
     /// Decides people, films and which labels are wrong

@@ -100,18 +100,18 @@ impl Writer {
 
     fn one_person(&mut self) -> Vec<Shot> {
         let mut shots = Vec::new();
-        if self.chance.random_bool(0.4) {
+        if self.chance.random_bool(0.2) {
             let opening_ms = self.chance.random_range(1_200..3_000);
             shots.push(self.faceless(opening_ms));
         }
-        let first_ms = self.chance.random_range(6_500..12_500);
+        let first_ms = self.chance.random_range(6_000..8_500);
         shots.push(self.one(first_ms));
-        if self.chance.random_bool(0.5) {
+        if self.chance.random_bool(0.1) {
             let between_ms = self.chance.random_range(1_200..3_000);
             shots.push(self.faceless(between_ms));
         }
-        if self.chance.random_bool(0.6) {
-            let second_ms = self.chance.random_range(6_000..10_000);
+        if self.chance.random_bool(0.1) {
+            let second_ms = self.chance.random_range(6_000..8_000);
             shots.push(self.one(second_ms));
         }
         shots

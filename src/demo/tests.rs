@@ -32,7 +32,7 @@ fn a_seed_is_one_world_and_another_seed_another() {
 #[test]
 fn the_share_of_wrong_labels_is_exact() {
     for (size, share, expected) in
-        [(WorldSize::Full, 0.25, 10), (WorldSize::Full, 0.0, 0), (WorldSize::Small, 0.25, 2)]
+        [(WorldSize::Full, 0.25, 24), (WorldSize::Full, 0.0, 0), (WorldSize::Small, 0.25, 2)]
     {
         let world = World::plan(5, size, share);
         let wrong = world.videos.iter().filter(|video| video.listed_emotion != video.true_emotion);
@@ -44,14 +44,14 @@ fn the_share_of_wrong_labels_is_exact() {
 #[test]
 fn a_full_world_has_what_the_demo_promises() {
     let world = World::plan(5, WorldSize::Full, WRONG_SHARE);
-    assert_eq!(world.videos.len(), 48);
+    assert_eq!(world.videos.len(), 104);
     let ids: HashSet<&str> = world.videos.iter().map(|video| video.site_id.as_str()).collect();
-    assert!(ids.len() == 48 && ids.iter().all(|id| id.len() == 11));
+    assert!(ids.len() == 104 && ids.iter().all(|id| id.len() == 11));
     let mut emotions = HashMap::new();
     for video in world.videos.iter().filter(|video| video.kind.yields_clips()) {
         *emotions.entry(video.true_emotion).or_insert(0) += 1;
     }
-    assert!(Emotion::ALL.iter().all(|emotion| emotions[emotion] == 5), "{emotions:?}");
+    assert!(Emotion::ALL.iter().all(|emotion| emotions[emotion] == 12), "{emotions:?}");
     let films: Vec<&Film> = world.videos.iter().filter_map(|video| video.film.as_ref()).collect();
     assert!(films.iter().all(|film| (6_000..=60_000).contains(&film.duration_ms())));
     let people: HashSet<u64> = films.iter().flat_map(|film| &film.shots).flat_map(people_of).collect();
@@ -72,7 +72,7 @@ fn no_channel_and_no_person_goes_with_one_emotion() {
     for video in world.videos.iter().filter(|video| video.kind.yields_clips()) {
         assert!(by_channel.entry(&video.channel_id).or_default().insert(video.true_emotion));
     }
-    assert!(by_channel.len() == 16 && by_channel.values().all(|emotions| emotions.len() >= 2));
+    assert!(by_channel.len() == 48 && by_channel.values().all(|emotions| emotions.len() >= 2));
 }
 
 #[test]

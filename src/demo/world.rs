@@ -20,7 +20,7 @@ use crate::types::Emotion;
 pub enum WorldSize {
     /// For tests: about a dozen videos of 6 to 10 seconds.
     Small,
-    /// For the demo: 48 videos of 6 to 60 seconds.
+    /// For the demo: 104 videos of 6 to 60 seconds. Many people in short films: nets must learn expressions, not people.
     Full,
 }
 
@@ -109,7 +109,7 @@ pub struct World {
 /// The share of listed emotions that are wrong, as on the web.
 pub const WRONG_SHARE: f64 = 0.25;
 
-const CHANNELS: usize = 16;
+const CHANNELS: usize = 48;
 const PEOPLE_PER_CHANNEL: usize = 2;
 const TOO_LONG_MS: i64 = 305_000;
 const UNSEEN_MS: i64 = 21_000;
@@ -118,7 +118,7 @@ const UNSEEN_MS: i64 = 21_000;
 fn counts(size: WorldSize) -> [(Kind, usize); 10] {
     let (normal, two, faceless) = match size {
         WorldSize::Small => (5, 1, 1),
-        WorldSize::Full => (36, 2, 2),
+        WorldSize::Full => (92, 2, 2),
     };
     [
         (Kind::Normal, normal),
