@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
-//! labels · metrics · checkpoint                    what an epoch leaves behind
-//! recipe → session → epoch                         who decides, who holds the state, who loops
+//! labels · sums · metrics · checkpoint             what an epoch leaves behind
+//! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
 //! ```
 //!
 //! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
@@ -20,6 +20,7 @@ mod epoch;
 mod error;
 mod events;
 mod init;
+mod judge;
 mod labels;
 mod loader;
 pub mod metrics;
@@ -31,6 +32,7 @@ pub mod recipe;
 mod schedule;
 pub mod scn;
 mod session;
+mod sums;
 #[cfg(test)]
 mod tests;
 
