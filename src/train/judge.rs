@@ -1,6 +1,8 @@
 //! What is measured apart from training: a split after an epoch, and at the end the last look at everything.
 //! It moves no params.
 
+use std::sync::Arc;
+
 use tch::no_grad;
 
 use super::error::TrainError;
@@ -8,6 +10,7 @@ use super::events::{Decision, Opinion, TrainEvent, Trained};
 use super::loader::{PictureShelf, load};
 use super::metrics::{self, EpochMetrics, LabelAudit, Prediction, SplitMetrics};
 use super::net::Net;
+use super::recipe::Recipe;
 use super::session::Session;
 use super::{augment, predict};
 use crate::types::Split;
@@ -43,25 +46,25 @@ pub(crate) fn evaluate(session: &Session<'_>, split: Split) -> Result<Option<Spl
 }
 
 fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<SplitMetrics, TrainError> {
-    let told = predict_samples(session, net, samples)?;
+    let told = ask(net, session.recipe, &session.shelf, samples)?;
     let labels: Vec<usize> = told.iter().map(|(sample, _)| session.set.labels[*sample]).collect();
     let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
     Ok(SplitMetrics::of(&predictions, &labels, session.set.classes.len()))
 }
 
 /// What a net says of samples without augmentation, in their order; unreadable ones are left out.
-fn predict_samples(
-    session: &Session<'_>,
+pub(crate) fn ask(
     net: &Net,
+    recipe: &Recipe,
+    shelf: &Arc<PictureShelf>,
     samples: &[usize],
 ) -> Result<Vec<(usize, Prediction)>, TrainError> {
     let mut told = Vec::with_capacity(samples.len());
-    for batch in load(&session.shelf, samples.to_vec(), session.recipe.batch_size, 0) {
-        check_unreadable(&session.shelf, session.set.len())?;
+    for batch in load(shelf, samples.to_vec(), recipe.batch_size, 0) {
+        check_unreadable(shelf, shelf.len())?;
         if batch.samples.is_empty() {
             continue;
         }
-        let recipe = session.recipe;
         let pictures = augment::plain(&batch, recipe.image_size, recipe.normalise, net.compute.device);
         let predictions = predict::predictions(recipe, &no_grad(|| net.forward(&pictures, false)))?;
         told.extend(batch.samples.into_iter().zip(predictions));
@@ -117,7 +120,7 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
 
 fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {
     let all: Vec<usize> = (0..session.set.len()).collect();
-    let told = predict_samples(session, &session.net, &all)?;
+    let told = ask(&session.net, session.recipe, &session.shelf, &all)?;
     let opinion = |(sample, prediction): (usize, Prediction)| {
         let (given, label) = (session.labels.given()[sample], session.labels.current()[sample]);
         let predicted = prediction.class();

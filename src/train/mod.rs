@@ -15,7 +15,7 @@ mod cure;
 pub mod data;
 mod device;
 #[cfg(test)]
-mod drawn;
+pub(crate) mod drawn;
 mod epoch;
 mod error;
 mod events;
@@ -36,6 +36,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+pub use device::device_in_words;
 pub use error::TrainError;
 pub use events::{Decision, Opinion, TrainEvent, Trained};
 pub use session::{RunPlace, train};
