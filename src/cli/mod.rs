@@ -1,14 +1,20 @@
 //! One file per command: its flags and its `run`. The only room that uses `anyhow`.
 
+#[cfg(feature = "train")]
+mod asked_net;
 mod clips;
 mod crawl;
 #[cfg(all(feature = "media", feature = "train"))]
 mod demo;
 mod doctor;
 mod drive;
+#[cfg(feature = "train")]
+mod eval;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
 mod inspect;
+#[cfg(feature = "train")]
+mod predict;
 mod report;
 mod retry;
 mod session;
@@ -92,6 +98,12 @@ enum Command {
     /// Train a net on the samples, or on a data set of pictures
     #[cfg(feature = "train")]
     Train(Box<train::TrainArgs>),
+    /// Say which emotion a trained net sees in the faces of pictures
+    #[cfg(feature = "train")]
+    Predict(predict::PredictArgs),
+    /// Measure a trained net on a data set of pictures
+    #[cfg(feature = "train")]
+    Eval(eval::EvalArgs),
     /// Show how far every emotion and stage is, and what stands in the way
     Status(status::StatusArgs),
     /// Write the report of a run, or of the catalog, as a page
@@ -133,6 +145,10 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Clips(args) => clips::run(args, global).await,
         #[cfg(feature = "train")]
         Command::Train(args) => train::command::run(*args, global).await,
+        #[cfg(feature = "train")]
+        Command::Predict(args) => predict::run(args, global).await,
+        #[cfg(feature = "train")]
+        Command::Eval(args) => eval::run(args, global).await,
         Command::Status(args) => status::run(args, global).await,
         Command::Report(args) => report::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]

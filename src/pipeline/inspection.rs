@@ -1,16 +1,17 @@
 //! What `inspect` is asked and what it says: the documented JSON of one file. Plain data that crosses to a worker and
-//! back; who looks is [`super::eyes`].
+//! back, and how a picture is read; who looks is [`super::eyes`].
 
 use std::path::{Path, PathBuf};
 
-use image::ImageReader;
+use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ClipRecipe;
+use crate::failure::{Failure, Reason};
 use crate::types::Landmarks;
 
 /// Smallest face that is looked for in pictures, pixels; videos take the recipe's.
-const PICTURE_MIN_FACE_PX: f32 = 20.0;
+pub(crate) const PICTURE_MIN_FACE_PX: f32 = 20.0;
 
 /// What to look for and what to leave behind.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -119,7 +120,20 @@ pub struct FaceSeen {
 }
 
 /// Whether a file begins as a picture that this program reads.
-pub(super) fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     reader.is_ok_and(|reader| reader.format().is_some_and(|format| format.reading_enabled()))
+}
+
+/// A picture upright, as its camera says.
+pub fn read_picture(path: &Path) -> Result<RgbImage, Failure> {
+    let refuse = |error: image::ImageError| {
+        Failure::rejected(Reason::Undecodable, format!("{} does not decode: {error}", path.display()))
+    };
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    let mut decoder = reader.map_err(|error| refuse(error.into()))?.into_decoder().map_err(refuse)?;
+    let orientation = decoder.orientation().map_err(refuse)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(refuse)?;
+    picture.apply_orientation(orientation);
+    Ok(picture.into_rgb8())
 }

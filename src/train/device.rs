@@ -50,6 +50,11 @@ pub(crate) fn choose(asked: &str, recipe: &Recipe) -> Result<(Compute, String), 
     Ok((compute, words))
 }
 
+/// The device, number format and layout that a run would get now, in words; refuses a device that is not there.
+pub fn device_in_words(asked: &str, recipe: &Recipe) -> Result<String, TrainError> {
+    choose(asked, recipe).map(|(_, words)| words)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

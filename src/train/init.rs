@@ -117,9 +117,9 @@ mod tests {
     fn params_saved_by_a_wrapper_are_really_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("face.safetensors");
-        let (theirs, ours) = (Net::new(Arch::Resnet18, 5, 1, CPU), Net::new(Arch::Resnet18, 8, 2, CPU));
+        let (theirs, ours) = (Net::new(Arch::Tiny, 5, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| Some(format!("module.{name}")));
-        let said = load(&ours, Arch::Resnet18, &path).unwrap();
+        let said = load(&ours, Arch::Tiny, &path).unwrap();
         assert!(said.contains("fresh: fc.weight, fc.bias; not used: 0"), "{said}");
         assert!(ours.params.0[0].tensor.equal(&theirs.params.0[0].tensor));
     }
@@ -129,11 +129,11 @@ mod tests {
     fn a_missing_backbone_tensor_stops_the_load_and_nothing_is_half_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.safetensors");
-        let (theirs, ours) = (Net::new(Arch::Resnet18, 8, 1, CPU), Net::new(Arch::Resnet18, 8, 2, CPU));
-        write(&theirs, &path, |name| (name != "layer3.1.conv2.weight").then(|| name.to_owned()));
+        let (theirs, ours) = (Net::new(Arch::Tiny, 8, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
+        write(&theirs, &path, |name| (name != "layer3.0.conv2.weight").then(|| name.to_owned()));
         let before = ours.params.0[0].tensor.copy();
-        let message = load(&ours, Arch::Resnet18, &path).unwrap_err().to_string();
-        assert!(message.ends_with("does not fit resnet18: layer3.1.conv2.weight is missing"), "{message}");
+        let message = load(&ours, Arch::Tiny, &path).unwrap_err().to_string();
+        assert!(message.ends_with("does not fit tiny: layer3.0.conv2.weight is missing"), "{message}");
         assert!(ours.params.0[0].tensor.equal(&before));
     }
 
@@ -155,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("evil.pth");
         std::fs::write(&path, b"\x80\x02cposix\nsystem\n(X\x02\x00\x00\x00lstR.").unwrap();
-        let net = Net::new(Arch::Resnet18, 8, 2, CPU);
-        assert!(matches!(load(&net, Arch::Resnet18, &path), Err(TrainError::Unreadable { .. })));
+        let net = Net::new(Arch::Tiny, 8, 2, CPU);
+        assert!(matches!(load(&net, Arch::Tiny, &path), Err(TrainError::Unreadable { .. })));
     }
 }

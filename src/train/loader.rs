@@ -49,6 +49,11 @@ impl PictureShelf {
         Self { pictures, side, kept, free_bytes: AtomicUsize::new(KEPT_BYTES), unreadable: Mutex::default() }
     }
 
+    /// How many pictures there are, read or not.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Pictures that could not be read so far: position and cause.
     pub(crate) fn unreadable(&self) -> BTreeMap<usize, String> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -180,6 +180,12 @@ pub struct EpochMetrics {
     pub train_accuracy_in_force: f64,
     /// Counts of importances seen in ten equal bins from 0 to 1; all 0 where the method has none.
     pub importance_histogram: [u64; 10],
+    /// Mean importance of the batches' important groups; `None` where the method has none or no step could rank.
+    #[serde(default)]
+    pub importance_high: Option<f64>,
+    /// Mean importance of the other groups.
+    #[serde(default)]
+    pub importance_low: Option<f64>,
     /// Chance that a right label's importance exceeds a wrong one's, where truth is known.
     pub importance_auc: Option<f64>,
     /// Labels changed at the end of this epoch.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
-//! labels · metrics · checkpoint                    what an epoch leaves behind
-//! recipe → session → epoch                         who decides, who holds the state, who loops
+//! labels · sums · metrics · checkpoint             what an epoch leaves behind
+//! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
 //! ```
 //!
 //! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
@@ -15,11 +15,12 @@ mod cure;
 pub mod data;
 mod device;
 #[cfg(test)]
-mod drawn;
+pub(crate) mod drawn;
 mod epoch;
 mod error;
 mod events;
 mod init;
+mod judge;
 mod labels;
 mod loader;
 pub mod metrics;
@@ -31,9 +32,11 @@ pub mod recipe;
 mod schedule;
 pub mod scn;
 mod session;
+mod sums;
 #[cfg(test)]
 mod tests;
 
+pub use device::device_in_words;
 pub use error::TrainError;
 pub use events::{Decision, Opinion, TrainEvent, Trained};
 pub use session::{RunPlace, train};

@@ -37,15 +37,11 @@ impl Net {
     /// Fresh params by seed.
     pub(crate) fn new(arch: Arch, classes: usize, seed: u64, compute: Compute) -> Self {
         let maker = &mut ParamMaker::new(seed, compute.device, compute.channels_last);
-        let stem = ConvNorm::new(maker, ["conv1", "bn1"].map(str::to_owned), Shape::new(3, 64, 7, 2));
-        let (depths, bottleneck) = match arch {
-            Arch::Resnet18 => ([2, 2, 2, 2], false),
-            Arch::Resnet34 => ([3, 4, 6, 3], false),
-            Arch::Resnet50 => ([3, 4, 6, 3], true),
-        };
-        let mut width_in = 64;
+        let Plan { depths, widths, bottleneck } = Plan::of(arch);
+        let stem = ConvNorm::new(maker, ["conv1", "bn1"].map(str::to_owned), Shape::new(3, widths[0], 7, 2));
+        let mut width_in = widths[0];
         let mut blocks = Vec::new();
-        for (layer, (depth, width)) in depths.into_iter().zip([64, 128, 256, 512]).enumerate() {
+        for (layer, (depth, width)) in depths.into_iter().zip(widths).enumerate() {
             for index in 0..depth {
                 let stride = if layer > 0 && index == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{index}", layer + 1);
@@ -72,6 +68,28 @@ impl Net {
         Output {
             logits: self.fc.forward(&feature),
             importance: self.alpha.forward(&feature).sigmoid().reshape([-1]),
+        }
+    }
+}
+
+/// What tells one ResNet from another.
+struct Plan {
+    /// Blocks of each layer.
+    depths: [usize; 4],
+    /// Channels of each layer's blocks; the stem has the first's.
+    widths: [i64; 4],
+    bottleneck: bool,
+}
+
+impl Plan {
+    fn of(arch: Arch) -> Self {
+        let widths = [64, 128, 256, 512];
+        match arch {
+            Arch::Resnet18 => Self { depths: [2, 2, 2, 2], widths, bottleneck: false },
+            Arch::Resnet34 => Self { depths: [3, 4, 6, 3], widths, bottleneck: false },
+            Arch::Resnet50 => Self { depths: [3, 4, 6, 3], widths, bottleneck: true },
+            #[cfg(test)]
+            Arch::Tiny => Self { depths: [1; 4], widths: [8, 16, 24, 32], bottleneck: false },
         }
     }
 }
@@ -219,16 +237,15 @@ mod tests {
     #[test]
     fn the_memory_layout_changes_no_answer() {
         let pictures = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-        let plain = Net::new(Arch::Resnet18, 8, 1, CPU).forward(&pictures, false);
+        let plain = Net::new(Arch::Tiny, 8, 1, CPU).forward(&pictures, false);
         let other =
-            Net::new(Arch::Resnet18, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures, false);
+            Net::new(Arch::Tiny, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures, false);
         assert!((plain.logits - other.logits).abs().max().double_value(&[]) < 1e-4);
     }
 
     #[test]
     fn one_seed_makes_one_net() {
-        let first =
-            |seed| Net::new(Arch::Resnet18, 8, seed, CPU).params.0[0].tensor.double_value(&[0, 0, 0, 0]);
+        let first = |seed| Net::new(Arch::Tiny, 8, seed, CPU).params.0[0].tensor.double_value(&[0, 0, 0, 0]);
         assert_eq!(first(1), first(1));
         assert_ne!(first(1), first(2));
     }

@@ -1,6 +1,8 @@
 //! Using a net after training: load a checkpoint, ask it about pictures, write it for others.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use fast_image_resize::Resizer;
 use image::RgbImage;
@@ -10,12 +12,12 @@ use tch::{Tensor, no_grad};
 use super::data::TrainingSet;
 use super::epoch::probabilities;
 use super::error::TrainError;
-use super::loader::{Batch, resize};
-use super::metrics::Prediction;
+use super::loader::{Batch, PictureShelf, resize};
+use super::metrics::{Prediction, SplitMetrics};
 use super::net::{Net, Output};
 use super::recipe::{Method, Recipe};
 use super::session::{BEST, Session};
-use super::{augment, checkpoint, device};
+use super::{augment, checkpoint, device, judge};
 
 /// Pictures asked about at once.
 const BATCH: usize = 64;
@@ -51,15 +53,17 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Loads `last.safetensors` or `best.safetensors` of a run, on `auto`, `cpu` or `cuda:N`.
+    /// Loads `last.safetensors` or `best.safetensors` of a run, or what [`Predictor::export`] wrote, on `auto`, `cpu`
+    /// or `cuda:N`.
     pub fn load(path: &Path, device: &str) -> Result<Self, TrainError> {
         let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
         let card = state.net;
         let (compute, _) = device::choose(device, &card.recipe)?;
         let net = Net::new(card.recipe.arch, card.classes.len(), card.recipe.seed, compute);
         for param in &net.params.0 {
-            let value =
-                tensors.remove(&format!("net.{}", param.name)).filter(|t| t.size() == param.tensor.size());
+            let named =
+                tensors.remove(&format!("net.{}", param.name)).or_else(|| tensors.remove(&param.name));
+            let value = named.filter(|tensor| tensor.size() == param.tensor.size());
             let Some(value) = value else {
                 let what = format!("a net without {}", param.name);
                 return Err(TrainError::Foreign { path: path.to_owned(), what });
@@ -90,6 +94,21 @@ impl Predictor {
             told.extend(predictions(&self.card.recipe, &no_grad(|| self.net.forward(&pictures, false)))?);
         }
         Ok(told)
+    }
+
+    /// Measures what the net says of samples of a set, whose positions and true classes (of this net) go together.
+    /// Unreadable pictures are left out; the count says how many were measured.
+    pub fn measure(
+        &self,
+        set: &TrainingSet,
+        labels: &BTreeMap<usize, usize>,
+    ) -> Result<(usize, SplitMetrics), TrainError> {
+        let shelf = PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size);
+        let samples: Vec<usize> = labels.keys().copied().collect();
+        let told = judge::ask(&self.net, &self.card.recipe, &Arc::new(shelf), &samples)?;
+        let truth: Vec<usize> = told.iter().map(|(sample, _)| labels[sample]).collect();
+        let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
+        Ok((truth.len(), SplitMetrics::of(&predictions, &truth, self.card.classes.len())))
     }
 
     /// Writes the params alone with PyTorch's names, for `safetensors.torch.load_file`; the card is in the metadata.
@@ -130,4 +149,42 @@ pub(crate) fn load_best(session: &Session<'_>) -> Result<Net, TrainError> {
         _ => "cpu".to_owned(),
     };
     Predictor::load(&session.folder.join(BEST), &device).map(|predictor| predictor.net)
+}
+
+#[cfg(test)]
+impl Predictor {
+    /// A narrow net that learnt nothing, for tests that only need answers.
+    pub(crate) fn untrained(method: Method, classes: &[&str]) -> Self {
+        let recipe = Recipe { arch: super::recipe::Arch::Tiny, image_size: 32, ..Recipe::new(method) };
+        let (compute, _) = device::choose("cpu", &recipe).expect("a CPU is there");
+        let net = Net::new(recipe.arch, classes.len(), recipe.seed, compute);
+        let classes = classes.iter().map(|&class| class.to_owned()).collect();
+        Self { card: NetCard { recipe, classes, data: "nothing".to_owned() }, net }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::drawn::shapes;
+
+    #[test]
+    fn an_exported_net_can_be_asked_and_measured() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let net = Predictor::untrained(Method::Scn, &["square", "cross", "ring"]);
+        net.export(&path).unwrap();
+        let loaded = Predictor::load(&path, "cpu").unwrap();
+        assert_eq!(loaded.card(), net.card());
+        let picture = RgbImage::from_pixel(40, 40, image::Rgb([200, 20, 90]));
+        let told = net.predict(std::slice::from_ref(&picture)).unwrap();
+        assert_eq!(loaded.predict(&[picture]).unwrap(), told);
+        assert!(told[0].importance.is_some());
+
+        let set = shapes(12, 1);
+        let labels = BTreeMap::from([(3, 0), (7, 2)]);
+        let (samples, metrics) = loaded.measure(&set, &labels).unwrap();
+        assert_eq!((samples, metrics.confusion.iter().flatten().sum::<u64>()), (2, 2));
+        assert_eq!(metrics.recalls[1], None, "no sample of the second class was asked about");
+    }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
 use super::data::TrainingSet;
-use super::epoch::{self, EpochSums};
+use super::epoch;
 use super::error::TrainError;
 use super::events::{TrainEvent, Trained};
 use super::labels::{Labels, Seen};
@@ -21,7 +21,8 @@ use super::net::Net;
 use super::optim::Optimizer;
 use super::predict::{self, NetCard};
 use super::recipe::{Method, Recipe};
-use super::{checkpoint, device, init};
+use super::sums::EpochSums;
+use super::{checkpoint, device, init, judge};
 use crate::clock::Stop;
 use crate::types::{Relabel, Split};
 
@@ -182,7 +183,7 @@ impl<'a> Session<'a> {
             }
             self.tell(TrainEvent::Saved { epoch: self.progress.epochs_done });
         }
-        let trained = epoch::finish(self)?;
+        let trained = judge::finish(self)?;
         self.tell(TrainEvent::Ended(Box::new(trained.clone())));
         Ok(trained)
     }

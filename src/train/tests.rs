@@ -7,7 +7,7 @@ use std::thread;
 use super::data::{NoiseKind, TrainingSet, add_noise};
 use super::drawn::shapes;
 use super::predict::Predictor;
-use super::recipe::{Method, Recipe, RelabelStart};
+use super::recipe::{Arch, Method, Recipe, RelabelStart};
 use super::schedule::Schedule;
 use super::{RunPlace, TrainError, TrainEvent, Trained, train};
 use crate::clock::Stop;
@@ -15,6 +15,8 @@ use crate::types::Split;
 
 fn small(method: Method, epochs: u32) -> Recipe {
     let mut recipe = Recipe::new(method);
+    recipe.arch = Arch::Tiny;
+    recipe.optimizer.lr = 3e-3;
     recipe.epochs = epochs;
     recipe.batch_size = 16;
     recipe.image_size = 32;
@@ -96,6 +98,7 @@ fn scn_relabels_training_samples_only_and_reports_what_it_fixed() {
     assert!(last.train_accuracy <= 0.9, "{last:?}");
     assert_ne!(last.train_accuracy, last.train_accuracy_in_force, "the two are told apart");
     assert_eq!(last.importance_histogram.iter().sum::<u64>(), 144);
+    assert!(last.importance_high > last.importance_low, "{last:?}");
 }
 
 /// Trap 20: the reference forgets its relabels; ours resume to the bit, from the middle of an epoch too.
@@ -162,6 +165,7 @@ fn how_fast_an_epoch_is() {
     let set = shapes(640, 1);
     for image_size in [48, 64, 112] {
         let mut recipe = small(Method::Scn, 2);
+        recipe.arch = Arch::Resnet18;
         recipe.batch_size = 64;
         recipe.image_size = image_size;
         let trained = to_the_end(&recipe, &set, tempfile::tempdir().unwrap().path());

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 use crate::catalog::runs::{FrozenSample, NewRun, Opinion, Run, RunState};
 use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, Reason};
-use crate::train::Trained;
 use crate::train::data::{Pictures, TrainingSet};
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
+use crate::train::{Trained, device_in_words};
 use crate::types::{Emotion, Relabel, RunId, SampleId};
 
 use super::super::Session;
@@ -30,9 +30,10 @@ impl CatalogRun {
     /// Goes on with a run of this recipe that was cut off, else freezes a new list.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
+        let device = device_in_words(&args.device, recipe).map_err(|error| error.failure())?;
         let run = match wanted(catalog, args, recipe).await? {
             Some(run) => run,
-            None => freeze(catalog, recipe).await?,
+            None => freeze(catalog, recipe, &device).await?,
         };
         let list = runs::samples(catalog, run.id).await.map_err(Failure::from)?;
         let list: Vec<FrozenSample> = list.into_iter().map(|(frozen, _)| frozen).collect();
@@ -117,7 +118,7 @@ fn body(recipe: &Recipe) -> anyhow::Result<String> {
 }
 
 /// Freezes the samples in use with the labels in force, and writes the run down.
-async fn freeze(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Run> {
+async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
     splits::assign(catalog).await.map_err(Failure::from)?;
     let found = samples::for_training(catalog).await.map_err(Failure::from)?;
     if found.is_empty() {
@@ -161,7 +162,7 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Run> {
         seed: recipe.seed,
         folder: &format!("runs/{name}"),
         classes: &names,
-        device: "",
+        device,
     };
     runs::create(&mut tx, &run, &frozen).await.map_err(Failure::from)?;
     tx.commit().await.map_err(Failure::from)?;

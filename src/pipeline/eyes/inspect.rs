@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
-
 use super::super::inspection::{
-    FaceSeen, InspectOptions, Inspection, ShotSeen, TimedFace, TrackSeen, is_picture,
+    FaceSeen, InspectOptions, Inspection, ShotSeen, TimedFace, TrackSeen, is_picture, read_picture,
 };
 use super::draw;
 use super::{Watch, scan_video};
@@ -65,19 +63,6 @@ fn inspect_picture(
     Ok(Inspection::Image { file: path.display().to_string(), width, height, faces })
 }
 
-/// A picture upright, as its camera says.
-fn read_picture(path: &Path) -> Result<RgbImage, Failure> {
-    let refuse = |error: image::ImageError| {
-        Failure::rejected(Reason::Undecodable, format!("{} does not decode: {error}", path.display()))
-    };
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut decoder = reader.map_err(|error| refuse(error.into()))?.into_decoder().map_err(refuse)?;
-    let orientation = decoder.orientation().map_err(refuse)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refuse)?;
-    picture.apply_orientation(orientation);
-    Ok(picture.into_rgb8())
-}
-
 fn of_scan(path: &Path, scan: &Scan) -> Inspection {
     let shot = |span: &Span| ShotSeen { start_s: seconds(span.start_ms), end_s: seconds(span.end_ms) };
     Inspection::Video {
@@ -124,6 +109,8 @@ fn no_drawing(drawing: &Path) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use image::RgbImage;
 
     use super::*;
     use crate::face::fake::FakeDetector;

@@ -1,0 +1,187 @@
+//! `webemotion eval`: measures a trained net on a data set on disk, class by class.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::asked_net::NetArgs;
+use super::train::DatasetArg;
+use super::train::dataset::ReadingArgs;
+use super::{Global, say};
+use crate::failure::{Exit, Failure, Reason};
+use crate::train::data::{self, TrainingSet};
+use crate::train::metrics::SplitMetrics;
+use crate::train::predict::NetCard;
+use crate::types::Split;
+
+/// Flags of `eval`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  webemotion eval --run scn-1 --dataset raf-db:/data/rafdb\n  \
+    webemotion eval --net best.safetensors --dataset folder:birds --split validation --json")]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    net: NetArgs,
+    /// What to measure on; several are joined by class name
+    #[arg(long, required = true, value_name = "raf-db:DIR|ferplus:DIR|affectnet:DIR|folder:DIR")]
+    dataset: Vec<DatasetArg>,
+    #[command(flatten)]
+    readings: ReadingArgs,
+    /// Which part of it [default: test, else validation, else all]
+    #[arg(long, value_enum)]
+    split: Option<PartArg>,
+}
+
+/// `--split`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum PartArg {
+    Train,
+    Validation,
+    Test,
+    All,
+}
+
+/// What was measured, and on what.
+struct Evaluation {
+    net: PathBuf,
+    classes: Vec<String>,
+    data: String,
+    part: String,
+    samples: usize,
+    left_out: usize,
+    metrics: SplitMetrics,
+}
+
+/// Runs the command.
+pub(crate) async fn run(args: EvalArgs, global: &Global) -> anyhow::Result<Exit> {
+    let (global, json) = (global.clone(), global.json);
+    let evaluation = tokio::task::spawn_blocking(move || evaluate(&args, &global)).await??;
+    if json {
+        say(evaluation.json());
+    } else {
+        say(evaluation.describe());
+    }
+    Ok(Exit::Done)
+}
+
+fn evaluate(args: &EvalArgs, global: &Global) -> Result<Evaluation, Failure> {
+    let set = args.set()?;
+    let (net, predictor) = args.net.load(global)?;
+    let part = args.split.unwrap_or_else(|| usual_part(&set));
+    let (labels, left_out) = labels(&set, part, predictor.card())?;
+    let (samples, metrics) = predictor.measure(&set, &labels).map_err(|error| error.failure())?;
+    let part = format!("{part:?}").to_lowercase();
+    let classes = predictor.card().classes.clone();
+    Ok(Evaluation { net, classes, data: set.name, part, samples, left_out, metrics })
+}
+
+impl EvalArgs {
+    fn set(&self) -> Result<TrainingSet, Failure> {
+        if self.dataset.contains(&DatasetArg::Catalog) {
+            return Err(Failure::permanent(Reason::Usage, "eval measures on data sets on disk only")
+                .with_hint("`webemotion report --run NAME` shows how a run did on the catalog"));
+        }
+        let sets = self.dataset.iter().map(|dataset| self.readings.read(dataset)).collect::<Result<_, _>>();
+        sets.and_then(data::unite).map_err(|error| error.failure())
+    }
+}
+
+fn usual_part(set: &TrainingSet) -> PartArg {
+    match () {
+        () if set.splits.contains(&Split::Test) => PartArg::Test,
+        () if set.splits.contains(&Split::Validation) => PartArg::Validation,
+        () => PartArg::All,
+    }
+}
+
+/// The samples to ask about with their class in the net's order; the count is of those whose class the net lacks.
+fn labels(
+    set: &TrainingSet,
+    part: PartArg,
+    card: &NetCard,
+) -> Result<(BTreeMap<usize, usize>, usize), Failure> {
+    let is_asked = |sample: &usize| match part {
+        PartArg::Train => set.splits[*sample] == Split::Train,
+        PartArg::Validation => set.splits[*sample] == Split::Validation,
+        PartArg::Test => set.splits[*sample] == Split::Test,
+        PartArg::All => true,
+    };
+    let own = |class: &String| card.classes.iter().position(|known| known == class);
+    let classes: Vec<Option<usize>> = set.classes.iter().map(own).collect();
+    let asked: Vec<usize> = (0..set.len()).filter(is_asked).collect();
+    let labels: BTreeMap<usize, usize> =
+        asked.iter().filter_map(|&sample| Some((sample, classes[set.labels[sample]]?))).collect();
+    if labels.is_empty() {
+        let detail = format!("no sample of {} has a class that the net knows", set.name);
+        let hint = format!("the net knows {}", card.classes.join(", "));
+        return Err(Failure::permanent(Reason::NothingToDo, detail).with_hint(hint));
+    }
+    let left_out = asked.len() - labels.len();
+    Ok((labels, left_out))
+}
+
+impl Evaluation {
+    fn json(&self) -> Value {
+        let recalls: BTreeMap<&String, Option<f64>> =
+            self.classes.iter().zip(self.metrics.recalls.iter().copied()).collect();
+        json!({
+            "event": "evaluated",
+            "net": self.net.display().to_string(),
+            "data": self.data,
+            "split": self.part,
+            "samples": self.samples,
+            "left_out": self.left_out,
+            "accuracy": self.metrics.accuracy,
+            "mean_class_accuracy": self.metrics.mean_class_accuracy,
+            "calibration_error": self.metrics.calibration_error,
+            "loss": self.metrics.loss,
+            "recalls": recalls,
+            "classes": self.classes,
+            "confusion": self.metrics.confusion,
+        })
+    }
+
+    fn describe(&self) -> String {
+        let Self { metrics, samples, left_out, part, data, .. } = self;
+        let recall = |(class, recall): (&String, &Option<f64>)| match recall {
+            Some(recall) => format!("\n  {class:<12} {:>5.1} %", 100.0 * recall),
+            None => format!("\n  {class:<12}     –"),
+        };
+        let recalls: String = self.classes.iter().zip(&metrics.recalls).map(recall).collect();
+        format!(
+            "eval: {data}, split {part}, {samples} samples ({left_out} left out: classes the net lacks)\n  \
+             accuracy {:.1} %, mean class {:.1} %, calibration error {:.3}\nrecall:{recalls}",
+            100.0 * metrics.accuracy,
+            100.0 * metrics.mean_class_accuracy,
+            metrics.calibration_error
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::drawn::shapes;
+    use crate::train::predict::Predictor;
+    use crate::train::recipe::Method;
+
+    #[test]
+    fn classes_are_matched_by_name_and_unknown_ones_are_counted() {
+        let set = shapes(15, 1);
+        let predictor = Predictor::untrained(Method::Baseline, &["ring", "star", "square"]);
+        assert_eq!(usual_part(&set), PartArg::Test);
+        let (labels, left_out) = labels(&set, PartArg::All, predictor.card()).unwrap();
+        assert_eq!((labels.len(), left_out), (10, 5), "crosses are left out");
+        assert!(labels.iter().all(|(&sample, &label)| label == [2, 9, 0][set.labels[sample]]));
+        let (samples, metrics) = predictor.measure(&set, &labels).unwrap();
+        assert_eq!(samples, 10);
+        assert_eq!(metrics.confusion[1], [0, 0, 0], "no star was asked about");
+    }
+
+    #[test]
+    fn a_net_of_other_things_has_nothing_to_say() {
+        let predictor = Predictor::untrained(Method::Baseline, &["anger", "fear"]);
+        let failure = labels(&shapes(15, 1), PartArg::All, predictor.card()).unwrap_err();
+        assert_eq!(failure.hint.as_deref(), Some("the net knows anger, fear"));
+    }
+}

@@ -1,0 +1,165 @@
+//! Data sets by name: from `--dataset` and its readings to the set that the trainer gets. It trains nothing.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use super::TrainArgs;
+use crate::failure::{Failure, Reason};
+use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
+
+/// One data set by kind and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatasetArg {
+    /// The samples of the data folder's catalog.
+    Catalog,
+    /// RAF-DB basic.
+    RafDb(PathBuf),
+    /// FERPlus.
+    Ferplus(PathBuf),
+    /// AffectNet.
+    Affectnet(PathBuf),
+    /// Any folder with a sub-folder for each class.
+    Folder(PathBuf),
+}
+
+impl FromStr for DatasetArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "catalog" {
+            return Ok(Self::Catalog);
+        }
+        let kinds = "catalog, raf-db:DIR, ferplus:DIR, affectnet:DIR, folder:DIR";
+        let (kind, folder) = text.split_once(':').ok_or_else(|| format!("none of {kinds}"))?;
+        let folder = PathBuf::from(folder);
+        Ok(match kind {
+            "raf-db" => Self::RafDb(folder),
+            "ferplus" => Self::Ferplus(folder),
+            "affectnet" => Self::Affectnet(folder),
+            "folder" => Self::Folder(folder),
+            _ => return Err(format!("'{kind}' is none of {kinds}")),
+        })
+    }
+}
+
+/// Protocols that papers differ in.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ReadingArgs {
+    /// Classes of FERPlus; 7 leaves contempt out
+    #[arg(long, value_name = "7|8", default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
+    pub ferplus_classes: u8,
+    /// Whether FERPlus's first class needs more than half of the votes
+    #[arg(long, value_enum, default_value = "majority")]
+    pub ferplus_labels: FerplusLabels,
+    /// Train on FERPlus's validation part too, as SCN's authors did
+    #[arg(long)]
+    pub ferplus_merge_validation: bool,
+    /// Classes of AffectNet; 7 leaves contempt out
+    #[arg(long, value_name = "7|8", default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
+    pub affectnet_classes: u8,
+}
+
+/// `--ferplus-labels`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FerplusLabels {
+    /// Pictures without a majority are left out
+    Majority,
+    /// The first class as it is; ties are left out
+    Argmax,
+}
+
+impl ReadingArgs {
+    /// Reads a data set on disk.
+    pub fn read(&self, dataset: &DatasetArg) -> Result<TrainingSet, DataError> {
+        match dataset {
+            DatasetArg::RafDb(folder) => data::raf_db(folder),
+            DatasetArg::Ferplus(folder) => data::ferplus(folder, self.ferplus()),
+            DatasetArg::Affectnet(folder) => data::affectnet(folder, self.affectnet_classes == 7),
+            DatasetArg::Folder(folder) => data::folder(folder),
+            DatasetArg::Catalog => Err(DataError::Empty { name: "the catalog".to_owned(), what: "folder" }),
+        }
+    }
+
+    fn ferplus(&self) -> FerplusOptions {
+        FerplusOptions {
+            majority: self.ferplus_labels == FerplusLabels::Majority,
+            seven_classes: self.ferplus_classes == 7,
+            merge_validation: self.ferplus_merge_validation,
+        }
+    }
+}
+
+impl TrainArgs {
+    /// The data sets on disk, joined, with noise and a validation part; `catalog` is what the caller read for
+    /// [`DatasetArg::Catalog`].
+    pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
+        let mut catalog = catalog;
+        let mut sets = Vec::new();
+        for dataset in &self.dataset {
+            sets.push(match dataset {
+                DatasetArg::Catalog => catalog
+                    .take()
+                    .ok_or_else(|| Failure::permanent(Reason::NothingToDo, "the catalog holds no samples"))?,
+                other => self.readings.read(other).map_err(|error| error.failure())?,
+            });
+        }
+        let mut set = data::unite(sets).map_err(|error| error.failure())?;
+        if let Some(noise) = self.noise {
+            if !(0.0..=1.0).contains(&noise) {
+                return Err(Failure::permanent(
+                    Reason::Usage,
+                    format!("--noise is {noise}, but must be 0 to 1"),
+                ));
+            }
+            data::add_noise(&mut set, noise, self.noise_kind.into(), self.seed);
+        }
+        if let Some(list) = &self.noisy_labels {
+            data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
+        }
+        set.hold_out_validation(self.validation, self.seed);
+        Ok(set)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TrainArgs,
+    }
+
+    fn parse(words: &[&str]) -> TrainArgs {
+        Line::try_parse_from([&["train"], words].concat()).unwrap().args
+    }
+
+    #[test]
+    fn datasets_are_named_by_kind_and_folder() {
+        let args = parse(&["--dataset", "raf-db:/data/raf", "--dataset", "folder:x"]);
+        assert_eq!(args.dataset, [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]);
+        assert_eq!(parse(&[]).dataset, [DatasetArg::Catalog]);
+        assert!(Line::try_parse_from(["train", "--dataset", "imagenet:x"]).is_err());
+    }
+
+    #[test]
+    fn a_missing_folder_ends_with_two_and_a_hint() {
+        let failure = parse(&["--dataset", "raf-db:/nowhere"]).training_set(None).unwrap_err();
+        assert_eq!(failure.exit(), crate::failure::Exit::Usage);
+        assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn readings_of_ferplus_reach_its_options() {
+        let args = parse(&["--ferplus-classes", "7", "--ferplus-labels", "argmax"]);
+        let options = args.readings.ferplus();
+        assert!(options.seven_classes && !options.majority && !options.merge_validation);
+        assert!(parse(&[]).readings.ferplus().majority);
+        assert!(Line::try_parse_from(["train", "--affectnet-classes", "9"]).is_err());
+    }
+}

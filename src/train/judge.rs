@@ -1,0 +1,144 @@
+//! What is measured apart from training: a split after an epoch, and at the end the last look at everything.
+//! It moves no params.
+
+use std::sync::Arc;
+
+use tch::no_grad;
+
+use super::error::TrainError;
+use super::events::{Decision, Opinion, TrainEvent, Trained};
+use super::loader::{PictureShelf, load};
+use super::metrics::{self, EpochMetrics, LabelAudit, Prediction, SplitMetrics};
+use super::net::Net;
+use super::recipe::Recipe;
+use super::session::Session;
+use super::{augment, predict};
+use crate::types::Split;
+
+/// At most ten pictures, or one in a hundred, may be unreadable.
+pub(crate) fn check_unreadable(shelf: &PictureShelf, of: usize) -> Result<(), TrainError> {
+    let unreadable = shelf.unreadable();
+    let limit = (of / 100).max(10).min(of / 2);
+    match unreadable.values().next() {
+        Some(first) if unreadable.len() > limit => {
+            Err(TrainError::TooManyUnreadable { count: unreadable.len(), of, limit, first: first.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What became of the training labels so far, where truth is known.
+pub(crate) fn audit(session: &Session<'_>) -> Option<LabelAudit> {
+    let truth = session.set.truth.as_ref()?;
+    let of_train =
+        |labels: &[usize]| session.train_samples.iter().map(|&sample| labels[sample]).collect::<Vec<_>>();
+    let (given, in_force) = (of_train(session.labels.given()), of_train(session.labels.current()));
+    Some(LabelAudit::of(&given, &in_force, &of_train(truth)))
+}
+
+/// Measures one split against its labels as given; `None` when it is empty.
+pub(crate) fn evaluate(session: &Session<'_>, split: Split) -> Result<Option<SplitMetrics>, TrainError> {
+    let samples = session.set.of_split(split);
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    measure(session, &session.net, &samples).map(Some)
+}
+
+fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<SplitMetrics, TrainError> {
+    let told = ask(net, session.recipe, &session.shelf, samples)?;
+    let labels: Vec<usize> = told.iter().map(|(sample, _)| session.set.labels[*sample]).collect();
+    let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
+    Ok(SplitMetrics::of(&predictions, &labels, session.set.classes.len()))
+}
+
+/// What a net says of samples without augmentation, in their order; unreadable ones are left out.
+pub(crate) fn ask(
+    net: &Net,
+    recipe: &Recipe,
+    shelf: &Arc<PictureShelf>,
+    samples: &[usize],
+) -> Result<Vec<(usize, Prediction)>, TrainError> {
+    let mut told = Vec::with_capacity(samples.len());
+    for batch in load(shelf, samples.to_vec(), recipe.batch_size, 0) {
+        check_unreadable(shelf, shelf.len())?;
+        if batch.samples.is_empty() {
+            continue;
+        }
+        let pictures = augment::plain(&batch, recipe.image_size, recipe.normalise, net.compute.device);
+        let predictions = predict::predictions(recipe, &no_grad(|| net.forward(&pictures, false)))?;
+        told.extend(batch.samples.into_iter().zip(predictions));
+    }
+    Ok(told)
+}
+
+/// The last look: labels of `cure`, opinions on every sample, the test of the last and of the best params.
+pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
+    let decided = session.cure_labels();
+    if !decided.is_empty() {
+        session.tell(TrainEvent::Relabelled(decided));
+    }
+    let measured_on =
+        [Split::Test, Split::Validation].into_iter().find(|split| session.set.splits.contains(split));
+    let opinions = opinions(session)?;
+    let history = &session.progress.history;
+    let of = |metrics: &EpochMetrics| match measured_on {
+        Some(Split::Test) => metrics.test.clone(),
+        _ => metrics.validation.clone(),
+    };
+    let measured: Vec<SplitMetrics> = history.iter().filter_map(of).collect();
+    let accuracies: Vec<f64> = measured.iter().map(|split| split.accuracy).collect();
+    let best_accuracy = match measured_on {
+        Some(split) => {
+            let net = predict::load_best(session)?;
+            Some(measure(session, &net, &session.set.of_split(split))?.accuracy)
+        }
+        None => None,
+    };
+    let mut speeds: Vec<f64> = history.iter().map(|metrics| metrics.images_per_s).collect();
+    speeds.sort_by(f64::total_cmp);
+    let last = measured.into_iter().last();
+    Ok(Trained {
+        method: session.recipe.method.as_str().to_owned(),
+        recipe_hash: session.recipe.hash(),
+        classes: session.set.classes.clone(),
+        device: session.device_words.clone(),
+        measured_on,
+        last5_accuracy: metrics::last_five_mean(&accuracies),
+        best_accuracy,
+        best_epoch: session.progress.best.map(|(epoch, _)| epoch),
+        mean_class_accuracy: last.as_ref().map(|split| split.mean_class_accuracy),
+        last,
+        labels: audit(session),
+        images_per_s: speeds.get(speeds.len() / 2).copied().unwrap_or(0.0),
+        epochs: history.clone(),
+        relabels: session.labels.changes().to_vec(),
+        opinions,
+        unreadable: session.shelf.unreadable().into_values().collect(),
+    })
+}
+
+fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {
+    let all: Vec<usize> = (0..session.set.len()).collect();
+    let told = ask(&session.net, session.recipe, &session.shelf, &all)?;
+    let opinion = |(sample, prediction): (usize, Prediction)| {
+        let (given, label) = (session.labels.given()[sample], session.labels.current()[sample]);
+        let predicted = prediction.class();
+        let decision = match (label == given, predicted == given) {
+            (false, _) => Decision::Relabel,
+            (true, true) => Decision::Keep,
+            (true, false) => Decision::Ask,
+        };
+        Opinion {
+            sample,
+            split: session.set.splits[sample],
+            label,
+            importance: session.cure_importance(sample).or(prediction.importance),
+            predicted,
+            p_predicted: prediction.probabilities[predicted],
+            p_given: prediction.probabilities[given],
+            decision,
+        }
+    };
+    Ok(told.into_iter().map(opinion).collect())
+}
