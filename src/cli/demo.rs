@@ -16,7 +16,7 @@ use crate::demo::studio;
 use crate::demo::world::{Kind, WRONG_SHARE, World, WorldSize, WorldVideo};
 use crate::failure::{Exit, Failure, Reason};
 use crate::progress::Event;
-use crate::report::{self, MethodResult};
+use crate::report::{self, Gathering, MethodResult};
 use crate::types::{Emotion, SampleId, Split};
 
 use super::{Cli, Global, Session, execute, report as pages, say, session};
@@ -215,7 +215,12 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
         methods.push(measure(&session, run, &truth).await?);
     }
     let scn = all.iter().rfind(|run| run.method == "scn").context("no run of scn")?;
-    let (file, page) = pages::write_page(&session, scn, truth, methods).await?;
+    let gathering = Gathering { truth, ..Gathering::default() };
+    let mut page = report::gather_run(&session.catalog, scn.id, &gathering).await.map_err(Failure::from)?;
+    if let Some(truth) = &mut page.truth {
+        truth.methods = methods;
+    }
+    let file = pages::publish(&session, &format!("{}.html", scn.name), &report::html(&page)).await?;
     if global.json {
         say(json!({"event": "demo", "report": file, "truth": page.truth}));
     } else {

@@ -1,6 +1,5 @@
 //! `webemotion report`: writes the page of a run, or of the catalog, and the index of all pages.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,7 +8,6 @@ use serde_json::json;
 use crate::catalog::runs;
 use crate::failure::{Exit, Failure, Reason};
 use crate::report::{self, Gathering, RunReport};
-use crate::types::SampleId;
 
 use super::{Global, Session, say};
 
@@ -68,12 +66,11 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
     };
     let report = report.map_err(Failure::from)?;
     let name = chosen.map_or("catalog", |run| run.name.as_str());
+    let text = args.format.render(&report);
     let file = match args.out {
-        Some(file) => file,
-        None => session.store.root().join("reports").join(format!("{name}.{}", args.format.extension())),
+        Some(file) => write(&file, &text).map(|()| file)?,
+        None => publish(&session, &format!("{name}.{}", args.format.extension()), &text).await?,
     };
-    write(&file, &args.format.render(&report))?;
-    write_index(&session).await?;
     if session.json {
         say(json!({"event": "reported", "run": chosen.map(|run| &run.name), "file": file}));
     } else {
@@ -82,22 +79,12 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// Writes a run's page beside the others; who knows true labels gives them. Returns where it is and what it says.
-pub(crate) async fn write_page(
-    session: &Session,
-    run: &runs::Run,
-    truth: HashMap<SampleId, String>,
-    methods: Vec<report::MethodResult>,
-) -> anyhow::Result<(PathBuf, RunReport)> {
-    let gathering = Gathering { truth, ..Gathering::default() };
-    let mut page = report::gather_run(&session.catalog, run.id, &gathering).await.map_err(Failure::from)?;
-    if let Some(truth) = &mut page.truth {
-        truth.methods = methods;
-    }
-    let file = session.store.root().join("reports").join(format!("{}.html", run.name));
-    write(&file, &report::html(&page))?;
+/// Writes a page beside the others and links it from their index. Returns where it is.
+pub(crate) async fn publish(session: &Session, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+    let file = session.store.root().join("reports").join(name);
+    write(&file, text)?;
     write_index(session).await?;
-    Ok((file, page))
+    Ok(file)
 }
 
 async fn write_index(session: &Session) -> anyhow::Result<()> {

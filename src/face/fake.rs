@@ -1,18 +1,6 @@
-//! A detector for tests: it finds squares of one colour. Knows nothing of real faces.
+//! Faces for tests. Knows nothing of real ones.
 
-use image::RgbImage;
-
-use super::detector::{Detector, FaceError};
 use crate::types::{Face, FaceBox};
-
-/// Takes every pixel whose red is 250 or more as part of a face; the green value tells the faces apart.
-#[derive(Debug, Default)]
-pub(crate) struct FakeDetector {
-    /// Pictures that were looked through.
-    pub detected: usize,
-    /// Pictures on which faces were followed.
-    pub followed: usize,
-}
 
 /// A face with a box in fractions and landmarks at fixed shares of it.
 pub(crate) fn face_at(x: f32, y: f32, width: f32, height: f32) -> Face {
@@ -21,34 +9,5 @@ pub(crate) fn face_at(x: f32, y: f32, width: f32, height: f32) -> Face {
         face_box: FaceBox { x, y, width, height },
         landmarks: shares.map(|[across, down]| [x + across * width, y + down * height]),
         detector_score: 0.99,
-    }
-}
-
-fn faces_of(picture: &RgbImage) -> Vec<Face> {
-    let mut extents = std::collections::BTreeMap::<u8, [u32; 4]>::new();
-    for (x, y, pixel) in picture.enumerate_pixels().filter(|(_, _, pixel)| pixel[0] >= 250) {
-        // Video codecs change values a little: green is read in steps of 64.
-        let extent = extents.entry(pixel[1] / 64).or_insert([x, y, x, y]);
-        *extent = [extent[0].min(x), extent[1].min(y), extent[2].max(x), extent[3].max(y)];
-    }
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let face = |[left, top, right, bottom]: [u32; 4]| {
-        let size = ((right - left + 1) as f32 / width, (bottom - top + 1) as f32 / height);
-        face_at(left as f32 / width, top as f32 / height, size.0, size.1)
-    };
-    extents.into_values().filter(|[left, _, right, _]| right - left > 4).map(face).collect()
-}
-
-impl Detector for FakeDetector {
-    fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError> {
-        self.detected += pictures.len();
-        Ok(pictures.iter().map(faces_of).collect())
-    }
-
-    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
-        self.followed += 1;
-        let faces = faces_of(picture);
-        let near = |last: &FaceBox| faces.iter().find(|face| face.face_box.iou(last) > 0.3).copied();
-        Ok(last.iter().map(near).collect())
     }
 }

@@ -4,6 +4,7 @@
 //! [`select`] then says which stretches become clips, [`align`] and [`quality`] make and measure their samples.
 
 pub mod align;
+#[cfg(feature = "train")]
 pub(crate) mod boxes;
 pub mod detector;
 #[cfg(all(test, feature = "train"))]
@@ -15,6 +16,7 @@ pub mod mtcnn;
 #[cfg(feature = "train")]
 pub(crate) mod pyramid;
 pub mod quality;
+#[cfg(feature = "train")]
 pub(crate) mod resample;
 pub mod select;
 pub mod shots;

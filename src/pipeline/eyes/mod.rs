@@ -3,6 +3,8 @@
 
 mod cut;
 mod draw;
+#[cfg(test)]
+mod fake;
 mod framing;
 mod inspect;
 mod looker;
