@@ -222,7 +222,7 @@ mod tests {
     use image::Rgb;
 
     use super::*;
-    use crate::face::fake::FakeDetector;
+    use crate::face::fake_detector::FakeDetector;
     use crate::train::recipe::Method;
 
     fn two_faces(path: &Path) {

@@ -11,6 +11,8 @@ pub mod detector;
 pub(crate) mod drawn;
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(all(test, feature = "train"))]
+pub(crate) mod fake_detector;
 #[cfg(feature = "train")]
 pub mod mtcnn;
 #[cfg(feature = "train")]

@@ -113,7 +113,7 @@ mod tests {
     use image::RgbImage;
 
     use super::*;
-    use crate::face::fake::FakeDetector;
+    use crate::face::fake_detector::FakeDetector;
     use crate::pipeline::eyes::Unwatched;
 
     fn picture(folder: &Path) -> PathBuf {

@@ -3,8 +3,6 @@
 
 mod cut;
 mod draw;
-#[cfg(test)]
-mod fake;
 mod framing;
 mod inspect;
 mod looker;

@@ -7,7 +7,7 @@ use image::{Rgb, RgbImage};
 
 use super::{Unwatched, Watch, cut_clip, scan_video};
 use crate::config::ClipRecipe;
-use crate::face::fake::FakeDetector;
+use crate::face::fake_detector::FakeDetector;
 use crate::face::select::select;
 use crate::failure::Reason;
 use crate::media::{ClipWriter, Decoder};

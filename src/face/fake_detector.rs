@@ -2,8 +2,8 @@
 
 use image::RgbImage;
 
-use crate::face::fake::face_at;
-use crate::face::{Detector, FaceError};
+use super::detector::{Detector, FaceError};
+use super::fake::face_at;
 use crate::types::{Face, FaceBox};
 
 /// Takes every pixel whose red is 250 or more as part of a face; the green value tells the faces apart.
