@@ -274,7 +274,8 @@ impl ToolConfig {
     /// The yt-dlp to run: as set, else `.venv/bin/yt-dlp` above the program or the working folder, else on the PATH.
     pub fn find_ytdlp(&self) -> Result<PathBuf, Failure> {
         let on_path = || {
-            let path = std::env::var_os("PATH")?;
+            // A file that was named and is not there is a mistake; another one must not stand in for it.
+            let path = std::env::var_os("PATH").filter(|_| self.ytdlp.is_none())?;
             std::env::split_paths(&path).map(|folder| folder.join("yt-dlp")).find(|file| file.is_file())
         };
         find(self.ytdlp.as_deref(), ".venv/bin/yt-dlp")

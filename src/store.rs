@@ -90,6 +90,17 @@ impl Store {
         }
     }
 
+    /// The pieces of unfinished work that were begun, by name.
+    pub fn unfinished(&self) -> Result<Vec<String>, StoreError> {
+        let folder = self.root.join(STAGING);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+            found.push(entry.map_err(failed("list", &folder))?.file_name().to_string_lossy().into_owned());
+        }
+        found.sort();
+        Ok(found)
+    }
+
     /// Gives a finished file its final place: synced, hashed, renamed, and the folder synced too.
     pub fn publish(&self, part: &Path, relative: &str) -> Result<StoredFile, StoreError> {
         let target = self.absolute(relative);
@@ -233,5 +244,15 @@ mod tests {
         let store = Store::open(folder.path()).unwrap();
         store.remove("videos/00/nothing.mp4").unwrap();
         store.clear_staging("nothing").unwrap();
+    }
+
+    #[test]
+    fn unfinished_work_is_seen_until_it_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        fs::write(store.staging("cut-7").unwrap().join("0.mp4"), b"half").unwrap();
+        assert_eq!(store.unfinished().unwrap(), ["cut-7"]);
+        store.clear_staging("cut-7").unwrap();
+        assert!(store.unfinished().unwrap().is_empty());
     }
 }

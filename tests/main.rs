@@ -5,3 +5,14 @@ mod youtube;
 
 #[cfg(feature = "train")]
 mod scn;
+
+#[cfg(all(feature = "media", feature = "train"))]
+mod demo;
+#[cfg(all(feature = "media", feature = "train"))]
+mod faults;
+#[cfg(all(feature = "media", feature = "train"))]
+mod help;
+#[cfg(all(feature = "media", feature = "train"))]
+mod kill;
+#[cfg(all(feature = "media", feature = "train"))]
+mod program;

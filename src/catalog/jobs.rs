@@ -245,6 +245,13 @@ pub async fn give_back(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
+/// Ends the leases of workers that no longer are; says how many. The attempts count: one of these jobs may be the cause.
+pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
+    let list = json(workers)?;
+    let done = sqlx::query_file!("queries/catalog/job/take_back.sql", list).execute(&catalog.writer).await?;
+    Ok(done.rows_affected())
+}
+
 /// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many.
 pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Result<u64> {
     let (reason, now_ms) = (reason.as_str(), catalog.clock.now_ms());

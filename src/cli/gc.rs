@@ -34,21 +34,32 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     } else {
         stored.into_iter().filter(|path| !named.contains(path)).collect()
     };
+    let unfinished =
+        if is_at_work { Vec::new() } else { session.store.unfinished().map_err(Failure::from)? };
     let mut expired = 0;
     if !args.dry_run {
         for path in &orphans {
             session.store.remove(path).map_err(Failure::from)?;
         }
+        for work in &unfinished {
+            session.store.clear_staging(work).map_err(Failure::from)?;
+        }
         let before_ms = session.clock.now_ms() - RAW_ANSWERS_MS;
         expired = answers::expire(&session.catalog, before_ms).await.map_err(Failure::from)?;
     }
     if session.json {
-        say(json!({"event": "collected", "files": orphans, "raw_answers": expired, "dry_run": args.dry_run}));
+        say(
+            json!({"event": "collected", "files": orphans, "unfinished": unfinished, "raw_answers": expired, "dry_run": args.dry_run}),
+        );
     } else {
         let would = if args.dry_run { "would be removed" } else { "removed" };
         let waits =
             if is_at_work { "; files are left alone while jobs are held, run it again later" } else { "" };
-        say(format_args!("gc: {} files {would}, {expired} raw answers emptied{waits}", orphans.len()));
+        say(format_args!(
+            "gc: {} files and {} pieces of unfinished work {would}, {expired} raw answers emptied{waits}",
+            orphans.len(),
+            unfinished.len()
+        ));
     }
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, Stop};
 use crate::config::Config;
 use crate::failure::{Failure, Reason};
+use crate::pipeline::takeover;
 use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
 use crate::store::Store;
 
@@ -25,29 +26,31 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the data folder, making it and its catalog if they are not there.
+    /// Opens the data folder for work, making it and its catalog if they are not there. What a process that was killed
+    /// had in hand is due again.
     pub(crate) async fn create(global: &Global) -> anyhow::Result<Self> {
-        Self::open(global, Store::open(&global.data()).map_err(Failure::from)?).await
+        let session = Self::open(global).await?;
+        let jobs = takeover::take_back(&session.catalog).await?;
+        if jobs > 0 {
+            tracing::warn!(jobs, "a process that ended without a word left jobs behind: they are due again");
+        }
+        Ok(session)
     }
 
-    /// Opens a data folder that must be there already.
+    /// Opens a data folder for work; it must be there already.
     pub(crate) async fn existing(global: &Global) -> anyhow::Result<Self> {
-        let catalog = global.data().join("catalog.sqlite");
-        if !catalog.is_file() {
-            let detail = format!("{} has no catalog", global.data().display());
-            return Err(Failure::permanent(Reason::Catalog, detail)
-                .with_hint("name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`")
-                .into());
-        }
+        must_exist(global)?;
         Self::create(global).await
     }
 
     /// Opens a data folder that must be there already, to look at it only.
     pub(crate) async fn reading(global: &Global) -> anyhow::Result<Self> {
-        Self::existing(global).await
+        must_exist(global)?;
+        Self::open(global).await
     }
 
-    async fn open(global: &Global, store: Store) -> anyhow::Result<Self> {
+    async fn open(global: &Global) -> anyhow::Result<Self> {
+        let store = Store::open(&global.data()).map_err(Failure::from)?;
         let config = load_config(global)?;
         let clock = Clock::system();
         let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
@@ -55,6 +58,16 @@ impl Session {
         listen_for_signals(&stop);
         Ok(Self { config, store, catalog, clock, stop, reporter: reporter(global), json: global.json })
     }
+}
+
+fn must_exist(global: &Global) -> Result<(), Failure> {
+    if global.data().join("catalog.sqlite").is_file() {
+        return Ok(());
+    }
+    let detail = format!("{} has no catalog", global.data().display());
+    Err(Failure::permanent(Reason::Catalog, detail).with_hint(
+        "name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`",
+    ))
 }
 
 /// The settings that a command line means.

@@ -13,8 +13,12 @@ const GLANCE: Duration = Duration::from_millis(50);
 
 /// Names this process among all that work on a catalog.
 pub fn worker_name(clock: &Clock) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}:{}:{:x}", host.trim(), std::process::id(), clock.now_ms())
+    format!("{}:{}:{:x}", host(), std::process::id(), clock.now_ms())
+}
+
+/// This machine's name.
+pub(super) fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 /// Why a lease is no longer kept.

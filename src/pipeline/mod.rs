@@ -18,6 +18,7 @@ mod plan;
 mod runner;
 pub(crate) mod scan;
 pub(crate) mod search;
+pub(crate) mod takeover;
 
 use std::future::Future;
 use std::path::PathBuf;

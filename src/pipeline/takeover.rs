@@ -1,0 +1,145 @@
+//! Takes over from the dead: a process that was killed keeps its leases for minutes, though nobody works on them.
+//! Knows what worker names say and what the kernel says of processes; nothing of the work.
+
+use std::path::Path;
+
+use crate::catalog::{Catalog, jobs};
+use crate::failure::Failure;
+
+use super::lease;
+
+/// A process's beginning is known to the second, and the clock may have been set a little since.
+const TOLERANCE_MS: i64 = 5_000;
+/// The kernel tells times to programs in hundredths of a second, whatever it counts in.
+const MS_PER_TICK: i64 = 10;
+
+/// Makes the jobs of this machine's dead processes due again; says how many. Jobs of other machines wait for their
+/// leases to end: from here nobody can tell.
+pub(crate) async fn take_back(catalog: &Catalog) -> Result<u64, Failure> {
+    let host = lease::host();
+    let mut dead: Vec<String> = jobs::held(catalog).await?.into_iter().map(|lease| lease.worker).collect();
+    dead.sort_unstable();
+    dead.dedup();
+    dead.retain(|worker| Holder::parse(worker).is_some_and(|holder| holder.host == host && holder.is_dead()));
+    if dead.is_empty() { Ok(0) } else { Ok(jobs::take_back(catalog, &dead).await?) }
+}
+
+/// What a worker's name says, see [`lease::worker_name`].
+#[derive(Debug, PartialEq, Eq)]
+struct Holder<'a> {
+    host: &'a str,
+    pid: u32,
+    named_at_ms: i64,
+}
+
+impl<'a> Holder<'a> {
+    fn parse(worker: &'a str) -> Option<Self> {
+        let process = worker.split_once('/').map_or(worker, |(process, _slot)| process);
+        let mut parts = process.rsplitn(3, ':');
+        let named_at_ms = i64::from_str_radix(parts.next()?, 16).ok()?;
+        Some(Self { pid: parts.next()?.parse().ok()?, host: parts.next()?, named_at_ms })
+    }
+
+    /// Certainly: a system that does not say what runs says so of nobody.
+    fn is_dead(&self) -> bool {
+        if !Path::new("/proc/self/stat").exists() {
+            return false;
+        }
+        match std::fs::read_to_string(format!("/proc/{}/stat", self.pid)) {
+            Ok(stat) => {
+                let is_other = || began_ms(&stat).is_some_and(|ms| ms > self.named_at_ms + TOLERANCE_MS);
+                is_defunct(&stat) || is_other()
+            }
+            Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        }
+    }
+}
+
+/// The fields of proc_pid_stat(5) from the third one, the state; the name before them may hold anything.
+fn fields(stat: &str) -> impl Iterator<Item = &str> {
+    stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace()
+}
+
+fn is_defunct(stat: &str) -> bool {
+    matches!(fields(stat).next(), Some("Z" | "X"))
+}
+
+/// When the process began, milliseconds since 1970.
+fn began_ms(stat: &str) -> Option<i64> {
+    const BEGINNING: usize = 22 - 3;
+    let ticks: i64 = fields(stat).nth(BEGINNING)?.parse().ok()?;
+    let system = std::fs::read_to_string("/proc/stat").ok()?;
+    let boot_s: i64 = system.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    Some(boot_s * 1_000 + ticks * MS_PER_TICK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::jobs::Claim;
+    use crate::clock::Clock;
+    use crate::pipeline::worker_name;
+
+    /// A worker name of a process that has ended.
+    fn dead_worker() -> String {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        format!("{}:{}:{:x}/0", lease::host(), child.id(), Clock::system().now_ms())
+    }
+
+    async fn held_by(workers: &[&str]) -> (tempfile::TempDir, Catalog) {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("catalog.sqlite"), &Clock::system()).await.unwrap();
+        for (subject, worker) in (1..).zip(workers) {
+            let mut tx = catalog.begin().await.unwrap();
+            jobs::enqueue(&mut tx, "scan", "1", 0, subject).await.unwrap();
+            tx.commit().await.unwrap();
+            let claim = Claim { stage: "scan", rev: "1", worker, lease_ms: 120_000 };
+            jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        }
+        (folder, catalog)
+    }
+
+    #[tokio::test]
+    async fn the_job_of_a_killed_process_is_due_at_once_and_its_attempt_counts() {
+        let (_folder, catalog) = held_by(&[&dead_worker()]).await;
+        assert_eq!(jobs::count_due(&catalog, "scan").await.unwrap(), 0);
+        assert_eq!(take_back(&catalog).await.unwrap(), 1);
+        let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
+        assert_eq!((job.state.as_str(), job.attempt, job.worker), ("open", 1, None));
+        assert_eq!(jobs::count_due(&catalog, "scan").await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_lives_or_works_elsewhere_keeps_its_jobs() {
+        let living = format!("{}/1", worker_name(&Clock::system()));
+        let elsewhere = dead_worker().replacen(&lease::host(), "another-machine", 1);
+        let (_folder, catalog) = held_by(&[&living, &elsewhere, "somebody"]).await;
+        assert_eq!(take_back(&catalog).await.unwrap(), 0);
+        assert_eq!(jobs::held(&catalog).await.unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_process_that_only_got_the_number_of_a_dead_one_holds_nothing() {
+        let (host, pid) = (lease::host(), std::process::id());
+        let holder = |named_at_ms| Holder { host: &host, pid, named_at_ms };
+        let now_ms = Clock::system().now_ms();
+        assert!(!holder(now_ms).is_dead());
+        assert!(holder(now_ms - 24 * 3_600_000).is_dead());
+    }
+
+    #[test]
+    fn a_worker_name_says_who_it_is() {
+        let holder = Holder::parse("host-1:4711:19a/0").unwrap();
+        assert_eq!(holder, Holder { host: "host-1", pid: 4_711, named_at_ms: 0x19a });
+        for other in ["", "tester", "host:x:19a/0", "host:1:zz", "1:19a"] {
+            assert_eq!(Holder::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_name_may_hold_anything() {
+        assert!(is_defunct("7 (a ) R b) Z 1 1"));
+        assert!(!is_defunct("7 (Z) S 1 1"));
+    }
+}

@@ -1,0 +1,94 @@
+//! The whole walk in its small world, as a newcomer starts it, and the other commands on the folder that it leaves.
+
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use webemotion::demo::world::{WRONG_SHARE, World, WorldSize};
+
+use crate::program::{ask, closing, expect};
+
+#[tokio::test]
+async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let last = closing(&expect(0, data, &["--json", "demo", "--small"]));
+    assert_eq!(last["event"], "demo");
+    is_self_contained(Path::new(last["report"].as_str().unwrap()));
+    let planned = World::plan(1, WorldSize::Small, WRONG_SHARE);
+    every_video_came_to_what_was_planned(data, &planned).await;
+    labels_are_as_wrong_as_planned(data, &planned, &last["truth"]).await;
+
+    let status = closing(&expect(0, data, &["--json", "status"]));
+    assert_eq!((&status["event"], &status["held"]), (&"status".into(), &0.into()));
+    assert_eq!(status["runs"], serde_json::json!(["baseline-1", "scn-1"]));
+    let reported = closing(&expect(0, data, &["--json", "report", "--run", "baseline-1"]));
+    is_self_contained(Path::new(reported["file"].as_str().unwrap()));
+    let retried = closing(&expect(0, data, &["--json", "retry", "--reason", "private"]));
+    assert_eq!(retried["jobs"], 1);
+    expect(4, data, &["retry", "--reason", "private"]);
+    let collected = closing(&expect(0, data, &["--json", "gc"]));
+    assert_eq!(collected["files"], serde_json::json!([]), "the walk left orphans");
+    expect(4, data, &["clips"]);
+}
+
+/// A page that shows the same without a network.
+fn is_self_contained(file: &Path) {
+    let page = fs::read_to_string(file).unwrap();
+    assert!(page.contains("<svg") && page.contains("data:image/"), "{} shows nothing", file.display());
+    for link in ["<link", "<script src", "@import", "src=\"http", "url(http"] {
+        assert!(!page.contains(link), "{} leans on {link}", file.display());
+    }
+}
+
+async fn every_video_came_to_what_was_planned(data: &Path, planned: &World) {
+    let mut expected: Vec<String> = planned
+        .videos
+        .iter()
+        .map(|video| {
+            use webemotion::demo::world::Kind;
+            let outcome = match video.kind {
+                Kind::NoFace => "cut rejected no-face",
+                Kind::BriefFace => "cut rejected face-too-brief",
+                Kind::Broken => "fetch rejected undecodable",
+                Kind::Private => "fetch rejected private",
+                Kind::Removed => "fetch rejected gone",
+                Kind::TooLong => "fetch rejected too-long",
+                _ => "cut done ",
+            };
+            format!("{} {outcome}", video.site_id)
+        })
+        .collect();
+    let last_jobs = "select site_id || ' ' || stage || ' ' || state || ' ' || coalesce(job.reason, '')
+                     from job join video on video.id = subject_id and stage in ('fetch', 'cut')
+                     where stage = 'cut' or state <> 'done'";
+    let mut found = ask(data, last_jobs).await;
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+/// The catalog believes what searches say; the report's noise is that of the training samples.
+async fn labels_are_as_wrong_as_planned(data: &Path, planned: &World, truth: &serde_json::Value) {
+    let listed: BTreeMap<&str, _> =
+        planned.videos.iter().map(|video| (video.site_id.as_str(), video)).collect();
+    for row in ask(data, "select site_id || ' ' || emotion from video").await {
+        let (site_id, emotion) = row.split_once(' ').unwrap();
+        assert_eq!(emotion, listed[site_id].listed_emotion.as_str(), "{site_id}");
+    }
+    let trained_on = "select site_id from run_sample join run on run.id = run_id and run.name = 'scn-1'
+                      join sample on sample.id = sample_id join video on video.id = sample.video_id
+                      where split = 'train'";
+    let trained_on = ask(data, trained_on).await;
+    let is_wrong = |site_id: &&String| {
+        let video = listed[site_id.as_str()];
+        video.listed_emotion != video.true_emotion
+    };
+    assert_eq!(truth["labels"], trained_on.len());
+    assert_eq!(truth["wrong_before"], trained_on.iter().filter(is_wrong).count());
+    let with_clips: Vec<_> = planned.videos.iter().filter(|video| video.kind.yields_clips()).collect();
+    let wrong = with_clips.iter().filter(|video| video.listed_emotion != video.true_emotion).count();
+    assert_eq!(wrong, (with_clips.len() as f64 * WRONG_SHARE).round() as usize);
+}
