@@ -37,7 +37,7 @@ async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
 /// A page that shows the same without a network.
 fn is_self_contained(file: &Path) {
     let page = fs::read_to_string(file).unwrap();
-    assert!(page.contains("<svg") && page.contains("data:image/"), "{} shows nothing", file.display());
+    assert!(page.contains("<svg"), "{} shows nothing", file.display());
     for link in ["<link", "<script src", "@import", "src=\"http", "url(http"] {
         assert!(!page.contains(link), "{} leans on {link}", file.display());
     }

@@ -77,7 +77,7 @@ const DUMPS: [(&str, &str); 11] = [
     ),
     (
         "samples",
-        "select json_array(site_id, start_ms, t_ms, face, sharpness, yaw_deg, reason, side_px, hex(jpeg))
+        "select json_array(site_id, start_ms, t_ms, face, sharpness, yaw_deg, sample.reason, crop.side_px, hex(jpeg))
          from sample join crop on sample_id = sample.id join clip on clip.id = clip_id
          join video on video.id = sample.video_id",
     ),

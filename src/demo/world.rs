@@ -185,7 +185,7 @@ fn plan_video(index: usize, kind: Kind, size: WorldSize, chance: &mut ChaCha8Rng
     let emotion = Emotion::ALL[index % Emotion::ALL.len()];
     let round = index / Emotion::ALL.len();
     // Neither a channel nor a person may go with one emotion, or nets would learn who instead of what.
-    let channel = (2 * (index % Emotion::ALL.len()) + 3 * round) % CHANNELS;
+    let channel = (5 * (index % Emotion::ALL.len()) + 4 * round) % CHANNELS;
     let person = |place: usize| (channel * PEOPLE_PER_CHANNEL + place % PEOPLE_PER_CHANNEL) as u64;
     let cast = [person(round / 2), person(round / 2 + 1)];
     let film = kind.plot().map(|plot| {
