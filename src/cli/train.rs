@@ -53,7 +53,7 @@ impl RunWatch for NoWatch {}
 /// checkpoints in `place.folder`, and goes on where a checkpoint stands there.
 ///
 /// # Errors
-/// A [`Failure`] with the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
+/// A [`crate::failure::Failure`] with the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
 pub fn run(
     recipe: &Recipe,
     set: &TrainingSet,

@@ -177,7 +177,7 @@ pub enum LossForm {
 pub enum RelabelStart {
     /// At the end of this one-based epoch.
     Epoch(u32),
-    /// Before memorisation: see [`super::schedule::relabels_now`].
+    /// Before memorisation: see `relabels_now` in the schedule.
     Auto,
 }
 

@@ -14,7 +14,7 @@ pub fn weighted_logits(logits: &Tensor, importance: &Tensor) -> Tensor {
     logits.to_kind(Kind::Float) * importance.to_kind(Kind::Float).reshape([-1, 1])
 }
 
-/// Equation 2, logit-weighted cross entropy: the mean over the batch of −log softmax(αᵢ·zᵢ)[yᵢ]. A scalar.
+/// Equation 2, logit-weighted cross entropy: the mean over the batch of −log softmax(αᵢ·zᵢ) at yᵢ. A scalar.
 ///
 /// `labels` are class indices (i64). α scales the logits, not the loss: scaling the loss would be minimal at α = 0.
 pub fn weighted_cross_entropy(logits: &Tensor, importance: &Tensor, labels: &Tensor) -> Tensor {
