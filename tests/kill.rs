@@ -1,7 +1,6 @@
 //! kill -9 during any stage, then the same command again: the same catalog as without the kill.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
-#![expect(clippy::print_stdout, reason = "the kill points are the test's evidence")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
