@@ -163,7 +163,8 @@ pub enum LicencePolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipRecipe {
-    /// Full detections a second of video; between them tracked faces are followed.
+    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every two seconds
+    /// while faces are tracked, every 0.4 s while nobody is, where a shot begins, and when a face is missed.
     pub scout_fps: f64,
     /// Smallest face that is looked for, pixels of the decoded picture.
     pub min_face_px: f32,

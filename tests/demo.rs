@@ -16,7 +16,9 @@ async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
     let data = folder.path();
     let last = closing(&expect(0, data, &["--json", "demo", "--small"]));
     assert_eq!(last["event"], "demo");
-    is_self_contained(Path::new(last["report"].as_str().unwrap()));
+    let page = Path::new(last["report"].as_str().unwrap());
+    is_self_contained(page);
+    assert!(fs::read_to_string(page).unwrap().contains("data:image/"), "the page shows no sample");
     let planned = World::plan(1, WorldSize::Small, WRONG_SHARE);
     every_video_came_to_what_was_planned(data, &planned).await;
     labels_are_as_wrong_as_planned(data, &planned, &last["truth"]).await;

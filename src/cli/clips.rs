@@ -6,7 +6,6 @@ use crate::catalog::{jobs, splits, videos};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cut::CutStage;
 use crate::pipeline::scan::{self, ScanStage};
-use crate::types::Emotion;
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
 use super::{Global, Session, duration, say};
@@ -63,7 +62,7 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     if session.json {
         let part = |summary: &crate::pipeline::RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
         say(json!({"event": "clipped", "scanned": part(&scanned), "cut": part(&cut),
-            "clips": clips, "samples": samples, "emotions": Emotion::ALL.len()}));
+            "clips": clips, "samples": samples}));
     } else {
         say(format_args!(
             "clips: {} videos scanned{}, {} cut, {} without a clip, {} given up; the catalog has {clips} clips and {samples} samples",

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use crate::catalog::{Catalog, CatalogError, Transaction, clips, samples, scans, tracks, videos};
 use crate::config::ClipRecipe;
+use crate::face::quality;
 use crate::face::select::{self, ClipPlan};
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
-use crate::types::{Clip, Quality, Scan, TrackId, VideoId};
+use crate::types::{Clip, Scan, TrackId, VideoId};
 
 use super::cpu::{Cpu, Product, Task};
 use super::{JobContext, Outcome, Stage, scan};
@@ -116,7 +117,7 @@ impl Stage for CutStage {
                 side_px: self.recipe.sample_side_px,
             };
             for sample in &clip.samples {
-                samples::insert(tx, origin, sample, judge(&sample.quality, &self.recipe)).await?;
+                samples::insert(tx, origin, sample, quality::verdict(&sample.quality, &self.recipe)).await?;
             }
         }
         Ok(Outcome::Done)
@@ -139,17 +140,6 @@ impl CutStage {
             Product::Cut(clip) => Ok(clip),
             _ => Err(Failure::bug("a worker answered another question than `cut`")),
         }
-    }
-}
-
-/// Why a sample is kept but not used.
-fn judge(quality: &Quality, recipe: &ClipRecipe) -> Option<Reason> {
-    if quality.sharpness < recipe.min_sharpness {
-        Some(Reason::Blurred)
-    } else if quality.yaw_deg.abs() > recipe.max_yaw_deg {
-        Some(Reason::Turned)
-    } else {
-        None
     }
 }
 

@@ -222,7 +222,7 @@ impl ScnArgs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clap::Parser;
 
     use super::*;
@@ -233,8 +233,14 @@ mod tests {
         args: TrainArgs,
     }
 
-    fn parse(words: &[&str]) -> TrainArgs {
-        Line::try_parse_from([&["train"], words].concat()).unwrap().args
+    /// The flags as they are typed after `webemotion train`.
+    pub(in crate::cli::train) fn try_parse(words: &[&str]) -> Result<TrainArgs, clap::Error> {
+        Line::try_parse_from([&["train"], words].concat()).map(|line| line.args)
+    }
+
+    /// The same, where the words are known to be right.
+    pub(in crate::cli::train) fn parse(words: &[&str]) -> TrainArgs {
+        try_parse(words).unwrap()
     }
 
     #[test]

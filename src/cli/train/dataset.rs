@@ -125,26 +125,15 @@ impl TrainArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
+    use super::super::args::tests::{parse, try_parse};
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: TrainArgs,
-    }
-
-    fn parse(words: &[&str]) -> TrainArgs {
-        Line::try_parse_from([&["train"], words].concat()).unwrap().args
-    }
 
     #[test]
     fn datasets_are_named_by_kind_and_folder() {
         let args = parse(&["--dataset", "raf-db:/data/raf", "--dataset", "folder:x"]);
         assert_eq!(args.dataset, [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]);
         assert_eq!(parse(&[]).dataset, [DatasetArg::Catalog]);
-        assert!(Line::try_parse_from(["train", "--dataset", "imagenet:x"]).is_err());
+        assert!(try_parse(&["--dataset", "imagenet:x"]).is_err());
     }
 
     #[test]
@@ -160,6 +149,6 @@ mod tests {
         let options = args.readings.ferplus();
         assert!(options.seven_classes && !options.majority && !options.merge_validation);
         assert!(parse(&[]).readings.ferplus().majority);
-        assert!(Line::try_parse_from(["train", "--affectnet-classes", "9"]).is_err());
+        assert!(try_parse(&["--affectnet-classes", "9"]).is_err());
     }
 }

@@ -7,9 +7,6 @@
 use crate::face::align::Similarity;
 use crate::types::SeenFace;
 
-/// How this framing is called in the catalog.
-pub const FRAMING: &str = "smooth";
-
 const STEP_MS: i64 = 40;
 /// Half of the median's window, steps: 13 steps are half a second.
 const MEDIAN_REACH: usize = 6;

@@ -16,7 +16,6 @@ use std::path::Path;
 use crate::failure::{Failure, Reason};
 
 pub use cut::cut_clip;
-pub use framing::FRAMING;
 pub use inspect::inspect_file;
 pub use scan::scan_video;
 
