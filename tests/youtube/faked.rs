@@ -30,11 +30,20 @@ async fn download(folder: &TempDir, script: &str) -> Result<Downloaded, YoutubeE
     faked(folder.path(), script).download(&site_id, folder.path(), &mut |_| (), &Stop::default()).await
 }
 
+/// Long for a signal, and short beside the minute that the scripts' children would sleep.
+const DELIVERY: Duration = Duration::from_secs(2);
+
 fn is_alive(pid_file: &Path) -> bool {
     let pid = std::fs::read_to_string(pid_file).unwrap();
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+    let stat = format!("/proc/{}/stat", pid.trim());
     // A zombie is dead: whoever adopted it has only not asked yet.
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
+    let lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
+    // A signal is delivered when the kernel next lets its receiver run, not when it is sent.
+    let sent = Instant::now();
+    while lives() && sent.elapsed() < DELIVERY {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    lives()
 }
 
 #[tokio::test]
