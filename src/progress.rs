@@ -37,6 +37,13 @@ pub enum Event {
         /// The closing words.
         note: String,
     },
+    /// What a part of a task measured, for programs; terminals and logs leave it out.
+    Measured {
+        /// The task.
+        task: String,
+        /// Named numbers.
+        measures: serde_json::Value,
+    },
     /// A line for the reader, not tied to a task.
     Said {
         /// The line.
@@ -117,6 +124,7 @@ impl Reporter for Bars {
                 bar.set_message(note.clone());
             }
             Event::Ended { task, note } => self.bar(task, None, "").finish_with_message(note.clone()),
+            Event::Measured { .. } => {}
             Event::Said { text } => {
                 let _ = self.bars.println(text);
             }
@@ -177,6 +185,7 @@ impl Reporter for PlainLog {
                 let seconds = tasks.remove(task).map_or(0.0, |pace| pace.began.elapsed().as_secs_f64());
                 Self::say(&format!("{task}: ended after {seconds:.1} s  {note}"));
             }
+            Event::Measured { .. } => {}
             Event::Said { text } => Self::say(text),
         }
     }

@@ -16,3 +16,5 @@ mod help;
 mod kill;
 #[cfg(all(feature = "media", feature = "train"))]
 mod program;
+#[cfg(all(feature = "media", feature = "train"))]
+mod resume;

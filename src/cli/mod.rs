@@ -10,9 +10,13 @@ mod doctor;
 mod drive;
 #[cfg(feature = "train")]
 mod eval;
+#[cfg(feature = "train")]
+mod export_net;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
 mod inspect;
+#[cfg(feature = "train")]
+mod measure_train;
 #[cfg(feature = "train")]
 mod predict;
 mod report;
@@ -104,6 +108,9 @@ enum Command {
     /// Measure a trained net on a data set of pictures
     #[cfg(feature = "train")]
     Eval(eval::EvalArgs),
+    /// Write a trained net for other programs: params, TorchScript, and a card
+    #[cfg(feature = "train")]
+    ExportNet(export_net::ExportNetArgs),
     /// Show how far every emotion and stage is, and what stands in the way
     Status(status::StatusArgs),
     /// Write the report of a run, or of the catalog, as a page
@@ -122,6 +129,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Show or write the settings
     Config(settings::SettingsArgs),
+    /// Measure the parts of training for scripts/bench
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    MeasureTrain,
     /// Open videos for another process of this program
     #[cfg(all(feature = "media", feature = "train"))]
     #[command(hide = true)]
@@ -149,6 +160,10 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Predict(args) => predict::run(args, global).await,
         #[cfg(feature = "train")]
         Command::Eval(args) => eval::run(args, global).await,
+        #[cfg(feature = "train")]
+        Command::ExportNet(args) => export_net::run(args, global).await,
+        #[cfg(feature = "train")]
+        Command::MeasureTrain => measure_train::run(),
         Command::Status(args) => status::run(args, global).await,
         Command::Report(args) => report::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]

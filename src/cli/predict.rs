@@ -1,10 +1,13 @@
-//! `webemotion predict`: what a trained net says of the faces in pictures.
+//! `webemotion predict`: what a trained net says of the faces in pictures and videos. Pictures are looked at here, videos
+//! only in a worker process.
 
-use std::collections::BTreeMap;
+mod told;
+
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-use serde::Serialize;
+#[cfg(feature = "media")]
+use tokio::runtime::Handle;
 
 use super::asked_net::NetArgs;
 use super::{Global, say, session};
@@ -12,22 +15,22 @@ use crate::clock::Stop;
 use crate::config::{ClipRecipe, Config};
 use crate::face::{Detector, DetectorSettings, Mtcnn, align};
 use crate::failure::{Exit, Failure, Reason};
+#[cfg(feature = "media")]
+use crate::pipeline::cpu::{Cpu, Product, Task};
 use crate::pipeline::inspection::{PICTURE_MIN_FACE_PX, is_picture, read_picture};
+use crate::pipeline::local::is_video;
 use crate::progress::Event;
-use crate::train::metrics::Prediction;
 use crate::train::predict::Predictor;
 use crate::types::{Face, FaceBox};
-
-/// Head of `--csv`; boxes are fractions of the picture.
-const CSV_HEAD: &str = "file,left,top,width,height,class,confidence,importance";
+use told::{CSV_HEAD, FaceTold, FileTold, Kind};
 
 /// Flags of `predict`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion predict portrait.jpg\n  \
+#[command(after_help = "Examples:\n  webemotion predict portrait.jpg talk.mp4\n  \
     webemotion predict pictures/ --run scn-1 --csv > told.csv\n  \
     webemotion predict crops/ --net best.safetensors --whole --json")]
 pub(crate) struct PredictArgs {
-    /// Pictures (JPEG, PNG), and folders of them
+    /// Pictures (JPEG, PNG), videos, and folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -35,34 +38,12 @@ pub(crate) struct PredictArgs {
     /// One line for each face, with a head line
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Look for no faces: each picture is a crop, or shows what the net was trained on
+    /// Look for no faces: each picture is a crop, or shows what the net was trained on; no videos then
     #[arg(long)]
     whole: bool,
 }
 
-/// What a net says of one picture: a line of `--json`.
-#[derive(Debug, PartialEq, Serialize)]
-struct PictureTold {
-    file: String,
-    /// Largest first.
-    faces: Vec<FaceTold>,
-}
-
-/// What a net says of one face.
-#[derive(Debug, PartialEq, Serialize)]
-struct FaceTold {
-    /// Left, top, width and height in fractions of the picture.
-    #[serde(rename = "box")]
-    face_box: [f32; 4],
-    class: String,
-    /// The class's probability, 0 to 1.
-    confidence: f32,
-    /// 0 to 1; none where the method trains none.
-    importance: Option<f32>,
-    probabilities: BTreeMap<String, f32>,
-}
-
-/// Asks the net about every picture; one that cannot be read is said so and the others go on.
+/// Asks the net about every file; one that cannot be read is said so and the others go on.
 pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Exit> {
     let (global, stop) = (global.clone(), Stop::default());
     session::listen_for_signals(&stop);
@@ -70,29 +51,25 @@ pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Ex
 }
 
 fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<Exit> {
-    let pictures = pictures(&args.files)?;
+    let files = files(&args.files, !args.whole)?;
     let (_, predictor) = args.net.load(global)?;
-    let config = session::load_config(global)?;
-    let mut teller = Teller { predictor, side_px: config.clips.sample_side_px, detector: None };
-    if !args.whole {
-        teller.detector = Some(Box::new(detector(&config)?));
-    }
+    let mut teller = Teller::new(predictor, &session::load_config(global)?, args.whole, stop)?;
     let reporter = session::reporter(global);
     let mut exit = Exit::Done;
     if args.csv {
         say(CSV_HEAD);
     }
-    for path in &pictures {
+    for (path, kind) in &files {
         if stop.is_asked() {
             return Ok(Exit::Interrupted);
         }
-        match teller.tell(path) {
+        match teller.tell(path, *kind) {
             Ok(told) if global.json => say(serde_json::to_string(&told)?),
-            Ok(told) if args.csv => told.faces.iter().for_each(|face| say(csv_line(&told.file, face))),
-            Ok(told) => say(describe(&told)),
-            Err(failure) if pictures.len() == 1 => return Err(failure.into()),
+            Ok(told) if args.csv => told.csv_lines().for_each(say),
+            Ok(told) => say(told.describe()),
+            Err(failure) if files.len() == 1 => return Err(failure.into()),
             Err(failure) => {
-                reporter.report(&Event::Said { text: failure.to_string() });
+                reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
                 exit = Exit::SomeDead;
             }
         }
@@ -100,31 +77,48 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<E
     Ok(exit)
 }
 
-/// The pictures that were named, and those in folders that were named, by name.
-fn pictures(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+/// The files that were named, and those in folders that were named, by name.
+fn files(named: &[PathBuf], videos: bool) -> Result<Vec<(PathBuf, Kind)>, Failure> {
+    let videos = videos && cfg!(feature = "media");
+    let kind = |path: &Path| match () {
+        () if is_picture(path) => Some(Kind::Image),
+        () if videos && is_video(path) => Some(Kind::Video),
+        () => None,
+    };
     let mut found = Vec::new();
     for path in named {
         if path.is_dir() {
-            found.extend(pictures_below(path).map_err(|error| {
+            let below = files_below(path).map_err(|error| {
                 Failure::permanent(Reason::Usage, format!("cannot list {}: {error}", path.display()))
-            })?);
-        } else if is_picture(path) {
-            found.push(path.clone());
+            })?;
+            found.extend(below.into_iter().filter_map(|path| kind(&path).map(|kind| (path, kind))));
+        } else if let Some(kind) = kind(path) {
+            found.push((path.clone(), kind));
         } else {
-            let problem =
-                if path.exists() { "is no picture that this program reads" } else { "is not there" };
-            return Err(Failure::permanent(Reason::Usage, format!("{} {problem}", path.display())).with_hint(
-                "JPEG and PNG files can be asked about; cut a video into face crops with `webemotion clips`",
-            ));
+            return Err(refused(path, videos));
         }
     }
     if found.is_empty() {
-        return Err(Failure::permanent(Reason::NothingToDo, "the folders hold no pictures"));
+        return Err(Failure::permanent(Reason::NothingToDo, "the folders hold no pictures and no videos"));
     }
     Ok(found)
 }
 
-fn pictures_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn refused(path: &Path, videos: bool) -> Failure {
+    let problem = match () {
+        () if !path.exists() => "is not there",
+        () if videos => "is no picture or video that this program reads",
+        () => "is no picture that this program reads",
+    };
+    let hint = if videos {
+        "JPEG and PNG files and videos can be asked about"
+    } else {
+        "JPEG and PNG files can be asked about; videos only without --whole, by a program with the media feature"
+    };
+    Failure::permanent(Reason::Usage, format!("{} {problem}", path.display())).with_hint(hint)
+}
+
+fn files_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut entries = std::fs::read_dir(folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<std::io::Result<Vec<PathBuf>>>()?;
@@ -132,8 +126,8 @@ fn pictures_below(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries {
         if path.is_dir() {
-            found.extend(pictures_below(&path)?);
-        } else if is_picture(&path) {
+            found.extend(files_below(&path)?);
+        } else {
             found.push(path);
         }
     }
@@ -152,15 +146,53 @@ struct Teller {
     side_px: u32,
     /// None where the whole picture is asked about.
     detector: Option<Box<dyn Detector>>,
+    #[cfg(feature = "media")]
+    worker: Worker,
+}
+
+/// Who opens videos.
+#[cfg(feature = "media")]
+struct Worker {
+    cpu: Cpu,
+    recipe: ClipRecipe,
+    stop: Stop,
 }
 
 impl Teller {
-    fn tell(&mut self, path: &Path) -> Result<PictureTold, Failure> {
-        let picture = read_picture(path)?;
-        let (boxes, crops) = self.crops(picture)?;
+    #[cfg_attr(not(feature = "media"), expect(unused_variables, reason = "only videos are stopped half-way"))]
+    fn new(predictor: Predictor, config: &Config, whole: bool, stop: &Stop) -> anyhow::Result<Self> {
+        let detector: Option<Box<dyn Detector>> =
+            if whole { None } else { Some(Box::new(detector(config)?)) };
+        Ok(Self {
+            predictor,
+            side_px: config.clips.sample_side_px,
+            detector,
+            #[cfg(feature = "media")]
+            worker: Worker {
+                cpu: super::workers(config, 1)?,
+                recipe: config.clips.clone(),
+                stop: stop.clone(),
+            },
+        })
+    }
+
+    fn tell(&mut self, path: &Path, kind: Kind) -> Result<FileTold, Failure> {
+        let faces = match kind {
+            Kind::Image => self.faces_of_picture(path)?,
+            Kind::Video => self.faces_of_video(path)?,
+        };
+        Ok(FileTold { file: path.display().to_string(), kind, faces })
+    }
+
+    fn faces_of_picture(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+        let (boxes, crops) = self.crops(read_picture(path)?)?;
         let told = self.predictor.predict(&crops).map_err(|error| error.failure())?;
-        let faces = boxes.into_iter().zip(told).map(|(face_box, told)| self.face(face_box, &told)).collect();
-        Ok(PictureTold { file: path.display().to_string(), faces })
+        let classes = &self.predictor.card().classes;
+        Ok(boxes
+            .into_iter()
+            .zip(told)
+            .map(|(face_box, told)| FaceTold::new(face_box, &told, classes))
+            .collect())
     }
 
     fn crops(&mut self, picture: RgbImage) -> Result<(Vec<FaceBox>, Vec<RgbImage>), Failure> {
@@ -174,47 +206,28 @@ impl Teller {
         Ok((faces.iter().map(|face| face.face_box).collect(), crops))
     }
 
-    fn face(&self, face_box: FaceBox, told: &Prediction) -> FaceTold {
-        let (classes, class) = (&self.predictor.card().classes, told.class());
-        FaceTold {
-            face_box: [face_box.x, face_box.y, face_box.width, face_box.height],
-            class: classes[class].clone(),
-            confidence: told.probabilities[class],
-            importance: told.importance,
-            probabilities: classes.iter().cloned().zip(told.probabilities.iter().copied()).collect(),
+    #[cfg(not(feature = "media"))]
+    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+        Err(refused(path, false))
+    }
+
+    /// A worker follows the faces; the net says of each what the mean of its looks is.
+    #[cfg(feature = "media")]
+    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+        let Worker { cpu, recipe, stop } = &self.worker;
+        let task = Task::Faces { path: path.to_owned(), recipe: recipe.clone(), side_px: self.side_px };
+        let Product::Faces(followed) = Handle::current().block_on(cpu.run(&task, stop))? else {
+            return Err(Failure::bug("a worker answered another question than `faces`"));
+        };
+        let mut told = Vec::new();
+        for face in followed {
+            let crop = |rgb: &Vec<u8>| RgbImage::from_raw(self.side_px, self.side_px, rgb.clone());
+            let crops: Vec<RgbImage> = face.looks.iter().filter_map(|look| crop(&look.rgb)).collect();
+            let looks = self.predictor.predict(&crops).map_err(|error| error.failure())?;
+            told.extend(FaceTold::followed(&face, &looks, &self.predictor.card().classes));
         }
+        Ok(told)
     }
-}
-
-fn csv_line(file: &str, face: &FaceTold) -> String {
-    let [left, top, width, height] = face.face_box;
-    let importance = face.importance.map_or_else(String::new, |importance| format!("{importance:.4}"));
-    format!(
-        "{},{left:.5},{top:.5},{width:.5},{height:.5},{},{:.4},{importance}",
-        quoted(file),
-        quoted(&face.class),
-        face.confidence
-    )
-}
-
-/// A CSV field (RFC 4180).
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
-fn describe(told: &PictureTold) -> String {
-    let line = |face: &FaceTold| {
-        let importance = face.importance.map_or_else(String::new, |it| format!(", importance {it:.2}"));
-        let [left, top, ..] = face.face_box.map(|fraction| 100.0 * fraction);
-        let sure = 100.0 * face.confidence;
-        format!("\n  {} {sure:.1} %{importance}, at {left:.0} %, {top:.0} %", face.class)
-    };
-    let lines: String = told.faces.iter().map(line).collect();
-    format!("{}: faces: {}{lines}", told.file, told.faces.len())
 }
 
 #[cfg(test)]
@@ -236,7 +249,9 @@ mod tests {
 
     fn teller(detector: Option<Box<dyn Detector>>) -> Teller {
         let predictor = Predictor::untrained(Method::Scn, &["anger", "fear, awe"]);
-        Teller { predictor, side_px: 64, detector }
+        let config = Config::default();
+        let teller = Teller::new(predictor, &config, true, &Stop::default()).unwrap();
+        Teller { side_px: 64, detector, ..teller }
     }
 
     #[test]
@@ -244,7 +259,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("two.png");
         two_faces(&path);
-        let told = teller(Some(Box::<FakeDetector>::default())).tell(&path).unwrap();
+        let told = teller(Some(Box::<FakeDetector>::default())).tell(&path, Kind::Image).unwrap();
         assert_eq!(told.faces.len(), 2);
         for face in &told.faces {
             assert!((face.probabilities.values().sum::<f32>() - 1.0).abs() < 1e-5);
@@ -260,9 +275,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grey.png");
         RgbImage::from_pixel(40, 30, Rgb([90; 3])).save(&path).unwrap();
-        let none = teller(Some(Box::<FakeDetector>::default())).tell(&path).unwrap();
-        assert_eq!(describe(&none), format!("{}: faces: 0", path.display()));
-        let whole = teller(None).tell(&path).unwrap();
+        let none = teller(Some(Box::<FakeDetector>::default())).tell(&path, Kind::Image).unwrap();
+        assert_eq!(none.describe(), format!("{}: faces: 0", path.display()));
+        let whole = teller(None).tell(&path, Kind::Image).unwrap();
         assert_eq!(whole.faces[0].face_box, [0.0, 0.0, 1.0, 1.0]);
     }
 
@@ -273,26 +288,21 @@ mod tests {
         let (second, first) = (folder.path().join("b/two.png"), folder.path().join("a.png"));
         two_faces(&second);
         two_faces(&first);
-        let film = folder.path().join("film.mp4");
-        std::fs::write(&film, "no picture").unwrap();
-        assert_eq!(pictures(&[folder.path().to_owned()]).unwrap(), [first, second]);
-        let failure = pictures(&[film]).unwrap_err();
-        assert_eq!(failure.reason, Reason::Usage);
-        assert!(failure.hint.unwrap().contains("webemotion clips"));
-    }
-
-    #[test]
-    fn csv_fields_with_commas_are_quoted() {
-        let face = FaceTold {
-            face_box: [0.5, 0.25, 0.125, 0.5],
-            class: "fear, awe".to_owned(),
-            confidence: 0.75,
-            importance: None,
-            probabilities: BTreeMap::new(),
+        let (film, words) = (folder.path().join("film.mp4"), folder.path().join("words.txt"));
+        std::fs::write(&film, "a worker will see").unwrap();
+        std::fs::write(&words, "no picture").unwrap();
+        let paths = |videos| {
+            let found = files(&[folder.path().to_owned()], videos).unwrap();
+            found.into_iter().map(|(path, _)| path).collect::<Vec<_>>()
         };
-        let line = csv_line("a\"b.jpg", &face);
-        assert_eq!(line, "\"a\"\"b.jpg\",0.50000,0.25000,0.12500,0.50000,\"fear, awe\",0.7500,");
-        let (fields, heads) = (line.replace("fear, awe", ""), CSV_HEAD.matches(',').count());
-        assert_eq!(fields.matches(',').count(), heads);
+        assert_eq!(paths(false), [first.clone(), second.clone()]);
+        if cfg!(feature = "media") {
+            assert_eq!(paths(true), [first, second, film.clone()]);
+        }
+        for refused in [files(&[film], false), files(&[words], true)] {
+            let failure = refused.unwrap_err();
+            assert_eq!(failure.reason, Reason::Usage);
+            assert!(failure.hint.unwrap().contains("can be asked about"));
+        }
     }
 }

@@ -5,16 +5,17 @@ mod args;
 mod catalog;
 pub(crate) mod command;
 pub mod dataset;
+mod diary;
+mod folder;
+mod loop_args;
+mod tensorboard;
 
-use std::fs::File;
-use std::io::Write;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use anyhow::Context;
 
-use crate::clock::Stop;
+use crate::clock::{Clock, Stop};
 use crate::progress::{Event, Reporter};
 use crate::train::data::TrainingSet;
 use crate::train::metrics::EpochMetrics;
@@ -24,13 +25,15 @@ use crate::types::Relabel;
 
 pub use args::{ScnArgs, TrainArgs};
 pub use dataset::DatasetArg;
+use diary::Diary;
 
 /// Events that wait between the trainer and the terminal.
 const WAITING_EVENTS: usize = 64;
 /// The reporter's name of this work.
 const TASK: &str = "train";
 
-/// What a run tells the catalog while it goes on; the default tells nobody.
+/// What a run tells the catalog while it goes on; the default tells nobody. A resumed run says its epochs and label
+/// changes again: the process before may have been killed before they were written down.
 pub trait RunWatch {
     /// An epoch is measured.
     fn epoch(&mut self, _metrics: &EpochMetrics) -> anyhow::Result<()> {
@@ -49,8 +52,8 @@ pub struct NoWatch;
 
 impl RunWatch for NoWatch {}
 
-/// Trains on one trainer thread and reports until it ends. Writes `recipe.json` and `metrics.jsonl` beside the
-/// checkpoints in `place.folder`, and goes on where a checkpoint stands there.
+/// Trains on one trainer thread and reports until it ends. Keeps a diary beside the checkpoints in
+/// `place.folder`, and goes on where a checkpoint stands there.
 ///
 /// # Errors
 /// A [`crate::failure::Failure`] with the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
@@ -64,20 +67,23 @@ pub fn run(
     recipe.check().map_err(|error| error.failure())?;
     std::fs::create_dir_all(&place.folder)
         .with_context(|| format!("cannot make {}", place.folder.display()))?;
-    write_json(&place.folder.join("recipe.json"), recipe)?;
     let (sender, receiver) = sync_channel(WAITING_EVENTS);
     let trained = thread::scope(|scope| {
         let work = move || train::train(recipe, set, place, &sender, stop);
         let trainer = thread::Builder::new().name("trainer".to_owned()).spawn_scoped(scope, work)?;
         let watched = follow(&receiver, place, reporter, watch);
+        if watched.is_err() {
+            // Nobody would write down what the trainer finds: it saves and ends, and can be resumed.
+            stop.ask();
+        }
         drop(receiver);
         let trained =
             trainer.join().unwrap_or_else(|_| Err(TrainError::Torch("the trainer panicked".to_owned())));
         anyhow::Ok((trained, watched))
     });
     let (trained, watched) = trained?;
-    let trained = trained.map_err(|error| error.failure())?;
     watched?;
+    let trained = trained.map_err(|error| error.failure())?;
     reporter.report(&Event::Ended { task: TASK.to_owned(), note: closing_words(&trained) });
     Ok(trained)
 }
@@ -89,26 +95,31 @@ fn follow(
     reporter: &dyn Reporter,
     watch: &mut dyn RunWatch,
 ) -> anyhow::Result<()> {
-    let mut lines = None;
+    let mut diary = None;
     for event in events {
         match event {
-            TrainEvent::Began { device, epochs, steps, epochs_done, init } => {
-                lines = Some(open_metrics(&place.folder.join("metrics.jsonl"), epochs_done)?);
+            TrainEvent::Began { device, epochs, steps, history, relabels, init } => {
+                diary = Some(Diary::begin(&place.folder, &history, Clock::system())?);
+                history.iter().try_for_each(|metrics| watch.epoch(metrics))?;
+                watch.relabelled(&relabels)?;
                 begin(reporter, &device, u64::from(epochs) * steps as u64, init);
             }
-            TrainEvent::Step { epoch, step, steps, loss, images_per_s, data_wait_share } => {
+            TrainEvent::Step { epoch, step, steps, loss, accuracy, images_per_s, data_wait_share } => {
                 let note = format!(
-                    "epoch {epoch}, loss {loss:.3}, {images_per_s:.0} images/s, waiting {:.0} %",
+                    "epoch {epoch}, loss {loss:.3}, accuracy {:.1} %, {images_per_s:.0} images/s, waiting {:.0} %",
+                    accuracy * 100.0,
                     data_wait_share * 100.0
                 );
                 let done = (u64::from(epoch) - 1) * steps as u64 + step as u64;
                 reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
             }
             TrainEvent::Epoch(metrics) => {
-                if let Some(file) = &mut lines {
-                    writeln!(file, "{}", serde_json::to_string(&*metrics)?)?;
+                if let Some(diary) = &mut diary {
+                    diary.epoch(&metrics)?;
                 }
                 watch.epoch(&metrics)?;
+                let measures = serde_json::to_value(&*metrics)?;
+                reporter.report(&Event::Measured { task: TASK.to_owned(), measures });
             }
             TrainEvent::Relabelled(relabels) => watch.relabelled(&relabels)?,
             TrainEvent::Saved { .. } | TrainEvent::Ended(_) => {}
@@ -122,20 +133,6 @@ fn begin(reporter: &dyn Reporter, device: &str, steps: u64, init: Option<String>
         reporter.report(&Event::Said { text });
     }
     reporter.report(&Event::Began { task: TASK.to_owned(), total: Some(steps), unit: "steps".to_owned() });
-}
-
-/// Opens `metrics.jsonl` with one line for each epoch that the checkpoint has done; later ones are done again.
-fn open_metrics(path: &Path, epochs_done: u32) -> anyhow::Result<File> {
-    let before = std::fs::read_to_string(path).unwrap_or_default();
-    let kept: String = before.lines().take(epochs_done as usize).map(|line| format!("{line}\n")).collect();
-    let mut file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(kept.as_bytes())?;
-    Ok(file)
-}
-
-fn write_json(path: &Path, value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn closing_words(trained: &Trained) -> String {

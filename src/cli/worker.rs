@@ -80,6 +80,10 @@ impl Worker {
                 let detector = self.detector(&recipe)?;
                 eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Product::Cut)
             }
+            Task::Faces { path, recipe, side_px } => {
+                let detector = self.detector(&recipe)?;
+                eyes::faces_of_video(&path, &recipe, side_px, detector, &mut watch).map(Product::Faces)
+            }
             Task::Inspect { path, options, recipe } => {
                 let recipe = options.recipe(&path, &recipe);
                 let detector = self.detector(&recipe)?;

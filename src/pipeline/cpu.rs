@@ -23,7 +23,7 @@ use crate::face::select::ClipPlan;
 use crate::failure::{Failure, FailureKind, Reason};
 use crate::types::{Clip, Scan, VideoFacts};
 
-use super::inspection::{InspectOptions, Inspection};
+use super::inspection::{FollowedFace, InspectOptions, Inspection};
 
 /// One piece of heavy work. Paths are absolute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +53,15 @@ pub enum Task {
         /// The file to write; its owner renames it.
         clip_path: PathBuf,
     },
+    /// Follow the faces of a video and crop them.
+    Faces {
+        /// The file.
+        path: PathBuf,
+        /// The thresholds.
+        recipe: ClipRecipe,
+        /// Side of a crop, pixels.
+        side_px: u32,
+    },
     /// Say what is in a picture or video.
     Inspect {
         /// The file, as it was named.
@@ -73,6 +82,8 @@ pub enum Product {
     Scanned(Scan),
     /// Of [`Task::Cut`].
     Cut(Clip),
+    /// Of [`Task::Faces`].
+    Faces(Vec<FollowedFace>),
     /// Of [`Task::Inspect`].
     Inspected(Inspection),
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ClipRecipe;
 use crate::failure::{Failure, Reason};
-use crate::types::Landmarks;
+use crate::types::{FaceBox, Landmarks};
 
 /// Smallest face that is looked for in pictures, pixels; videos take the recipe's.
 pub(crate) const PICTURE_MIN_FACE_PX: f32 = 20.0;
@@ -117,6 +117,29 @@ pub struct FaceSeen {
     pub landmarks: Landmarks,
     /// The detector's score.
     pub score: f32,
+}
+
+/// One face that was followed through a video, with upright crops of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FollowedFace {
+    /// Time of its first frame, seconds.
+    pub start_s: f64,
+    /// Time just after its last frame, seconds.
+    pub end_s: f64,
+    /// By time.
+    pub looks: Vec<Look>,
+}
+
+/// One crop of a followed face.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// When, seconds.
+    pub t_s: f64,
+    /// Where the face was, in fractions of the picture.
+    pub face_box: FaceBox,
+    /// RGB bytes of a square crop.
+    #[serde(with = "serde_bytes")]
+    pub rgb: Vec<u8>,
 }
 
 /// Whether a file begins as a picture that this program reads.

@@ -64,7 +64,8 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-fn is_video(path: &Path) -> bool {
+/// Whether a file is a video by its name.
+pub(crate) fn is_video(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     VIDEO_EXTENSIONS.contains(&extension.as_str())
 }

@@ -12,7 +12,7 @@ pub(crate) mod fetch;
 pub mod inspection;
 pub(crate) mod intake;
 mod lease;
-mod local;
+pub(crate) mod local;
 mod patience;
 mod plan;
 mod runner;

@@ -59,14 +59,27 @@ fn floats(batch: &Batch, side: u32, device: Device) -> Tensor {
     bytes.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0
 }
 
-fn normalise(pictures: Tensor, how: Normalise) -> Tensor {
-    match how {
-        Normalise::ZeroOne => pictures,
-        Normalise::Imagenet => {
-            let per_channel = |values: [f32; 3]| {
-                Tensor::from_slice(&values).reshape([1, 3, 1, 1]).to_device(pictures.device())
-            };
-            (&pictures - per_channel(IMAGENET_MEAN)) / per_channel(IMAGENET_DEVIATION)
+pub(crate) fn normalise(pictures: Tensor, how: Normalise) -> Tensor {
+    Normaliser::new(how, pictures.device()).run(pictures)
+}
+
+/// The numbers of [`Normalise`] on a device. A trace must find them made: what is filled while it records is lost.
+pub(crate) struct Normaliser(Option<[Tensor; 2]>);
+
+impl Normaliser {
+    pub(crate) fn new(how: Normalise, device: Device) -> Self {
+        let per_channel =
+            |values: [f32; 3]| Tensor::from_slice(&values).reshape([1, 3, 1, 1]).to_device(device);
+        Self(match how {
+            Normalise::ZeroOne => None,
+            Normalise::Imagenet => Some([IMAGENET_MEAN, IMAGENET_DEVIATION].map(per_channel)),
+        })
+    }
+
+    pub(crate) fn run(&self, pictures: Tensor) -> Tensor {
+        match &self.0 {
+            None => pictures,
+            Some([mean, deviation]) => (pictures - mean) / deviation,
         }
     }
 }

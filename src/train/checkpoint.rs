@@ -31,7 +31,8 @@ pub(crate) fn save(
     write_whole(path, &bytes).map_err(failed)
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file whole or not at all: a part file, synced, renamed.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());

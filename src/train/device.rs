@@ -1,5 +1,9 @@
 //! Which device, layout and number format a run computes with, and why, in words.
 
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use nix::libc;
 use tch::{Cuda, Device, Kind};
 
 use super::error::TrainError;
@@ -11,25 +15,7 @@ const CPU_CHANNELS_LAST_FROM_PX: u32 = 96;
 
 /// Resolves `auto`, `cpu` or `cuda:N`; the text says what was taken and why.
 pub(crate) fn choose(asked: &str, recipe: &Recipe) -> Result<(Compute, String), TrainError> {
-    let missing = |why: &str| TrainError::Device { asked: asked.to_owned(), why: why.to_owned() };
-    let (device, why) = match asked {
-        "cpu" => (Device::Cpu, "as asked"),
-        "auto" if Cuda::is_available() => (Device::Cuda(0), "the first that libtorch sees"),
-        "auto" => (Device::Cpu, "libtorch sees no CUDA device"),
-        other => {
-            let index = other.strip_prefix("cuda").map(|rest| rest.trim_start_matches(':'));
-            let index = match index {
-                Some("") => 0,
-                Some(number) => number.parse().map_err(|_| missing("it is none of auto, cpu, cuda:N"))?,
-                None => return Err(missing("it is none of auto, cpu, cuda:N")),
-            };
-            let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
-            if !Cuda::is_available() || index >= count {
-                return Err(missing(&format!("libtorch sees {count} CUDA devices")));
-            }
-            (Device::Cuda(index), "as asked")
-        }
-    };
+    let (device, why) = find(asked, cuda_devices)?;
     let on_cuda = device != Device::Cpu;
     let brain = match recipe.precision {
         Precision::Auto => on_cuda,
@@ -50,6 +36,68 @@ pub(crate) fn choose(asked: &str, recipe: &Recipe) -> Result<(Compute, String), 
     Ok((compute, words))
 }
 
+fn find(
+    asked: &str,
+    cuda_devices: impl Fn() -> Result<usize, String>,
+) -> Result<(Device, String), TrainError> {
+    let missing = |why: String| TrainError::Device { asked: asked.to_owned(), why };
+    let as_asked = |device| (device, "as asked".to_owned());
+    if asked == "cpu" {
+        return Ok(as_asked(Device::Cpu));
+    }
+    if asked == "auto" {
+        return Ok(match cuda_devices() {
+            Ok(_) => (Device::Cuda(0), "the first that libtorch sees".to_owned()),
+            Err(why) => (Device::Cpu, why),
+        });
+    }
+    let index = match asked.strip_prefix("cuda").map(|rest| rest.trim_start_matches(':')) {
+        Some("") => Some(0),
+        Some(number) => number.parse().ok(),
+        None => None,
+    };
+    let index = index.ok_or_else(|| missing("it is none of auto, cpu, cuda:N".to_owned()))?;
+    match cuda_devices().map_err(missing)? {
+        count if index < count => Ok(as_asked(Device::Cuda(index))),
+        count => Err(missing(format!("libtorch sees {count} CUDA devices"))),
+    }
+}
+
+/// How many CUDA devices there are (one or more), or why there are none.
+fn cuda_devices() -> Result<usize, String> {
+    // Must come first: libtorch looks for its CUDA side once, and remembers when there was none.
+    let loaded = load_cuda();
+    match usize::try_from(Cuda::device_count()) {
+        Ok(count) if count > 0 && Cuda::is_available() => Ok(count),
+        _ => Err(match loaded {
+            Ok(()) => "libtorch has its CUDA side, but finds no device or no driver".to_owned(),
+            Err(why) => format!("no CUDA libtorch: {why}"),
+        }),
+    }
+}
+
+/// Loads libtorch's CUDA side from the library path, once. A program that was linked with the CPU libtorch does not name
+/// it; where a complete libtorch of the same version comes first on LD_LIBRARY_PATH, this is all that it lacks.
+fn load_cuda() -> Result<(), String> {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    let load = || {
+        // SAFETY: the name is a C string; loading runs that library's initialisers, which is what is wanted, and the
+        // handle is kept for ever. `dlerror` returns null or a C string that stays until this thread's next call.
+        unsafe {
+            if !libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
+                return Ok(());
+            }
+            let why = libc::dlerror();
+            Err(if why.is_null() {
+                "it does not load".to_owned()
+            } else {
+                CStr::from_ptr(why).to_string_lossy().into_owned()
+            })
+        }
+    };
+    LOADED.get_or_init(load).clone()
+}
+
 /// The device, number format and layout that a run would get now, in words; refuses a device that is not there.
 pub fn device_in_words(asked: &str, recipe: &Recipe) -> Result<String, TrainError> {
     choose(asked, recipe).map(|(_, words)| words)
@@ -67,6 +115,18 @@ mod tests {
         let (compute, words) = choose("cpu", &recipe).unwrap();
         assert!(!compute.channels_last);
         assert_eq!(words, "cpu (as asked), fp32, channels-first");
+    }
+
+    #[test]
+    fn auto_takes_the_first_gpu_or_says_why_not() {
+        assert_eq!(find("auto", || Ok(2)).unwrap().0, Device::Cuda(0));
+        assert_eq!(find("cuda:1", || Ok(2)).unwrap(), (Device::Cuda(1), "as asked".to_owned()));
+        assert_eq!(
+            find("auto", || Err("no driver".to_owned())).unwrap(),
+            (Device::Cpu, "no driver".to_owned())
+        );
+        let error = find("cuda:2", || Ok(2)).unwrap_err().to_string();
+        assert_eq!(error, "device cuda:2 is not available: libtorch sees 2 CUDA devices");
     }
 
     #[test]

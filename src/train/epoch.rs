@@ -4,6 +4,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
 use super::error::TrainError;
@@ -21,8 +22,8 @@ use crate::types::{Relabel, Split};
 
 /// Names the random stream of the epochs' orders.
 const ORDER: u64 = 1;
-/// Test samples are looked at in this many last epochs.
-const LAST_EPOCHS: u32 = 5;
+/// Names the random stream of what dropout drops.
+const DROPOUT: u64 = 3;
 
 /// The loss of a step and its two parts, as tensors on the device.
 struct Losses {
@@ -49,14 +50,15 @@ pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics
         session.progress.steps_done += 1;
         session.progress.sums.seconds += began.elapsed().as_secs_f64();
         tell_step(session, epoch, steps, loss);
+        session.save_now_and_then()?;
     }
     let importance_auc = importance_auc(session);
     let mut metrics = session.progress.sums.metrics(epoch);
     metrics.validation = evaluate(session, Split::Validation)?;
-    let relabels = end_labels(session, &metrics);
-    if epoch + LAST_EPOCHS > session.recipe.epochs {
+    if session.may_be_of_the_last(&metrics) {
         metrics.test = evaluate(session, Split::Test)?;
     }
+    let relabels = end_labels(session, &metrics);
     metrics.learning_rate = learning_rate(session, epoch);
     metrics.relabelled = relabels.len();
     metrics.importance_auc = importance_auc;
@@ -80,16 +82,47 @@ fn next_batch(session: &Session<'_>, batches: &mut Receiver<Batch>) -> Result<Ba
     Ok(batch)
 }
 
-/// Forward, loss, backward, update; then the books. Returns the loss.
-fn step(session: &mut Session<'_>, batch: &Batch, epoch: u32) -> Result<f64, TrainError> {
+/// Forward, loss, backward, in parts if asked, then one update. Returns the loss.
+pub(crate) fn step(session: &mut Session<'_>, batch: &Batch, epoch: u32) -> Result<f64, TrainError> {
     if batch.samples.is_empty() {
         return Ok(0.0);
     }
     let recipe = session.recipe;
-    let device = session.net.compute.device;
+    if recipe.accumulate == 1 {
+        let pictures = pictures(session, batch, epoch);
+        let (loss, grads) = backward(session, batch, &pictures, epoch)?;
+        update(session, &grads, epoch);
+        return Ok(loss);
+    }
+    let (mut loss, mut grads) = (0.0, Vec::new());
+    for part in batch.split(recipe.accumulate) {
+        let share = part.samples.len() as f64 / batch.samples.len() as f64;
+        let pictures = pictures(session, &part, epoch);
+        let (part_loss, part_grads) = backward(session, &part, &pictures, epoch)?;
+        loss += share * part_loss;
+        add(&mut grads, part_grads, share);
+    }
+    update(session, &grads, epoch);
+    Ok(loss)
+}
+
+pub(crate) fn pictures(session: &Session<'_>, batch: &Batch, epoch: u32) -> Tensor {
+    let recipe = session.recipe;
     let how = (&recipe.augment, recipe.seed, epoch);
-    let pictures = augment::varied(batch, recipe.image_size, recipe.normalise, how, device);
-    let output = session.net.forward(&pictures, true);
+    augment::varied(batch, recipe.image_size, recipe.normalise, how, session.net.compute.device)
+}
+
+/// Loss and gradients of pictures; the books are kept.
+pub(crate) fn backward(
+    session: &mut Session<'_>,
+    batch: &Batch,
+    pictures: &Tensor,
+    epoch: u32,
+) -> Result<(f64, Vec<Tensor>), TrainError> {
+    if session.net.has_dropout() {
+        tch::manual_seed(chance(session, batch, epoch));
+    }
+    let output = session.net.forward(pictures, true);
     let losses = losses(session, &output, batch);
     let parts = Tensor::stack(&[&losses.total, &losses.cross_entropy, &losses.rank], 0);
     let mut numbers = [0.0; 3];
@@ -98,11 +131,34 @@ fn step(session: &mut Session<'_>, batch: &Batch, epoch: u32) -> Result<f64, Tra
     if !loss.is_finite() {
         return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss });
     }
-    let moved = session.moved();
-    let grads = Tensor::run_backward(&[&losses.total], &moved, false, false);
-    session.optimizer.step(&moved, &grads, learning_rate(session, epoch));
+    let grads = Tensor::run_backward(&[&losses.total], &session.moved(), false, false);
     keep_books(session, batch, &output, numbers)?;
-    Ok(loss)
+    Ok((loss, grads))
+}
+
+/// What dropout begins with: a part's own number, so that a resumed run drops the same features.
+fn chance(session: &Session<'_>, batch: &Batch, epoch: u32) -> i64 {
+    let mut rng = epoch_rng(session.recipe.seed, DROPOUT, epoch);
+    rng.set_word_pos(2 * batch.places[0] as u128);
+    rng.random()
+}
+
+fn add(sum: &mut Vec<Tensor>, grads: Vec<Tensor>, share: f64) {
+    let scaled = |grad: Tensor| if grad.defined() { grad * share } else { grad };
+    let grads = grads.into_iter().map(scaled);
+    if sum.is_empty() {
+        sum.extend(grads);
+        return;
+    }
+    for (sum, grad) in sum.iter_mut().zip(grads).filter(|(_, grad)| grad.defined()) {
+        let _ = sum.g_add_(&grad);
+    }
+}
+
+pub(crate) fn update(session: &mut Session<'_>, grads: &[Tensor], epoch: u32) {
+    let (moved, lr) = (session.moved(), learning_rate(session, epoch));
+    session.optimizer.step(&moved, grads, lr);
+    session.average();
 }
 
 fn learning_rate(session: &Session<'_>, epoch: u32) -> f64 {
@@ -195,6 +251,7 @@ fn tell_step(session: &Session<'_>, epoch: u32, steps: usize, loss: f64) {
         step: session.progress.steps_done,
         steps,
         loss,
+        accuracy: sums.accuracy(),
         images_per_s: sums.images_per_s(),
         data_wait_share: sums.data_wait_share(),
     });

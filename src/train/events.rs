@@ -16,8 +16,10 @@ pub enum TrainEvent {
         epochs: u32,
         /// Steps an epoch.
         steps: usize,
-        /// Epochs that a checkpoint had done already.
-        epochs_done: u32,
+        /// Measures of the epochs that a checkpoint had done already; whoever keeps them may have missed some.
+        history: Vec<EpochMetrics>,
+        /// The label changes of those epochs.
+        relabels: Vec<Relabel>,
         /// What was loaded from `init`, in words.
         init: Option<String>,
     },
@@ -31,6 +33,8 @@ pub enum TrainEvent {
         steps: usize,
         /// Loss of the step.
         loss: f64,
+        /// Share of this epoch's pictures so far whose most probable class is the label as given.
+        accuracy: f64,
         /// Pictures a second in this epoch so far.
         images_per_s: f64,
         /// Share of this epoch's time that steps waited for the loader.

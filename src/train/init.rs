@@ -6,7 +6,7 @@ use std::path::Path;
 use tch::{CModule, Tensor, no_grad};
 
 use super::error::TrainError;
-use super::net::Net;
+use super::net::{Net, classifier_name};
 use super::recipe::Arch;
 
 /// Prefixes that wrappers put before PyTorch's names.
@@ -20,20 +20,22 @@ const FEATURES: [(&str, &str); 6] = [
     ("features.6.", "layer3."),
     ("features.7.", "layer4."),
 ];
-/// The two heads, and what else a backbone does not need from a file.
-const HEADS: [&str; 2] = ["fc.", "alpha."];
+/// SCN's head. It and the classifier may be missing from a file, or have another width: they begin fresh then.
+const ALPHA: &str = "alpha";
 
 /// Fills a net's params from `.safetensors`, zip `.pt`/`.pth` or TorchScript; the text says what was taken.
 ///
-/// Fails when a backbone tensor is missing or has another shape, listing them. A head is taken when its shape fits,
+/// Names are torchvision's, or those of [`PREFIXES`] and [`FEATURES`]; no other is guessed. The file is read by
+/// libtorch without executing it. Fails when a backbone tensor is missing or has another shape, listing them. A head is taken when its shape fits,
 /// and stays fresh, which is said, when it does not.
 pub(crate) fn load(net: &Net, arch: Arch, path: &Path) -> Result<String, TrainError> {
     let mut tensors: HashMap<String, Tensor> =
-        read(path)?.into_iter().map(|(name, tensor)| (plain_name(&name), tensor)).collect();
+        read(path)?.into_iter().map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
     let found = tensors.len();
     let (mut problems, mut fresh, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for param in &net.params.0 {
-        let is_head = HEADS.iter().any(|head| param.name.starts_with(head));
+        let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        let is_head = [classifier_name(arch), ALPHA].contains(&layer);
         match tensors.remove(&param.name) {
             Some(tensor) if tensor.size() == param.tensor.size() => taken.push((&param.tensor, tensor)),
             _ if is_head => fresh.push(param.name.as_str()),
@@ -63,13 +65,17 @@ pub(crate) fn load(net: &Net, arch: Arch, path: &Path) -> Result<String, TrainEr
 }
 
 /// torchvision's name for a name that a wrapper or the reference gave.
-fn plain_name(name: &str) -> String {
+fn plain_name(arch: Arch, name: &str) -> String {
     let mut name = name;
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
         name = rest;
     }
     if let Some(rest) = name.strip_prefix("alpha.0.") {
         return format!("alpha.{rest}");
+    }
+    if classifier_name(arch) != "fc" {
+        // `features.0` is these nets' own name.
+        return name.to_owned();
     }
     let cut = FEATURES.iter().find_map(|(place, plain)| Some((plain, name.strip_prefix(place)?)));
     cut.map_or_else(|| name.to_owned(), |(plain, rest)| format!("{plain}{rest}"))
@@ -146,8 +152,10 @@ mod tests {
             ("features.7.1.bn2.running_var", "layer4.1.bn2.running_var"),
             ("alpha.0.weight", "alpha.weight"),
         ] {
-            assert_eq!(plain_name(name), plain);
+            assert_eq!(plain_name(Arch::Resnet18, name), plain);
         }
+        let name = "module.features.0.0.weight";
+        assert_eq!(plain_name(Arch::MobilenetV2, name), "features.0.0.weight", "not the reference's list");
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(crate) fn evaluate(session: &Session<'_>, split: Split) -> Result<Option<Spl
     if samples.is_empty() {
         return Ok(None);
     }
-    measure(session, &session.net, &samples).map(Some)
+    measure(session, session.judged(), &samples).map(Some)
 }
 
 fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<SplitMetrics, TrainError> {
@@ -120,7 +120,7 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
 
 fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {
     let all: Vec<usize> = (0..session.set.len()).collect();
-    let told = ask(&session.net, session.recipe, &session.shelf, &all)?;
+    let told = ask(session.judged(), session.recipe, &session.shelf, &all)?;
     let opinion = |(sample, prediction): (usize, Prediction)| {
         let (given, label) = (session.labels.given()[sample], session.labels.current()[sample]);
         let predicted = prediction.class();

@@ -33,6 +33,24 @@ pub(crate) struct Batch {
     pub(crate) pixels: Vec<u8>,
 }
 
+impl Batch {
+    /// The same pictures in so many batches of nearly equal size, none of a single picture.
+    pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
+        let count = self.samples.len();
+        let parts = parts.min(count / 2).max(1);
+        let bytes = self.pixels.len() / count.max(1);
+        let part = |at: usize| {
+            let range = at * count / parts..(at + 1) * count / parts;
+            Self {
+                samples: self.samples[range.clone()].to_vec(),
+                places: self.places[range.clone()].to_vec(),
+                pixels: self.pixels[range.start * bytes..range.end * bytes].to_vec(),
+            }
+        };
+        (0..parts).map(part).collect()
+    }
+}
+
 /// Decoded, resized pictures by position, kept while they fit.
 pub(crate) struct PictureShelf {
     pictures: Arc<dyn Pictures>,
@@ -57,6 +75,11 @@ impl PictureShelf {
     /// Pictures that could not be read so far: position and cause.
     pub(crate) fn unreadable(&self) -> BTreeMap<usize, String> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes up what an earlier process found unreadable.
+    pub(crate) fn restore_unreadable(&self, known: BTreeMap<usize, String>) {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).extend(known);
     }
 
     fn picture_bytes(&self) -> usize {
@@ -253,6 +276,16 @@ mod tests {
         }
         assert_eq!(shelf.unreadable().keys().copied().collect::<Vec<_>>(), [3]);
         assert!(shelf.unreadable()[&3].starts_with("picture 3: "));
+    }
+
+    #[test]
+    fn a_batch_is_split_without_loss_and_never_into_single_pictures() {
+        let whole =
+            Batch { samples: (0..7).collect(), places: (10..17).collect(), pixels: (0..14).collect() };
+        let parts = whole.split(5);
+        assert_eq!(parts.iter().map(|part| part.samples.len()).collect::<Vec<_>>(), [2, 2, 3]);
+        assert_eq!(parts.iter().flat_map(|part| part.pixels.clone()).collect::<Vec<_>>(), whole.pixels);
+        assert_eq!(parts[1].places, [12, 13]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
 //! labels · sums · metrics · checkpoint             what an epoch leaves behind
 //! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
+//! net · params · init · update · resume            backbones, their numbers, where they come from and go to
 //! ```
 //!
 //! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
@@ -19,23 +20,28 @@ pub(crate) mod drawn;
 mod epoch;
 mod error;
 mod events;
+mod export;
 mod init;
 mod judge;
 mod labels;
 mod loader;
+pub mod measure;
 pub mod metrics;
 mod net;
 mod optim;
 mod params;
 pub mod predict;
 pub mod recipe;
-mod schedule;
+mod resume;
+pub mod schedule;
 pub mod scn;
 mod session;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod update;
 
+pub(crate) use checkpoint::write_whole;
 pub use device::device_in_words;
 pub use error::TrainError;
 pub use events::{Decision, Opinion, TrainEvent, Trained};

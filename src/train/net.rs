@@ -1,10 +1,19 @@
-//! ResNet-18/34/50 with torchvision's names, a classifier `fc` and SCN's importance head `alpha` on the pooled feature.
-//! It knows no loss and no data.
+//! Backbones with torchvision's layers and names, a classifier, and SCN's importance head `alpha` on the feature that
+//! the classifier reads. It knows no loss and no data.
+
+mod layers;
+mod mobilenet;
+mod resnet;
+mod vgg;
 
 use tch::{Device, Kind, Tensor};
 
 use super::params::{ParamMaker, Params, channels_last};
 use super::recipe::Arch;
+use layers::Linear;
+use mobilenet::MobileNetV2;
+use resnet::ResNet;
+use vgg::Vgg16;
 
 /// What the net says of N pictures, always in f32.
 pub(crate) struct Output {
@@ -27,192 +36,74 @@ pub(crate) struct Compute {
 pub(crate) struct Net {
     pub(crate) params: Params,
     pub(crate) compute: Compute,
-    stem: ConvNorm,
-    blocks: Vec<Block>,
-    fc: Linear,
+    backbone: Backbone,
+    classifier: Linear,
     alpha: Linear,
+}
+
+/// From pictures to features.
+enum Backbone {
+    ResNet(ResNet),
+    MobileNetV2(MobileNetV2),
+    Vgg16(Vgg16),
 }
 
 impl Net {
     /// Fresh params by seed.
     pub(crate) fn new(arch: Arch, classes: usize, seed: u64, compute: Compute) -> Self {
-        let maker = &mut ParamMaker::new(seed, compute.device, compute.channels_last);
-        let Plan { depths, widths, bottleneck } = Plan::of(arch);
-        let stem = ConvNorm::new(maker, ["conv1", "bn1"].map(str::to_owned), Shape::new(3, widths[0], 7, 2));
-        let mut width_in = widths[0];
-        let mut blocks = Vec::new();
-        for (layer, (depth, width)) in depths.into_iter().zip(widths).enumerate() {
-            for index in 0..depth {
-                let stride = if layer > 0 && index == 0 { 2 } else { 1 };
-                let name = format!("layer{}.{index}", layer + 1);
-                blocks.push(Block::new(maker, &name, (width_in, width, stride), bottleneck));
-                width_in = if bottleneck { 4 * width } else { width };
-            }
-        }
-        let fc = Linear::new(maker, "fc", width_in, classes as i64);
-        let alpha = Linear::new(maker, "alpha", width_in, 1);
-        let maker = std::mem::replace(maker, ParamMaker::new(0, Device::Cpu, false));
-        Self { params: maker.finish(), compute, stem, blocks, fc, alpha }
+        let mut maker = ParamMaker::new(seed, compute.device, compute.channels_last);
+        let (backbone, width) = Backbone::new(&mut maker, arch);
+        let classifier = match backbone {
+            Backbone::ResNet(_) => Linear::new(&mut maker, classifier_name(arch), width, classes as i64),
+            _ => Linear::narrow(&mut maker, classifier_name(arch), width, classes as i64),
+        };
+        let alpha = Linear::new(&mut maker, "alpha", width, 1);
+        Self { params: maker.finish(), compute, backbone, classifier, alpha }
     }
 
-    /// Pictures N×3×H×W to logits and importance. `training` uses and updates batch statistics.
+    /// Pictures N×3×H×W to logits and importance. `training` uses and updates batch statistics, and drops features
+    /// where the architecture does so, by libtorch's own chance (see [`Net::has_dropout`]).
     pub(crate) fn forward(&self, pictures: &Tensor, training: bool) -> Output {
-        let mut x = pictures.to_kind(self.compute.kind);
-        x = if self.compute.channels_last { channels_last(&x) } else { x.contiguous() };
-        x = self.stem.forward(&x, training).relu_();
-        x = x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
-        for block in &self.blocks {
-            x = block.forward(&x, training);
-        }
-        let feature = x.mean_dim([2, 3].as_slice(), false, self.compute.kind).to_kind(Kind::Float);
+        let x = pictures.to_kind(self.compute.kind);
+        let x = if self.compute.channels_last { channels_last(&x) } else { x.contiguous() };
+        let feature = match &self.backbone {
+            Backbone::ResNet(net) => net.forward(x, training),
+            Backbone::MobileNetV2(net) => net.forward(x, training),
+            Backbone::Vgg16(net) => net.forward(x, training),
+        };
+        let feature = feature.to_kind(Kind::Float);
         Output {
-            logits: self.fc.forward(&feature),
+            logits: self.classifier.forward(&feature),
             importance: self.alpha.forward(&feature).sigmoid().reshape([-1]),
         }
     }
+
+    /// Whether training draws chance from libtorch, which must be seeded for each step to be repeatable.
+    pub(crate) fn has_dropout(&self) -> bool {
+        !matches!(self.backbone, Backbone::ResNet(_))
+    }
 }
 
-/// What tells one ResNet from another.
-struct Plan {
-    /// Blocks of each layer.
-    depths: [usize; 4],
-    /// Channels of each layer's blocks; the stem has the first's.
-    widths: [i64; 4],
-    bottleneck: bool,
+/// torchvision's name of the classifier's last layer.
+pub(crate) fn classifier_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::MobilenetV2 => "classifier.1",
+        Arch::Vgg16 => "classifier.6",
+        _ => "fc",
+    }
 }
 
-impl Plan {
-    fn of(arch: Arch) -> Self {
-        let widths = [64, 128, 256, 512];
+impl Backbone {
+    /// The backbone, and the width of its feature.
+    fn new(maker: &mut ParamMaker, arch: Arch) -> (Self, i64) {
         match arch {
-            Arch::Resnet18 => Self { depths: [2, 2, 2, 2], widths, bottleneck: false },
-            Arch::Resnet34 => Self { depths: [3, 4, 6, 3], widths, bottleneck: false },
-            Arch::Resnet50 => Self { depths: [3, 4, 6, 3], widths, bottleneck: true },
-            #[cfg(test)]
-            Arch::Tiny => Self { depths: [1; 4], widths: [8, 16, 24, 32], bottleneck: false },
-        }
-    }
-}
-
-struct Shape {
-    inputs: i64,
-    outputs: i64,
-    kernel: i64,
-    stride: i64,
-}
-
-impl Shape {
-    fn new(inputs: i64, outputs: i64, kernel: i64, stride: i64) -> Self {
-        Self { inputs, outputs, kernel, stride }
-    }
-}
-
-/// A convolution without bias and the batch normalisation after it.
-struct ConvNorm {
-    kernel: Tensor,
-    stride: i64,
-    scale: Tensor,
-    offset: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-}
-
-impl ConvNorm {
-    fn new(maker: &mut ParamMaker, [conv, norm]: [String; 2], shape: Shape) -> Self {
-        let Shape { inputs, outputs, kernel, stride } = shape;
-        Self {
-            kernel: maker.kaiming_normal(format!("{conv}.weight"), [outputs, inputs, kernel, kernel]),
-            stride,
-            scale: maker.filled(format!("{norm}.weight"), &[outputs], 1.0, true),
-            offset: maker.filled(format!("{norm}.bias"), &[outputs], 0.0, true),
-            running_mean: maker.filled(format!("{norm}.running_mean"), &[outputs], 0.0, false),
-            running_var: maker.filled(format!("{norm}.running_var"), &[outputs], 1.0, false),
-        }
-    }
-
-    fn forward(&self, x: &Tensor, training: bool) -> Tensor {
-        let padding = self.kernel.size()[2] / 2;
-        let kernel = self.kernel.to_kind(x.kind());
-        let x = x.conv2d(&kernel, None::<&Tensor>, [self.stride; 2], [padding; 2], [1, 1], 1);
-        x.batch_norm(
-            Some(&self.scale),
-            Some(&self.offset),
-            Some(&self.running_mean),
-            Some(&self.running_var),
-            training,
-            0.1,
-            1e-5,
-            true,
-        )
-    }
-}
-
-/// A residual block: two 3×3 convolutions, or 1×1, 3×3, 1×1 (bottleneck).
-struct Block {
-    steps: Vec<ConvNorm>,
-    downsample: Option<ConvNorm>,
-}
-
-impl Block {
-    fn new(
-        maker: &mut ParamMaker,
-        name: &str,
-        (inputs, width, stride): (i64, i64, i64),
-        bottleneck: bool,
-    ) -> Self {
-        let outputs = if bottleneck { 4 * width } else { width };
-        let shapes = if bottleneck {
-            vec![
-                Shape::new(inputs, width, 1, 1),
-                Shape::new(width, width, 3, stride),
-                Shape::new(width, outputs, 1, 1),
-            ]
-        } else {
-            vec![Shape::new(inputs, width, 3, stride), Shape::new(width, width, 3, 1)]
-        };
-        let named = |index: usize| [format!("{name}.conv{index}"), format!("{name}.bn{index}")];
-        let steps = shapes
-            .into_iter()
-            .enumerate()
-            .map(|(i, shape)| ConvNorm::new(maker, named(i + 1), shape))
-            .collect();
-        let changes = stride != 1 || inputs != outputs;
-        let names = ["0", "1"].map(|index| format!("{name}.downsample.{index}"));
-        let downsample = changes.then(|| ConvNorm::new(maker, names, Shape::new(inputs, outputs, 1, stride)));
-        Self { steps, downsample }
-    }
-
-    fn forward(&self, x: &Tensor, training: bool) -> Tensor {
-        let mut y = x.shallow_clone();
-        for (index, step) in self.steps.iter().enumerate() {
-            y = step.forward(&y, training);
-            if index + 1 < self.steps.len() {
-                y = y.relu_();
+            Arch::MobilenetV2 => (Self::MobileNetV2(MobileNetV2::new(maker)), mobilenet::WIDTH),
+            Arch::Vgg16 => (Self::Vgg16(Vgg16::new(maker)), vgg::WIDTH),
+            _ => {
+                let (net, width) = ResNet::new(maker, arch);
+                (Self::ResNet(net), width)
             }
         }
-        y = match &self.downsample {
-            Some(downsample) => y.g_add_(&downsample.forward(x, training)),
-            None => y.g_add_(x),
-        };
-        y.relu_()
-    }
-}
-
-struct Linear {
-    kernel: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    fn new(maker: &mut ParamMaker, name: &str, inputs: i64, outputs: i64) -> Self {
-        Self {
-            kernel: maker.linear(format!("{name}.weight"), &[outputs, inputs], inputs),
-            bias: maker.linear(format!("{name}.bias"), &[outputs], inputs),
-        }
-    }
-
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.kernel, Some(&self.bias))
     }
 }
 
@@ -222,12 +113,15 @@ mod tests {
 
     const CPU: Compute = Compute { device: Device::Cpu, channels_last: false, kind: Kind::Float };
 
-    /// torchvision: 62 tensors of ResNet-18 hold 11,689,512 numbers with 1000 classes, of ResNet-50 25,557,032.
+    /// Counted in torchvision 0.26 with 1000 classes.
     #[test]
     fn the_backbones_have_as_many_params_as_torchvision_s() {
-        for (arch, expected) in
-            [(Arch::Resnet18, 11_689_512), (Arch::Resnet34, 21_797_672), (Arch::Resnet50, 25_557_032)]
-        {
+        for (arch, expected) in [
+            (Arch::Resnet18, 11_689_512),
+            (Arch::Resnet34, 21_797_672),
+            (Arch::Resnet50, 25_557_032),
+            (Arch::MobilenetV2, 3_504_872),
+        ] {
             let net = Net::new(arch, 1000, 0, CPU);
             let trained = net.params.0.iter().filter(|p| p.trained && !p.name.starts_with("alpha"));
             assert_eq!(trained.map(|param| param.tensor.numel()).sum::<usize>(), expected, "{arch:?}");
@@ -241,6 +135,26 @@ mod tests {
         let other =
             Net::new(Arch::Tiny, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures, false);
         assert!((plain.logits - other.logits).abs().max().double_value(&[]) < 1e-4);
+    }
+
+    /// For machines with a GPU (`scripts/gpu-check`); elsewhere it says that it was skipped.
+    #[test]
+    fn a_gpu_gives_the_same_logits() {
+        if !tch::Cuda::is_available() {
+            println!("SKIPPED: libtorch sees no GPU");
+            return;
+        }
+        let pictures = waves(&[4, 3, 112, 112], 5.0);
+        for arch in [Arch::Resnet18, Arch::MobilenetV2] {
+            let on = |compute: Compute| {
+                let net = Net::new(arch, 8, 1, compute);
+                net.forward(&pictures.to_device(compute.device), false).logits.to_device(Device::Cpu)
+            };
+            let (here, there) =
+                (on(CPU), on(Compute { device: Device::Cuda(0), channels_last: true, ..CPU }));
+            // TF32 keeps ten bits.
+            assert!((here - there).abs().max().double_value(&[]) < 2e-2, "{arch:?}");
+        }
     }
 
     #[test]
@@ -269,6 +183,51 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The same of `mobilenet_v2` and `vgg16`, with params by [`chaos`]; dropout is off outside training (trap 12: the
+    /// reference's stays on).
+    #[test]
+    fn the_logits_of_the_other_backbones_equal_torchvision_s() {
+        let expected = [
+            (Arch::MobilenetV2, [8.538_834, 2.314_025, -0.383_711, 2.370_673, 0.841_059, -0.021_279]),
+            (Arch::Vgg16, [2.550_251, 0.730_22, -0.644_1, 1.063_69, 0.643_49, 0.298_691]),
+        ];
+        for (arch, row) in expected {
+            let net = Net::new(arch, 8, 0, CPU);
+            tch::no_grad(|| net.params.0.iter().for_each(|param| chaotic(arch, &param.name, &param.tensor)));
+            let logits = tch::no_grad(|| net.forward(&chaos(&[2, 3, 64, 64], 5.0), false).logits);
+            for (class, number) in row.into_iter().enumerate() {
+                let found = logits.double_value(&[0, class as i64]);
+                assert!((found - number).abs() < 1e-4, "{arch:?}: {found} instead of {number}");
+            }
+        }
+    }
+
+    /// sin(0.37·i² + phase) for the i-th of 9973 numbers, over and over.
+    fn chaos(shape: &[i64], phase: f64) -> Tensor {
+        const PERIOD: i64 = 9973;
+        let numbers: Vec<f32> = (0..PERIOD).map(|i| ((i * i) as f64 * 0.37 + phase).sin() as f32).collect();
+        let count = shape.iter().product::<i64>();
+        Tensor::from_slice(&numbers)
+            .repeat([(count + PERIOD - 1) / PERIOD])
+            .narrow(0, 0, count)
+            .reshape(shape)
+    }
+
+    fn chaotic(arch: Arch, name: &str, param: &Tensor) {
+        let phase = name.bytes().map(u32::from).sum::<u32>() % 97;
+        let shape = param.size();
+        let numbers = chaos(&shape, phase.into());
+        let value = match shape.len() {
+            _ if name.ends_with("running_var") => numbers.square() * 0.5 + 1.0,
+            4 => numbers * (4.0 / (shape[1] * shape[2] * shape[3]) as f64).sqrt(),
+            _ if name.starts_with(classifier_name(arch)) => numbers * 0.05,
+            2 => numbers * (4.0 / shape[1] as f64).sqrt(),
+            _ if name.ends_with("weight") => numbers * 0.2 + 1.0,
+            _ => numbers * 0.1,
+        };
+        param.shallow_clone().copy_(&value);
     }
 
     /// sin(0.37·i + phase) for the i-th number.

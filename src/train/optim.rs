@@ -1,12 +1,12 @@
 //! SGD with momentum and Adam as PyTorch defines them, with state that can be saved. It knows no net.
+//!
+//! On a CPU one pass over the memory does the whole update ([`super::update`]): written as tensor operations it takes
+//! five passes and a tenth of a step's time at 48 px.
 
-use tch::{Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::recipe::{OptimizerKind, OptimizerRecipe};
-
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPSILON: f64 = 1e-8;
+use super::update::{self, BETA_1, BETA_2, EPSILON, Rule};
 
 /// An update rule with its memory: one set of moments for each trained tensor, in the params' order.
 pub(crate) struct Optimizer {
@@ -31,20 +31,23 @@ impl Optimizer {
     /// Moves `params` by one step against `grads`; an undefined gradient (a head that no loss uses) moves nothing.
     pub(crate) fn step(&mut self, params: &[Tensor], grads: &[Tensor], lr: f64) {
         self.steps += 1;
+        let (recipe, steps) = (self.recipe, self.steps);
         no_grad(|| {
-            for ((param, grad), moments) in params.iter().zip(grads).zip(&mut self.moments) {
-                if !grad.defined() {
-                    continue;
-                }
+            let all = params.iter().zip(grads).zip(&mut self.moments).filter(|((_, grad), _)| grad.defined());
+            if params.iter().all(|param| param.device() == Device::Cpu && param.kind() == Kind::Float) {
+                let all = all.map(|((param, grad), moments)| (param, grad, moments.as_slice()));
+                update::on_host(Rule::of(recipe, steps, lr), all);
+                return;
+            }
+            for ((param, grad), moments) in all {
                 let mut param = param.shallow_clone();
-                let decay = self.recipe.weight_decay;
+                let decay = recipe.weight_decay;
                 let grad = if decay > 0.0 { grad + &param * decay } else { grad.shallow_clone() };
-                match self.recipe.kind {
+                match recipe.kind {
                     OptimizerKind::Sgd => {
-                        let first = self.steps == 1;
-                        sgd(&mut param, &grad, &mut moments[0], (self.recipe.momentum, lr, first));
+                        sgd(&mut param, &grad, &mut moments[0], (recipe.momentum, lr, steps == 1));
                     }
-                    OptimizerKind::Adam => adam(&mut param, &grad, moments, (self.steps, lr)),
+                    OptimizerKind::Adam => adam(&mut param, &grad, moments, (steps, lr)),
                 }
             }
         });
@@ -107,5 +110,28 @@ mod tests {
     #[test]
     fn decay_is_added_to_the_gradient() {
         close(&run(OptimizerKind::Sgd, 0.1)[..1], &[1.0 - 0.1 * (0.5 + 0.1)]);
+    }
+
+    /// The one pass over memory and the tensor operations of a GPU are the same rule.
+    #[test]
+    fn both_ways_to_update_agree_whatever_the_memory_layout_of_the_gradient() {
+        for kind in [OptimizerKind::Sgd, OptimizerKind::Adam] {
+            let recipe = OptimizerRecipe { kind, lr: 0.01, momentum: 0.9, weight_decay: 1e-2 };
+            let shape = [40, 30, 3, 3];
+            let noise = || Tensor::randn(shape, (Kind::Float, Device::Cpu));
+            let one = crate::train::params::channels_last(&noise());
+            let other = one.to_kind(Kind::Double);
+            let (mut host, mut tensors) = (
+                Optimizer::new(recipe, std::slice::from_ref(&one)),
+                Optimizer::new(recipe, std::slice::from_ref(&other)),
+            );
+            for _ in 0..3 {
+                let grad = noise();
+                host.step(std::slice::from_ref(&one), std::slice::from_ref(&grad), 0.01);
+                tensors.step(std::slice::from_ref(&other), &[grad.to_kind(Kind::Double)], 0.01);
+            }
+            let apart = (one.to_kind(Kind::Double) - other).abs().max().double_value(&[]);
+            assert!(apart < 1e-6, "{kind:?}: {apart}");
+        }
     }
 }

@@ -60,6 +60,11 @@ impl ParamMaker {
     /// Normal numbers of deviation √(2 / fan-out): torchvision's convolutions. Shape out×in×k×k.
     pub(crate) fn kaiming_normal(&mut self, name: String, shape: [i64; 4]) -> Tensor {
         let deviation = (2.0 / (shape[0] * shape[2] * shape[3]) as f32).sqrt();
+        self.normal(name, &shape, deviation)
+    }
+
+    /// Normal numbers of a deviation.
+    pub(crate) fn normal(&mut self, name: String, shape: &[i64], deviation: f32) -> Tensor {
         let count = shape.iter().product::<i64>() as usize;
         let mut numbers = Vec::with_capacity(count + 1);
         while numbers.len() < count {

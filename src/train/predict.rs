@@ -16,6 +16,7 @@ use super::loader::{Batch, PictureShelf, resize};
 use super::metrics::{Prediction, SplitMetrics};
 use super::net::{Net, Output};
 use super::recipe::{Method, Recipe};
+use super::resume::AVERAGED;
 use super::session::{BEST, Session};
 use super::{augment, checkpoint, device, judge};
 
@@ -42,14 +43,14 @@ impl NetCard {
 
 /// The part of a checkpoint's state that prediction needs.
 #[derive(Serialize, Deserialize)]
-struct State {
-    net: NetCard,
+pub(super) struct State {
+    pub(super) net: NetCard,
 }
 
 /// A trained net that answers questions.
 pub struct Predictor {
     card: NetCard,
-    net: Net,
+    pub(super) net: Net,
 }
 
 impl Predictor {
@@ -61,8 +62,10 @@ impl Predictor {
         let (compute, _) = device::choose(device, &card.recipe)?;
         let net = Net::new(card.recipe.arch, card.classes.len(), card.recipe.seed, compute);
         for param in &net.params.0 {
-            let named =
-                tensors.remove(&format!("net.{}", param.name)).or_else(|| tensors.remove(&param.name));
+            // An averaged net is the one that was judged; exports have plain names.
+            let named = [AVERAGED, "net.", ""]
+                .iter()
+                .find_map(|prefix| tensors.remove(&format!("{prefix}{}", param.name)));
             let value = named.filter(|tensor| tensor.size() == param.tensor.size());
             let Some(value) = value else {
                 let what = format!("a net without {}", param.name);
@@ -110,13 +113,6 @@ impl Predictor {
         let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
         Ok((truth.len(), SplitMetrics::of(&predictions, &truth, self.card.classes.len())))
     }
-
-    /// Writes the params alone with PyTorch's names, for `safetensors.torch.load_file`; the card is in the metadata.
-    pub fn export(&self, path: &Path) -> Result<(), TrainError> {
-        let tensors =
-            self.net.params.0.iter().map(|param| (param.name.clone(), param.tensor.shallow_clone()));
-        checkpoint::save(path, tensors.collect(), &State { net: self.card.clone() })
-    }
 }
 
 /// Rows of a net's output as plain numbers.
@@ -137,7 +133,7 @@ pub(crate) fn predictions(recipe: &Recipe, output: &Output) -> Result<Vec<Predic
 /// Writes a session's params alone.
 pub(crate) fn save_net(session: &Session<'_>, name: &str) -> Result<(), TrainError> {
     let named = |param: &super::params::Param| (format!("net.{}", param.name), param.tensor.shallow_clone());
-    let tensors: Vec<(String, Tensor)> = session.net.params.0.iter().map(named).collect();
+    let tensors: Vec<(String, Tensor)> = session.judged().params.0.iter().map(named).collect();
     let state = State { net: NetCard::of(session.recipe, session.set) };
     checkpoint::save(&session.folder.join(name), tensors, &state)
 }

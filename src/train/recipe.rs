@@ -41,6 +41,16 @@ pub struct Recipe {
     pub normalise: Normalise,
     /// Number format of the backbone's forward pass.
     pub precision: Precision,
+    /// A step's pictures go through the net in this many parts, one after the other: less memory, the same step but for
+    /// what looks at a whole batch (batch statistics, rank regularisation), which then looks at a part.
+    #[serde(default = "whole")]
+    pub accumulate: usize,
+    /// End after so many epochs without a better validation accuracy.
+    #[serde(default)]
+    pub early_stop: Option<u32>,
+    /// Judge by a running mean of the params that keeps this share of itself at each step (0: by the params).
+    #[serde(default)]
+    pub average: f64,
     /// Params to begin from.
     pub init: Option<PathBuf>,
 }
@@ -76,6 +86,9 @@ pub enum Arch {
     Resnet18,
     Resnet34,
     Resnet50,
+    #[serde(rename = "mobilenet_v2")]
+    MobilenetV2,
+    Vgg16,
     /// ResNet's shape with one narrow block a layer: what tests train.
     #[cfg(test)]
     Tiny,
@@ -88,6 +101,8 @@ impl Arch {
             Self::Resnet18 => "resnet18",
             Self::Resnet34 => "resnet34",
             Self::Resnet50 => "resnet50",
+            Self::MobilenetV2 => "mobilenet_v2",
+            Self::Vgg16 => "vgg16",
             #[cfg(test)]
             Self::Tiny => "tiny",
         }
@@ -251,6 +266,10 @@ pub enum Preset {
     Reference,
 }
 
+fn whole() -> usize {
+    1
+}
+
 /// δ1 by batch size, as the authors' README gives it: 0.07 with 64 a batch, 0.15 with 1024.
 pub fn default_margin_1(batch_size: usize) -> f64 {
     if batch_size >= 512 { 0.15 } else { 0.07 }
@@ -289,6 +308,9 @@ impl Recipe {
             sampling: Sampling::Shuffle,
             normalise: Normalise::Imagenet,
             precision: Precision::Auto,
+            accumulate: whole(),
+            early_stop: None,
+            average: 0.0,
             init: None,
         }
     }
@@ -323,7 +345,8 @@ impl Recipe {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let scn = &self.scn;
-        let rules: [(&'static str, f64, bool, &'static str); 14] = [
+        let accumulate = (1..=(self.batch_size / 2).max(1)).contains(&self.accumulate);
+        let rules: [(&'static str, f64, bool, &'static str); 17] = [
             ("epochs", self.epochs.into(), self.epochs > 0, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("image_size", self.image_size.into(), (16..=1024).contains(&self.image_size), "16 to 1024"),
@@ -343,6 +366,14 @@ impl Recipe {
             ("augment.flip", self.augment.flip, share(self.augment.flip), "0 to 1"),
             ("augment.crop", self.augment.crop, (0.0..0.5).contains(&self.augment.crop), "0 to below 0.5"),
             ("augment.erase", self.augment.erase, share(self.augment.erase), "0 to 1"),
+            (
+                "augment.colour",
+                self.augment.colour,
+                (0.0..1.0).contains(&self.augment.colour),
+                "0 to below 1",
+            ),
+            ("accumulate", self.accumulate as f64, accumulate, "1 to half of batch_size"),
+            ("average", self.average, (0.0..1.0).contains(&self.average), "0 to below 1"),
         ];
         match rules.into_iter().find(|(_, _, holds, _)| !holds) {
             Some((name, value, _, must_be)) => {

@@ -1,33 +1,37 @@
 //! One run from its first epoch, or from its last checkpoint, to its end: who holds the state.
 //! What happens inside an epoch stands in [`super::epoch`].
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 
 use super::data::TrainingSet;
 use super::epoch;
 use super::error::TrainError;
 use super::events::{TrainEvent, Trained};
-use super::labels::{Labels, Seen};
+use super::labels::Labels;
 use super::loader::PictureShelf;
 use super::metrics::EpochMetrics;
 use super::net::Net;
 use super::optim::Optimizer;
-use super::predict::{self, NetCard};
+use super::predict;
 use super::recipe::{Method, Recipe};
 use super::sums::EpochSums;
-use super::{checkpoint, device, init, judge};
+use super::{device, init, judge};
 use crate::clock::Stop;
-use crate::types::{Relabel, Split};
+use crate::types::Split;
 
 /// Everything needed to go on; rewritten after every epoch.
 const LAST: &str = "last.safetensors";
+/// So often a checkpoint is written within a long epoch.
+const SAVE_EVERY: Duration = Duration::from_secs(600);
+/// Test samples are looked at in this many last epochs.
+const LAST_EPOCHS: u32 = 5;
 /// Params alone, of the epoch that was best on validation.
 pub(crate) const BEST: &str = "best.safetensors";
 
@@ -92,16 +96,6 @@ pub(crate) struct Progress {
     pub(crate) best: Option<(u32, f64)>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct State {
-    recipe_hash: String,
-    data_hash: String,
-    optimizer_steps: i32,
-    changes: Vec<Relabel>,
-    progress: Progress,
-    net: NetCard,
-}
-
 /// A run's whole state, and whom it talks to.
 pub(crate) struct Session<'a> {
     pub(crate) recipe: &'a Recipe,
@@ -110,6 +104,8 @@ pub(crate) struct Session<'a> {
     pub(crate) stop: &'a Stop,
     events: &'a SyncSender<TrainEvent>,
     pub(crate) net: Net,
+    /// The running mean of its params, where the recipe asks for one.
+    pub(crate) averaged: Option<Net>,
     /// δ1 as a tensor when it is learnt.
     pub(crate) margin_1: Option<Tensor>,
     pub(crate) optimizer: Optimizer,
@@ -118,10 +114,11 @@ pub(crate) struct Session<'a> {
     pub(crate) shelf: Arc<PictureShelf>,
     pub(crate) train_samples: Vec<usize>,
     pub(crate) device_words: String,
+    pub(super) saved_at: Instant,
 }
 
 impl<'a> Session<'a> {
-    fn begin(
+    pub(crate) fn begin(
         recipe: &'a Recipe,
         set: &'a TrainingSet,
         place: &'a RunPlace,
@@ -148,6 +145,7 @@ impl<'a> Session<'a> {
             stop,
             events,
             optimizer: Optimizer::new(recipe.optimizer, &moved(&net, margin_1.as_ref())),
+            averaged: (recipe.average > 0.0).then(|| copy_of(&net, recipe, set.classes.len())),
             net,
             margin_1,
             labels: Labels::new(set.labels.clone(), set.classes.len()),
@@ -155,6 +153,7 @@ impl<'a> Session<'a> {
             shelf: Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size)),
             train_samples: set.of_split(Split::Train),
             device_words,
+            saved_at: Instant::now(),
         };
         if resumes {
             session.resume(&last)?;
@@ -163,29 +162,72 @@ impl<'a> Session<'a> {
             device: session.device_words.clone(),
             epochs: recipe.epochs,
             steps: session.steps(),
-            epochs_done: session.progress.epochs_done,
+            history: session.progress.history.clone(),
+            relabels: session.labels.changes().to_vec(),
             init,
         });
         Ok(session)
     }
 
     fn run(&mut self) -> Result<Trained, TrainError> {
-        while self.progress.epochs_done < self.recipe.epochs {
+        while !self.is_over() {
             let (metrics, relabels) = epoch::train_one_epoch(self)?;
-            let is_best = self.note(&metrics);
+            // The best params first: a run killed between the two files does the epoch again and writes both anew.
+            if self.note(&metrics) {
+                predict::save_net(self, BEST)?;
+            }
+            self.save()?;
+            // Told only once it is saved: what a killed run did not keep, nobody has written down.
             if !relabels.is_empty() {
                 self.tell(TrainEvent::Relabelled(relabels));
             }
             self.tell(TrainEvent::Epoch(Box::new(metrics)));
-            self.save()?;
-            if is_best {
-                predict::save_net(self, BEST)?;
-            }
             self.tell(TrainEvent::Saved { epoch: self.progress.epochs_done });
         }
         let trained = judge::finish(self)?;
         self.tell(TrainEvent::Ended(Box::new(trained.clone())));
         Ok(trained)
+    }
+
+    /// All epochs are done, or too many since the best one.
+    fn is_over(&self) -> bool {
+        let done = self.progress.epochs_done;
+        let since_best = self.progress.best.map_or(0, |(best, _)| done - best);
+        done >= self.recipe.epochs || self.recipe.early_stop.is_some_and(|patience| since_best >= patience)
+    }
+
+    /// Whether an epoch that is done but for its test may be among the last five: its test will count.
+    pub(crate) fn may_be_of_the_last(&self, metrics: &EpochMetrics) -> bool {
+        let held_out = metrics.validation.as_ref().map(|validation| validation.accuracy);
+        let since_best = match (self.progress.best, held_out) {
+            (Some((epoch, best)), Some(accuracy)) if accuracy <= best => metrics.epoch - epoch,
+            _ => 0,
+        };
+        let ends_early = |patience| since_best + LAST_EPOCHS > patience;
+        metrics.epoch + LAST_EPOCHS > self.recipe.epochs || self.recipe.early_stop.is_some_and(ends_early)
+    }
+
+    /// The net that is judged: the running mean where there is one.
+    pub(crate) fn judged(&self) -> &Net {
+        self.averaged.as_ref().unwrap_or(&self.net)
+    }
+
+    /// Moves the running mean of the params after a step; batch statistics are taken as they are. At first it forgets
+    /// faster, or it would remember the random beginning: min(share, (1 + t) / (10 + t)).
+    pub(crate) fn average(&mut self) {
+        let Some(averaged) = &self.averaged else { return };
+        let step = f64::from(self.optimizer.steps);
+        let keep = self.recipe.average.min((1.0 + step) / (10.0 + step));
+        no_grad(|| {
+            for (mean, param) in averaged.params.0.iter().zip(&self.net.params.0) {
+                let mut tensor = mean.tensor.shallow_clone();
+                if param.trained {
+                    let _ = tensor.lerp_(&param.tensor, 1.0 - keep);
+                } else {
+                    tensor.copy_(&param.tensor);
+                }
+            }
+        });
     }
 
     /// Ends the epoch's bookkeeping; true when it is the best so far (without validation, always the latest).
@@ -224,106 +266,24 @@ impl<'a> Session<'a> {
         self.folder.join(LAST)
     }
 
-    /// Writes everything that [`Session::resume`] needs.
-    pub(crate) fn save(&self) -> Result<(), TrainError> {
-        let mut tensors: Vec<(String, Tensor)> = Vec::new();
-        for param in &self.net.params.0 {
-            tensors.push((format!("net.{}", param.name), param.tensor.shallow_clone()));
-        }
-        if let Some(margin) = &self.margin_1 {
-            tensors.push(("margin_1".to_owned(), margin.shallow_clone()));
-        }
-        for (index, moments) in self.optimizer.moments.iter().enumerate() {
-            for (kind, moment) in moments.iter().enumerate() {
-                tensors.push((format!("optimizer.{kind}.{index}"), moment.shallow_clone()));
-            }
-        }
-        tensors.extend(label_tensors(&self.labels));
-        let state = State {
-            recipe_hash: self.recipe.hash(),
-            data_hash: self.set.hash(),
-            optimizer_steps: self.optimizer.steps,
-            changes: self.labels.changes().to_vec(),
-            progress: self.progress.clone(),
-            net: NetCard::of(self.recipe, self.set),
-        };
-        checkpoint::save(&self.checkpoint_path(), tensors, &state)
+    /// Saves within a long epoch when the last checkpoint is old; between two steps only.
+    pub(crate) fn save_now_and_then(&mut self) -> Result<(), TrainError> {
+        if self.saved_at.elapsed() >= SAVE_EVERY { self.save() } else { Ok(()) }
     }
+}
 
-    fn resume(&mut self, path: &Path) -> Result<(), TrainError> {
-        let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
-        let foreign = |what: &str| TrainError::Foreign { path: path.to_owned(), what: what.to_owned() };
-        if state.recipe_hash != self.recipe.hash() {
-            return Err(foreign("another recipe"));
+fn copy_of(net: &Net, recipe: &Recipe, classes: usize) -> Net {
+    let copy = Net::new(recipe.arch, classes, recipe.seed, net.compute);
+    no_grad(|| {
+        for (to, from) in copy.params.0.iter().zip(&net.params.0) {
+            to.tensor.shallow_clone().copy_(&from.tensor);
         }
-        if state.data_hash != self.set.hash() {
-            return Err(foreign("other data"));
-        }
-        let mut take =
-            |name: String| tensors.remove(&name).ok_or_else(|| foreign(&format!("a net without {name}")));
-        for param in &self.net.params.0 {
-            put(&param.tensor, &take(format!("net.{}", param.name))?);
-        }
-        if let Some(margin) = &self.margin_1 {
-            put(margin, &take("margin_1".to_owned())?);
-        }
-        for (index, moments) in self.optimizer.moments.iter().enumerate() {
-            for (kind, moment) in moments.iter().enumerate() {
-                put(moment, &take(format!("optimizer.{kind}.{index}"))?);
-            }
-        }
-        restore_labels(&mut self.labels, &mut tensors, state.changes)
-            .ok_or_else(|| foreign("other labels"))?;
-        self.optimizer.steps = state.optimizer_steps;
-        self.progress = state.progress;
-        Ok(())
-    }
+    });
+    copy
 }
 
 fn moved(net: &Net, margin_1: Option<&Tensor>) -> Vec<Tensor> {
     let mut moved = net.params.trained();
     moved.extend(margin_1.map(Tensor::shallow_clone));
     moved
-}
-
-fn put(place: &Tensor, value: &Tensor) {
-    no_grad(|| place.shallow_clone().copy_(value));
-}
-
-fn whole_numbers(values: impl Iterator<Item = usize>) -> Tensor {
-    Tensor::from_slice(&values.map(|value| value as i64).collect::<Vec<_>>())
-}
-
-fn label_tensors(labels: &Labels) -> Vec<(String, Tensor)> {
-    let seen = &labels.seen;
-    let named = [
-        ("labels.given", whole_numbers(labels.given().iter().copied())),
-        ("labels.current", whole_numbers(labels.current().iter().copied())),
-        ("seen.views", whole_numbers(seen.views.iter().map(|&views| views as usize))),
-        ("seen.low_views", whole_numbers(seen.low_views.iter().map(|&views| views as usize))),
-        ("seen.probabilities", Tensor::from_slice(&seen.probabilities)),
-        ("seen.importance", Tensor::from_slice(&seen.importance)),
-        ("memory", Tensor::from_slice(&labels.memory)),
-    ];
-    named.map(|(name, tensor)| (name.to_owned(), tensor)).into()
-}
-
-fn restore_labels(
-    labels: &mut Labels,
-    tensors: &mut HashMap<String, Tensor>,
-    changes: Vec<Relabel>,
-) -> Option<()> {
-    let whole = |tensor: Tensor| Vec::<i64>::try_from(tensor.to_kind(Kind::Int64)).ok();
-    let views = |tensor| Some(whole(tensor)?.into_iter().map(|views| views as u32).collect::<Vec<u32>>());
-    let floats = |tensor: Tensor| Vec::<f32>::try_from(tensor).ok();
-    let current = whole(tensors.remove("labels.current")?)?;
-    labels.restore(current.into_iter().map(|label| label as usize).collect(), changes);
-    labels.seen = Seen {
-        probabilities: floats(tensors.remove("seen.probabilities")?)?,
-        importance: floats(tensors.remove("seen.importance")?)?,
-        views: views(tensors.remove("seen.views")?)?,
-        low_views: views(tensors.remove("seen.low_views")?)?,
-    };
-    labels.memory = floats(tensors.remove("memory")?)?;
-    Some(())
 }

@@ -65,6 +65,11 @@ impl EpochSums {
         self.importance_histogram.iter_mut().zip(seen).for_each(|(sum, count)| *sum += count);
     }
 
+    /// Share of the pictures so far that were predicted as their labels were given.
+    pub(crate) fn accuracy(&self) -> f64 {
+        self.right_given as f64 / self.samples.max(1) as f64
+    }
+
     /// Pictures a second so far, waiting included.
     pub(crate) fn images_per_s(&self) -> f64 {
         self.samples as f64 / self.seconds.max(1e-9)

@@ -173,3 +173,99 @@ fn how_fast_an_epoch_is() {
         println!("{image_size} px: {:.0} images/s, waiting {:.3}", last.images_per_s, last.data_wait_share);
     }
 }
+
+/// A running mean of params and a step in parts are resumed to the bit as well, and the mean is what is judged.
+#[test]
+fn averaged_params_survive_a_stop_and_are_the_ones_that_are_asked() {
+    let set = shapes(120, 2);
+    let mut recipe = small(Method::Scn, 2);
+    (recipe.average, recipe.accumulate) = (0.9, 3);
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = to_the_end(&recipe, &set, whole.path());
+    let (stopped, _) = run(&recipe, &set, cut.path(), |epoch, step| (epoch, step) == (2, 2));
+    assert!(matches!(stopped, Err(TrainError::Stopped { epoch: 2, .. })));
+    let found = to_the_end(&recipe, &set, cut.path());
+    assert_eq!(params(whole.path()), params(cut.path()));
+    assert_eq!(expected.opinions, found.opinions);
+
+    let predictor = Predictor::load(&whole.path().join("last.safetensors"), "cpu").unwrap();
+    let picture = image::load_from_memory(&set.pictures.encoded(4).unwrap()).unwrap().into_rgb8();
+    let told = &predictor.predict(&[picture]).unwrap()[0];
+    assert!((told.probabilities[told.class()] - expected.opinions[4].p_predicted).abs() < 1e-4);
+}
+
+/// Dropout draws chance from libtorch, which no checkpoint holds.
+#[test]
+fn a_net_with_dropout_resumes_to_the_bit() {
+    let set = shapes(40, 2);
+    let mut recipe = small(Method::Baseline, 1);
+    (recipe.arch, recipe.batch_size) = (Arch::MobilenetV2, 6);
+    let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    to_the_end(&recipe, &set, whole.path());
+    let (stopped, _) = run(&recipe, &set, cut.path(), |_, step| step == 2);
+    assert!(matches!(stopped, Err(TrainError::Stopped { .. })));
+    to_the_end(&recipe, &set, cut.path());
+    assert_eq!(params(whole.path()), params(cut.path()));
+}
+
+#[test]
+fn a_run_without_progress_ends_early_and_its_last_epochs_are_tested() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = small(Method::Baseline, 50);
+    recipe.optimizer.lr = 1e-12;
+    recipe.early_stop = Some(2);
+    let trained = to_the_end(&recipe, &shapes(60, 2), folder.path());
+    assert!(trained.epochs.len() < 10, "{} epochs", trained.epochs.len());
+    let since_best = trained.epochs.len() as u32 - trained.best_epoch.unwrap();
+    assert_eq!(since_best, 2);
+    assert!(trained.epochs.iter().all(|epoch| epoch.test.is_some()), "fewer than five epochs to mean over");
+}
+
+/// A file system of a few kibibytes, for as long as it lives.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// None for those who may not mount one.
+    fn mount(folder: &Path, bytes: u64) -> Option<Self> {
+        let options = format!("size={bytes}");
+        let mut mount = std::process::Command::new("mount");
+        let done = mount.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder).output().ok()?;
+        done.status.success().then(|| Self(folder.to_owned()))
+    }
+
+    fn grow(&self, bytes: u64) {
+        let options = format!("remount,size={bytes}");
+        let done = std::process::Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap();
+        assert!(done.success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_checkpoint_whole_and_the_run_goes_on_from_it() {
+    let set = shapes(60, 2);
+    let recipe = small(Method::Scn, 3);
+    let (whole, full) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    to_the_end(&recipe, &set, whole.path());
+    let bytes = whole.path().join("last.safetensors").metadata().unwrap().len();
+    // Room for the params and one checkpoint, not for a second one beside the first.
+    let Some(disk) = SmallDisk::mount(full.path(), bytes * 19 / 10) else {
+        println!("SKIPPED: a small file system cannot be mounted here");
+        return;
+    };
+    let (stopped, _) = run(&recipe, &set, full.path(), |_, _| false);
+    let failure = stopped.unwrap_err().failure();
+    assert_eq!(failure.reason, crate::failure::Reason::Disk);
+    assert!(failure.hint.unwrap().contains("the last checkpoint is whole"));
+    assert!(!full.path().join("last.part").exists(), "what was half written is gone");
+    disk.grow(bytes * 4);
+    let (ended, events) = run(&recipe, &set, full.path(), |_, _| false);
+    ended.unwrap();
+    assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1), "went on");
+    assert_eq!(params(whole.path()), params(full.path()));
+}

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::dataset::{DatasetArg, ReadingArgs};
+use super::loop_args::LoopArgs;
 use crate::train::data::NoiseKind;
 use crate::train::recipe::{
     Arch, LossForm, Method, OptimizerKind, Precision, Preset, Recipe, RelabelProbabilities, RelabelScope,
@@ -85,9 +86,15 @@ pub struct TrainArgs {
     /// Go on with the run of this folder or name
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// Train once more although a run of this recipe on this data is done
+    #[arg(long, conflicts_with = "resume")]
+    pub again: bool,
     /// Show small classes as often as large ones
     #[arg(long)]
     pub balanced: bool,
+    /// How params move, how pictures are varied, when training ends
+    #[command(flatten)]
+    pub loop_args: LoopArgs,
     /// The Self-Cure Network's own numbers
     #[command(flatten)]
     pub scn: ScnArgs,
@@ -95,6 +102,7 @@ pub struct TrainArgs {
 
 /// SCN's numbers and readings.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "The Self-Cure Network")]
 pub struct ScnArgs {
     /// Share of a batch that counts as important [default: 0.7]
     #[arg(long)]
@@ -135,10 +143,10 @@ fn relabel_start(word: &str) -> Result<RelabelStart, String> {
 
 /// Declares a flag's words and what each means to the trainer.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident => $target:ty { $($word:ident = $value:expr),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident => $target:ty { $($(#[$word_doc:meta])* $word:ident = $value:expr),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-        pub enum $name { $($word),+ }
+        pub enum $name { $($(#[$word_doc])* $word),+ }
 
         impl From<$name> for $target {
             fn from(word: $name) -> Self {
@@ -148,12 +156,17 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 words!(/// `--method`
     MethodArg => Method { Baseline = Method::Baseline, Scn = Method::Scn, Cure = Method::Cure });
 words!(/// `--preset`
     PresetArg => Preset { Paper = Preset::Paper, Reference = Preset::Reference });
 words!(/// `--arch`
-    ArchArg => Arch { Resnet18 = Arch::Resnet18, Resnet34 = Arch::Resnet34, Resnet50 = Arch::Resnet50 });
+ArchArg => Arch {
+    Resnet18 = Arch::Resnet18, Resnet34 = Arch::Resnet34, Resnet50 = Arch::Resnet50,
+    #[value(name = "mobilenet_v2")] MobilenetV2 = Arch::MobilenetV2, Vgg16 = Arch::Vgg16,
+});
 words!(/// `--optimizer`
     OptimizerArg => OptimizerKind { Sgd = OptimizerKind::Sgd, Adam = OptimizerKind::Adam });
 words!(/// `--noise-kind`
@@ -195,12 +208,13 @@ impl TrainArgs {
         if self.balanced {
             recipe.sampling = Sampling::Balanced;
         }
+        self.loop_args.apply(&mut recipe);
         self.scn.apply(&mut recipe);
         recipe
     }
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::catalog::runs::{FrozenSample, NewRun, Opinion, Run, RunState};
 use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, FailureKind, Reason};
 use crate::train::data::{Pictures, TrainingSet};
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
@@ -15,7 +15,7 @@ use crate::train::{Trained, device_in_words};
 use crate::types::{Emotion, Relabel, RunId, SampleId};
 
 use super::super::Session;
-use super::{RunWatch, TrainArgs};
+use super::{RunWatch, TrainArgs, folder};
 
 /// A run with its frozen list.
 pub(super) struct CatalogRun {
@@ -27,22 +27,56 @@ pub(super) struct CatalogRun {
 }
 
 impl CatalogRun {
-    /// Goes on with a run of this recipe that was cut off, else freezes a new list.
+    /// The run that is meant: the one that `--resume` names, else the last of this recipe and data that was cut off or
+    /// (unless `--again`) is done, else a new one on a list that is frozen now.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
         let device = device_in_words(&args.device, recipe).map_err(|error| error.failure())?;
-        let run = match wanted(catalog, args, recipe).await? {
-            Some(run) => run,
-            None => freeze(catalog, recipe, &device).await?,
-        };
-        let list = runs::samples(catalog, run.id).await.map_err(Failure::from)?;
-        let list: Vec<FrozenSample> = list.into_iter().map(|(frozen, _)| frozen).collect();
-        let mut tx = catalog.begin().await.map_err(Failure::from)?;
-        runs::reopen(&mut tx, run.id).await.map_err(Failure::from)?;
-        tx.commit().await.map_err(Failure::from)?;
-        let frozen = list.len();
+        if let Some(name) = &args.resume {
+            return Self::of(catalog, args, find(catalog, &name.to_string_lossy()).await?).await;
+        }
+        let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
+        let all = runs::list(catalog).await.map_err(Failure::from)?;
+        for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash) {
+            let folder = session.store.root().join(&run.folder);
+            let is_done = run.state == RunState::Done.as_str();
+            let is_cut_off = [RunState::Open, RunState::Stopped].map(RunState::as_str).contains(&&*run.state);
+            if !(is_cut_off || is_done && !args.again) {
+                continue;
+            }
+            let found = Self::of(catalog, args, run).await?;
+            // A run that was killed before it had a folder trained nothing yet, and takes whatever is named now.
+            let is_same = folder::is_for_data(&folder, &found.set) || is_cut_off && !folder.exists();
+            if is_same && (is_cut_off || found.is_of_today(catalog).await?) {
+                return Ok(found);
+            }
+        }
+        Self::of(catalog, args, freeze(catalog, recipe, &device).await?).await
+    }
+
+    async fn of(catalog: &Catalog, args: &TrainArgs, run: Run) -> anyhow::Result<Self> {
+        let list = frozen_list(catalog, &run).await?;
         let set = training_set(catalog, &run, &list).await?;
-        Ok(Self { run, set: args.training_set(Some(set))?, frozen })
+        Ok(Self { run, set: args.training_set(Some(set))?, frozen: list.len() })
+    }
+
+    /// Whether a list frozen now would be the same.
+    async fn is_of_today(&self, catalog: &Catalog) -> anyhow::Result<bool> {
+        let (classes, now) = candidates(catalog).await?;
+        Ok(classes == self.run.classes && now == frozen_list(catalog, &self.run).await?)
+    }
+
+    /// The closing line of a run that is done.
+    pub(super) fn closing_line(&self) -> Option<serde_json::Value> {
+        let is_done = self.run.state == RunState::Done.as_str();
+        serde_json::from_str(self.run.summary.as_deref().filter(|_| is_done)?).ok()
+    }
+
+    /// Writes down that the run is under way.
+    pub(super) async fn reopen(&self, catalog: &Catalog) -> anyhow::Result<()> {
+        let mut tx = catalog.begin().await.map_err(Failure::from)?;
+        runs::reopen(&mut tx, self.run.id).await.map_err(Failure::from)?;
+        Ok(tx.commit().await.map_err(Failure::from)?)
     }
 
     /// Writes rows while the run goes on.
@@ -80,9 +114,10 @@ impl CatalogRun {
                     .map_err(Failure::from)?;
             }
             Err(error) => {
-                let reason = error.downcast_ref::<Failure>().map(|failure| failure.reason);
-                let state =
-                    if reason == Some(Reason::Interrupted) { RunState::Stopped } else { RunState::Failed };
+                // Interrupted, or the disk is full: the same command goes on from the last checkpoint.
+                let kind = error.downcast_ref::<Failure>().map(|failure| failure.kind);
+                let may_go_on = kind == Some(FailureKind::Transient);
+                let state = if may_go_on { RunState::Stopped } else { RunState::Failed };
                 runs::end(&mut tx, self.run.id, state, None).await.map_err(Failure::from)?;
             }
         }
@@ -92,23 +127,11 @@ impl CatalogRun {
 }
 
 /// The run of a name.
-pub(super) async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
+async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
     runs::find(catalog, name).await?.ok_or_else(|| {
         Failure::permanent(Reason::Usage, format!("no run is called '{name}'"))
             .with_hint("`webemotion status --json` lists the runs")
     })
-}
-
-/// The run to go on with: the one that `--resume` names, or the last of this recipe if it was cut off.
-async fn wanted(catalog: &Catalog, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Option<Run>> {
-    if let Some(name) = &args.resume {
-        return Ok(Some(find(catalog, &name.to_string_lossy()).await?));
-    }
-    let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
-    let all = runs::list(catalog).await.map_err(Failure::from)?;
-    let is_cut_off =
-        |run: &Run| [RunState::Open.as_str(), RunState::Stopped.as_str()].contains(&run.state.as_str());
-    Ok(all.into_iter().rfind(|run| run.recipe_hash == hash && is_cut_off(run)))
 }
 
 const RECIPE_KIND: &str = "train";
@@ -117,8 +140,13 @@ fn body(recipe: &Recipe) -> anyhow::Result<String> {
     Ok(serde_json::to_string(recipe)?)
 }
 
-/// Freezes the samples in use with the labels in force, and writes the run down.
-async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
+async fn frozen_list(catalog: &Catalog, run: &Run) -> anyhow::Result<Vec<FrozenSample>> {
+    let list = runs::samples(catalog, run.id).await.map_err(Failure::from)?;
+    Ok(list.into_iter().map(|(frozen, _)| frozen).collect())
+}
+
+/// The samples in use with the labels in force, and the names of their classes.
+async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<FrozenSample>)> {
     splits::assign(catalog).await.map_err(Failure::from)?;
     let found = samples::for_training(catalog).await.map_err(Failure::from)?;
     if found.is_empty() {
@@ -148,7 +176,12 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Res
             label: classes.iter().position(|class| *class == label(sample)).unwrap_or(0),
         })
         .collect();
-    let names: Vec<String> = classes.iter().map(Emotion::to_string).collect();
+    Ok((classes.iter().map(Emotion::to_string).collect(), frozen))
+}
+
+/// Freezes the list, and writes the run down.
+async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
+    let (names, frozen) = candidates(catalog).await?;
     let method = recipe.method.as_str();
     let all = runs::list(catalog).await.map_err(Failure::from)?;
     let number = 1 + all.iter().filter(|run| run.method == method).count();

@@ -1,29 +1,26 @@
-//! What `webemotion train` does around the training itself: names the run, finds one that was cut off, keeps the
-//! trainer on a thread of its own, and says what came of it.
+//! What `webemotion train` does around the training itself: names the run, finds one that was cut off or is done, keeps
+//! the trainer on a thread of its own, and says what came of it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::catalog::runs::Run;
+use serde_json::Value;
+
 use crate::clock::Stop;
-use crate::failure::{Exit, Failure, Reason};
+use crate::failure::Exit;
 use crate::progress::Reporter;
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
 use crate::train::{RunPlace, Trained};
 
 use super::super::{Global, Session, say, session};
-use super::catalog::{self, CatalogRun};
+use super::catalog::CatalogRun;
+use super::folder::{self, RunFolder};
 use super::{DatasetArg, NoWatch, RunWatch, TrainArgs, run as train};
-
-/// The file in a run's folder that says it came to its end.
-const CLOSING: &str = "closing.json";
 
 /// Runs the command.
 pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit> {
     if args.dataset.contains(&DatasetArg::Catalog) {
-        let session = Session::existing(global).await?;
-        on_catalog(&session, &args).await?;
+        on_catalog(&Session::existing(global).await?, &args).await?;
     } else {
         on_disk(&args, global).await?;
     }
@@ -31,20 +28,22 @@ pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit
 }
 
 /// Trains on the catalog's samples (and other sets that are named with it) and writes what was learnt back.
-pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<(Run, Trained)> {
+async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<()> {
     let recipe = args.recipe();
     recipe.check().map_err(|error| error.failure())?;
     let frozen = CatalogRun::begin(session, args, &recipe).await?;
-    let name = frozen.run.name.clone();
-    let place =
-        RunPlace { folder: session.store.root().join(&frozen.run.folder), device: args.device.clone() };
+    let folder = RunFolder::take(&session.store.root().join(&frozen.run.folder), &recipe, &frozen.set)?;
+    if let Some(line) = frozen.closing_line() {
+        folder.close(&line)?;
+        say_again(&folder, &line, session.json);
+        return Ok(());
+    }
+    frozen.reopen(&session.catalog).await?;
+    let place = RunPlace { folder: folder.path.clone(), device: args.device.clone() };
     let (set, watch) = (frozen.set.clone(), frozen.watch(&session.catalog));
-    let trained =
-        on_a_thread(recipe, set, place.clone(), session.reporter.clone(), watch, &session.stop).await;
+    let trained = on_a_thread(recipe, set, place, session.reporter.clone(), watch, &session.stop).await;
     let trained = frozen.end(&session.catalog, trained).await?;
-    close(&place, &name, &trained, session.json)?;
-    let run = catalog::find(&session.catalog, &name).await?;
-    Ok((run, trained))
+    close(&folder, &trained, session.json)
 }
 
 async fn on_disk(args: &TrainArgs, global: &Global) -> anyhow::Result<()> {
@@ -53,15 +52,19 @@ async fn on_disk(args: &TrainArgs, global: &Global) -> anyhow::Result<()> {
     let set = args.training_set(None)?;
     let stop = Stop::default();
     session::listen_for_signals(&stop);
+    let runs = global.data().join("runs");
     let folder = match &args.resume {
-        Some(run) => named(&global.data(), run)?,
-        None => unfinished_or_new(&global.data(), &recipe)?,
+        Some(run) => RunFolder::take(&folder::named(&runs, run)?, &recipe, &set)?,
+        None => RunFolder::find(&runs, &recipe, &set, args.again)?,
     };
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let place = RunPlace { folder, device: args.device.clone() };
+    if let Some(line) = folder.closing_line() {
+        say_again(&folder, &line, global.json);
+        return Ok(());
+    }
+    let place = RunPlace { folder: folder.path.clone(), device: args.device.clone() };
     let reporter = session::reporter(global);
-    let trained = on_a_thread(recipe, set, place.clone(), reporter, NoWatch, &stop).await?;
-    close(&place, &name, &trained, global.json)
+    let trained = on_a_thread(recipe, set, place, reporter, NoWatch, &stop).await?;
+    close(&folder, &trained, global.json)
 }
 
 /// The trainer blocks for hours: it gets a thread that the async side does not need.
@@ -78,40 +81,33 @@ async fn on_a_thread(
         .await?
 }
 
-fn close(place: &RunPlace, name: &str, trained: &Trained, json: bool) -> anyhow::Result<()> {
-    let line = trained.closing_line(name);
-    super::write_json(&place.folder.join(CLOSING), &line)?;
+fn close(folder: &RunFolder, trained: &Trained, json: bool) -> anyhow::Result<()> {
+    let line = trained.closing_line(&folder.name());
+    folder.close(&line)?;
     if json {
         say(line);
     } else {
-        say(format_args!("train: run {name} is done, in {}", place.folder.display()));
+        say(format_args!("train: run {} is done, in {}", folder.name(), folder.path.display()));
         say(format_args!("  {}", super::closing_words(trained)));
     }
     Ok(())
 }
 
-/// The run folder that `--resume` means: a path, or a name below the data folder.
-fn named(data: &Path, run: &Path) -> Result<PathBuf, Failure> {
-    let below = data.join("runs").join(run);
-    [run.to_owned(), below].into_iter().find(|folder| folder.join("recipe.json").is_file()).ok_or_else(|| {
-        Failure::permanent(Reason::Usage, format!("{} is no run's folder or name", run.display()))
-            .with_hint("runs lie in runs/ below the data folder")
-    })
-}
-
-/// The folder of a run of this recipe that was cut off, else a new one.
-fn unfinished_or_new(data: &Path, recipe: &Recipe) -> anyhow::Result<PathBuf> {
-    let runs = data.join("runs");
-    let text = serde_json::to_string_pretty(recipe)?;
-    for number in 1.. {
-        let folder = runs.join(format!("{}-{number}", recipe.method.as_str()));
-        if !folder.exists() {
-            return Ok(folder);
-        }
-        let is_same = std::fs::read_to_string(folder.join("recipe.json")).is_ok_and(|before| before == text);
-        if is_same && !folder.join(CLOSING).exists() {
-            return Ok(folder);
-        }
+/// The same recipe on the same data gives the same net: what is done is told again, not done again.
+fn say_again(folder: &RunFolder, line: &Value, json: bool) {
+    if json {
+        say(line);
+        return;
     }
-    Ok(runs)
+    let percent =
+        |name: &str| line[name].as_f64().map_or("–".to_owned(), |it| format!("{:.1} %", 100.0 * it));
+    say(format_args!(
+        "train: run {} of this recipe and data is done already, in {}; --again trains once more\n  \
+         last-5 accuracy {}, best {}, mean class {}",
+        folder.name(),
+        folder.path.display(),
+        percent("last5_accuracy"),
+        percent("best_accuracy"),
+        percent("mean_class_accuracy")
+    ));
 }

@@ -3,6 +3,7 @@
 
 mod cut;
 mod draw;
+mod faces;
 mod framing;
 mod inspect;
 mod looker;
@@ -16,6 +17,7 @@ use std::path::Path;
 use crate::failure::{Failure, Reason};
 
 pub use cut::cut_clip;
+pub use faces::faces_of_video;
 pub use inspect::inspect_file;
 pub use scan::scan_video;
 

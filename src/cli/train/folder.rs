@@ -1,0 +1,182 @@
+//! The folder of a run: which process holds it, what it was made for, and the closing line once the run is done.
+//! It knows no catalog; what the trainer keeps in it is the trainer's.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Reason};
+use crate::train::data::TrainingSet;
+use crate::train::recipe::Recipe;
+use crate::train::write_whole;
+
+/// The recipe, written when the run begins.
+const RECIPE: &str = "recipe.json";
+/// Which data it was made for.
+const DATA: &str = "data.json";
+/// The closing line: the run came to its end.
+const CLOSING: &str = "closing.json";
+/// Held by the process that trains here.
+const LOCK: &str = "lock";
+
+/// A run's folder, held by this process until it is dropped.
+pub(super) struct RunFolder {
+    pub(super) path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl RunFolder {
+    /// Takes a folder for a run of this recipe and data, making it when it is not there. What it was made for is
+    /// written once and never changed.
+    ///
+    /// # Errors
+    /// [`Reason::Usage`] while another process holds it.
+    pub(super) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
+        for (file, content) in [(DATA, data_card(set)), (RECIPE, serde_json::to_value(recipe)?)] {
+            if !path.join(file).is_file() {
+                write_json(&path.join(file), &content)?;
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The folder of a run of this recipe and data below `runs`: one that was cut off or, unless `again`, one that is
+    /// done; else a new one.
+    pub(super) fn find(runs: &Path, recipe: &Recipe, set: &TrainingSet, again: bool) -> anyhow::Result<Self> {
+        let mut free = None;
+        for number in 1.. {
+            let path = runs.join(format!("{}-{number}", recipe.method.as_str()));
+            if !path.exists() {
+                free.get_or_insert(path);
+                break;
+            }
+            // Killed before it knew what it was for: any run may have it.
+            if !path.join(RECIPE).is_file() {
+                free.get_or_insert(path);
+                continue;
+            }
+            if is_for(&path, recipe, set) && !(again && closing_line(&path).is_some()) {
+                return Self::take(&path, recipe, set);
+            }
+        }
+        Self::take(&free.unwrap_or_else(|| runs.join(recipe.method.as_str())), recipe, set)
+    }
+
+    /// The run's name.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The closing line of a run that is done.
+    pub(super) fn closing_line(&self) -> Option<Value> {
+        closing_line(&self.path)
+    }
+
+    /// Writes the closing line: from now on the run is done.
+    pub(super) fn close(&self, line: &Value) -> anyhow::Result<()> {
+        write_json(&self.path.join(CLOSING), line)
+    }
+}
+
+/// The folder that `--resume` means: a path, or a name below `runs`.
+pub(super) fn named(runs: &Path, run: &Path) -> Result<PathBuf, Failure> {
+    [run.to_owned(), runs.join(run)].into_iter().find(|folder| folder.join(RECIPE).is_file()).ok_or_else(
+        || {
+            Failure::permanent(Reason::Usage, format!("{} is no run's folder or name", run.display()))
+                .with_hint("runs lie in runs/ below the data folder")
+        },
+    )
+}
+
+/// Whether a folder was made for this recipe and this data.
+pub(super) fn is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
+    read_json(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok() && is_for_data(folder, set)
+}
+
+/// Whether a folder was made for this data.
+pub(super) fn is_for_data(folder: &Path, set: &TrainingSet) -> bool {
+    read_json(&folder.join(DATA)).is_some_and(|card| card["hash"] == data_card(set)["hash"])
+}
+
+fn data_card(set: &TrainingSet) -> Value {
+    json!({"name": set.name, "summary": set.summary(), "classes": set.classes, "hash": set.hash()})
+}
+
+fn closing_line(folder: &Path) -> Option<Value> {
+    read_json(&folder.join(CLOSING))
+}
+
+fn read_json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
+    write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn lock(folder: &Path) -> anyhow::Result<Flock<File>> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
+        Failure::permanent(Reason::Usage, format!("another process trains in {}", folder.display()))
+            .with_hint("wait for it, or train with another --seed")
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::drawn::shapes;
+    use crate::train::recipe::Method;
+
+    fn find(runs: &Path, set: &TrainingSet, again: bool) -> RunFolder {
+        RunFolder::find(runs, &Recipe::new(Method::Scn), set, again).unwrap()
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_is_gone_on_with_and_other_data_get_a_run_of_their_own() {
+        let runs = tempfile::tempdir().unwrap();
+        let (set, other) = (shapes(20, 1), shapes(25, 1));
+        assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
+        assert_eq!(find(runs.path(), &other, false).name(), "scn-2");
+        assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
+    }
+
+    /// A process that is killed between its last commit and its exit must not make its successor train again.
+    #[test]
+    fn a_run_that_is_done_is_not_begun_a_second_time_unless_asked() {
+        let runs = tempfile::tempdir().unwrap();
+        let set = shapes(20, 1);
+        let line = json!({"event": "trained", "run": "scn-1"});
+        find(runs.path(), &set, false).close(&line).unwrap();
+        assert_eq!(find(runs.path(), &set, false).closing_line(), Some(line));
+        let again = find(runs.path(), &set, true);
+        assert_eq!((again.name().as_str(), again.closing_line()), ("scn-2", None));
+    }
+
+    #[test]
+    fn a_folder_that_was_made_by_a_process_killed_at_once_is_used() {
+        let runs = tempfile::tempdir().unwrap();
+        std::fs::create_dir(runs.path().join("scn-1")).unwrap();
+        std::fs::write(runs.path().join("scn-1/recipe.part"), "{\"method\"").unwrap();
+        assert_eq!(find(runs.path(), &shapes(20, 1), false).name(), "scn-1");
+    }
+
+    #[test]
+    fn two_processes_never_train_in_one_folder() {
+        let runs = tempfile::tempdir().unwrap();
+        let set = shapes(20, 1);
+        let held = find(runs.path(), &set, false);
+        let error = RunFolder::find(runs.path(), &Recipe::new(Method::Scn), &set, false).err().unwrap();
+        assert!(error.to_string().contains("another process trains in"), "{error}");
+        drop(held);
+        find(runs.path(), &set, false);
+    }
+}

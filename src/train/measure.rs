@@ -1,0 +1,238 @@
+//! Measures the parts of training apart, on the machine at hand and with what a run itself uses; for `scripts/bench`.
+
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+
+use super::data::{Pictures, TrainingSet};
+use super::error::TrainError;
+use super::loader::{Batch, PictureShelf, load};
+use super::recipe::{Arch, Method, Precision, Recipe};
+use super::session::{RunPlace, Session};
+use super::{augment, epoch};
+use crate::clock::Stop;
+use crate::types::Split;
+
+const CLASSES: usize = 7;
+
+/// One thing to measure: a line of the bench's questions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "measure", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Question {
+    /// Training steps of SCN on pictures that are there already, and forward and backward alone.
+    Step {
+        /// Side of the pictures, pixels.
+        px: u32,
+        /// Pictures a step.
+        batch: usize,
+        /// Steps to measure, after one that is not.
+        steps: usize,
+        /// `auto`, `cpu` or `cuda:N`.
+        device: String,
+        /// `auto`, `fp32` or `bf16`.
+        precision: Precision,
+    },
+    /// The loader and augmentation alone, once over all JPEGs of a folder.
+    Loader {
+        /// A folder of JPEG files.
+        folder: PathBuf,
+        /// Side of the pictures that come out, pixels.
+        px: u32,
+        /// Pictures a batch.
+        batch: usize,
+    },
+    /// Whole steps as an epoch takes them, from the JPEGs of a folder, each decoded anew.
+    Epoch {
+        /// A folder of JPEG files.
+        folder: PathBuf,
+        /// Side of the pictures, pixels.
+        px: u32,
+        /// Pictures a step.
+        batch: usize,
+        /// `auto`, `cpu` or `cuda:N`.
+        device: String,
+    },
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Answer {
+    /// Device, number format and layout.
+    pub device: String,
+    /// Pictures that were seen.
+    pub pictures: usize,
+    /// Seconds of every whole step, or of the whole pass.
+    pub seconds: Vec<f64>,
+    /// Seconds of forward and backward alone, step by step; empty where not measured.
+    pub forward_backward_s: Vec<f64>,
+}
+
+/// Measures what is asked.
+pub fn measure(question: &Question) -> Result<Answer, TrainError> {
+    match question {
+        Question::Step { px, batch, steps, device, precision } => {
+            let recipe = Recipe { precision: *precision, ..recipe(*px, *batch) };
+            measure_steps(&recipe, *steps, device)
+        }
+        Question::Loader { folder, px, batch } => measure_loader(folder, &recipe(*px, *batch)),
+        Question::Epoch { folder, px, batch, device } => measure_epoch(folder, &recipe(*px, *batch), device),
+    }
+}
+
+fn recipe(px: u32, batch: usize) -> Recipe {
+    Recipe { arch: Arch::Resnet18, image_size: px, batch_size: batch, ..Recipe::new(Method::Scn) }
+}
+
+fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, TrainError> {
+    let set = set_of(Arc::new(Nothing(recipe.batch_size)));
+    with_session(recipe, &set, device, |session| {
+        let places: Vec<usize> = (0..recipe.batch_size).collect();
+        let bytes = (recipe.image_size * recipe.image_size * 3) as usize * recipe.batch_size;
+        let pixels = (0..bytes).map(|at| (at * 7 % 251) as u8).collect();
+        let batch = Batch { samples: places.clone(), places, pixels };
+        let pictures = epoch::pictures(session, &batch, 1);
+        let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
+        for step in 0..=steps {
+            let began = Instant::now();
+            let (_, grads) = epoch::backward(session, &batch, &pictures, 1)?;
+            epoch::update(session, &grads, 1);
+            finish(session.net.compute.device);
+            drop(grads);
+            let whole_s = began.elapsed().as_secs_f64();
+            let began = Instant::now();
+            let output = session.net.forward(&pictures, true);
+            let loss = output.logits.sum(Kind::Float) + output.importance.sum(Kind::Float);
+            let grads = Tensor::run_backward(&[&loss], &session.moved(), false, false);
+            finish(session.net.compute.device);
+            drop(black_box(grads));
+            if step > 0 {
+                answer.seconds.push(whole_s);
+                answer.forward_backward_s.push(began.elapsed().as_secs_f64());
+                answer.pictures += recipe.batch_size;
+            }
+        }
+        Ok(answer)
+    })
+}
+
+fn measure_loader(folder: &PathBuf, recipe: &Recipe) -> Result<Answer, TrainError> {
+    let set = set_of(Arc::new(Jpegs::of(folder)?));
+    let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size));
+    let began = Instant::now();
+    let mut pictures = 0;
+    for batch in load(&shelf, (0..set.len()).collect(), recipe.batch_size, 0) {
+        let how = (&recipe.augment, recipe.seed, 1);
+        let _ = black_box(augment::varied(&batch, recipe.image_size, recipe.normalise, how, Device::Cpu));
+        pictures += batch.samples.len();
+    }
+    Ok(Answer { pictures, seconds: vec![began.elapsed().as_secs_f64()], ..Answer::default() })
+}
+
+fn measure_epoch(folder: &PathBuf, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
+    let set = set_of(Arc::new(Jpegs::of(folder)?));
+    with_session(recipe, &set, device, |session| {
+        let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
+        let mut began = Instant::now();
+        for (at, batch) in
+            load(&session.shelf, (0..set.len()).collect(), recipe.batch_size, 0).iter().enumerate()
+        {
+            epoch::step(session, &batch, 1)?;
+            finish(session.net.compute.device);
+            if at > 0 {
+                answer.seconds.push(began.elapsed().as_secs_f64());
+                answer.pictures += batch.samples.len();
+            }
+            began = Instant::now();
+        }
+        Ok(answer)
+    })
+}
+
+/// Waits until a device has done what it was told.
+fn finish(device: Device) {
+    if let Device::Cuda(index) = device {
+        tch::Cuda::synchronize(index as i64);
+    }
+}
+
+fn with_session<T>(
+    recipe: &Recipe,
+    set: &TrainingSet,
+    device: &str,
+    work: impl FnOnce(&mut Session<'_>) -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
+    let folder =
+        tempfile::tempdir().map_err(|source| TrainError::Write { path: std::env::temp_dir(), source })?;
+    let place = RunPlace { folder: folder.path().to_owned(), device: device.to_owned() };
+    // Nobody listens.
+    let (sender, _) = sync_channel(1);
+    let stop = Stop::default();
+    work(&mut Session::begin(recipe, set, &place, &sender, &stop)?)
+}
+
+fn set_of(pictures: Arc<dyn Pictures>) -> TrainingSet {
+    let count = pictures.len();
+    TrainingSet {
+        name: "bench".to_owned(),
+        classes: (0..CLASSES).map(|class| class.to_string()).collect(),
+        labels: (0..count).map(|sample| sample % CLASSES).collect(),
+        truth: None,
+        splits: vec![Split::Train; count],
+        groups: None,
+        pictures,
+    }
+}
+
+/// Samples whose pictures nobody asks for.
+struct Nothing(usize);
+
+impl Pictures for Nothing {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn encoded(&self, _index: usize) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+
+    fn name(&self, index: usize) -> String {
+        index.to_string()
+    }
+}
+
+/// JPEG files of a folder.
+struct Jpegs(Vec<PathBuf>);
+
+impl Jpegs {
+    fn of(folder: &PathBuf) -> Result<Self, TrainError> {
+        let failed = |source: std::io::Error| TrainError::Unreadable {
+            path: folder.clone(),
+            what: "a folder of JPEG files",
+            detail: source.to_string(),
+        };
+        let entries = std::fs::read_dir(folder).map_err(failed)?;
+        let mut paths =
+            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+        paths.sort();
+        Ok(Self(paths))
+    }
+}
+
+impl Pictures for Jpegs {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        std::fs::read(&self.0[index])
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.0[index].display().to_string()
+    }
+}
