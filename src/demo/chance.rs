@@ -15,6 +15,7 @@ pub(super) enum Purpose {
     Backdrop,
     Script,
     World,
+    Mood,
 }
 
 /// The chances of a seed for a purpose.

@@ -57,9 +57,15 @@ const STRENGTH: std::ops::Range<f32> = 0.6..1.0;
 impl Expression {
     /// One person's way to show an emotion at one occasion.
     pub(super) fn of(emotion: Emotion, seed: u64) -> Self {
-        let mut chance = chance(seed, Purpose::Expression);
-        let strength = chance.random_range(STRENGTH);
-        let side = if chance.random_bool(0.5) { 1.0 } else { -1.0 };
+        Self::at(emotion, seed, 0)
+    }
+
+    /// The same after so many changes of the mood: as strong and on the same side, but nobody holds a face for long.
+    pub(super) fn at(emotion: Emotion, seed: u64, change: u64) -> Self {
+        let mut habit = chance(seed, Purpose::Expression);
+        let strength = habit.random_range(STRENGTH);
+        let side = if habit.random_bool(0.5) { 1.0 } else { -1.0 };
+        let mut chance = chance(seed.wrapping_add(change.wrapping_mul(0x9e37_79b9_7f4a_7c15)), Purpose::Mood);
         let (rest, full) = (prototype(Emotion::Neutral), prototype(emotion));
         let mut numbers: [f32; COUNT] = std::array::from_fn(|at| {
             // The mean of two draws: most people lie near the middle.
@@ -68,6 +74,28 @@ impl Expression {
         });
         numbers[COUNT - 1] *= side;
         Self::from_numbers(numbers)
+    }
+
+    /// Part of the way, 0 to 1, to another expression.
+    pub(super) fn towards(self, other: Self, share: f32) -> Self {
+        let (from, to) = (self.numbers(), other.numbers());
+        Self::from_numbers(std::array::from_fn(|at| from[at] + (to[at] - from[at]) * share))
+    }
+
+    fn numbers(self) -> [f32; COUNT] {
+        [
+            self.brow_raise,
+            self.brow_slant,
+            self.eye_open,
+            self.squint,
+            self.mouth_curve,
+            self.mouth_width,
+            self.mouth_open,
+            self.teeth,
+            self.lip_raise,
+            self.nose_wrinkle,
+            self.asymmetry,
+        ]
     }
 
     fn from_numbers(numbers: [f32; COUNT]) -> Self {

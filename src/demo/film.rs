@@ -95,6 +95,8 @@ pub struct PersonTruth {
 }
 
 const TRUTH_STEP_MS: usize = 500;
+/// How long a mood takes to become another shade of itself.
+const MOOD_MS: f32 = 1_300.0;
 
 impl Film {
     /// From the first frame to the end of the last shot.
@@ -204,6 +206,9 @@ impl Role {
         let since_blink_ms = (t_ms + begin_ms).rem_euclid(blink_every_ms);
         let lids = ((since_blink_ms - 90).abs() as f32 / 90.0).min(1.0);
         let sway = (TAU * t_ms as f32 / chance.random_range(1_500.0..3_500.0)).sin();
-        Expression::of(self.emotion, self.seed).alive(sway, lids)
+        let moods = t_ms.max(0) as f32 / MOOD_MS;
+        let mood = |change: f32| Expression::at(self.emotion, self.seed, change as u64);
+        let passed = moods.fract() * moods.fract() * (3.0 - 2.0 * moods.fract());
+        mood(moods).towards(mood(moods + 1.0), passed).alive(sway, lids)
     }
 }

@@ -10,6 +10,7 @@ mod expression;
 mod features;
 pub mod film;
 mod person;
+pub mod portraits;
 mod script;
 pub mod site;
 #[cfg(feature = "media")]

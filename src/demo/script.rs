@@ -12,8 +12,8 @@ use crate::types::Emotion;
 /// What a film's shots are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plot {
-    /// One person, in one or more shots of six seconds or longer, maybe with faceless shots between.
-    OnePerson,
+    /// One person at a time, in shots of six seconds or longer, maybe with faceless shots between.
+    OneAtATime,
     /// One person for a whole minute.
     OneMinute,
     /// Two people beside each other.
@@ -29,7 +29,7 @@ pub(super) struct Writer {
     chance: ChaCha8Rng,
     size: WorldSize,
     emotion: Emotion,
-    cast: [u64; 2],
+    cast: [u64; 3],
 }
 
 /// Width, height, and how often they are chosen.
@@ -48,12 +48,12 @@ const FULL_SIZES: [(u32, u32); 12] = [
     (1280, 720),
 ];
 const SMALL_SIZES: [(u32, u32); 2] = [(426, 240), (480, 360)];
-const FULL_RATES: [f64; 6] = [15.0, 20.0, 24.0, 25.0, 29.97, 30.0];
+const FULL_RATES: [f64; 6] = [12.0, 12.5, 15.0, 15.0, 20.0, 29.97];
 const SMALL_RATES: [f64; 2] = [15.0, 20.0];
 
 impl Writer {
-    /// For a film of one mood with these people (the second one is only seen where there are two).
-    pub(super) fn new(seed: u64, size: WorldSize, emotion: Emotion, cast: [u64; 2]) -> Self {
+    /// For a film of one mood with these people, of whom not all need to be seen.
+    pub(super) fn new(seed: u64, size: WorldSize, emotion: Emotion, cast: [u64; 3]) -> Self {
         Self { chance: chance(seed, Purpose::Script), size, emotion, cast }
     }
 
@@ -75,7 +75,12 @@ impl Writer {
     fn shots(&mut self, plot: Plot) -> Vec<Shot> {
         match (plot, self.size) {
             (Plot::Brief, _) => {
-                vec![self.faceless(1_500), self.one(3_200), self.faceless(1_800), self.one(2_600)]
+                vec![
+                    self.faceless(1_500),
+                    self.one(self.cast[0], 3_200),
+                    self.faceless(1_800),
+                    self.one(self.cast[0], 2_600),
+                ]
             }
             (Plot::Nobody, _) => {
                 let first_ms = self.chance.random_range(3_000..6_000);
@@ -85,34 +90,33 @@ impl Writer {
                 let length_ms = if size == WorldSize::Small { 6_500 } else { 11_000 };
                 vec![self.two(length_ms)]
             }
-            (Plot::OneMinute, _) => (0..6).map(|_| self.one(10_000)).collect(),
-            (Plot::OnePerson, WorldSize::Small) => {
+            (Plot::OneMinute, _) => (0..6).map(|_| self.one(self.cast[0], 10_000)).collect(),
+            (Plot::OneAtATime, WorldSize::Small) => {
                 let length_ms = self.chance.random_range(6_000..7_500);
-                let mut shots = vec![self.one(length_ms)];
+                let mut shots = vec![self.one(self.cast[0], length_ms)];
                 if self.chance.random_bool(0.4) {
                     shots.push(self.faceless(1_500));
                 }
                 shots
             }
-            (Plot::OnePerson, WorldSize::Full) => self.one_person(),
+            (Plot::OneAtATime, WorldSize::Full) => self.people_in_turn(),
         }
     }
 
-    fn one_person(&mut self) -> Vec<Shot> {
+    /// Two or three people, one after the other, as compilations show them.
+    fn people_in_turn(&mut self) -> Vec<Shot> {
         let mut shots = Vec::new();
         if self.chance.random_bool(0.2) {
             let opening_ms = self.chance.random_range(1_200..3_000);
             shots.push(self.faceless(opening_ms));
         }
-        let first_ms = self.chance.random_range(6_000..8_500);
-        shots.push(self.one(first_ms));
-        if self.chance.random_bool(0.1) {
-            let between_ms = self.chance.random_range(1_200..3_000);
-            shots.push(self.faceless(between_ms));
-        }
-        if self.chance.random_bool(0.1) {
-            let second_ms = self.chance.random_range(6_000..8_000);
-            shots.push(self.one(second_ms));
+        for person in 0..self.chance.random_range(2..=self.cast.len()) {
+            if person > 0 && self.chance.random_bool(0.1) {
+                let between_ms = self.chance.random_range(1_200..3_000);
+                shots.push(self.faceless(between_ms));
+            }
+            let length_ms = self.chance.random_range(6_000..6_800);
+            shots.push(self.one(self.cast[person], length_ms));
         }
         shots
     }
@@ -122,9 +126,9 @@ impl Writer {
         Shot { duration_ms, scene }
     }
 
-    fn one(&mut self, duration_ms: i64) -> Shot {
+    fn one(&mut self, person: u64, duration_ms: i64) -> Shot {
         let (x, size) = (self.chance.random_range(0.36..0.64), self.chance.random_range(0.17..0.25));
-        Shot { duration_ms, scene: Scene::People(vec![self.role(self.cast[0], x, size)]) }
+        Shot { duration_ms, scene: Scene::People(vec![self.role(person, x, size)]) }
     }
 
     fn two(&mut self, duration_ms: i64) -> Shot {

@@ -58,7 +58,7 @@ impl Kind {
 
     fn plot(self) -> Option<Plot> {
         match self {
-            Self::Normal | Self::Vfr | Self::RateLimitedOnce | Self::Broken => Some(Plot::OnePerson),
+            Self::Normal | Self::Vfr | Self::RateLimitedOnce | Self::Broken => Some(Plot::OneAtATime),
             Self::TwoPeople => Some(Plot::TwoPeople),
             Self::NoFace => Some(Plot::Nobody),
             Self::BriefFace => Some(Plot::Brief),
@@ -110,7 +110,10 @@ pub struct World {
 pub const WRONG_SHARE: f64 = 0.25;
 
 const CHANNELS: usize = 48;
-const PEOPLE_PER_CHANNEL: usize = 2;
+/// Everybody is seen in several films, and in another mood in each.
+const PEOPLE: usize = 64;
+/// Has no divisor in common with the people, so that all take their turns.
+const STRIDE: usize = 37;
 const TOO_LONG_MS: i64 = 305_000;
 const UNSEEN_MS: i64 = 21_000;
 
@@ -186,8 +189,7 @@ fn plan_video(index: usize, kind: Kind, size: WorldSize, chance: &mut ChaCha8Rng
     let round = index / Emotion::ALL.len();
     // Neither a channel nor a person may go with one emotion, or nets would learn who instead of what.
     let channel = (5 * (index % Emotion::ALL.len()) + 4 * round) % CHANNELS;
-    let person = |place: usize| (channel * PEOPLE_PER_CHANNEL + place % PEOPLE_PER_CHANNEL) as u64;
-    let cast = [person(round / 2), person(round / 2 + 1)];
+    let cast = std::array::from_fn(|place| ((3 * index + place) * STRIDE % PEOPLE) as u64);
     let film = kind.plot().map(|plot| {
         let one_minute = size == WorldSize::Full && index == 0;
         let plot = if one_minute { Plot::OneMinute } else { plot };

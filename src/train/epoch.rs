@@ -14,7 +14,7 @@ use super::labels::RelabelRule;
 use super::loader::{Batch, epoch_order, epoch_rng, load};
 use super::metrics::{self, EpochMetrics};
 use super::net::Output;
-use super::recipe::{Method, Recipe, RelabelProbabilities, RelabelScope};
+use super::recipe::{Method, Recipe, RelabelBy, RelabelProbabilities, RelabelScope};
 use super::schedule::{Curve, relabels_now};
 use super::session::Session;
 use super::{augment, scn};
@@ -287,7 +287,9 @@ fn end_labels(session: &mut Session<'_>, metrics: &EpochMetrics) -> Vec<Relabel>
         margin_2: recipe.scn.margin_2 as f32,
         only_low_group: recipe.scn.relabel_scope == RelabelScope::LowGroup,
     });
-    session.labels.end_epoch(metrics.epoch, rule)
+    let by_clip = recipe.relabel_by == RelabelBy::Clip;
+    let groups = session.set.groups.as_deref().filter(|_| by_clip);
+    session.labels.end_epoch(metrics.epoch, rule, groups)
 }
 
 fn torch(error: tch::TchError) -> TrainError {

@@ -1,6 +1,8 @@
 //! The ledger of labels: what was given, what is in force, every change, and what the net said this epoch.
 //! Labels change only at the end of an epoch; nothing given is ever lost. It knows no tensor.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::scn;
@@ -39,6 +41,14 @@ pub(crate) struct RelabelRule {
     pub(crate) margin_2: f32,
     /// Only samples that were in the low group in most of their views.
     pub(crate) only_low_group: bool,
+}
+
+/// What an epoch said of samples that are decided about together.
+struct Verdict {
+    /// Mean probabilities, C.
+    probabilities: Vec<f32>,
+    /// Whether most views were in a low-importance group.
+    low: bool,
 }
 
 impl Labels {
@@ -80,22 +90,37 @@ impl Labels {
     }
 
     /// Ends the epoch: decides with `rule` (none keeps all labels) from the mean of each sample's views, then forgets
-    /// them. A sample changes at most once an epoch, and may change back later.
-    pub(crate) fn end_epoch(&mut self, epoch: u32, rule: Option<RelabelRule>) -> Vec<Relabel> {
+    /// them. Where `groups` are given (one number for each sample), the samples of a group are decided about together,
+    /// from the mean of their means. A sample changes at most once an epoch, and may change back later.
+    pub(crate) fn end_epoch(
+        &mut self,
+        epoch: u32,
+        rule: Option<RelabelRule>,
+        groups: Option<&[u64]>,
+    ) -> Vec<Relabel> {
         let seen = std::mem::replace(&mut self.seen, Seen::new(self.given.len(), self.classes));
         let Some(rule) = rule else { return Vec::new() };
+        let group = |sample: usize| groups.map_or(sample as u64, |groups| groups[sample]);
+        let mut members: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for sample in (0..self.given.len()).filter(|&sample| seen.views[sample] > 0) {
+            members.entry(group(sample)).or_default().push(sample);
+        }
         let mut relabels = Vec::new();
-        for sample in 0..self.given.len() {
-            let Some((probabilities, importance)) = seen.mean(sample, self.classes) else { continue };
-            if rule.only_low_group && 2 * seen.low_views[sample] <= seen.views[sample] {
+        for samples in members.values() {
+            let verdict = seen.verdict(samples, self.classes);
+            if rule.only_low_group && !verdict.low {
                 continue;
             }
-            let from = self.current[sample];
-            if let Some(to) = scn::relabel(&probabilities, from, rule.margin_2) {
-                let (p_max, p_given) = (probabilities[to], probabilities[from]);
-                relabels.push(Relabel { sample, epoch, from, to, p_max, p_given, importance });
+            for &sample in samples {
+                let from = self.current[sample];
+                if let Some(to) = scn::relabel(&verdict.probabilities, from, rule.margin_2) {
+                    let (p_max, p_given) = (verdict.probabilities[to], verdict.probabilities[from]);
+                    let importance = seen.importance[sample] / seen.views[sample] as f32;
+                    relabels.push(Relabel { sample, epoch, from, to, p_max, p_given, importance });
+                }
             }
         }
+        relabels.sort_by_key(|relabel| relabel.sample);
         self.apply(&relabels);
         relabels
     }
@@ -117,6 +142,20 @@ impl Seen {
             views: vec![0; samples],
             low_views: vec![0; samples],
         }
+    }
+
+    /// What the epoch said of samples that were seen; each counts alike, however often it was seen.
+    fn verdict(&self, samples: &[usize], classes: usize) -> Verdict {
+        let mut probabilities = vec![0.0; classes];
+        let (mut views, mut low_views) = (0, 0);
+        for &sample in samples {
+            let share = 1.0 / (self.views[sample] as f32 * samples.len() as f32);
+            let row = &self.probabilities[sample * classes..][..classes];
+            probabilities.iter_mut().zip(row).for_each(|(mean, sum)| *mean += share * sum);
+            views += self.views[sample];
+            low_views += self.low_views[sample];
+        }
+        Verdict { probabilities, low: 2 * low_views > views }
     }
 
     /// Mean probabilities and mean importance of a sample's views; `None` when it was not seen.
@@ -143,7 +182,7 @@ mod tests {
         labels.see(0, &[0.9, 0.1], 0.5, false);
         assert_eq!(labels.current(), [1, 0], "still the old label");
         labels.see(0, &[0.7, 0.3], 0.7, false);
-        let relabels = labels.end_epoch(4, Some(RULE));
+        let relabels = labels.end_epoch(4, Some(RULE), None);
         assert_eq!(relabels.len(), 1);
         assert_eq!((relabels[0].from, relabels[0].to, relabels[0].epoch), (1, 0, 4));
         assert!((relabels[0].p_max - 0.8).abs() < 1e-6 && (relabels[0].importance - 0.6).abs() < 1e-6);
@@ -155,7 +194,7 @@ mod tests {
         let mut labels = Labels::new(vec![1], 2);
         labels.see(0, &[0.9, 0.1], 0.5, false);
         labels.see(0, &[0.2, 0.8], 0.5, false);
-        assert!(labels.end_epoch(1, Some(RULE)).is_empty());
+        assert!(labels.end_epoch(1, Some(RULE), None).is_empty());
     }
 
     #[test]
@@ -165,7 +204,7 @@ mod tests {
         labels.see(0, &[0.9, 0.1], 0.9, false);
         labels.see(1, &[0.9, 0.1], 0.2, true);
         let changed: Vec<usize> =
-            labels.end_epoch(1, Some(rule)).iter().map(|change| change.sample).collect();
+            labels.end_epoch(1, Some(rule), None).iter().map(|change| change.sample).collect();
         assert_eq!(changed, [1]);
     }
 
@@ -173,10 +212,35 @@ mod tests {
     fn a_change_can_be_undone_and_both_are_remembered() {
         let mut labels = Labels::new(vec![1], 2);
         labels.see(0, &[0.9, 0.1], 0.5, false);
-        labels.end_epoch(1, Some(RULE));
+        labels.end_epoch(1, Some(RULE), None);
         labels.see(0, &[0.1, 0.9], 0.5, false);
-        labels.end_epoch(2, Some(RULE));
+        labels.end_epoch(2, Some(RULE), None);
         assert_eq!(labels.current(), [1]);
         assert_eq!(labels.changes().len(), 2);
+    }
+
+    #[test]
+    fn the_samples_of_a_clip_change_together_or_not_at_all() {
+        let clips = [7, 7, 7, 9];
+        let mut labels = Labels::new(vec![1, 1, 1, 1], 2);
+        // One frame in three is sure of the given label: the clip's mean decides for it too.
+        for (sample, row) in [[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.4, 0.6]].iter().enumerate() {
+            labels.see(sample, row, 0.5, false);
+        }
+        let relabels = labels.end_epoch(1, Some(RULE), Some(&clips));
+        let changed: Vec<usize> = relabels.iter().map(|relabel| relabel.sample).collect();
+        assert_eq!((changed, labels.current()), (vec![0, 1, 2], [0, 0, 0, 1].as_slice()));
+        assert!((relabels[2].p_max - 1.9 / 3.0).abs() < 1e-6, "{relabels:?}");
+    }
+
+    #[test]
+    fn a_frame_that_was_seen_often_does_not_outvote_its_clip() {
+        let mut labels = Labels::new(vec![1, 1, 1], 2);
+        for _view in 0..9 {
+            labels.see(0, &[1.0, 0.0], 0.5, false);
+        }
+        labels.see(1, &[0.0, 1.0], 0.5, false);
+        labels.see(2, &[0.0, 1.0], 0.5, false);
+        assert!(labels.end_epoch(1, Some(RULE), Some(&[7, 7, 7])).is_empty());
     }
 }

@@ -33,6 +33,9 @@ pub struct Recipe {
     pub scn: ScnRecipe,
     /// The numbers of [`Method::Cure`].
     pub cure: CureRecipe,
+    /// What labels are decided about as one.
+    #[serde(default)]
+    pub relabel_by: RelabelBy,
     /// How training pictures are varied.
     pub augment: Augment,
     /// In which shares classes are seen.
@@ -164,6 +167,18 @@ pub enum RelabelScope {
     LowGroup,
     /// All of the batch: the public code, and what works better (measured here and by users).
     Batch,
+}
+
+/// What labels are decided about as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelabelBy {
+    /// Each sample for itself: the paper.
+    #[default]
+    Sample,
+    /// All samples of a clip by the mean of what the net says of them: they share one label, and are wrong together.
+    /// Where a data set knows no clips, each sample for itself.
+    Clip,
 }
 
 /// Whose softmax decides about a label.
@@ -304,6 +319,7 @@ impl Recipe {
                 relabel_start: RelabelStart::Auto,
             },
             cure: CureRecipe { memory: 0.7, pull: 3.0, min_probability: 0.5, min_lead: 0.4 },
+            relabel_by: RelabelBy::Clip,
             augment: Augment { flip: 0.5, crop: 0.1, erase: 0.25, colour: 0.2 },
             sampling: Sampling::Shuffle,
             normalise: Normalise::Imagenet,
@@ -320,6 +336,7 @@ impl Recipe {
         let mut recipe = Self::new(method);
         recipe.image_size = 224;
         recipe.scn.relabel_start = RelabelStart::Epoch(10);
+        recipe.relabel_by = RelabelBy::Sample;
         match preset {
             Preset::Paper => {
                 recipe.epochs = 40;

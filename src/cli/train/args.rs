@@ -8,8 +8,8 @@ use super::dataset::{DatasetArg, ReadingArgs};
 use super::loop_args::LoopArgs;
 use crate::train::data::NoiseKind;
 use crate::train::recipe::{
-    Arch, LossForm, Method, OptimizerKind, Precision, Preset, Recipe, RelabelProbabilities, RelabelScope,
-    RelabelStart, Sampling, default_margin_1,
+    Arch, LossForm, Method, OptimizerKind, Precision, Preset, Recipe, RelabelBy, RelabelProbabilities,
+    RelabelScope, RelabelStart, Sampling, default_margin_1,
 };
 
 /// Trains a net, plain or as a Self-Cure Network, on the catalog or on a data set on disk.
@@ -119,6 +119,9 @@ pub struct ScnArgs {
     /// Which samples may be relabelled [default: batch; the paper: low-group]
     #[arg(long, value_enum)]
     pub relabel_scope: Option<ScopeArg>,
+    /// Decide about each sample, or about all samples of a clip together [default: clip]
+    #[arg(long, value_enum)]
+    pub relabel_by: Option<ByArg>,
     /// Whose softmax decides [default: weighted]
     #[arg(long, value_enum)]
     pub relabel_probabilities: Option<ProbabilitiesArg>,
@@ -175,6 +178,8 @@ words!(/// `--precision`
     PrecisionArg => Precision { Auto = Precision::Auto, Fp32 = Precision::Fp32, Bf16 = Precision::Bf16 });
 words!(/// `--relabel-scope`
     ScopeArg => RelabelScope { LowGroup = RelabelScope::LowGroup, Batch = RelabelScope::Batch });
+words!(/// `--relabel-by`
+    ByArg => RelabelBy { Sample = RelabelBy::Sample, Clip = RelabelBy::Clip });
 words!(/// `--relabel-probabilities`
 ProbabilitiesArg => RelabelProbabilities {
     Weighted = RelabelProbabilities::Weighted, Raw = RelabelProbabilities::Raw,
@@ -222,6 +227,7 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
 
 impl ScnArgs {
     fn apply(&self, recipe: &mut Recipe) {
+        set(&mut recipe.relabel_by, self.relabel_by.map(Into::into));
         let scn = &mut recipe.scn;
         set(&mut scn.beta, self.beta);
         set(&mut scn.margin_1, self.margin_1);
