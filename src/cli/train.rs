@@ -104,6 +104,10 @@ fn follow(
                 watch.relabelled(&relabels)?;
                 begin(reporter, &device, u64::from(epochs) * steps as u64, init);
             }
+            TrainEvent::Scouting { scout, scouts, epoch, images_per_s } => {
+                let note = format!("scout {scout} of {scouts}, epoch {epoch}, {images_per_s:.0} images/s");
+                reporter.report(&Event::Advanced { task: TASK.to_owned(), done: 0, note });
+            }
             TrainEvent::Step { epoch, step, steps, loss, accuracy, images_per_s, data_wait_share } => {
                 let note = format!(
                     "epoch {epoch}, loss {loss:.3}, accuracy {:.1} %, {images_per_s:.0} images/s, waiting {:.0} %",

@@ -1,65 +1,146 @@
-//! The parts of [`Method::Cure`] that touch labels: a memory of predictions, and few, sure decisions at the end.
+//! [`Method::Cure`]: before its first epoch a run asks scouts (nets that never saw the sample) about every training
+//! label, weighs what they tell against the label that was given, changes the few labels that are surely wrong, and
+//! trains on what both witnesses make of a sample instead of on one label.
 
+use std::collections::BTreeMap;
+
+use super::error::TrainError;
+use super::events::{Decision, TrainEvent};
 use super::labels::Labels;
-use super::recipe::{CureRecipe, Method};
-use super::scn::argmax;
+use super::posterior::Posterior;
+use super::recipe::{Method, RelabelBy};
+use super::scouts;
 use super::session::Session;
 use crate::types::Relabel;
 
-impl Labels {
-    /// Mixes predictions (one row of C for each of `samples`) into each sample's running mean, with `keep` of the old
-    /// one, and returns the new means in the same order.
-    pub(crate) fn remember(&mut self, samples: &[usize], rows: &[f32], keep: f32) -> Vec<f32> {
-        let classes = rows.len() / samples.len().max(1);
-        if self.memory.is_empty() {
-            self.memory = vec![0.0; self.given().len() * classes];
-        }
-        let mut means = Vec::with_capacity(rows.len());
-        for (&sample, row) in samples.iter().zip(rows.chunks(classes.max(1))) {
-            let total: f32 = row.iter().sum();
-            let memory = &mut self.memory[sample * classes..][..classes];
-            for (mean, probability) in memory.iter_mut().zip(row) {
-                *mean = keep * *mean + (1.0 - keep) * probability / total;
-            }
-            means.extend_from_slice(memory);
-        }
-        means
-    }
+/// Epoch of the changes that are made before the first one.
+const BEFORE_TRAINING: u32 = 0;
+/// No scout's word for a class counts for less, so that one frame cannot veto a clip.
+const FLOOR: f64 = 1e-3;
+
+/// Samples that are judged as one, by clip or each for itself.
+struct Unit {
+    /// Positions in the training set.
+    samples: Vec<usize>,
+    /// The label that was given.
+    given: usize,
+    /// What scouts tell of it, C.
+    told: Vec<f32>,
 }
 
-/// The relabel of one sample, if its memory is sure: the best class holds `min_probability` and leads by `min_lead`.
-pub(crate) fn decide(memory: &[f32], given: usize, recipe: &CureRecipe) -> Option<usize> {
-    let best = argmax(memory)?;
-    let (p_max, p_given) = (f64::from(memory[best]), f64::from(memory[given]));
-    (best != given && p_max >= recipe.min_probability && p_max - p_given >= recipe.min_lead).then_some(best)
+impl Labels {
+    /// Mixes predictions (one row of C for each of `samples`) into each sample's target, with `keep` of the old one, and
+    /// returns the new targets in the same order.
+    pub(crate) fn remember(&mut self, samples: &[usize], rows: &[f32], keep: f32) -> Vec<f32> {
+        let classes = rows.len() / samples.len().max(1);
+        let mut targets = Vec::with_capacity(rows.len());
+        for (&sample, row) in samples.iter().zip(rows.chunks(classes.max(1))) {
+            let memory = &mut self.memory[sample * classes..][..classes];
+            for (target, probability) in memory.iter_mut().zip(row) {
+                *target = keep * *target + (1.0 - keep) * probability;
+            }
+            targets.extend_from_slice(memory);
+        }
+        targets
+    }
 }
 
 impl Session<'_> {
-    /// Puts the sure decisions of a finished `cure` run in force.
-    pub(crate) fn cure_labels(&mut self) -> Vec<Relabel> {
-        if self.recipe.method != Method::Cure || self.labels.memory.is_empty() {
-            return Vec::new();
+    /// Judges all training labels, once in a run: a checkpoint remembers it.
+    pub(crate) fn begin_cure(&mut self) -> Result<(), TrainError> {
+        if self.recipe.method != Method::Cure || !self.labels.memory.is_empty() {
+            return Ok(());
         }
+        let told = scouts::tell(self)?;
+        let units = self.units(&told);
+        let rows: Vec<f32> = units.iter().flat_map(|unit| unit.told.iter().copied()).collect();
+        let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
+        let posterior = Posterior::of(&rows, &given, self.set.classes.len());
+        let decided = posterior.decide(&given, self.recipe.cure.risk);
+        let relabels = self.believe(&units, &posterior, &decided);
+        self.labels.apply(&relabels);
+        self.save()?;
+        scouts::dismiss(self);
+        if !relabels.is_empty() {
+            self.tell(TrainEvent::Relabelled(relabels));
+        }
+        Ok(())
+    }
+
+    /// What scouts told (a row for each of the training samples) by unit; a unit's row is the geometric mean of its
+    /// samples', for frames of one clip are one witness that speaks often.
+    fn units(&self, told: &[f32]) -> Vec<Unit> {
         let classes = self.set.classes.len();
+        let by_clip = self.recipe.relabel_by == RelabelBy::Clip;
+        let groups = self.set.groups.as_ref().filter(|_| by_clip);
+        let mut members: BTreeMap<(u64, usize), Vec<usize>> = BTreeMap::new();
+        for (place, &sample) in self.train_samples.iter().enumerate() {
+            let unit = groups.map_or(sample as u64, |groups| groups[sample]);
+            members.entry((unit, self.labels.given()[sample])).or_default().push(place);
+        }
+        let unit = |((_, given), places): ((u64, usize), Vec<usize>)| {
+            let row = |place: usize| &told[place * classes..][..classes];
+            let told = geometric_mean(&places.iter().map(|&place| row(place)).collect::<Vec<_>>());
+            Unit { samples: places.iter().map(|&place| self.train_samples[place]).collect(), given, told }
+        };
+        members.into_iter().map(unit).collect()
+    }
+
+    /// Fills the targets, and says which labels change.
+    fn believe(&mut self, units: &[Unit], posterior: &Posterior, decided: &[Option<usize>]) -> Vec<Relabel> {
+        let classes = self.set.classes.len();
+        self.labels.memory = vec![0.0; self.set.len() * classes];
         let mut relabels = Vec::new();
-        for &sample in &self.train_samples {
-            let memory = &self.labels.memory[sample * classes..][..classes];
-            let from = self.labels.current()[sample];
-            if let Some(to) = decide(memory, from, &self.recipe.cure) {
-                let (p_max, p_given) = (memory[to], memory[from]);
-                let epoch = self.progress.epochs_done;
-                relabels.push(Relabel { sample, epoch, from, to, p_max, p_given, importance: p_given });
+        for (index, (unit, to)) in units.iter().zip(decided).enumerate() {
+            let row: Vec<f32> = posterior.row(index).iter().map(|&p| p as f32).collect();
+            for &sample in &unit.samples {
+                self.labels.memory[sample * classes..][..classes].copy_from_slice(&row);
+                if let Some(to) = *to {
+                    let (from, epoch) = (unit.given, BEFORE_TRAINING);
+                    let (p_max, p_given) = (row[to], row[from]);
+                    relabels.push(Relabel { sample, epoch, from, to, p_max, p_given, importance: p_given });
+                }
             }
         }
-        self.labels.apply(&relabels);
+        relabels.sort_by_key(|relabel| relabel.sample);
         relabels
     }
 
-    /// For `cure`: the mean probability of the label that was given.
+    /// For a training sample of `cure`: the probability of the label that was given.
     pub(crate) fn cure_importance(&self, sample: usize) -> Option<f32> {
-        let place = sample * self.set.classes.len() + self.labels.given()[sample];
-        self.labels.memory.get(place).copied().filter(|_| self.recipe.method == Method::Cure)
+        let classes = self.set.classes.len();
+        let row = self.labels.memory.get(sample * classes..(sample + 1) * classes)?;
+        let is_judged = row.iter().sum::<f32>() > 0.5;
+        (self.recipe.method == Method::Cure && is_judged).then(|| row[self.labels.given()[sample]])
     }
+
+    /// What should be done with the label of a training sample of `cure`; a doubted one that is not surely another goes
+    /// to a person.
+    pub(crate) fn cure_decision(&self, sample: usize) -> Option<Decision> {
+        let p_given = self.cure_importance(sample)?;
+        let is_changed = self.labels.current()[sample] != self.labels.given()[sample];
+        Some(match (is_changed, p_given < 0.5) {
+            (true, _) => Decision::Relabel,
+            (false, true) => Decision::Ask,
+            (false, false) => Decision::Keep,
+        })
+    }
+}
+
+/// Of equally long rows of probabilities; sums to 1.
+fn geometric_mean(rows: &[&[f32]]) -> Vec<f32> {
+    let classes = rows.first().map_or(0, |row| row.len());
+    let mean = |class: usize| {
+        let logs = rows.iter().map(|row| f64::from(row[class]).max(FLOOR).ln());
+        (logs.sum::<f64>() / rows.len() as f64).exp()
+    };
+    let means: Vec<f64> = if rows.len() == 1 {
+        rows[0].iter().map(|&p| p.into()).collect()
+    } else {
+        (0..classes).map(mean).collect()
+    };
+    let sum: f64 = means.iter().sum();
+    means.into_iter().map(|mean| (mean / sum) as f32).collect()
 }
 
 #[cfg(test)]
@@ -67,20 +148,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_a_running_mean_of_normalised_rows() {
+    fn a_target_moves_slowly_from_the_judgement_to_what_the_net_says() {
         let mut labels = Labels::new(vec![0, 1], 2);
-        labels.remember(&[1], &[0.8, 0.2], 0.5);
-        let means = labels.remember(&[1], &[0.4, 0.4], 0.5);
-        assert!((means[0] - 0.45).abs() < 1e-6 && (means[1] - 0.3).abs() < 1e-6, "{means:?}");
+        labels.memory = vec![0.0, 0.0, 0.8, 0.2];
+        let targets = labels.remember(&[1], &[0.4, 0.6], 0.75);
+        assert!((targets[0] - 0.7).abs() < 1e-6 && (targets[1] - 0.3).abs() < 1e-6, "{targets:?}");
         assert_eq!(labels.memory[..2], [0.0, 0.0]);
     }
 
     #[test]
-    fn only_a_sure_memory_changes_a_label() {
-        let recipe = CureRecipe { memory: 0.7, pull: 3.0, min_probability: 0.5, min_lead: 0.4 };
-        assert_eq!(decide(&[0.7, 0.2], 1, &recipe), Some(0));
-        assert_eq!(decide(&[0.7, 0.2], 0, &recipe), None);
-        assert_eq!(decide(&[0.55, 0.2], 1, &recipe), None);
-        assert_eq!(decide(&[0.45, 0.0], 1, &recipe), None);
+    fn frames_of_a_clip_are_one_witness() {
+        let mean = geometric_mean(&[&[0.9, 0.1], &[0.4, 0.6]]);
+        let expected = (0.9_f32 * 0.4).sqrt() / ((0.9_f32 * 0.4).sqrt() + (0.1_f32 * 0.6).sqrt());
+        assert!((mean[0] - expected).abs() < 1e-6, "{mean:?}");
+        let vetoed = geometric_mean(&[&[1.0, 0.0], &[0.9, 0.1], &[0.9, 0.1]]);
+        assert!(vetoed[1] > 0.01, "{vetoed:?}");
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn shapes(count: usize, seed: u64) -> TrainingSet {
         truth: None,
         splits: (0..count).map(split).collect(),
         groups: None,
+        sources: None,
         pictures: Arc::new(InMemory(pictures)),
     }
 }

@@ -190,22 +190,20 @@ fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
             }
         }
         Method::Cure => {
-            let cross_entropy = output.logits.cross_entropy_for_logits(&labels);
-            let pull = pull(session, output, batch);
-            Losses { total: &cross_entropy + &pull * recipe.cure.pull, cross_entropy, rank: pull }
+            let cross_entropy = soft_cross_entropy(session, output, batch);
+            Losses { total: cross_entropy.shallow_clone(), cross_entropy, rank: nothing() }
         }
     }
 }
 
-/// Early-learning regularisation (Liu et al., NeurIPS 2020, equation 6): the mean of log(1 − ⟨p, t⟩), where t is each
-/// sample's running mean of its own predictions. It holds the net to what it believed before it learnt labels by heart.
-fn pull(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Tensor {
-    let probabilities = output.logits.softmax(-1, Kind::Float).clamp(1e-4, 1.0 - 1e-4);
-    let rows = Vec::<f32>::try_from(probabilities.detach().reshape([-1])).unwrap_or_default();
-    let memory = session.labels.remember(&batch.samples, &rows, session.recipe.cure.memory as f32);
-    let targets = Tensor::from_slice(&memory).reshape(probabilities.size()).to_device(probabilities.device());
-    let agreement: Tensor = (probabilities * targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float);
-    (-agreement + 1.0).clamp_min(1e-4).log().mean(Kind::Float)
+/// The mean of −⟨t, log p⟩, where t is each sample's target, moved a little towards p beforehand.
+fn soft_cross_entropy(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Tensor {
+    let log_probabilities = output.logits.log_softmax(-1, Kind::Float);
+    let rows = Vec::<f32>::try_from(log_probabilities.detach().exp().reshape([-1])).unwrap_or_default();
+    let targets = session.labels.remember(&batch.samples, &rows, session.recipe.cure.memory as f32);
+    let targets =
+        Tensor::from_slice(&targets).reshape(log_probabilities.size()).to_device(log_probabilities.device());
+    -(targets * log_probabilities).sum(Kind::Float) / batch.samples.len() as f64
 }
 
 /// The probabilities that a method decides by, N×C.

@@ -23,6 +23,17 @@ pub enum TrainEvent {
         /// What was loaded from `init`, in words.
         init: Option<String>,
     },
+    /// A scout is being trained: a net that will be asked about samples that it did not see.
+    Scouting {
+        /// Which one, one-based.
+        scout: u32,
+        /// How many there are.
+        scouts: u32,
+        /// Its epoch, one-based.
+        epoch: u32,
+        /// Pictures a second in this epoch so far.
+        images_per_s: f64,
+    },
     /// A step is done.
     Step {
         /// One-based.
@@ -74,7 +85,7 @@ pub struct Opinion {
     pub split: Split,
     /// The label in force at the end, a class index.
     pub label: usize,
-    /// α, or for `cure` the mean probability of the given label; `None` for `baseline`.
+    /// α, or for `cure` the probability that the given label is right; `None` for `baseline`.
     pub importance: Option<f32>,
     /// The most probable class.
     pub predicted: usize,
@@ -105,7 +116,7 @@ pub struct Trained {
     pub best_accuracy: Option<f64>,
     /// The epoch of those params, one-based.
     pub best_epoch: Option<u32>,
-    /// Mean class accuracy with the last params.
+    /// Mean class accuracy, the mean of the last five epochs.
     pub mean_class_accuracy: Option<f64>,
     /// All measures with the last params.
     pub last: Option<SplitMetrics>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::no_grad;
 
 use super::error::TrainError;
-use super::events::{Decision, Opinion, TrainEvent, Trained};
+use super::events::{Decision, Opinion, Trained};
 use super::loader::{PictureShelf, load};
 use super::metrics::{self, EpochMetrics, LabelAudit, Prediction, SplitMetrics};
 use super::net::Net;
@@ -59,6 +59,16 @@ pub(crate) fn ask(
     shelf: &Arc<PictureShelf>,
     samples: &[usize],
 ) -> Result<Vec<(usize, Prediction)>, TrainError> {
+    ask_of(net, recipe, shelf, (samples, false))
+}
+
+/// The same; every picture mirrored if told so.
+pub(crate) fn ask_of(
+    net: &Net,
+    recipe: &Recipe,
+    shelf: &Arc<PictureShelf>,
+    (samples, mirrored): (&[usize], bool),
+) -> Result<Vec<(usize, Prediction)>, TrainError> {
     let mut told = Vec::with_capacity(samples.len());
     for batch in load(shelf, samples.to_vec(), recipe.batch_size, 0) {
         check_unreadable(shelf, shelf.len())?;
@@ -66,18 +76,15 @@ pub(crate) fn ask(
             continue;
         }
         let pictures = augment::plain(&batch, recipe.image_size, recipe.normalise, net.compute.device);
+        let pictures = if mirrored { pictures.flip([3]) } else { pictures };
         let predictions = predict::predictions(recipe, &no_grad(|| net.forward(&pictures, false)))?;
         told.extend(batch.samples.into_iter().zip(predictions));
     }
     Ok(told)
 }
 
-/// The last look: labels of `cure`, opinions on every sample, the test of the last and of the best params.
+/// The last look: opinions on every sample, the test of the last and of the best params.
 pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
-    let decided = session.cure_labels();
-    if !decided.is_empty() {
-        session.tell(TrainEvent::Relabelled(decided));
-    }
     let measured_on =
         [Split::Test, Split::Validation].into_iter().find(|split| session.set.splits.contains(split));
     let opinions = opinions(session)?;
@@ -88,6 +95,7 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
     };
     let measured: Vec<SplitMetrics> = history.iter().filter_map(of).collect();
     let accuracies: Vec<f64> = measured.iter().map(|split| split.accuracy).collect();
+    let mean_classes: Vec<f64> = measured.iter().map(|split| split.mean_class_accuracy).collect();
     let best_accuracy = match measured_on {
         Some(split) => {
             let net = predict::load_best(session)?;
@@ -107,7 +115,7 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
         last5_accuracy: metrics::last_five_mean(&accuracies),
         best_accuracy,
         best_epoch: session.progress.best.map(|(epoch, _)| epoch),
-        mean_class_accuracy: last.as_ref().map(|split| split.mean_class_accuracy),
+        mean_class_accuracy: metrics::last_five_mean(&mean_classes),
         last,
         labels: audit(session),
         images_per_s: speeds.get(speeds.len() / 2).copied().unwrap_or(0.0),
@@ -124,7 +132,7 @@ fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {
     let opinion = |(sample, prediction): (usize, Prediction)| {
         let (given, label) = (session.labels.given()[sample], session.labels.current()[sample]);
         let predicted = prediction.class();
-        let decision = match (label == given, predicted == given) {
+        let by_prediction = match (label == given, predicted == given) {
             (false, _) => Decision::Relabel,
             (true, true) => Decision::Keep,
             (true, false) => Decision::Ask,
@@ -137,7 +145,7 @@ fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {
             predicted,
             p_predicted: prediction.probabilities[predicted],
             p_given: prediction.probabilities[given],
-            decision,
+            decision: session.cure_decision(sample).unwrap_or(by_prediction),
         }
     };
     Ok(told.into_iter().map(opinion).collect())

@@ -184,6 +184,7 @@ fn set_of(pictures: Arc<dyn Pictures>) -> TrainingSet {
         truth: None,
         splits: vec![Split::Train; count],
         groups: None,
+        sources: None,
         pictures,
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
 //! labels · sums · metrics · checkpoint             what an epoch leaves behind
+//! scouts → posterior → cure                        labels judged by nets that never saw the sample
 //! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
 //! net · params · init · update · resume            backbones, their numbers, where they come from and go to
 //! ```
@@ -30,11 +31,13 @@ pub mod metrics;
 mod net;
 mod optim;
 mod params;
+pub mod posterior;
 pub mod predict;
 pub mod recipe;
 mod resume;
 pub mod schedule;
 pub mod scn;
+mod scouts;
 mod session;
 mod sums;
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub enum Method {
     Baseline,
     /// Importance weighting, rank regularisation, relabelling (CVPR 2020).
     Scn,
-    /// Early-learning regularisation and few, sure relabels.
+    /// Labels judged by nets that never saw the sample: few, sure relabels, and soft targets to train on.
     Cure,
 }
 
@@ -211,19 +211,18 @@ pub enum RelabelStart {
     Auto,
 }
 
-/// The numbers of [`Method::Cure`]. The defaults are where trials of the same idea in Python began (memory and pull);
-/// the rule for relabels is stricter than theirs was and has not been measured yet.
+/// The numbers of [`Method::Cure`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CureRecipe {
-    /// Share of the old value in each sample's running mean of predictions.
+    /// Into how many parts the training samples are dealt; a scout is trained for each on all the others.
+    pub folds: u32,
+    /// A scout's epochs, as a share of the run's.
+    pub scout_share: f64,
+    /// The share of a class's labels that may be broken by changing others, as far as can be told.
+    pub risk: f64,
+    /// Share of the old value in each sample's target when the net has seen it again; 1 keeps what the scouts made of it.
     pub memory: f64,
-    /// Strength of the pull towards that mean (λ of early-learning regularisation).
-    pub pull: f64,
-    /// A relabel needs this mean probability of the new class…
-    pub min_probability: f64,
-    /// … and this lead over the given one.
-    pub min_lead: f64,
 }
 
 /// How training pictures are varied, on the device, in batch.
@@ -318,7 +317,7 @@ impl Recipe {
                 gamma: 0.5,
                 relabel_start: RelabelStart::Auto,
             },
-            cure: CureRecipe { memory: 0.7, pull: 3.0, min_probability: 0.5, min_lead: 0.4 },
+            cure: CureRecipe { folds: 3, scout_share: 2.0 / 3.0, risk: 0.02, memory: 0.9 },
             relabel_by: RelabelBy::Clip,
             augment: Augment { flip: 0.5, crop: 0.1, erase: 0.25, colour: 0.2 },
             sampling: Sampling::Shuffle,
@@ -363,7 +362,7 @@ impl Recipe {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let scn = &self.scn;
         let accumulate = (1..=(self.batch_size / 2).max(1)).contains(&self.accumulate);
-        let rules: [(&'static str, f64, bool, &'static str); 17] = [
+        let rules: [(&'static str, f64, bool, &'static str); 20] = [
             ("epochs", self.epochs.into(), self.epochs > 0, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("image_size", self.image_size.into(), (16..=1024).contains(&self.image_size), "16 to 1024"),
@@ -379,7 +378,10 @@ impl Recipe {
             ("margin_1", scn.margin_1, share(scn.margin_1), "0 to 1"),
             ("margin_2", scn.margin_2, share(scn.margin_2), "0 to 1"),
             ("gamma", scn.gamma, share(scn.gamma), "0 to 1"),
-            ("cure.memory", self.cure.memory, (0.0..1.0).contains(&self.cure.memory), "0 to below 1"),
+            ("cure.memory", self.cure.memory, share(self.cure.memory), "0 to 1"),
+            ("cure.risk", self.cure.risk, share(self.cure.risk), "0 to 1"),
+            ("cure.scout_share", self.cure.scout_share, positive(self.cure.scout_share), "above 0"),
+            ("cure.folds", self.cure.folds.into(), (2..=100).contains(&self.cure.folds), "2 to 100"),
             ("augment.flip", self.augment.flip, share(self.augment.flip), "0 to 1"),
             ("augment.crop", self.augment.crop, (0.0..0.5).contains(&self.augment.crop), "0 to below 0.5"),
             ("augment.erase", self.augment.erase, share(self.augment.erase), "0 to 1"),

@@ -101,6 +101,8 @@ pub(crate) struct Session<'a> {
     pub(crate) recipe: &'a Recipe,
     pub(crate) set: &'a TrainingSet,
     pub(crate) folder: &'a Path,
+    /// As the caller named it: `auto`, `cpu` or `cuda:N`.
+    pub(crate) device_name: &'a str,
     pub(crate) stop: &'a Stop,
     events: &'a SyncSender<TrainEvent>,
     pub(crate) net: Net,
@@ -142,6 +144,7 @@ impl<'a> Session<'a> {
             recipe,
             set,
             folder: &place.folder,
+            device_name: &place.device,
             stop,
             events,
             optimizer: Optimizer::new(recipe.optimizer, &moved(&net, margin_1.as_ref())),
@@ -170,6 +173,7 @@ impl<'a> Session<'a> {
     }
 
     fn run(&mut self) -> Result<Trained, TrainError> {
+        self.begin_cure()?;
         while !self.is_over() {
             let (metrics, relabels) = epoch::train_one_epoch(self)?;
             // The best params first: a run killed between the two files does the epoch again and writes both anew.
@@ -190,7 +194,7 @@ impl<'a> Session<'a> {
     }
 
     /// All epochs are done, or too many since the best one.
-    fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let done = self.progress.epochs_done;
         let since_best = self.progress.best.map_or(0, |(best, _)| done - best);
         done >= self.recipe.epochs || self.recipe.early_stop.is_some_and(|patience| since_best >= patience)
@@ -231,7 +235,7 @@ impl<'a> Session<'a> {
     }
 
     /// Ends the epoch's bookkeeping; true when it is the best so far (without validation, always the latest).
-    fn note(&mut self, metrics: &EpochMetrics) -> bool {
+    pub(crate) fn note(&mut self, metrics: &EpochMetrics) -> bool {
         let progress = &mut self.progress;
         progress.epochs_done = metrics.epoch;
         progress.steps_done = 0;
@@ -243,6 +247,11 @@ impl<'a> Session<'a> {
             progress.best = Some((metrics.epoch, accuracy.min(1.0)));
         }
         is_best
+    }
+
+    /// Whom events go to.
+    pub(crate) fn audience(&self) -> &'a SyncSender<TrainEvent> {
+        self.events
     }
 
     /// Sends an event; a receiver that is gone stops nothing.

@@ -12,7 +12,7 @@ use crate::train::data::{Pictures, TrainingSet};
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
 use crate::train::{Trained, device_in_words};
-use crate::types::{Emotion, Relabel, RunId, SampleId};
+use crate::types::{ClipId, Emotion, Relabel, RunId, SampleId, VideoId};
 
 use super::super::Session;
 use super::{RunWatch, TrainArgs, folder};
@@ -203,17 +203,20 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Res
 }
 
 async fn training_set(catalog: &Catalog, run: &Run, list: &[FrozenSample]) -> anyhow::Result<TrainingSet> {
-    let clips = samples::for_training(catalog).await.map_err(Failure::from)?;
-    let clips: HashMap<SampleId, u64> =
-        clips.iter().map(|sample| (sample.sample, sample.clip.0.unsigned_abs())).collect();
-    let group = |frozen: &FrozenSample| clips.get(&frozen.sample).copied().unwrap_or_default();
+    let origins = samples::for_training(catalog).await.map_err(Failure::from)?;
+    let origins: HashMap<SampleId, (ClipId, VideoId)> =
+        origins.iter().map(|sample| (sample.sample, (sample.clip, sample.video))).collect();
+    let origin = |frozen: &FrozenSample| origins.get(&frozen.sample);
+    let clip = |frozen| origin(frozen).map_or(0, |(clip, _)| clip.0.unsigned_abs());
+    let video = |frozen| origin(frozen).map_or(0, |(_, video)| video.0.unsigned_abs());
     Ok(TrainingSet {
         name: "catalog".to_owned(),
         classes: run.classes.clone(),
         labels: list.iter().map(|frozen| frozen.label).collect(),
         truth: None,
         splits: list.iter().map(|frozen| frozen.split).collect(),
-        groups: Some(list.iter().map(group).collect()),
+        groups: Some(list.iter().map(clip).collect()),
+        sources: Some(list.iter().map(video).collect()),
         pictures: Arc::new(CatalogPictures {
             samples: list.iter().map(|frozen| frozen.sample).collect(),
             crops: Crops::new(catalog),

@@ -40,6 +40,7 @@ pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataEr
         truth: None,
         splits,
         groups: None,
+        sources: None,
         pictures: Arc::new(PictureFiles(paths)),
     };
     set.check()?;

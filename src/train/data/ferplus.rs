@@ -60,6 +60,7 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
         truth: None,
         splits,
         groups: None,
+        sources: None,
         pictures: Arc::new(PictureFiles(paths)),
     };
     set.check()?;

@@ -44,6 +44,7 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
         truth: None,
         splits: Vec::new(),
         groups: None,
+        sources: None,
         pictures: Arc::new(PictureFiles(Vec::new())),
     };
     let mut paths = Vec::new();

@@ -74,8 +74,11 @@ pub struct TrainingSet {
     pub truth: Option<Vec<usize>>,
     /// Which part of the data each sample belongs to.
     pub splits: Vec<Split>,
-    /// Samples of one clip or person have one number; splits and clip-wise decisions keep them together.
+    /// Samples of one clip have one number; labels may be decided about by clip.
     pub groups: Option<Vec<u64>>,
+    /// Samples of one source (a video, a person) have one number; what is measured or judged apart from training is
+    /// parted by source.
+    pub sources: Option<Vec<u64>>,
     /// The pictures.
     pub pictures: Arc<dyn Pictures>,
 }
@@ -100,6 +103,11 @@ impl TrainingSet {
     /// Positions of one split's samples, ascending.
     pub fn of_split(&self, split: Split) -> Vec<usize> {
         (0..self.len()).filter(|&sample| self.splits[sample] == split).collect()
+    }
+
+    /// The number of each sample's source; where none is known, of its clip.
+    pub fn together(&self) -> Option<&[u64]> {
+        self.sources.as_deref().or(self.groups.as_deref())
     }
 
     /// Samples of each class in one split.
@@ -140,8 +148,9 @@ impl TrainingSet {
     /// Refuses what cannot be trained on.
     pub fn check(&self) -> Result<(), DataError> {
         let entries = [self.pictures.len(), self.splits.len()];
-        let optional = [self.truth.as_ref().map(Vec::len), self.groups.as_ref().map(Vec::len)];
-        if entries.into_iter().chain(optional.into_iter().flatten()).any(|count| count != self.len()) {
+        let numbers = [&self.groups, &self.sources].map(|numbers| numbers.as_ref().map(Vec::len));
+        let optional = [self.truth.as_ref().map(Vec::len)].into_iter().chain(numbers);
+        if entries.into_iter().chain(optional.flatten()).any(|count| count != self.len()) {
             return Err(DataError::Uneven { name: self.name.clone() });
         }
         if self.classes.len() < 2 {

@@ -95,6 +95,7 @@ mod tests {
             truth: None,
             splits: (0..count).map(|s| if s % 10 == 0 { Split::Test } else { Split::Train }).collect(),
             groups: None,
+            sources: None,
             pictures: Arc::new(PictureFiles(
                 (0..count).map(|s| PathBuf::from(format!("d/{s}.png"))).collect(),
             )),

@@ -32,6 +32,7 @@ pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
         truth: None,
         splits,
         groups: None,
+        sources: None,
         pictures: Arc::new(PictureFiles(paths)),
     };
     set.check()?;

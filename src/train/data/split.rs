@@ -11,14 +11,14 @@ use crate::types::Split;
 
 impl TrainingSet {
     /// Moves `share` (0 to 1) of each class's training samples to validation, where the set has no validation part.
-    /// Groups (clips) stay whole: a group goes where its first sample's class puts it.
+    /// Sources (else groups) stay whole: one goes where its first sample's class puts it.
     pub fn hold_out_validation(&mut self, share: f64, seed: u64) {
         if share <= 0.0 || self.splits.contains(&Split::Validation) {
             return;
         }
         let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for sample in self.of_split(Split::Train) {
-            let group = self.groups.as_ref().map_or(sample as u64, |groups| groups[sample]);
+            let group = self.together().map_or(sample as u64, |units| units[sample]);
             groups.entry(group).or_default().push(sample);
         }
         let mut by_class: Vec<Vec<Vec<usize>>> = vec![Vec::new(); self.classes.len()];
@@ -53,6 +53,7 @@ mod tests {
             truth: None,
             splits: vec![Split::Train; count],
             groups: Some((0..count as u64).map(|sample| sample / 2).collect()),
+            sources: None,
             pictures: Arc::new(PictureFiles(vec![Default::default(); count])),
         };
         set.hold_out_validation(0.2, 5);

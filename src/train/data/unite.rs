@@ -32,22 +32,25 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
             Some(one.chain(other).collect())
         }
     };
-    let offset = first.groups.as_ref().and_then(|groups| groups.iter().max()).map_or(0, |last| last + 1);
-    let groups = match (first.groups, second.groups) {
-        (Some(one), Some(other)) => {
-            Some(one.into_iter().chain(other.into_iter().map(|group| group + offset)).collect())
-        }
-        _ => None,
-    };
+    let groups = numbers(first.groups.take(), second.groups);
+    let sources = numbers(first.sources.take(), second.sources);
     first.labels.extend(second.labels.iter().map(|&label| renumbered[label]));
     first.splits.extend(second.splits);
     Ok(TrainingSet {
         name: format!("{}+{}", first.name, second.name),
         truth,
         groups,
+        sources,
         pictures: Arc::new(Both(first.pictures, second.pictures)),
         ..first
     })
+}
+
+/// Two sets' numbers as one list, those of the second after those of the first; none unless both have them.
+fn numbers(first: Option<Vec<u64>>, second: Option<Vec<u64>>) -> Option<Vec<u64>> {
+    let (first, second) = (first?, second?);
+    let offset = first.iter().max().map_or(0, |last| last + 1);
+    Some(first.into_iter().chain(second.into_iter().map(|number| number + offset)).collect())
 }
 
 struct Both(Arc<dyn Pictures>, Arc<dyn Pictures>);
@@ -93,6 +96,7 @@ mod tests {
             truth: None,
             splits: vec![Split::Train; classes.len()],
             groups: None,
+            sources: None,
             pictures: Arc::new(PictureFiles(
                 classes.iter().map(|c| PathBuf::from(format!("{name}/{c}"))).collect(),
             )),

@@ -1,0 +1,196 @@
+//! What nets say of samples that they never saw: the training samples are dealt into folds, and a scout is trained for
+//! each fold on all the others. A net's opinion of samples that it was trained on echoes their labels.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::data::{Pictures, TrainingSet};
+use super::error::TrainError;
+use super::events::TrainEvent;
+use super::metrics::Prediction;
+use super::recipe::{Method, Recipe};
+use super::session::{RunPlace, Session};
+use super::{epoch, judge};
+use crate::types::Split;
+
+/// The folder of scouts in a run's folder, until all have told.
+const FOLDER: &str = "scouts";
+/// Share of itself that a scout's running mean of params keeps at each step.
+const AVERAGE: f64 = 0.99;
+/// A scout trains for at least so many epochs.
+const LEAST_EPOCHS: u32 = 3;
+
+/// What scouts tell of all training samples: one row of C probabilities for each of [`Session::train_samples`], in their
+/// order; even where a picture cannot be read. Scouts that were done before a kill are asked again, not trained again.
+pub(crate) fn tell(session: &Session<'_>) -> Result<Vec<f32>, TrainError> {
+    let (samples, classes) = (&session.train_samples, session.set.classes.len());
+    let folds = deal(session.set, samples, session.recipe.cure.folds, session.recipe.seed);
+    let mut rows = vec![1.0 / classes as f32; samples.len() * classes];
+    for fold in 0..session.recipe.cure.folds {
+        let is_held = |place: &usize| folds[*place] == fold;
+        let (held, trained): (Vec<usize>, Vec<usize>) = (0..samples.len()).partition(is_held);
+        let sample = |places: &[usize]| places.iter().map(|&place| samples[place]).collect::<Vec<_>>();
+        let told = one_scout(session, fold, &sample(&trained), &sample(&held))?;
+        for (sample, row) in told {
+            if let Ok(place) = samples.binary_search(&sample) {
+                rows[place * classes..][..classes].copy_from_slice(&row);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// Removes what scouts left behind, once what they told is saved.
+pub(crate) fn dismiss(session: &Session<'_>) {
+    let _ = std::fs::remove_dir_all(session.folder.join(FOLDER));
+}
+
+/// The fold of each of `samples`: those of one source (else of one clip) go together, and each fold gets its share of
+/// every given class.
+fn deal(set: &TrainingSet, samples: &[usize], folds: u32, seed: u64) -> Vec<u32> {
+    let together = set.together();
+    let unit = |sample: usize| together.map_or(sample as u64, |units| units[sample]);
+    let mut order: Vec<(usize, u64)> = samples.iter().map(|&s| (set.labels[s], unit(s))).collect();
+    order.sort_unstable_by_key(|&(label, unit)| (unit, label));
+    order.dedup_by_key(|&mut (_, unit)| unit);
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order.sort_by_key(|&(label, _)| label);
+    let dealt = order.iter().zip(0_u32..).map(|(&(_, unit), place)| (unit, place % folds));
+    let dealt: std::collections::HashMap<u64, u32> = dealt.collect();
+    samples.iter().map(|&sample| dealt[&unit(sample)]).collect()
+}
+
+/// Trains one scout, or takes up where it stood, and asks it about the samples that were held from it, each seen as it
+/// is and mirrored.
+fn one_scout(
+    session: &Session<'_>,
+    fold: u32,
+    trained: &[usize],
+    held: &[usize],
+) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
+    let recipe = recipe(session.recipe, fold);
+    let set = part(session.set, trained);
+    let place = RunPlace { folder: folder(session, fold), device: session.device_name.to_owned() };
+    let folds = session.recipe.cure.folds;
+    let audience = session.audience();
+    let (sender, receiver) = sync_channel(1);
+    thread::scope(move |scope| {
+        scope.spawn(move || {
+            for event in receiver {
+                if let TrainEvent::Step { epoch, images_per_s, .. } = event {
+                    let (scout, scouts) = (fold + 1, folds);
+                    let _ = audience.send(TrainEvent::Scouting { scout, scouts, epoch, images_per_s });
+                }
+            }
+        });
+        // Dropped at the end of this block, which ends the thread above.
+        let sender = sender;
+        let mut scout = Session::begin(&recipe, &set, &place, &sender, session.stop)?;
+        while !scout.is_over() {
+            let (metrics, _) = epoch::train_one_epoch(&mut scout)?;
+            scout.note(&metrics);
+            scout.save()?;
+        }
+        let seen = judge::ask_of(scout.judged(), &recipe, &session.shelf, (held, false))?;
+        let mirrored = judge::ask_of(scout.judged(), &recipe, &session.shelf, (held, true))?;
+        let both = seen.into_iter().zip(mirrored);
+        Ok(both.map(|((sample, one), (_, other))| (sample, mean(&one, &other))).collect())
+    })
+}
+
+fn mean(one: &Prediction, other: &Prediction) -> Vec<f32> {
+    one.probabilities.iter().zip(&other.probabilities).map(|(one, other)| 0.5 * (one + other)).collect()
+}
+
+fn folder(session: &Session<'_>, fold: u32) -> PathBuf {
+    session.folder.join(FOLDER).join((fold + 1).to_string())
+}
+
+/// A scout is a plain net, trained for less long: what it must not do is learn wrong labels by heart.
+fn recipe(whole: &Recipe, fold: u32) -> Recipe {
+    let epochs = (f64::from(whole.epochs) * whole.cure.scout_share).round() as u32;
+    Recipe {
+        method: Method::Baseline,
+        epochs: epochs.max(LEAST_EPOCHS),
+        seed: whole.seed.wrapping_mul(31).wrapping_add(u64::from(fold) + 1),
+        average: AVERAGE,
+        early_stop: None,
+        ..whole.clone()
+    }
+}
+
+/// A set of some of a set's samples, all of them for training.
+fn part(set: &TrainingSet, samples: &[usize]) -> TrainingSet {
+    let pictures = Part { pictures: Arc::clone(&set.pictures), positions: samples.to_vec() };
+    TrainingSet {
+        name: set.name.clone(),
+        classes: set.classes.clone(),
+        labels: samples.iter().map(|&sample| set.labels[sample]).collect(),
+        truth: None,
+        splits: vec![Split::Train; samples.len()],
+        groups: None,
+        sources: None,
+        pictures: Arc::new(pictures),
+    }
+}
+
+struct Part {
+    pictures: Arc<dyn Pictures>,
+    positions: Vec<usize>,
+}
+
+impl Pictures for Part {
+    fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+        self.pictures.encoded(self.positions[index])
+    }
+
+    fn name(&self, index: usize) -> String {
+        self.pictures.name(self.positions[index])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::drawn::shapes;
+    use super::*;
+
+    #[test]
+    fn every_fold_gets_its_share_of_every_class_and_no_source_is_split() {
+        let mut set = shapes(120, 1);
+        let samples = set.of_split(Split::Train);
+        let folds = deal(&set, &samples, 3, 7);
+        for class in 0..set.classes.len() {
+            let of_class = |fold| {
+                let is_it = |&(sample, own): &(&usize, &u32)| set.labels[*sample] == class && *own == fold;
+                samples.iter().zip(&folds).filter(is_it).count()
+            };
+            let counts = [of_class(0), of_class(1), of_class(2)];
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        }
+        set.sources = Some((0..120).map(|sample| sample / 4).collect());
+        let folds = deal(&set, &samples, 3, 7);
+        for (place, sample) in samples.iter().enumerate() {
+            let same = samples.iter().position(|other| other / 4 == sample / 4).unwrap();
+            assert_eq!(folds[place], folds[same]);
+        }
+    }
+
+    #[test]
+    fn a_part_keeps_its_pictures_and_labels_together() {
+        let set = shapes(30, 1);
+        let part = part(&set, &[4, 9]);
+        assert_eq!(part.labels, [set.labels[4], set.labels[9]]);
+        assert_eq!(part.pictures.encoded(1).unwrap(), set.pictures.encoded(9).unwrap());
+        part.check().unwrap();
+    }
+}
