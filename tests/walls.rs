@@ -13,7 +13,7 @@ const WALLS: [(&str, &[&str]); 9] = [
     ("indicatif::", &["progress.rs"]),
     ("println!", &[]),
     ("anyhow::", &["cli/", "main.rs"]),
-    ("crate::demo", &["demo/", "cli/demo.rs"]),
+    ("crate::demo", &["demo/", "cli/demo.rs", "cli/train/drawn.rs", "cli/train/dataset.rs"]),
     (".await", &["cli/", "pipeline/", "catalog/", "youtube/", "demo/", "report/gather/"]),
 ];
 

@@ -6,6 +6,7 @@ mod catalog;
 pub(crate) mod command;
 pub mod dataset;
 mod diary;
+mod drawn;
 mod folder;
 mod loop_args;
 mod tensorboard;

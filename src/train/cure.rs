@@ -1,11 +1,11 @@
 //! [`Method::Cure`]: before its first epoch a run asks scouts (nets that never saw the sample) about every training
-//! label, weighs what they tell against the label that was given, changes the few labels that are surely wrong, and
-//! trains on what both witnesses make of a sample instead of on one label.
+//! label, weighs what they tell against the label that was given, and trains on what both witnesses make of a sample
+//! instead of on one label. At its end it asks the trained net too, and changes the few labels that are surely wrong.
 
 use std::collections::BTreeMap;
 
 use super::error::TrainError;
-use super::events::{Decision, TrainEvent};
+use super::events::Decision;
 use super::labels::Labels;
 use super::posterior::Posterior;
 use super::recipe::{Method, RelabelBy};
@@ -13,8 +13,6 @@ use super::scouts;
 use super::session::Session;
 use crate::types::Relabel;
 
-/// Epoch of the changes that are made before the first one.
-const BEFORE_TRAINING: u32 = 0;
 /// No scout's word for a class counts for less, so that one frame cannot veto a clip.
 const FLOOR: f64 = 1e-3;
 
@@ -46,28 +44,43 @@ impl Labels {
 }
 
 impl Session<'_> {
-    /// Judges all training labels, once in a run: a checkpoint remembers it.
+    /// Asks the scouts, once in a run (a checkpoint remembers it), and makes the targets of what they tell.
     pub(crate) fn begin_cure(&mut self) -> Result<(), TrainError> {
-        if self.recipe.method != Method::Cure || !self.labels.memory.is_empty() {
+        if self.recipe.method != Method::Cure || !self.labels.told.is_empty() {
             return Ok(());
         }
-        let told = scouts::tell(self)?;
-        let units = self.units(&told);
-        let rows: Vec<f32> = units.iter().flat_map(|unit| unit.told.iter().copied()).collect();
-        let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
-        let posterior = Posterior::of(&rows, &given, self.set.classes.len());
-        let decided = posterior.decide(&given, self.recipe.cure.risk);
-        let relabels = self.believe(&units, &posterior, &decided);
-        self.labels.apply(&relabels);
+        self.labels.told = scouts::tell(self)?;
+        let units = self.units(&self.labels.told);
+        let posterior = self.posterior(&units);
+        self.labels.memory = self.spread(&units, &posterior);
         self.save()?;
         scouts::dismiss(self);
-        if !relabels.is_empty() {
-            self.tell(TrainEvent::Relabelled(relabels));
-        }
         Ok(())
     }
 
-    /// What scouts told (a row for each of the training samples) by unit; a unit's row is the geometric mean of its
+    /// Decides about all training labels, and puts the changes in force. The trained net has seen the samples, but not
+    /// only their labels: together with the scouts it is surer than they are, and breaks less.
+    pub(crate) fn end_cure(&mut self) -> Result<Vec<Relabel>, TrainError> {
+        if self.recipe.method != Method::Cure {
+            return Ok(Vec::new());
+        }
+        let classes = self.set.classes.len();
+        let mut told = self.labels.told.clone();
+        for (place, row) in scouts::opinions(self, &self.train_samples)? {
+            let both = geometric_mean(&[&told[place * classes..][..classes], &row]);
+            told[place * classes..][..classes].copy_from_slice(&both);
+        }
+        let units = self.units(&told);
+        let posterior = self.posterior(&units);
+        self.labels.belief = self.spread(&units, &posterior);
+        let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
+        let decided = posterior.decide(&given, self.recipe.cure.risk);
+        let relabels = self.relabels(&units, &posterior, &decided);
+        self.labels.apply(&relabels);
+        Ok(relabels)
+    }
+
+    /// What was told (a row for each of the training samples) by unit; a unit's row is the geometric mean of its
     /// samples', for frames of one clip are one witness that speaks often.
     fn units(&self, told: &[f32]) -> Vec<Unit> {
         let classes = self.set.classes.len();
@@ -86,21 +99,40 @@ impl Session<'_> {
         members.into_iter().map(unit).collect()
     }
 
-    /// Fills the targets, and says which labels change.
-    fn believe(&mut self, units: &[Unit], posterior: &Posterior, decided: &[Option<usize>]) -> Vec<Relabel> {
+    fn posterior(&self, units: &[Unit]) -> Posterior {
+        let rows: Vec<f32> = units.iter().flat_map(|unit| unit.told.iter().copied()).collect();
+        let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
+        Posterior::of(&rows, &given, self.set.classes.len())
+    }
+
+    /// The posterior of every training sample, N×C; zeros for the samples of other splits.
+    fn spread(&self, units: &[Unit], posterior: &Posterior) -> Vec<f32> {
         let classes = self.set.classes.len();
-        self.labels.memory = vec![0.0; self.set.len() * classes];
-        let mut relabels = Vec::new();
-        for (index, (unit, to)) in units.iter().zip(decided).enumerate() {
+        let mut rows = vec![0.0; self.set.len() * classes];
+        for (index, unit) in units.iter().enumerate() {
             let row: Vec<f32> = posterior.row(index).iter().map(|&p| p as f32).collect();
             for &sample in &unit.samples {
-                self.labels.memory[sample * classes..][..classes].copy_from_slice(&row);
-                if let Some(to) = *to {
-                    let (from, epoch) = (unit.given, BEFORE_TRAINING);
-                    let (p_max, p_given) = (row[to], row[from]);
-                    relabels.push(Relabel { sample, epoch, from, to, p_max, p_given, importance: p_given });
-                }
+                rows[sample * classes..][..classes].copy_from_slice(&row);
             }
+        }
+        rows
+    }
+
+    fn relabels(&self, units: &[Unit], posterior: &Posterior, decided: &[Option<usize>]) -> Vec<Relabel> {
+        let mut relabels = Vec::new();
+        for (index, (unit, to)) in units.iter().zip(decided).enumerate() {
+            let (Some(to), row, from) = (*to, posterior.row(index), unit.given) else { continue };
+            let (p_max, p_given) = (row[to] as f32, row[from] as f32);
+            let epoch = self.progress.epochs_done;
+            relabels.extend(unit.samples.iter().map(|&sample| Relabel {
+                sample,
+                epoch,
+                from,
+                to,
+                p_max,
+                p_given,
+                importance: p_given,
+            }));
         }
         relabels.sort_by_key(|relabel| relabel.sample);
         relabels
@@ -109,7 +141,7 @@ impl Session<'_> {
     /// For a training sample of `cure`: the probability of the label that was given.
     pub(crate) fn cure_importance(&self, sample: usize) -> Option<f32> {
         let classes = self.set.classes.len();
-        let row = self.labels.memory.get(sample * classes..(sample + 1) * classes)?;
+        let row = self.labels.belief.get(sample * classes..(sample + 1) * classes)?;
         let is_judged = row.iter().sum::<f32>() > 0.5;
         (self.recipe.method == Method::Cure && is_judged).then(|| row[self.labels.given()[sample]])
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::no_grad;
 
 use super::error::TrainError;
-use super::events::{Decision, Opinion, Trained};
+use super::events::{Decision, Opinion, TrainEvent, Trained};
 use super::loader::{PictureShelf, load};
 use super::metrics::{self, EpochMetrics, LabelAudit, Prediction, SplitMetrics};
 use super::net::Net;
@@ -83,8 +83,12 @@ pub(crate) fn ask_of(
     Ok(told)
 }
 
-/// The last look: opinions on every sample, the test of the last and of the best params.
+/// The last look: labels of `cure`, opinions on every sample, the test of the last and of the best params.
 pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
+    let decided = session.end_cure()?;
+    if !decided.is_empty() {
+        session.tell(TrainEvent::Relabelled(decided));
+    }
     let measured_on =
         [Split::Test, Split::Validation].into_iter().find(|split| session.set.splits.contains(split));
     let opinions = opinions(session)?;

@@ -17,8 +17,12 @@ pub(crate) struct Labels {
     classes: usize,
     /// What the net said in the epoch that is under way.
     pub(crate) seen: Seen,
-    /// Each sample's running mean of predictions, N×C; empty until first used.
+    /// What scouts told of the training samples, in their order, a row of C for each; empty where none were asked.
+    pub(crate) told: Vec<f32>,
+    /// Each sample's target in training, N×C; empty where the label alone is the target.
     pub(crate) memory: Vec<f32>,
+    /// What is believed of each sample's label at the end of a run, N×C; empty until then.
+    pub(crate) belief: Vec<f32>,
 }
 
 /// Sums over the views that one epoch has shown so far; a sample may be seen often, once or never.
@@ -54,7 +58,16 @@ struct Verdict {
 impl Labels {
     pub(crate) fn new(given: Vec<usize>, classes: usize) -> Self {
         let seen = Seen::new(given.len(), classes);
-        Self { current: given.clone(), given, changes: Vec::new(), classes, seen, memory: Vec::new() }
+        Self {
+            current: given.clone(),
+            given,
+            changes: Vec::new(),
+            classes,
+            seen,
+            told: Vec::new(),
+            memory: Vec::new(),
+            belief: Vec::new(),
+        }
     }
 
     /// The ledger as a checkpoint holds it.

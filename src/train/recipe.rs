@@ -317,7 +317,7 @@ impl Recipe {
                 gamma: 0.5,
                 relabel_start: RelabelStart::Auto,
             },
-            cure: CureRecipe { folds: 3, scout_share: 2.0 / 3.0, risk: 0.02, memory: 0.9 },
+            cure: CureRecipe { folds: 5, scout_share: 0.4, risk: 0.02, memory: 0.9 },
             relabel_by: RelabelBy::Clip,
             augment: Augment { flip: 0.5, crop: 0.1, erase: 0.25, colour: 0.2 },
             sampling: Sampling::Shuffle,
@@ -325,7 +325,7 @@ impl Recipe {
             precision: Precision::Auto,
             accumulate: whole(),
             early_stop: None,
-            average: 0.0,
+            average: if method == Method::Cure { 0.99 } else { 0.0 },
             init: None,
         }
     }

@@ -136,6 +136,7 @@ fn label_tensors(labels: &Labels) -> Vec<(String, Tensor)> {
         ("seen.low_views", whole_numbers(seen.low_views.iter().map(|&views| views as usize))),
         ("seen.probabilities", Tensor::from_slice(&seen.probabilities)),
         ("seen.importance", Tensor::from_slice(&seen.importance)),
+        ("told", Tensor::from_slice(&labels.told)),
         ("memory", Tensor::from_slice(&labels.memory)),
     ];
     named.map(|(name, tensor)| (name.to_owned(), tensor)).into()
@@ -157,6 +158,7 @@ fn restore_labels(
         views: views(tensors.remove("seen.views")?)?,
         low_views: views(tensors.remove("seen.low_views")?)?,
     };
+    labels.told = floats(tensors.remove("told")?)?;
     labels.memory = floats(tensors.remove("memory")?)?;
     Some(())
 }

@@ -14,6 +14,7 @@ use super::data::{Pictures, TrainingSet};
 use super::error::TrainError;
 use super::events::TrainEvent;
 use super::metrics::Prediction;
+use super::net::Net;
 use super::recipe::{Method, Recipe};
 use super::session::{RunPlace, Session};
 use super::{epoch, judge};
@@ -97,11 +98,29 @@ fn one_scout(
             scout.note(&metrics);
             scout.save()?;
         }
-        let seen = judge::ask_of(scout.judged(), &recipe, &session.shelf, (held, false))?;
-        let mirrored = judge::ask_of(scout.judged(), &recipe, &session.shelf, (held, true))?;
-        let both = seen.into_iter().zip(mirrored);
-        Ok(both.map(|((sample, one), (_, other))| (sample, mean(&one, &other))).collect())
+        both_ways(scout.judged(), session, held)
     })
+}
+
+/// What a net says of samples of a session's set, each seen as it is and mirrored.
+fn both_ways(
+    net: &Net,
+    session: &Session<'_>,
+    samples: &[usize],
+) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
+    let ask = |mirrored| judge::ask_of(net, session.recipe, &session.shelf, (samples, mirrored));
+    let both = ask(false)?.into_iter().zip(ask(true)?);
+    Ok(both.map(|((sample, one), (_, other))| (sample, mean(&one, &other))).collect())
+}
+
+/// What the session's own net says of its training samples: place among them, and a row.
+pub(crate) fn opinions(
+    session: &Session<'_>,
+    samples: &[usize],
+) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
+    let told = both_ways(session.judged(), session, samples)?;
+    let place = |(sample, row): (usize, Vec<f32>)| Some((samples.binary_search(&sample).ok()?, row));
+    Ok(told.into_iter().filter_map(place).collect())
 }
 
 fn mean(one: &Prediction, other: &Prediction) -> Vec<f32> {

@@ -19,6 +19,7 @@ use crate::train::recipe::{
   ferplus:DIR    fer2013new.csv, FER2013Train|FER2013Valid|FER2013Test/*.png
   affectnet:DIR  training.csv, validation.csv, Manually_Annotated_Images/
   folder:DIR     <class>/*.jpg, or train|validation|test/<class>/*.jpg
+  drawn:easy     2,500 faces that this program draws; drawn:hard 5,000 small, ambiguous, unequal ones
 
 Examples:
   webemotion train --method scn --epochs 12 --image-size 64
@@ -28,14 +29,14 @@ pub struct TrainArgs {
     /// What to train on; several are joined by class name
     #[arg(
         long,
-        value_name = "catalog|raf-db:DIR|ferplus:DIR|affectnet:DIR|folder:DIR",
+        value_name = "catalog|raf-db:DIR|ferplus:DIR|affectnet:DIR|folder:DIR|drawn:easy|drawn:hard",
         default_value = "catalog"
     )]
     pub dataset: Vec<DatasetArg>,
     /// Which reading of FERPlus and AffectNet is meant
     #[command(flatten)]
     pub readings: ReadingArgs,
-    /// How labels are treated; cure is experimental: it has not been measured yet
+    /// How labels are treated: as they are, by a Self-Cure Network, or by nets that never saw the sample
     #[arg(long, value_enum, default_value = "scn")]
     pub method: MethodArg,
     /// Begin from what the paper states, or from what its public code does; other flags change it

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::TrainArgs;
+use super::drawn::drawn;
+use crate::demo::portraits::Difficulty;
 use crate::failure::{Failure, Reason};
 use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
 
@@ -22,6 +24,8 @@ pub enum DatasetArg {
     Affectnet(PathBuf),
     /// Any folder with a sub-folder for each class.
     Folder(PathBuf),
+    /// Faces drawn by this program, whose true labels are known.
+    Drawn(Difficulty),
 }
 
 impl FromStr for DatasetArg {
@@ -31,7 +35,12 @@ impl FromStr for DatasetArg {
         if text == "catalog" {
             return Ok(Self::Catalog);
         }
-        let kinds = "catalog, raf-db:DIR, ferplus:DIR, affectnet:DIR, folder:DIR";
+        match text {
+            "drawn:easy" => return Ok(Self::Drawn(Difficulty::Easy)),
+            "drawn:hard" => return Ok(Self::Drawn(Difficulty::Hard)),
+            _ => {}
+        }
+        let kinds = "catalog, raf-db:DIR, ferplus:DIR, affectnet:DIR, folder:DIR, drawn:easy, drawn:hard";
         let (kind, folder) = text.split_once(':').ok_or_else(|| format!("none of {kinds}"))?;
         let folder = PathBuf::from(folder);
         Ok(match kind {
@@ -78,6 +87,7 @@ impl ReadingArgs {
             DatasetArg::Ferplus(folder) => data::ferplus(folder, self.ferplus()),
             DatasetArg::Affectnet(folder) => data::affectnet(folder, self.affectnet_classes == 7),
             DatasetArg::Folder(folder) => data::folder(folder),
+            DatasetArg::Drawn(difficulty) => Ok(drawn(*difficulty)),
             DatasetArg::Catalog => Err(DataError::Empty { name: "the catalog".to_owned(), what: "folder" }),
         }
     }
