@@ -26,11 +26,10 @@
 //! # Who may name whom
 //!
 //! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;
-//! `demo` is named by `cli::demo`, by `cli::train` for its drawn faces, and the tests. All may name [`types`], [`failure`],
-//! [`clock`], [`progress`]
-//! and the values of [`config`]. Foreign crates live behind one wall each: sqlx in `catalog/`, reqwest and yt-dlp in
-//! `youtube/`, FFmpeg in `media/`, tch in `train/` and `face/mtcnn.rs`, indicatif in `progress`. `tests/walls.rs` reads
-//! the sources and fails when a wall is crossed.
+//! `demo` is named by `cli::demo`, by `cli::train` for its drawn faces, and the tests. All may name [`types`],
+//! [`failure`], [`clock`], [`progress`] and the values of [`config`]. Foreign crates live behind one wall each: sqlx in
+//! `catalog/`, reqwest and yt-dlp in `youtube/`, FFmpeg in `media/`, tch in `train/` and `face/mtcnn.rs`, indicatif in
+//! `progress`. `tests/walls.rs` reads the sources and fails when a wall is crossed.
 //!
 //! # Glossary
 //!

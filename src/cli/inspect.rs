@@ -1,6 +1,6 @@
 //! `webemotion inspect`: what the eyes see in pictures and videos, without a catalog.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure, Reason};
@@ -17,7 +17,7 @@ use super::{Global, say, session};
     webemotion inspect film.mp4 --draw seen.mp4"
 )]
 pub(crate) struct InspectArgs {
-    /// Pictures (JPEG, PNG) and videos
+    /// Pictures (JPEG, PNG, WebP, BMP) and videos
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Smallest face, pixels of the decoded picture [default: 20 for pictures, the recipe's for videos]
@@ -65,7 +65,11 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
         }
         let task =
             Task::Inspect { path: path.clone(), options: options.clone(), recipe: config.clips.clone() };
-        match cpu.run(&task, &stop).await {
+        let looked = match is_file(path) {
+            Ok(()) => cpu.run(&task, &stop).await,
+            Err(failure) => Err(failure),
+        };
+        match looked {
             Ok(Product::Inspected(inspection)) if global.json => say(serde_json::to_string(&inspection)?),
             Ok(Product::Inspected(inspection)) => say(describe(&inspection)),
             Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
@@ -77,6 +81,17 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
         }
     }
     Ok(exit)
+}
+
+/// Refuses a name that no file has, before a worker is started for it.
+fn is_file(path: &Path) -> Result<(), Failure> {
+    let problem = match path.metadata() {
+        Ok(found) if !found.is_dir() => return Ok(()),
+        Ok(_) => "is a folder".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    let failure = Failure::permanent(Reason::Usage, format!("{} {problem}", path.display()));
+    Err(failure.with_hint("name pictures and videos, as in `webemotion inspect DIR/*.jpg`"))
 }
 
 /// A few lines for a reader; with `--json` the object itself is printed instead.

@@ -30,7 +30,7 @@ use told::{CSV_HEAD, FaceTold, FileTold, Kind};
     webemotion predict pictures/ --run scn-1 --csv > told.csv\n  \
     webemotion predict crops/ --net best.safetensors --whole --json")]
 pub(crate) struct PredictArgs {
-    /// Pictures (JPEG, PNG), videos, and folders of them
+    /// Pictures (JPEG, PNG, WebP, BMP), videos, and folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -111,9 +111,9 @@ fn refused(path: &Path, videos: bool) -> Failure {
         () => "is no picture that this program reads",
     };
     let hint = if videos {
-        "JPEG and PNG files and videos can be asked about"
+        "JPEG, PNG, WebP and BMP files and videos can be asked about"
     } else {
-        "JPEG and PNG files can be asked about; videos only without --whole, by a program with the media feature"
+        "pictures can be asked about; videos only without --whole, by a program with the media feature"
     };
     Failure::permanent(Reason::Usage, format!("{} {problem}", path.display())).with_hint(hint)
 }

@@ -14,7 +14,7 @@ const SPLITS: [(&str, Split); 5] = [
     ("test", Split::Test),
 ];
 
-/// Reads a folder; class names are the sub-folders' names, sorted. JPEG and PNG files are samples, others are ignored.
+/// Reads a folder; class names are the sub-folders' names, sorted. Pictures are samples, others are ignored.
 ///
 /// Without split folders everything is for training; see [`TrainingSet::hold_out_validation`].
 pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
@@ -73,7 +73,7 @@ fn pictures_of(class: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     let is_picture = |path: &PathBuf| {
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        ["jpg", "jpeg", "png"].iter().any(|known| extension == *known)
+        ["jpg", "jpeg", "png", "webp", "bmp"].iter().any(|known| extension == *known)
     };
     Ok(sorted_entries(class)?.into_iter().filter(is_picture).collect())
 }
