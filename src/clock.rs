@@ -10,14 +10,19 @@ pub struct Clock(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
-    System,
+    System { shift_ms: i64 },
     Fixed(Arc<AtomicI64>),
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Kind::System)
+        Self::shifted(0)
+    }
+
+    /// The machine's clock, so many milliseconds ahead: tests let weeks pass in a program of their own.
+    pub fn shifted(shift_ms: i64) -> Self {
+        Self(Kind::System { shift_ms })
     }
 
     /// A clock that stands still until [`Clock::advance_ms`].
@@ -29,9 +34,9 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine for the time")]
     pub fn now_ms(&self) -> i64 {
         match &self.0 {
-            Kind::System => {
+            Kind::System { shift_ms } => {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+                i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX).saturating_add(*shift_ms)
             }
             Kind::Fixed(now) => now.load(Ordering::SeqCst),
         }

@@ -2,11 +2,17 @@
 //!
 //! Every room takes its own part of it as plain values; no room reads files or the environment itself.
 
+mod layers;
+mod round;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Reason};
+
+pub use layers::{Origin, Resolved};
+pub use round::{Leg, RunConfig, TrainConfig, TrainWhen};
 
 /// All settings. The default is what an empty file means.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -18,6 +24,10 @@ pub struct Config {
     pub clips: ClipRecipe,
     /// How worker processes are limited.
     pub workers: WorkerConfig,
+    /// When `run` trains, and how.
+    pub train: TrainConfig,
+    /// What `run` does of its own accord.
+    pub run: RunConfig,
     /// Where tools and params lie.
     pub tools: ToolConfig,
 }
@@ -28,35 +38,12 @@ pub const TEMPLATE: &str = include_str!("config.toml");
 impl Config {
     /// Reads a settings file (none means the defaults), then the environment, and checks every value.
     pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
-        let mut config = match file {
-            Some(path) => Self::read(path)?,
-            None => Self::default(),
-        };
-        let environment = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        config.tools.ytdlp = environment("WEBEMOTION_YTDLP").or(config.tools.ytdlp);
-        config.tools.mtcnn = environment("WEBEMOTION_MTCNN").or(config.tools.mtcnn);
-        config.check().map_err(|complaint| {
-            let place = file.map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
-            wrong(format!("{place}: {complaint}"))
-        })?;
-        Ok(config)
+        Self::resolve(file).map(|resolved| resolved.config)
     }
 
-    fn read(path: &Path) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong(format!("cannot read {}: {error}", path.display())))?;
-        let mut config: Self =
-            toml::from_str(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
-        // A path in the file is meant from where the file is.
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let Config { crawl, tools, .. } = &mut config;
-        for path in [&mut crawl.lexicon, &mut crawl.youtube_ca, &mut tools.ytdlp, &mut tools.mtcnn]
-            .into_iter()
-            .flatten()
-        {
-            *path = folder.join(&*path);
-        }
-        Ok(config)
+    /// The same, with where every value came from.
+    pub fn resolve(file: Option<&Path>) -> Result<Resolved, Failure> {
+        layers::resolve(file, std::env::vars_os())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -79,6 +66,12 @@ impl Config {
             (
                 (16..=2048).contains(&clips.clip_side_px) && clips.clip_side_px % 2 == 0,
                 "clips.clip_side_px must be even and lie between 16 and 2048",
+            ),
+            ((0.0..=1.0).contains(&self.run.training_share), "run.training_share must lie between 0 and 1"),
+            (!self.run.commands.is_empty(), "run.commands must name at least one command"),
+            (
+                self.run.source == "youtube" || self.run.source.starts_with("local:"),
+                "run.source must be \"youtube\" or \"local:DIR\"",
             ),
             (self.workers.max_attempts > 0, "workers.max_attempts must be at least 1"),
         ];
@@ -323,18 +316,19 @@ mod tests {
         let set: String =
             TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let mut config: Config = toml::from_str(&set).unwrap();
-        for optional in ["lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn"] {
+        for optional in ["lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn", "notify", "metrics"] {
             assert!(TEMPLATE.contains(optional), "{optional}");
         }
         let defaults = Config::default();
         config.tools = defaults.tools.clone();
         (config.crawl.lexicon, config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None, None);
+        (config.run.notify, config.run.metrics) = (None, None);
         assert_eq!(config, defaults);
         let keys = |value: &toml::Value| {
             value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>()
         };
         let written = keys(&toml::Value::try_from(&defaults).unwrap());
-        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 5, "five settings have no default");
+        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 7, "seven settings have no default");
     }
 
     #[test]

@@ -19,6 +19,8 @@
 //! | face track → clip, samples | `cut` | [`media`], [`face`] | clip, sample, crop |
 //! | samples → params, relabels | – (`cli/train`) | [`train`] | run, epoch, relabel |
 //! | rows → report | – (`cli/report`) | [`report`] | – |
+//! | all of it, once a night | – (`cli/run`) | `cli/run`: standing → agenda → legs → ledger | round |
+//! | apart, then united | `scan`, `cut` | `pipeline/shard`, `pipeline/merge` | merged |
 //!
 //! A *stage* loads a row, runs a tool room, and commits rows; one runner drives every stage over one `job` table.
 //! Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
@@ -43,6 +45,8 @@
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
 //! * **net** and **params** – the function and its numbers (never *model*).
 //! * **score** – always with its noun: detector score, quality score.
+//! * **round** – one start of `webemotion run`: what is due of crawl, clips, train and report (a *run* is a training run).
+//! * **shard** – a work list of `webemotion shard`, for a machine that shares no catalog.
 //! * **reason** – why a job was rejected, put off or given up: the closed list [`failure::Reason`].
 
 pub mod catalog;

@@ -2,6 +2,8 @@
 //!
 //! Rows name files by paths relative to this folder, so that the folder can be moved. It knows files, not rows.
 
+mod lock;
+
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Reason};
+
+pub use lock::{Lock, Locked};
 
 /// A file operation that did not work.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,12 @@ impl Store {
     /// Opens the folder, making it if it is not there.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(root.join(STAGING)).map_err(failed("make the folder", root))?;
+        let root = root.canonicalize().map_err(failed("open the folder", root))?;
+        Ok(Self { root })
+    }
+
+    /// Opens a folder that is there, to read from it alone.
+    pub fn reading(root: &Path) -> Result<Self, StoreError> {
         let root = root.canonicalize().map_err(failed("open the folder", root))?;
         Ok(Self { root })
     }
@@ -111,6 +121,36 @@ impl Store {
         fs::rename(part, &target).map_err(failed("rename to", &target))?;
         File::open(folder).and_then(|file| file.sync_all()).map_err(failed("sync", folder))?;
         Ok(StoredFile { path: relative.to_owned(), size_bytes, sha256 })
+    }
+
+    /// Gives a file that lies elsewhere a place here without copying it: a link, which may be replaced.
+    pub fn link(&self, source: &Path, relative: &str) -> Result<(), StoreError> {
+        let target = self.absolute(relative);
+        let folder = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
+        if target.is_symlink() {
+            fs::remove_file(&target).map_err(failed("remove", &target))?;
+        } else if target.exists() {
+            return Ok(());
+        }
+        std::os::unix::fs::symlink(source, &target).map_err(failed("link", &target))
+    }
+
+    /// Copies a file of another data folder to the same place here, if its hash is this one; says whether it was.
+    pub fn adopt(&self, source: &Path, relative: &str, sha256: &str) -> Result<bool, StoreError> {
+        let target = self.absolute(relative);
+        if target.is_file() && digest(&target)?.1 == sha256 {
+            return Ok(true);
+        }
+        let staging = self.staging("merge")?;
+        let part = staging.join("part");
+        fs::copy(source, &part).map_err(failed("copy", source))?;
+        let is_sound = digest(&part)?.1 == sha256;
+        if is_sound {
+            self.publish(&part, relative)?;
+        }
+        self.clear_staging("merge")?;
+        Ok(is_sound)
     }
 
     /// Removes a stored file; one that is gone already is fine.

@@ -43,7 +43,7 @@ const WALK: [(&[&str], u32); 3] = [
 ];
 
 /// What has to be the same, each row as one text. Ids and times of day are left out.
-const DUMPS: [(&str, &str); 11] = [
+pub const DUMPS: [(&str, &str); 11] = [
     (
         "videos",
         "select json_array(site_id, title, source, emotion, sha256, file_path, duration_ms, width, height) from video",

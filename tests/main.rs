@@ -11,10 +11,20 @@ mod demo;
 #[cfg(all(feature = "media", feature = "train"))]
 mod faults;
 #[cfg(all(feature = "media", feature = "train"))]
+mod fortnight;
+#[cfg(all(feature = "media", feature = "train"))]
 mod help;
 #[cfg(all(feature = "media", feature = "train"))]
 mod kill;
 #[cfg(all(feature = "media", feature = "train"))]
+mod night;
+#[cfg(all(feature = "media", feature = "train"))]
 mod program;
 #[cfg(all(feature = "media", feature = "train"))]
 mod resume;
+#[cfg(all(feature = "media", feature = "train"))]
+mod rounds;
+#[cfg(all(feature = "media", feature = "train"))]
+mod schedule;
+#[cfg(all(feature = "media", feature = "train"))]
+mod shards;

@@ -32,6 +32,15 @@ pub async fn get(catalog: &Catalog, sample: SampleId) -> Result<Vec<u8>> {
         .ok_or_else(|| CatalogError::NoRow { what: format!("crop of sample {}", sample.0) })
 }
 
+/// The JPEG file of a sample and the side of its picture in pixels.
+pub async fn get_sized(catalog: &Catalog, sample: SampleId) -> Result<(Vec<u8>, u32)> {
+    let row = sqlx::query_file!("queries/catalog/crop/get_sized.sql", sample.0)
+        .fetch_optional(&catalog.reader)
+        .await?
+        .ok_or_else(|| CatalogError::NoRow { what: format!("crop of sample {}", sample.0) })?;
+    Ok((row.jpeg, super::number(row.side_px)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

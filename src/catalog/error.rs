@@ -53,6 +53,14 @@ pub enum CatalogError {
         /// What the migrator said.
         source: sqlx::migrate::MigrateError,
     },
+    /// A copy could not be written.
+    #[error("cannot write the backup {}", .path.display())]
+    Backup {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A row holds what this program never writes.
     #[error("the catalog is damaged: {detail}")]
     Damaged {
@@ -93,6 +101,11 @@ impl CatalogError {
             ),
             Self::Damaged { .. } => unusable().with_hint("webemotion check says what is damaged"),
             Self::Unreadable { .. } | Self::Migration { .. } => unusable(),
+            Self::Backup { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+                Failure::permanent(Reason::Usage, self.explained())
+                    .with_hint("name a file that is not there yet, as with $(date +%F) in its name")
+            }
+            Self::Backup { .. } => Failure::transient(Reason::Disk, self.explained()),
             Self::NoRow { .. } => Failure::bug(self.to_string()),
             Self::Sql(error) => match primary_code(error) {
                 Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string()),

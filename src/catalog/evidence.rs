@@ -1,10 +1,12 @@
 //! The `evidence` table: why a video is thought to show an emotion. Rows are added, never changed.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Catalog, Result, Transaction, number, word};
 use crate::types::{AnswerId, Emotion, SearchId, VideoId};
 
 /// One (video, search, rank).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The search that found it.
     pub search: SearchId,

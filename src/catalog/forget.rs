@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Result, Transaction, tombstones};
+use super::{Catalog, Result, Transaction, tombstones};
 use crate::types::VideoId;
 
 /// Removes a video with all that came of it: evidence, raw answers that name it, jobs, scans, tracks, clips, samples,
@@ -34,10 +34,17 @@ pub async fn channel(tx: &mut Transaction, channel_id: &str, reason: &str) -> Re
     Ok(files)
 }
 
+/// Videos that have a tombstone and are here all the same, as after a merge by hand, each with the tombstone's reason.
+pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<(VideoId, String)>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/video/list_tombstoned.sql").fetch_all(&catalog.reader).await?;
+    Ok(rows.into_iter().map(|row| (VideoId(row.id), row.reason)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{Catalog, jobs, samples, splits, tests::empty, videos};
+    use crate::catalog::{jobs, samples, splits, tests::empty, videos};
     use crate::types::Emotion;
 
     async fn rows(catalog: &Catalog) -> Vec<(String, i64)> {

@@ -261,10 +261,62 @@ pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Re
     Ok(done.rows_affected())
 }
 
+/// Has finished work done once more, as for files that are gone; says how many jobs that are.
+pub async fn reopen(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
+    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
+    let done = sqlx::query_file!("queries/catalog/job/reopen.sql", stage, list, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Writes down how a job ended in another catalog. What is done here with the same revision stays as it is.
+pub async fn settle(
+    tx: &mut Transaction,
+    stage: &str,
+    subject_id: i64,
+    rev: &str,
+    end: &MergedEnd,
+) -> Result<()> {
+    let (reason, now_ms) = (end.reason.map(Reason::as_str), tx.now_ms());
+    sqlx::query_file!(
+        "queries/catalog/job/settle.sql",
+        stage,
+        subject_id,
+        rev,
+        end.state,
+        reason,
+        end.detail,
+        now_ms
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
+/// How a job ended in another catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergedEnd {
+    /// `done`, `rejected` or `dead`.
+    pub state: String,
+    /// Why, where there is a reason.
+    pub reason: Option<Reason>,
+    /// In words.
+    pub detail: Option<String>,
+}
+
 /// How many jobs of a stage are due now.
 pub async fn count_due(catalog: &Catalog, stage: &str) -> Result<u64> {
     let now_ms = catalog.clock.now_ms();
     let count = sqlx::query_file_scalar!("queries/catalog/job/count_due.sql", stage, now_ms)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
+}
+
+/// How many videos have a file that nobody was asked to look at with this revision of `scan`.
+pub async fn count_unasked(catalog: &Catalog, scan_rev: &str) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/job/count_unasked.sql", scan_rev)
         .fetch_one(&catalog.reader)
         .await?;
     number(count)

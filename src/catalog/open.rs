@@ -5,11 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::statfs::{self, FsType};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 
-use super::{Catalog, CatalogError, Result};
+use super::{Catalog, CatalogError, Result, backup};
 use crate::clock::Clock;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -46,7 +46,7 @@ impl Catalog {
             create(path).await?;
         }
         let mut connection = SqliteConnection::connect_with(&writing(path)).await?;
-        let migrated = migrate(&mut connection, path).await;
+        let migrated = update(&mut connection, path, &MIGRATIONS).await;
         connection.close().await?;
         migrated?;
         let writer = connect(writing(path), 1).await?;
@@ -122,7 +122,7 @@ async fn create(path: &Path) -> Result<()> {
     // No WAL yet: what is moved must be all in one file.
     let options = writing(part.path()).journal_mode(SqliteJournalMode::Delete);
     let mut connection = SqliteConnection::connect_with(&options).await?;
-    migrate(&mut connection, path).await?;
+    migrate(&mut connection, path, &MIGRATIONS).await?;
     connection.close().await?;
     part.as_file().sync_all().map_err(unreadable)?;
     match part.into_temp_path().persist_noclobber(path) {
@@ -131,8 +131,42 @@ async fn create(path: &Path) -> Result<()> {
     }
 }
 
-async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
-    MIGRATIONS.run(connection).await.map_err(|error| match error {
+/// Migrates a catalog that is there. Before a migration that takes something away, all that there is is copied.
+async fn update(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<()> {
+    if let Some(version) = first_breaking(connection, path, migrations).await? {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".before-{version}"));
+        let copy = path.with_file_name(name);
+        if !copy.exists() {
+            backup::write(connection, &copy).await?;
+            tracing::warn!(backup = %copy.display(), "the catalog is changed for good: it was copied before");
+        }
+    }
+    migrate(connection, path, migrations).await
+}
+
+/// The first migration that is still to come and says of itself, in its first comment, that it is `breaking:`.
+async fn first_breaking(
+    connection: &mut SqliteConnection,
+    path: &Path,
+    migrations: &Migrator,
+) -> Result<Option<i64>> {
+    let failed = |source| CatalogError::Migration { path: path.to_owned(), source };
+    let applied = connection.list_applied_migrations().await.map_err(failed)?;
+    let is_applied = |version| applied.iter().any(|migration| migration.version == version);
+    let is_breaking = |sql: &str| {
+        sql.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("breaking:"))
+    };
+    Ok(migrations.iter().find(|it| is_breaking(&it.sql) && !is_applied(it.version)).map(|it| it.version))
+}
+
+/// Refuses what is no catalog.
+pub(super) async fn must_be_catalog(path: &Path) -> Result<()> {
+    if is_catalog(path).await? { Ok(()) } else { Err(CatalogError::Missing { path: path.to_owned() }) }
+}
+
+async fn migrate(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<()> {
+    migrations.run(connection).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) => CatalogError::Newer { path: path.to_owned(), version },
         source => CatalogError::Migration { path: path.to_owned(), source },
     })
@@ -223,6 +257,32 @@ mod tests {
             .collect();
         assert_eq!(names, ["catalog.db"], "nothing else is left behind");
         Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn before_a_breaking_migration_the_catalog_is_copied() {
+        use sqlx::migrate::{Migration, MigrationType};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        create(&path).await.unwrap();
+        let mut all: Vec<Migration> = MIGRATIONS.iter().cloned().collect();
+        let later = |version, sql: &'static str| {
+            Migration::new(version, "later".into(), MigrationType::Simple, sql.into(), false)
+        };
+        all.push(later(99990101000000, "-- Adds a table.\ncreate table harmless (id integer)"));
+        let harmless = Migrator { migrations: all.clone().into(), ..Migrator::DEFAULT };
+        let mut connection = SqliteConnection::connect_with(&writing(&path)).await.unwrap();
+        update(&mut connection, &path, &harmless).await.unwrap();
+        let copy = folder.path().join("catalog.db.before-99990102000000");
+        assert!(!copy.exists());
+
+        all.push(later(99990102000000, "-- breaking: drops what nobody reads.\ndrop table tombstone"));
+        let breaking = Migrator { migrations: all.into(), ..Migrator::DEFAULT };
+        update(&mut connection, &path, &breaking).await.unwrap();
+        update(&mut connection, &path, &breaking).await.unwrap();
+        let mut before = SqliteConnection::connect_with(&reading(&copy)).await.unwrap();
+        sqlx::query("select count(*) from tombstone").execute(&mut before).await.unwrap();
+        assert!(sqlx::query("select count(*) from tombstone").execute(&mut connection).await.is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The `sample` and `crop` tables: aligned face crops with their measures. What is rejected is kept, with its reason.
 
-use super::{Catalog, CatalogError, Result, Transaction, json, word};
+use super::{Catalog, CatalogError, Result, Transaction, json, number, word};
 use crate::failure::Reason;
 use crate::types::{ClipId, Emotion, Face, Quality, Sample, SampleId, Split, VideoId};
 
@@ -120,6 +120,22 @@ pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
             })
         })
         .collect()
+}
+
+/// The newest samples in use since a moment (milliseconds since 1970), at most so many of each emotion.
+pub async fn newest(catalog: &Catalog, since_ms: i64, most: u32) -> Result<Vec<(SampleId, Emotion)>> {
+    let rows = sqlx::query_file!("queries/catalog/sample/list_newest.sql", since_ms, most)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter().map(|row| Ok((SampleId(row.id), word(&row.emotion)?))).collect()
+}
+
+/// How many samples in use no finished run of a method has trained on.
+pub async fn count_unseen(catalog: &Catalog, method: &str) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/sample/count_unseen.sql", method)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The `search` table: questions to a site. A changed lexicon retires rows and never deletes them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Catalog, CatalogError, Result, Transaction, json, word};
 use crate::types::{Emotion, SearchId};
 
 /// A search that should exist.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewSearch {
     /// What it looks for.
     pub emotion: Emotion,
@@ -23,7 +23,7 @@ pub struct NewSearch {
 }
 
 /// A search as the catalog has it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
     /// Its row.
     pub id: SearchId,
@@ -68,6 +68,28 @@ pub async fn plan(
             .fetch_all(tx.connection())
             .await?;
     Ok(Planned { added, revived: written - added, retired: retired.into_iter().map(SearchId).collect() })
+}
+
+/// Takes a search of another catalog in; returns its row here, also when it was here before.
+pub async fn adopt(tx: &mut Transaction, search: &Search) -> Result<SearchId> {
+    let (asked, now_ms) = (&search.asked, tx.now_ms());
+    let emotion = asked.emotion.as_str();
+    let id = sqlx::query_file_scalar!(
+        "queries/catalog/search/adopt.sql",
+        search.provider,
+        search.lexicon,
+        emotion,
+        asked.text,
+        asked.word,
+        asked.country,
+        asked.age_word,
+        asked.language,
+        now_ms,
+        search.retired_at
+    )
+    .fetch_one(tx.connection())
+    .await?;
+    Ok(SearchId(id))
 }
 
 async fn count(tx: &mut Transaction) -> Result<i64> {

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Catalog, CatalogError, Result, Transaction, number, tombstones};
 use crate::types::VideoId;
 
 /// What a site says of a video.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NewVideo {
     /// `youtube` or `local`.
     pub site: String,
@@ -37,7 +39,7 @@ impl NewVideo {
 }
 
 /// A file in the data folder, probed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VideoFile {
     /// Relative to the data folder.
     pub path: PathBuf,
@@ -138,8 +140,21 @@ pub async fn get(catalog: &Catalog, id: VideoId) -> Result<Video> {
 
 /// The row of a site's video.
 pub async fn find(catalog: &Catalog, site: &str, site_id: &str) -> Result<Option<VideoId>> {
+    find_with(&catalog.reader, site, site_id).await
+}
+
+/// The same within a transaction.
+pub(super) async fn find_in(tx: &mut Transaction, site: &str, site_id: &str) -> Result<Option<VideoId>> {
+    find_with(tx.connection(), site, site_id).await
+}
+
+async fn find_with(
+    executor: impl sqlx::SqliteExecutor<'_>,
+    site: &str,
+    site_id: &str,
+) -> Result<Option<VideoId>> {
     let id = sqlx::query_file_scalar!("queries/catalog/video/find.sql", site, site_id)
-        .fetch_optional(&catalog.reader)
+        .fetch_optional(executor)
         .await?;
     Ok(id.map(VideoId))
 }

@@ -1,18 +1,23 @@
 //! `webemotion clips`: looks at downloaded videos and cuts clips of one face each.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use crate::catalog::{jobs, splits, videos};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cut::CutStage;
 use crate::pipeline::scan::{self, ScanStage};
+use crate::pipeline::shard;
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
 use super::{Global, Session, duration, say};
 
 /// Flags of `clips`.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(after_help = "Example:\n  webemotion clips --workers 2 --max-runtime 8h")]
+#[command(after_help = "Examples:\n  webemotion clips --workers 2 --max-runtime 8h\n  \
+    webemotion --data /local/node clips --shard shard-00003-of-00016.jsonl\n\n\
+    Several terminals and processes may work on one data folder: no two get the same video.")]
 pub(crate) struct ClipsArgs {
     /// Worker processes [default: from the settings, one for every two cores]
     #[arg(long, value_name = "N")]
@@ -23,10 +28,22 @@ pub(crate) struct ClipsArgs {
     /// Begin nothing new after this time, such as 90s, 30m or 8h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_runtime: Option<i64>,
+    /// Work on a list of `webemotion shard`, into a data folder of this machine's own
+    #[arg(long, value_name = "FILE")]
+    shard: Option<PathBuf>,
+    /// Where the list's data folder lies on this machine [default: where it lay when the list was written]
+    #[arg(long, value_name = "DIR", requires = "shard")]
+    videos: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit> {
-    clips(&Session::existing(global).await?, &args).await
+    let Some(list) = &args.shard else { return clips(&Session::existing(global).await?, &args).await };
+    let head = shard::head(list)?;
+    let mut session = Session::create(global).await?;
+    // Every node looks in the way that the list says: only then do their catalogs fit together.
+    session.config.clips = head.clips;
+    shard::take_in(&session.catalog, &session.store, list, args.videos.as_deref()).await?;
+    clips(&session, &args).await
 }
 
 /// Scans and cuts whatever is due.

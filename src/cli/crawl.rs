@@ -53,6 +53,7 @@ pub(crate) struct CrawlArgs {
 #[derive(Debug, Clone, clap::Subcommand)]
 enum What {
     /// Print what would be asked, and how long it would take; asks nothing
+    #[command(after_help = "Example:\n  webemotion crawl plan --emotion fear --lexicon words.toml")]
     Plan(Wanted),
 }
 
@@ -260,7 +261,7 @@ async fn plan_searches(session: &Session, wanted: &Wanted) -> anyhow::Result<u64
     Ok(ids.len() as u64)
 }
 
-const TERMS: &str = "https://www.youtube.com/t/terms";
+pub(crate) const TERMS: &str = "https://www.youtube.com/t/terms";
 const TERMS_VERSION: &str = "2023-12-15";
 
 /// Whether the user took the decision to download, now or earlier; a new decision is written down.

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "train")]
 mod asked_net;
+mod backup;
+mod check;
 mod clips;
 mod crawl;
 #[cfg(all(feature = "media", feature = "train"))]
@@ -15,14 +17,19 @@ mod export_net;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
 mod inspect;
+mod log;
+mod manual;
 #[cfg(feature = "train")]
 mod measure_train;
+mod merge;
 #[cfg(feature = "train")]
 mod predict;
 mod report;
 mod retry;
+mod run;
 mod session;
 mod settings;
+mod shard;
 mod status;
 #[cfg(feature = "train")]
 pub mod train;
@@ -35,7 +42,7 @@ use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 pub(crate) use session::Session;
 
@@ -78,6 +85,9 @@ pub(crate) struct Global {
     /// How log lines on standard error look
     #[arg(long, global = true, value_enum, default_value = "text")]
     pub(crate) log_format: LogFormat,
+    /// Seconds to add to the machine's clock: tests let weeks pass
+    #[arg(long, global = true, hide = true, env = "WEBEMOTION_CLOCK_SHIFT_S", default_value_t = 0)]
+    pub(crate) clock_shift_s: i64,
 }
 
 impl Global {
@@ -111,6 +121,8 @@ enum Command {
     /// Write a trained net for other programs: params, TorchScript, and a card
     #[cfg(feature = "train")]
     ExportNet(export_net::ExportNetArgs),
+    /// Do what is due of crawl, clips, train and report: one round, for a scheduler
+    Run(run::RunArgs),
     /// Show how far every emotion and stage is, and what stands in the way
     Status(status::StatusArgs),
     /// Write the report of a run, or of the catalog, as a page
@@ -120,8 +132,16 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Take up again what was rejected or given up
     Retry(retry::RetryArgs),
-    /// Remove files that no row names
+    /// Remove files that no row names, and what must not be here
     Gc(gc::GcArgs),
+    /// Say whether every row and file is sound, and have lost files made again
+    Check(check::CheckArgs),
+    /// Copy the catalog while others work on it
+    Backup(backup::BackupArgs),
+    /// Write work lists for machines that share no catalog
+    Shard(shard::ShardArgs),
+    /// Unite catalogs that were worked on apart
+    Merge(merge::MergeArgs),
     /// Make a small world on loopback and do the whole walk in it
     #[cfg(all(feature = "media", feature = "train"))]
     Demo(demo::DemoArgs),
@@ -133,6 +153,10 @@ enum Command {
     #[cfg(feature = "train")]
     #[command(hide = true)]
     MeasureTrain,
+    /// Print what a shell needs to complete commands and flags
+    Completions(manual::CompletionsArgs),
+    /// Write the manual pages
+    Man(manual::ManArgs),
     /// Open videos for another process of this program
     #[cfg(all(feature = "media", feature = "train"))]
     #[command(hide = true)]
@@ -141,7 +165,7 @@ enum Command {
 
 /// Runs the command that was typed.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
-    session::start_log(&cli.global);
+    log::start(&cli.global);
     #[cfg(all(feature = "media", feature = "train"))]
     if let Command::Worker(args) = &cli.command {
         return worker::run(args);
@@ -164,16 +188,23 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::ExportNet(args) => export_net::run(args, global).await,
         #[cfg(feature = "train")]
         Command::MeasureTrain => measure_train::run(),
+        Command::Run(args) => run::run(args, global).await,
         Command::Status(args) => status::run(args, global).await,
         Command::Report(args) => report::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
         Command::Inspect(args) => inspect::run(args, global).await,
         Command::Retry(args) => retry::run(args, global).await,
         Command::Gc(args) => gc::run(args, global).await,
+        Command::Check(args) => check::run(args, global).await,
+        Command::Backup(args) => backup::run(args, global).await,
+        Command::Shard(args) => shard::run(args, global).await,
+        Command::Merge(args) => merge::run(args, global).await,
         #[cfg(all(feature = "media", feature = "train"))]
         Command::Demo(args) => demo::run(args, global).await,
         Command::Doctor(args) => doctor::run(args, global).await,
         Command::Config(args) => settings::run(&args, global),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
         #[cfg(all(feature = "media", feature = "train"))]
         Command::Worker(args) => worker::run(&args),
     }
@@ -214,6 +245,22 @@ pub(crate) fn duration(text: &str) -> Result<i64, String> {
     };
     let number: i64 = number.parse().map_err(|_| complaint())?;
     number.checked_mul(unit_ms).filter(|time_ms| *time_ms > 0).ok_or_else(complaint)
+}
+
+/// Reads words as they are typed after a command's name.
+pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<A, Failure> {
+    let parser = A::augment_args(clap::Command::new(command).no_binary_name(true));
+    let read = parser.try_get_matches_from(words).and_then(|found| A::from_arg_matches(&found));
+    read.map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        Failure::permanent(Reason::Usage, first.trim_start_matches("error: ").to_owned())
+    })
+}
+
+/// Whether a stream is read by a person who wants colours: <https://no-color.org>.
+pub(crate) fn is_coloured(stream: &impl std::io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.

@@ -54,7 +54,11 @@ impl Format {
 }
 
 pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exit> {
-    let session = Session::existing(global).await?;
+    report(&Session::existing(global).await?, &args).await
+}
+
+/// Writes the page that the flags mean.
+pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Result<Exit> {
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let chosen = match &args.run {
         Some(name) => Some(all.iter().find(|run| run.name == *name).ok_or_else(|| unknown(name, &all))?),
@@ -67,9 +71,9 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
     let report = report.map_err(Failure::from)?;
     let name = chosen.map_or("catalog", |run| run.name.as_str());
     let text = args.format.render(&report);
-    let file = match args.out {
-        Some(file) => write(&file, &text).map(|()| file)?,
-        None => publish(&session, &format!("{name}.{}", args.format.extension()), &text).await?,
+    let file = match &args.out {
+        Some(file) => write(file, &text).map(|()| file.clone())?,
+        None => publish(session, &format!("{name}.{}", args.format.extension()), &text).await?,
     };
     if session.json {
         say(json!({"event": "reported", "run": chosen.map(|run| &run.name), "file": file}));
@@ -93,8 +97,9 @@ async fn write_index(session: &Session) -> anyhow::Result<()> {
         let page = format!("{name}.html");
         folder.join(&page).is_file().then_some(page)
     };
-    let entries = report::gather_index(&session.catalog, page_of).await.map_err(Failure::from)?;
-    write(&folder.join("index.html"), &report::index(&entries, session.clock.now_ms()))
+    let entries = report::gather_index(&session.catalog, &page_of).await.map_err(Failure::from)?;
+    let rounds = report::gather_rounds(&session.catalog, page_of).await.map_err(Failure::from)?;
+    write(&folder.join("index.html"), &report::index(&rounds, &entries, session.clock.now_ms()))
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use crate::catalog::Catalog;
 use crate::clock::{Clock, Stop};
-use crate::config::Config;
+use crate::config::{Config, Resolved};
 use crate::failure::{Failure, Reason};
 use crate::pipeline::takeover;
 use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
 use crate::store::Store;
 
-use super::{Global, LogFormat};
+use super::Global;
 
 /// An open data folder and all that goes with it.
 pub(crate) struct Session {
@@ -49,10 +49,39 @@ impl Session {
         Self::open(global).await
     }
 
+    /// The same session with a stop of its own, which is also asked at a moment. Abort the keeper when the work is over.
+    #[cfg(feature = "train")]
+    pub(crate) fn ending_at(&self, deadline_ms: Option<i64>) -> (Self, tokio::task::JoinHandle<()>) {
+        let (outer, inner, clock) = (self.stop.clone(), Stop::default(), self.clock.clone());
+        let stop = inner.clone();
+        let keeper = tokio::spawn(async move {
+            loop {
+                let late = deadline_ms.is_some_and(|end_ms| clock.now_ms() >= end_ms);
+                if (outer.is_asked() || late) && !inner.is_asked() {
+                    inner.ask();
+                }
+                if outer.is_urgent() && !inner.is_urgent() {
+                    inner.ask();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        });
+        let session = Self {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            stop,
+            reporter: self.reporter.clone(),
+            json: self.json,
+        };
+        (session, keeper)
+    }
+
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let store = Store::open(&global.data()).map_err(Failure::from)?;
         let config = load_config(global)?;
-        let clock = Clock::system();
+        let clock = Clock::shifted(global.clock_shift_s.saturating_mul(1_000));
         let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
         let stop = Stop::default();
         listen_for_signals(&stop);
@@ -72,10 +101,15 @@ fn must_exist(global: &Global) -> Result<(), Failure> {
 
 /// The settings that a command line means.
 pub(crate) fn load_config(global: &Global) -> Result<Config, Failure> {
+    resolve_config(global).map(|resolved| resolved.config)
+}
+
+/// The same, with where each came from.
+pub(crate) fn resolve_config(global: &Global) -> Result<Resolved, Failure> {
     let named = global.config.as_deref();
     let beside = [global.data().join("webemotion.toml"), Path::new("webemotion.toml").to_owned()];
     let found = beside.iter().map(std::path::PathBuf::as_path).find(|path| path.is_file());
-    Config::load(named.or(found))
+    Config::resolve(named.or(found))
 }
 
 /// Who is told: a program, a terminal, a log file or nobody.
@@ -104,22 +138,4 @@ pub(crate) fn listen_for_signals(stop: &Stop) {
             }
         });
     }
-}
-
-/// Log lines go to standard error; `RUST_LOG` overrides `-v` and `-q`.
-pub(crate) fn start_log(global: &Global) {
-    use tracing_subscriber::EnvFilter;
-    let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (_, 0) => "warn",
-        (_, 1) => "webemotion=info,warn",
-        _ => "webemotion=debug,info",
-    };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A second start in one process (tests) keeps the first log.
-    let _ = match global.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
 }

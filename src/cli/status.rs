@@ -1,60 +1,236 @@
-//! `webemotion status`: how far every emotion and stage is, and what stands in the way.
+//! `webemotion status`: how far every emotion and stage is, what stands in the way, who is at work, and what `run` would
+//! do next. Gathered here, drawn in `view`.
 
-use std::io::IsTerminal;
+mod view;
 
-use serde_json::json;
+use std::time::Duration;
 
-use crate::catalog::{funnel, jobs, pauses, runs};
+use serde::Serialize;
+
+use crate::catalog::{budgets, funnel, jobs, pauses, rounds, runs};
 use crate::failure::{Exit, Failure};
-use crate::report;
+use crate::pipeline::takeover;
+use crate::report::{self, FailureGroup, Funnel, RoundStep};
 
-use super::{Global, Session, say};
+use super::run::{Standing, Work, agenda};
+use super::{Global, Session, is_coloured, say};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  webemotion status --json | jq .funnel.steps")]
-pub(crate) struct StatusArgs {}
+#[command(after_help = "Examples:\n  webemotion status\n  webemotion status --watch\n  \
+    webemotion status --json | jq .funnel.steps")]
+pub(crate) struct StatusArgs {
+    /// Show it again and again, every so many seconds [default of SECONDS: 2]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..))]
+    watch: Option<u64>,
+}
 
-pub(crate) async fn run(_args: StatusArgs, global: &Global) -> anyhow::Result<Exit> {
+/// Rounds and runs that are shown.
+const LAST: u32 = 5;
+const HOUR_MS: f64 = 3_600_000.0;
+
+/// How things stand. Times are milliseconds since 1970.
+#[derive(Debug, Serialize)]
+struct Status {
+    event: &'static str,
+    at_ms: i64,
+    funnel: Option<Funnel>,
+    failures: Vec<FailureGroup>,
+    paused: Vec<Paused>,
+    budgets: Vec<Budget>,
+    held: usize,
+    leases: Vec<Lease>,
+    locks: Vec<Lock>,
+    disk: funnel::DiskBytes,
+    free_bytes: u64,
+    rounds: Vec<Round>,
+    runs: Vec<String>,
+    last_runs: Vec<Run>,
+    next: Vec<RoundStep>,
+}
+
+#[derive(Debug, Serialize)]
+struct Paused {
+    stage: String,
+    reason: String,
+    detail: String,
+    resume_at: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Budget {
+    identity: String,
+    tokens: f64,
+    per_hour: f64,
+    next_token_at: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Lease {
+    stage: String,
+    worker: String,
+    holder: String,
+    jobs: usize,
+    ends_at: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct Lock {
+    command: String,
+    holder: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Round {
+    round: i64,
+    started_at: i64,
+    ended_at: Option<i64>,
+    exit: Option<i64>,
+    outcome: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Run {
+    name: String,
+    state: String,
+    started_at: i64,
+    finished_at: Option<i64>,
+}
+
+pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::reading(global).await?;
-    let report = report::gather_catalog(&session.catalog, "status").await.map_err(Failure::from)?;
-    let paused = pauses::in_force(&session.catalog).await.map_err(Failure::from)?;
-    let held = jobs::held(&session.catalog).await.map_err(Failure::from)?;
-    let disk = funnel::disk(&session.catalog).await.map_err(Failure::from)?;
-    let runs = runs::list(&session.catalog).await.map_err(Failure::from)?;
-    let free_bytes = session.store.free_bytes().map_err(Failure::from)?;
-    if session.json {
-        let paused: Vec<_> = paused
-            .iter()
-            .map(|pause| json!({"stage": pause.stage, "reason": pause.reason, "resume_at": pause.resume_at}))
-            .collect();
-        say(
-            json!({"event": "status", "funnel": report.funnel, "failures": report.failures, "paused": paused,
-            "held": held.len(), "disk": disk, "free_bytes": free_bytes,
-            "runs": runs.iter().map(|run| &run.name).collect::<Vec<_>>()}),
-        );
+    let work = Work::of(&session.config)?;
+    let Some(every_s) = args.watch else {
+        show(&session, &gather(&session, &work).await?)?;
         return Ok(Exit::Done);
+    };
+    while !session.stop.is_asked() {
+        let status = gather(&session, &work).await?;
+        if !session.json && is_coloured(&std::io::stdout()) {
+            say("\u{1b}[H\u{1b}[2J");
+        }
+        show(&session, &status)?;
+        for _ in 0..every_s * 10 {
+            if session.stop.is_asked() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
-    let is_terminal = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    if let Some(funnel) = &report.funnel {
-        say(report::status(funnel, is_terminal));
-    }
-    for pause in &paused {
-        let until = match pause.resume_at {
-            Some(at) => format!("for {} s more", (at - session.clock.now_ms()).max(0) / 1_000),
-            None => format!("until `webemotion retry --stage {}`", pause.stage),
-        };
-        say(format_args!("paused: {} ({}) {until}", pause.stage, pause.reason));
-    }
-    let megabytes = |bytes: u64| bytes / 1_000_000;
-    say(format_args!(
-        "disk: videos {} MB, clips {} MB, catalog {} MB, free {} MB; jobs in hand: {}; runs: {}",
-        megabytes(disk.videos),
-        megabytes(disk.clips),
-        megabytes(disk.catalog),
-        megabytes(free_bytes),
-        held.len(),
-        runs.len()
-    ));
     Ok(Exit::Done)
+}
+
+fn show(session: &Session, status: &Status) -> anyhow::Result<()> {
+    if session.json {
+        say(serde_json::to_string(status)?);
+    } else {
+        say(view::draw(status, is_coloured(&std::io::stdout())));
+    }
+    Ok(())
+}
+
+async fn gather(session: &Session, work: &Work) -> Result<Status, anyhow::Error> {
+    let catalog = &session.catalog;
+    let report = report::gather_catalog(catalog, "status").await.map_err(Failure::from)?;
+    let standing = Standing::look(session, work).await?;
+    let all_runs = runs::list(catalog).await.map_err(Failure::from)?;
+    let held = jobs::held(catalog).await.map_err(Failure::from)?;
+    let now_ms = session.clock.now_ms();
+    Ok(Status {
+        event: "status",
+        at_ms: now_ms,
+        funnel: report.funnel,
+        failures: report.failures,
+        paused: paused(session).await?,
+        budgets: budgets(session).await?,
+        held: held.len(),
+        leases: leases(held),
+        locks: locks(session)?,
+        disk: funnel::disk(catalog).await.map_err(Failure::from)?,
+        free_bytes: standing.free_bytes,
+        rounds: last_rounds(session).await?,
+        runs: all_runs.iter().map(|run| run.name.clone()).collect(),
+        last_runs: all_runs.into_iter().rev().take(LAST as usize).map(last_run).collect(),
+        next: agenda::agenda(&standing, &session.config).iter().map(agenda::Step::outlook).collect(),
+    })
+}
+
+async fn paused(session: &Session) -> Result<Vec<Paused>, Failure> {
+    let all = pauses::in_force(&session.catalog).await?.into_iter();
+    Ok(all
+        .map(|pause| Paused {
+            stage: pause.stage,
+            reason: pause.reason.as_str(),
+            detail: pause.detail,
+            resume_at: pause.resume_at,
+        })
+        .collect())
+}
+
+/// Buckets as they are now, with the settings' rate.
+async fn budgets(session: &Session) -> Result<Vec<Budget>, Failure> {
+    let (now_ms, per_hour) = (session.clock.now_ms(), f64::from(session.config.crawl.videos_per_hour));
+    let all = budgets::list(&session.catalog).await?.into_iter();
+    Ok(all
+        .map(|bucket| {
+            let elapsed_ms = (now_ms - bucket.refilled_at).max(0) as f64;
+            let tokens = (bucket.tokens + elapsed_ms * per_hour / HOUR_MS).min(1.0);
+            #[expect(clippy::cast_possible_truncation, reason = "milliseconds of less than an hour")]
+            let wait_ms = ((1.0 - tokens).max(0.0) * HOUR_MS / per_hour) as i64;
+            Budget { identity: bucket.identity, tokens, per_hour, next_token_at: now_ms + wait_ms }
+        })
+        .collect())
+}
+
+/// One line for each process and stage.
+fn leases(held: Vec<jobs::HeldLease>) -> Vec<Lease> {
+    let mut leases: Vec<Lease> = Vec::new();
+    for lease in held {
+        let worker = lease.worker.split('/').next().unwrap_or_default().to_owned();
+        match leases.iter_mut().find(|it| it.worker == worker && it.stage == lease.stage) {
+            Some(known) => {
+                known.jobs += 1;
+                known.ends_at = known.ends_at.min(lease.ends_at);
+            }
+            None => leases.push(Lease {
+                holder: takeover::in_words(&worker),
+                stage: lease.stage,
+                worker,
+                jobs: 1,
+                ends_at: lease.ends_at,
+            }),
+        }
+    }
+    leases
+}
+
+fn locks(session: &Session) -> Result<Vec<Lock>, Failure> {
+    let all = session.store.lock_holders()?.into_iter();
+    Ok(all
+        .filter(|(_, holder)| !takeover::is_dead(holder))
+        .map(|(command, holder)| Lock { command, holder: takeover::in_words(&holder) })
+        .collect())
+}
+
+async fn last_rounds(session: &Session) -> Result<Vec<Round>, Failure> {
+    let all = rounds::list(&session.catalog, LAST).await?.into_iter();
+    Ok(all
+        .map(|round| {
+            let summary = round.summary.as_deref().and_then(|text| serde_json::from_str(text).ok());
+            let outcome = summary.and_then(|it: serde_json::Value| Some(it["outcome"].as_str()?.to_owned()));
+            let is_dead = round.ended_at.is_some() || takeover::is_dead(&round.holder);
+            let unsaid = if is_dead { "killed" } else { "under way" };
+            Round {
+                round: round.id,
+                started_at: round.started_at,
+                ended_at: round.ended_at,
+                exit: round.exit,
+                outcome: outcome.unwrap_or_else(|| unsaid.to_owned()),
+            }
+        })
+        .collect())
+}
+
+fn last_run(run: runs::Run) -> Run {
+    Run { name: run.name, state: run.state, started_at: run.started_at, finished_at: run.finished_at }
 }

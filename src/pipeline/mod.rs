@@ -13,11 +13,13 @@ pub mod inspection;
 pub(crate) mod intake;
 mod lease;
 pub(crate) mod local;
+pub(crate) mod merge;
 mod patience;
 mod plan;
 mod runner;
 pub(crate) mod scan;
 pub(crate) mod search;
+pub(crate) mod shard;
 pub(crate) mod takeover;
 
 use std::future::Future;

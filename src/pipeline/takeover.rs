@@ -16,12 +16,24 @@ const MS_PER_TICK: i64 = 10;
 /// Makes the jobs of this machine's dead processes due again; says how many. Jobs of other machines wait for their
 /// leases to end: from here nobody can tell.
 pub(crate) async fn take_back(catalog: &Catalog) -> Result<u64, Failure> {
-    let host = lease::host();
     let mut dead: Vec<String> = jobs::held(catalog).await?.into_iter().map(|lease| lease.worker).collect();
     dead.sort_unstable();
     dead.dedup();
-    dead.retain(|worker| Holder::parse(worker).is_some_and(|holder| holder.host == host && holder.is_dead()));
+    dead.retain(|worker| is_dead(worker));
     if dead.is_empty() { Ok(0) } else { Ok(jobs::take_back(catalog, &dead).await?) }
+}
+
+/// Whether a worker name is that of a process of this machine that certainly is no more.
+pub(crate) fn is_dead(worker: &str) -> bool {
+    Holder::parse(worker).is_some_and(|holder| holder.host == lease::host() && holder.is_dead())
+}
+
+/// A worker name for people: `process 4711 on host-1, since 2026-11-25 01:00 UTC`.
+pub(crate) fn in_words(worker: &str) -> String {
+    let Some(holder) = Holder::parse(worker) else { return worker.to_owned() };
+    let since = jiff::Timestamp::from_millisecond(holder.named_at_ms)
+        .map_or_else(|_| "unknown".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
+    format!("process {} on {}, since {since}", holder.pid, holder.host)
 }
 
 /// What a worker's name says, see [`lease::worker_name`].
@@ -132,6 +144,7 @@ mod tests {
     fn a_worker_name_says_who_it_is() {
         let holder = Holder::parse("host-1:4711:19a/0").unwrap();
         assert_eq!(holder, Holder { host: "host-1", pid: 4_711, named_at_ms: 0x19a });
+        assert_eq!(in_words("host-1:4711:0/0"), "process 4711 on host-1, since 1970-01-01 00:00 UTC");
         for other in ["", "tester", "host:x:19a/0", "host:1:zz", "1:19a"] {
             assert_eq!(Holder::parse(other), None, "{other}");
         }

@@ -33,6 +33,47 @@ pub(super) fn report() -> RunReport {
     }
 }
 
+/// A round that was paused by the site.
+pub(super) fn round() -> RoundReport {
+    let step = |command: &str, outcome: &str, why: &str, took_ms| RoundStep {
+        command: command.to_owned(),
+        outcome: outcome.to_owned(),
+        why: why.to_owned(),
+        took_ms,
+    };
+    RoundReport {
+        round: 12,
+        started_at_ms: 1_795_472_000_000,
+        ended_at_ms: 1_795_472_125_000,
+        exit: 5,
+        outcome: "paused: fetch (rate-limited)".to_owned(),
+        before: Some("The round before was killed; its work was taken up again.".to_owned()),
+        steps: vec![
+            step("crawl", "done", "3 searches and 40 downloads were due", Some(65_000)),
+            step("clips", "done", "9 videos waited", Some(58_000)),
+            step("train", "skipped", "38 new samples of 1,000 (train.when.new_samples)", None),
+        ],
+        work: vec![
+            StageWork { stage: "fetch".to_owned(), done: 9, rejected: 2, given_up: 0, put_off: 1 },
+            StageWork { stage: "cut".to_owned(), done: 8, rejected: 1, given_up: 0, put_off: 0 },
+        ],
+        failures: failures(),
+        totals: Totals { searches: 320, videos: 871, files: 821, clips: 1_400, samples: 12_309 },
+        totals_before: Some(Totals { searches: 320, videos: 871, files: 812, clips: 1_385, samples: 12_271 }),
+        paused: vec![PausedStage {
+            stage: "fetch".to_owned(),
+            reason: "rate-limited".to_owned(),
+            resume_at_ms: Some(1_795_475_600_000),
+        }],
+        free_bytes: 812_000_000_000,
+        run: Some(summary("scn-3", 0.842)),
+        next: vec![step("crawl", "due", "31 downloads are due", None)],
+        pictures: (0..8)
+            .map(|place| Picture { sample_id: place, emotion: "fear".to_owned(), jpeg: picture(place) })
+            .collect(),
+    }
+}
+
 fn run() -> RunFacts {
     let recipe = [("architecture", "resnet18"), ("beta", "0.7"), ("margin 1", "0.15"), ("margin 2", "0.2")];
     RunFacts {

@@ -1,9 +1,9 @@
-//! The page that links the reports of all runs.
+//! The page that links the reports of all rounds and all training runs.
 
-use maud::html as markup;
+use maud::{Markup, html as markup};
 
 use super::html::{page, run_cells, run_head};
-use super::number::{date, plural};
+use super::number::{count, date, plural, span};
 use super::run_report::RunSummary;
 
 /// A run and its page.
@@ -15,34 +15,86 @@ pub struct IndexEntry {
     pub page: Option<String>,
 }
 
-/// Draws the list of runs, newest first, whatever order they come in.
-pub fn index(entries: &[IndexEntry], made_at_ms: i64) -> String {
+/// A round of `webemotion run` and its page.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoundEntry {
+    /// Its number.
+    pub round: i64,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970; none while it goes on.
+    pub ended_at_ms: Option<i64>,
+    /// How it ended, in words.
+    pub outcome: String,
+    /// Samples that it added.
+    pub samples: Option<u64>,
+    /// Its page, relative to the index; none when no page was written.
+    pub page: Option<String>,
+}
+
+/// Draws the lists of rounds and training runs, newest first, whatever order they come in.
+pub fn index(rounds: &[RoundEntry], entries: &[IndexEntry], made_at_ms: i64) -> String {
     let mut entries: Vec<&IndexEntry> = entries.iter().collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.run.started_at_ms));
-    page("Runs", &markup! {
-        header {
-            p.kicker { "webemotion report" }
-            h1 { "Runs" }
-            p.facts {
-                span { (plural(entries.len() as u64, "run")) }
-                span { "list of " (date(made_at_ms)) }
-            }
-        }
-        @if entries.is_empty() { p { "No run has been made yet: begin with " code { "webemotion train" } "." } }
-        @else { div.scroll { table.numbers {
-            thead { (run_head(true)) }
-            tbody { @for entry in &entries { tr {
-                th scope="row" {
-                    @match &entry.page {
-                        Some(page) => a href=(relative(page)) { (entry.run.name) },
-                        None => (entry.run.name),
-                    }
+    let mut rounds: Vec<&RoundEntry> = rounds.iter().collect();
+    rounds.sort_by_key(|entry| std::cmp::Reverse(entry.round));
+    page(
+        "Reports",
+        &markup! {
+            header {
+                p.kicker { "webemotion report" }
+                h1 { "Reports" }
+                p.facts {
+                    span { (plural(entries.len() as u64, "training run")) }
+                    @if !rounds.is_empty() { span { (plural(rounds.len() as u64, "round")) } }
+                    span { "list of " (date(made_at_ms)) }
                 }
+            }
+            @if !rounds.is_empty() { section { h2 { "Rounds" } (rounds_table(&rounds)) } }
+            section { h2 { "Training runs" } (runs_table(&entries)) }
+        },
+    )
+    .into_string()
+}
+
+fn runs_table(entries: &[&IndexEntry]) -> Markup {
+    if entries.is_empty() {
+        return markup! { p { "No run has been made yet: begin with " code { "webemotion train" } "." } };
+    }
+    markup! {
+        div.scroll { table.numbers {
+            thead { (run_head(true)) }
+            tbody { @for entry in entries { tr {
+                th scope="row" { (link(entry.page.as_deref(), &entry.run.name)) }
                 (run_cells(&entry.run))
             } } }
-        } } }
-    })
-    .into_string()
+        } }
+    }
+}
+
+fn rounds_table(rounds: &[&RoundEntry]) -> Markup {
+    markup! {
+        div.scroll { table.numbers {
+            thead { tr {
+                th scope="col" { "round" }
+                th scope="col" { "started" }
+                th.right scope="col" { "took" }
+                th.right scope="col" { "samples" }
+                th scope="col" { "outcome" }
+            } }
+            tbody { @for entry in rounds { tr {
+                th scope="row" { (link(entry.page.as_deref(), &entry.round.to_string())) }
+                td { (date(entry.started_at_ms)) }
+                td.right { @match entry.ended_at_ms { Some(at) => (span(at - entry.started_at_ms)), None => "–" } }
+                td.right { @match entry.samples { Some(new) => { "+" (count(new)) }, None => "–" } }
+                td.note { (entry.outcome) }
+            } } }
+        } }
+    }
+}
+
+fn link(page: Option<&str>, name: &str) -> Markup {
+    markup! { @match page { Some(page) => a href=(relative(page)) { (name) }, None => (name) } }
 }
 
 /// A link that can only lead below the index: a name with a colon would be read as a scheme.
@@ -62,9 +114,21 @@ mod tests {
 
     #[test]
     fn the_newest_run_stands_first() {
-        let page = index(&[entry("older", 1_000), entry("newer", 2_000)], 3_000);
+        let page = index(&[], &[entry("older", 1_000), entry("newer", 2_000)], 3_000);
         assert!(page.find("newer").unwrap() < page.find("older").unwrap());
         assert!(page.contains("href=\"./newer.html\""));
+    }
+
+    #[test]
+    fn rounds_stand_before_runs_with_the_newest_first() {
+        let round =
+            |round| RoundEntry { round, page: Some(format!("round-{round}.html")), ..RoundEntry::default() };
+        let page = index(&[round(1), round(2)], &[entry("some", 1_000)], 3_000);
+        let place = |what: &str| page.find(what).unwrap();
+        assert!(
+            place("./round-2.html") < place("./round-1.html")
+                && place("./round-1.html") < place("./some.html")
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod index;
 mod labels;
 mod markdown;
 mod number;
+mod round;
 mod run_report;
 mod table;
 mod truth;
@@ -24,11 +25,15 @@ mod example;
 pub use closing::closing;
 pub use epochs::{Confusion, EpochFacts, Histogram};
 pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
-pub use gather::{Gathering, gather_catalog, gather_index, gather_run};
-pub use html::html;
-pub use index::{IndexEntry, index};
+pub use gather::{
+    Gathering, gather_catalog, gather_index, gather_round, gather_rounds, gather_run, gather_run_summary,
+};
+pub use html::{html, round_html};
+pub use index::{IndexEntry, RoundEntry, index};
 pub use labels::{ClassCount, LeastImportant, RelabelledSample};
 pub use markdown::markdown;
+pub use number::{date as clock_time, span as time_span};
+pub use round::{PausedStage, Picture, RoundReport, RoundStep, StageWork, Totals};
 pub use run_report::{FailureGroup, RunFacts, RunReport, RunSummary, TestResult};
 pub use table::{Table, status};
 pub use truth::{MethodResult, Truth};

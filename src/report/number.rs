@@ -41,7 +41,7 @@ pub(super) fn known<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> Str
 }
 
 /// Milliseconds since 1970 as a date and time: `2026-11-23 22:25 UTC`.
-pub(super) fn date(at_ms: i64) -> String {
+pub fn date(at_ms: i64) -> String {
     match Timestamp::from_millisecond(at_ms) {
         Ok(timestamp) => timestamp.strftime("%Y-%m-%d %H:%M UTC").to_string(),
         Err(_) => NOT_KNOWN.to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn date(at_ms: i64) -> String {
 }
 
 /// A stretch of time in its two largest units: `2 h 05 min`, `3 min 20 s`, `4.2 s`.
-pub(super) fn span(span_ms: i64) -> String {
+pub fn span(span_ms: i64) -> String {
     let seconds = span_ms.max(0) / 1_000;
     match seconds {
         0..60 => format!("{}.{} s", seconds, span_ms.max(0) % 1_000 / 100),

@@ -40,7 +40,7 @@ impl CatalogRun {
         for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash) {
             let folder = session.store.root().join(&run.folder);
             let is_done = run.state == RunState::Done.as_str();
-            let is_cut_off = [RunState::Open, RunState::Stopped].map(RunState::as_str).contains(&&*run.state);
+            let is_cut_off = is_cut_off(&run);
             if !(is_cut_off || is_done && !args.again) {
                 continue;
             }
@@ -132,6 +132,17 @@ async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
         Failure::permanent(Reason::Usage, format!("no run is called '{name}'"))
             .with_hint("`webemotion status --json` lists the runs")
     })
+}
+
+/// The last run of a recipe that was cut off: [`CatalogRun::begin`] goes on with it.
+pub(super) async fn cut_off(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Option<Run>> {
+    let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
+    let all = runs::list(catalog).await.map_err(Failure::from)?;
+    Ok(all.into_iter().rfind(|run| run.recipe_hash == hash && is_cut_off(run)))
+}
+
+fn is_cut_off(run: &Run) -> bool {
+    [RunState::Open, RunState::Stopped].map(RunState::as_str).contains(&&*run.state)
 }
 
 const RECIPE_KIND: &str = "train";

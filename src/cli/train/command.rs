@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::catalog::runs::Run;
 use crate::clock::Stop;
 use crate::failure::Exit;
 use crate::progress::Reporter;
@@ -13,7 +14,7 @@ use crate::train::recipe::Recipe;
 use crate::train::{RunPlace, Trained};
 
 use super::super::{Global, Session, say, session};
-use super::catalog::CatalogRun;
+use super::catalog::{self, CatalogRun};
 use super::folder::{self, RunFolder};
 use super::{DatasetArg, NoWatch, RunWatch, TrainArgs, run as train};
 
@@ -27,8 +28,9 @@ pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// Trains on the catalog's samples (and other sets that are named with it) and writes what was learnt back.
-async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<()> {
+/// Trains on the catalog's samples (and other sets that are named with it) and writes what was learnt back; says what
+/// the run is called.
+pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<String> {
     let recipe = args.recipe();
     recipe.check().map_err(|error| error.failure())?;
     let frozen = CatalogRun::begin(session, args, &recipe).await?;
@@ -36,14 +38,20 @@ async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<()> {
     if let Some(line) = frozen.closing_line() {
         folder.close(&line)?;
         say_again(&folder, &line, session.json);
-        return Ok(());
+        return Ok(frozen.run.name);
     }
     frozen.reopen(&session.catalog).await?;
     let place = RunPlace { folder: folder.path.clone(), device: args.device.clone() };
     let (set, watch) = (frozen.set.clone(), frozen.watch(&session.catalog));
     let trained = on_a_thread(recipe, set, place, session.reporter.clone(), watch, &session.stop).await;
     let trained = frozen.end(&session.catalog, trained).await?;
-    close(&folder, &trained, session.json)
+    close(&folder, &trained, session.json)?;
+    Ok(frozen.run.name)
+}
+
+/// The run of this recipe that [`on_catalog`] would go on with.
+pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> anyhow::Result<Option<Run>> {
+    catalog::cut_off(&session.catalog, &args.recipe()).await
 }
 
 async fn on_disk(args: &TrainArgs, global: &Global) -> anyhow::Result<()> {

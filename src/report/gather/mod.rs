@@ -3,6 +3,7 @@
 mod epochs;
 mod funnel;
 mod labels;
+mod round;
 
 use std::collections::HashMap;
 
@@ -13,6 +14,8 @@ use crate::catalog::runs::Run;
 use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs, samples};
 use crate::types::{ClipId, RunId, SampleId};
 use labels::Judged;
+
+pub use round::{gather_round, gather_rounds, gather_run_summary};
 
 /// How much is gathered beside the numbers.
 #[derive(Debug, Clone)]
@@ -146,15 +149,20 @@ async fn failures(catalog: &Catalog) -> Result<Vec<FailureGroup>> {
     let group = |group: crate::catalog::funnel::FailureCount| FailureGroup {
         stage: group.stage,
         reason: group.reason.as_str(),
-        outcome: match group.state.as_str() {
-            "dead" => "given up".to_owned(),
-            "open" => "put off".to_owned(),
-            _ => group.state,
-        },
+        outcome: outcome(&group.state),
         count: group.jobs,
         example: group.example.map(|example| first_words(&example)),
     };
     Ok(groups.into_iter().map(group).collect())
+}
+
+/// What became of jobs in a state, for people.
+fn outcome(state: &str) -> String {
+    match state {
+        "dead" => "given up".to_owned(),
+        "open" => "put off".to_owned(),
+        _ => state.to_owned(),
+    }
 }
 
 /// Raw text of a tool can be very long; its beginning names the cause.

@@ -66,7 +66,7 @@ fn class_row(class: &ClassCount, most: u64) -> Markup {
 }
 
 /// "+12", "−3" or "0".
-fn change(before: u64, after: u64) -> String {
+pub(super) fn change(before: u64, after: u64) -> String {
     match before.abs_diff(after) {
         0 => "0".to_owned(),
         by if after > before => format!("+{}", count(by)),
@@ -119,7 +119,7 @@ fn verdict(true_label: Option<&str>, label: &str) -> Markup {
     }
 }
 
-fn picture(jpeg: &[u8], sample_id: i64) -> Markup {
+pub(super) fn picture(jpeg: &[u8], sample_id: i64) -> Markup {
     let alt = format!("sample {sample_id}");
     html! {
         @if jpeg.is_empty() { div.missing { "no picture" } }

@@ -6,12 +6,14 @@ mod head;
 mod labels;
 mod learning;
 mod page;
+mod round;
 mod runs;
 mod truth;
 
 use maud::{Markup, html as markup};
 
 pub(super) use page::page;
+pub use round::round_html;
 pub(super) use runs::{run_cells, run_head};
 
 use super::run_report::RunReport;

@@ -1,0 +1,2 @@
+-- merge::seen; unique (fingerprint).
+select merged_at from merged where fingerprint = $1

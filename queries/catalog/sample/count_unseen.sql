@@ -1,0 +1,11 @@
+-- samples::count_unseen; sample, then clip, track and the runs' lists by primary key and run_sample_of_sample. Samples
+-- in use of their videos' latest scans that no run of $1's method that came to its end has had in its list.
+select count(*) from sample
+join clip on clip.id = sample.clip_id and clip.duplicate_of is null
+join track on track.id = clip.track_id
+where sample.reason is null
+  and track.scan_id = (select max(scan.id) from scan where scan.video_id = sample.video_id)
+  and not exists (
+    select 1 from run_sample join run on run.id = run_sample.run_id
+    where run_sample.sample_id = sample.id and run.method = $1 and run.state = 'done'
+  )

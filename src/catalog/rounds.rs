@@ -1,0 +1,137 @@
+//! The `round` table: what every `webemotion run` did, and what ended between two moments. Counts jobs; knows no command.
+
+use super::{Catalog, Result, Transaction, number, word};
+use crate::failure::Reason;
+
+/// One start of `webemotion run`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// Its row.
+    pub id: i64,
+    /// The process that does or did it.
+    pub holder: String,
+    /// Milliseconds since 1970.
+    pub started_at: i64,
+    /// Milliseconds since 1970; none while it goes on.
+    pub ended_at: Option<i64>,
+    /// Its exit code; none while it goes on, or when it was killed.
+    pub exit: Option<i64>,
+    /// Its summary as JSON.
+    pub summary: Option<String>,
+}
+
+/// How many jobs of a stage came to the same end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The stage.
+    pub stage: String,
+    /// `done`, `rejected`, `dead`, or `open` for a job that was put off.
+    pub state: String,
+    /// Why, where there is a reason.
+    pub reason: Option<Reason>,
+    /// How many.
+    pub jobs: u64,
+    /// What one of them says, raw.
+    pub example: Option<String>,
+}
+
+/// Writes down that a round begins; returns its row.
+pub async fn begin(tx: &mut Transaction, holder: &str) -> Result<i64> {
+    let now_ms = tx.now_ms();
+    Ok(sqlx::query_file_scalar!("queries/catalog/round/insert.sql", holder, now_ms)
+        .fetch_one(tx.connection())
+        .await?)
+}
+
+/// Writes down how a round ended; without an exit code it was killed. Says whether it was still going on.
+pub async fn end(tx: &mut Transaction, round: i64, exit: Option<i64>, summary: Option<&str>) -> Result<bool> {
+    let now_ms = tx.now_ms();
+    let done = sqlx::query_file!("queries/catalog/round/end.sql", round, now_ms, exit, summary)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The last rounds, newest first.
+pub async fn list(catalog: &Catalog, most: u32) -> Result<Vec<Round>> {
+    Ok(sqlx::query_file_as!(Round, "queries/catalog/round/list.sql", most).fetch_all(&catalog.reader).await?)
+}
+
+/// Jobs that came to their end from one moment until before another, milliseconds since 1970.
+pub async fn ended(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<Vec<Ended>> {
+    let rows = sqlx::query_file!("queries/catalog/round/count_ended.sql", from_ms, until_ms)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let reason = row.reason.as_deref().map(word).transpose()?;
+            let jobs = number(row.jobs)?;
+            Ok(Ended { stage: row.stage, state: row.state, reason, jobs, example: row.example })
+        })
+        .collect()
+}
+
+/// Jobs that failed between two moments and wait for their next attempt.
+pub async fn put_off(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<Vec<Ended>> {
+    let rows = sqlx::query_file!("queries/catalog/round/count_put_off.sql", from_ms, until_ms)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let (reason, jobs) = (Some(word(&row.reason)?), number(row.jobs)?);
+            Ok(Ended { stage: row.stage, state: "open".to_owned(), reason, jobs, example: row.example })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::jobs::{self, Claim, Verdict};
+    use crate::catalog::{attempts, tests::empty};
+    use crate::failure::Failure;
+
+    #[tokio::test]
+    async fn a_round_ends_once_and_one_that_was_killed_has_no_exit_code() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let first = begin(&mut tx, "host:1:1").await.unwrap();
+        assert!(end(&mut tx, first, Some(5), Some("{}")).await.unwrap());
+        assert!(!end(&mut tx, first, Some(0), None).await.unwrap());
+        let second = begin(&mut tx, "host:2:2").await.unwrap();
+        assert!(end(&mut tx, second, None, None).await.unwrap());
+        tx.commit().await.unwrap();
+        let exits: Vec<_> =
+            list(&catalog, 10).await.unwrap().into_iter().map(|it| (it.id, it.exit)).collect();
+        assert_eq!(exits, [(second, None), (first, Some(5))]);
+        assert_eq!(list(&catalog, 1).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_job_counts_where_it_ended_and_one_put_off_where_it_failed() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        jobs::enqueue_all(&mut tx, "fetch", "1", 0, &[1, 2]).await.unwrap();
+        tx.commit().await.unwrap();
+        let claim = Claim { stage: "fetch", rev: "1", worker: "me", lease_ms: 1_000 };
+        let one = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        let other = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        let verdict = Verdict { reason: Reason::Private, detail: "Private video" };
+        jobs::reject(&mut tx, &one, verdict).await.unwrap();
+        attempts::insert(&mut tx, &other, &Failure::transient(Reason::Network, "reset")).await.unwrap();
+        let later = tx.now_ms() + 60_000;
+        jobs::postpone(&mut tx, &other, Verdict { reason: Reason::Network, detail: "reset" }, later)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let (from, until) = (1_000_000, 1_000_001);
+        let all = ended(&catalog, from, until).await.unwrap();
+        assert_eq!((all.len(), all[0].state.as_str(), all[0].jobs), (1, "rejected", 1));
+        assert_eq!(all[0].example.as_deref(), Some("Private video"));
+        let waiting = put_off(&catalog, from, until).await.unwrap();
+        assert_eq!((waiting.len(), waiting[0].reason), (1, Some(Reason::Network)));
+        assert!(ended(&catalog, until, until + 9).await.unwrap().is_empty());
+        assert!(put_off(&catalog, 0, from).await.unwrap().is_empty());
+    }
+}

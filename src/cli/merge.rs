@@ -1,0 +1,101 @@
+//! `webemotion merge`: unites catalogs that were worked on apart.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::catalog::Catalog;
+use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::merge::{self, Merged};
+use crate::store::Store;
+
+use super::{Global, Session, say};
+
+/// Flags of `merge`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  webemotion --data all merge node-0 node-1\n  webemotion --data all merge nodes/*\n\n\
+    Looks, clips and samples of finished videos are taken in with their files; the others stay due. The order of the\n\
+    catalogs does not matter, and a second time does nothing. Kill it at any moment and start it again."
+)]
+pub(crate) struct MergeArgs {
+    /// Data folders, or the catalog.sqlite in them
+    #[arg(required = true, value_name = "CATALOG")]
+    catalogs: Vec<PathBuf>,
+}
+
+/// The unfinished work that a catalog's copy is.
+const COPY: &str = "merge-catalog";
+
+pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit> {
+    // All are looked for before anything is done with one.
+    let folders = args.catalogs.iter().map(|path| folder_of(path)).collect::<Result<Vec<_>, _>>()?;
+    let session = Session::create(global).await?;
+    let mut news = 0;
+    for folder in &folders {
+        let source = Store::reading(folder).map_err(Failure::from)?;
+        if source.root() == session.store.root() {
+            let detail = format!("{} is the data folder itself", folder.display());
+            return Err(Failure::permanent(Reason::Usage, detail).into());
+        }
+        session.store.clear_staging(COPY).map_err(Failure::from)?;
+        let copy = session.store.staging(COPY).map_err(Failure::from)?;
+        let from = open_copy(&source.catalog(), &copy, &session).await?;
+        let (into, reporter) = ((&session.catalog, &session.store), session.reporter.as_ref());
+        let merged = merge::merge(into, (&from, &source), &session.stop, reporter).await?;
+        from.close().await;
+        session.store.clear_staging(COPY).map_err(Failure::from)?;
+        close(&session, folder, &merged);
+        news += u64::from(matches!(merged, Merged::Now(taken) if taken.taken > 0));
+    }
+    Ok(if news == 0 { Exit::NothingToDo } else { Exit::Done })
+}
+
+/// A catalog may lie on a network file system, where SQLite must not work, or have been written by an earlier release:
+/// it is read from a copy on the data folder's own disk, and stays as it is. Nobody is to be at work on it.
+async fn open_copy(catalog: &Path, folder: &Path, session: &Session) -> Result<Catalog, Failure> {
+    let copied = folder.join("catalog.sqlite");
+    for suffix in ["", "-wal"] {
+        let of = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        let (from, to) = (of(catalog), of(&copied));
+        if from.is_file() {
+            std::fs::copy(&from, &to).map_err(|error| {
+                Failure::transient(Reason::Disk, format!("cannot copy {}: {error}", from.display()))
+            })?;
+        }
+    }
+    Ok(Catalog::open(&copied, &session.clock).await?)
+}
+
+fn folder_of(path: &Path) -> Result<PathBuf, Failure> {
+    let folder = if path.is_file() { path.parent().unwrap_or(Path::new(".")) } else { path };
+    if folder.join("catalog.sqlite").is_file() {
+        return Ok(folder.to_owned());
+    }
+    let detail = format!("{} has no catalog", path.display());
+    Err(Failure::permanent(Reason::Usage, detail)
+        .with_hint("name data folders, or the catalog.sqlite in them"))
+}
+
+fn close(session: &Session, folder: &Path, merged: &Merged) {
+    if session.json {
+        let (taken, before) = match merged {
+            Merged::Now(taken) => (Some(taken), None),
+            Merged::Before(at_ms) => (None, Some(at_ms)),
+        };
+        say(json!({"event": "merged", "source": folder, "taken": taken, "merged_before_at": before}));
+        return;
+    }
+    match merged {
+        Merged::Now(taken) => say(format_args!(
+            "merge: {}: {} of {} finished videos are new here, with {} clips",
+            folder.display(),
+            taken.taken,
+            taken.videos,
+            taken.clips
+        )),
+        Merged::Before(_) => {
+            say(format_args!("merge: {}: nothing new since it was merged", folder.display()))
+        }
+    }
+}

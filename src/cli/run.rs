@@ -1,0 +1,167 @@
+//! `webemotion run`: one round of what is due, in the order that data walks, for a scheduler to start every night. How
+//! things stand is in `standing`, what follows from it in `agenda`, the doing in `legs`, what is left behind in `ledger`.
+
+pub(crate) mod agenda;
+mod ledger;
+mod legs;
+mod metrics;
+mod standing;
+mod verdict;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::config::{Config, Leg};
+use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::{takeover, worker_name};
+use crate::store::{Lock, Locked};
+
+use super::log::{self, Logged};
+use super::{Global, Session, duration, say};
+use ledger::Ledger;
+pub(crate) use standing::Standing;
+
+/// Flags of `run`; what they do not say is in the settings under `[run]` and `[train]`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  webemotion run --dry-run\n  webemotion run --max-runtime 8h\n  \
+    webemotion run --only clips,report --metrics /var/lib/node_exporter/webemotion.prom\n  \
+    webemotion run --notify 'curl -fsS --data-binary @- https://example.org/hook'\n\n\
+    scripts/schedule/ has units for systemd, cron, Slurm and Kubernetes. A second start ends at once with 4.")]
+pub(crate) struct RunArgs {
+    /// Begin nothing new after this time, such as 90s, 30m or 8h [default: run.max_runtime_s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    max_runtime: Option<i64>,
+    /// Only these commands [default: run.commands]
+    #[arg(long, value_name = "COMMANDS", value_delimiter = ',', value_enum)]
+    only: Vec<Leg>,
+    /// Say what would be done, and why; do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Give the summary as JSON to this shell command [default: run.notify]
+    #[arg(long, value_name = "CMD")]
+    notify: Option<String>,
+    /// Write metrics for Prometheus' textfile collector [default: run.metrics]
+    #[arg(long, value_name = "FILE")]
+    metrics: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// Flags win over settings.
+    fn apply(&self, config: &mut Config) {
+        if !self.only.is_empty() {
+            config.run.commands.clone_from(&self.only);
+        }
+        if let Some(runtime_ms) = self.max_runtime {
+            config.run.max_runtime_s = runtime_ms.div_euclid(1_000).unsigned_abs();
+        }
+        if self.notify.is_some() {
+            config.run.notify.clone_from(&self.notify);
+        }
+        if self.metrics.is_some() {
+            config.run.metrics.clone_from(&self.metrics);
+        }
+    }
+}
+
+/// What the settings say of training, read as the flags that it is.
+pub(crate) struct Work {
+    #[cfg(feature = "train")]
+    train: super::train::TrainArgs,
+}
+
+impl Work {
+    /// Reads `train.flags`.
+    #[cfg(feature = "train")]
+    pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
+        use super::train::{DatasetArg, TrainArgs};
+        let wrong = |detail: &str| {
+            Failure::permanent(Reason::Usage, format!("train.flags: {detail}"))
+                .with_hint("write them as after `webemotion train`, one word each: [\"--method\", \"scn\"]")
+        };
+        let train: TrainArgs =
+            super::typed("train", &config.train.flags).map_err(|failure| wrong(&failure.detail))?;
+        if !train.dataset.contains(&DatasetArg::Catalog) {
+            return Err(wrong("run trains on the catalog, so --dataset must name it"));
+        }
+        train.recipe().check().map_err(|error| wrong(&error.failure().detail))?;
+        Ok(Self { train })
+    }
+
+    #[cfg(not(feature = "train"))]
+    #[expect(clippy::unnecessary_wraps, reason = "with the feature `train` flags may be wrong")]
+    pub(crate) fn of(_config: &Config) -> Result<Self, Failure> {
+        Ok(Self {})
+    }
+
+    /// The method that is trained.
+    #[cfg(feature = "train")]
+    pub(crate) fn method(&self) -> String {
+        self.train.recipe().method.as_str().to_owned()
+    }
+
+    #[cfg(not(feature = "train"))]
+    pub(crate) fn method(&self) -> String {
+        "scn".to_owned()
+    }
+}
+
+pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> {
+    let mut session =
+        if args.dry_run { Session::reading(global).await? } else { Session::create(global).await? };
+    args.apply(&mut session.config);
+    let work = Work::of(&session.config)?;
+    if args.dry_run {
+        return say_agenda(&session, &work).await;
+    }
+    let locks = locks(&session)?;
+    log::begin_round(session.store.root(), &session.clock, session.config.run.keep_logs)?;
+    session.reporter = Arc::new(Logged(session.reporter));
+    let ledger = Ledger::begin(&session, &locks).await?;
+    let deadline_ms = match session.config.run.max_runtime_s {
+        0 => None,
+        runtime_s => {
+            Some(session.clock.now_ms() + i64::try_from(runtime_s).unwrap_or(i64::MAX / 2_000) * 1_000)
+        }
+    };
+    let steps = legs::walk(&session, &work, deadline_ms).await?;
+    ledger.close(&session, &work, steps).await
+}
+
+/// One lock for each command of the round: another round of the same commands on this data folder ends at once.
+fn locks(session: &Session) -> Result<Vec<Lock>, Failure> {
+    let name = worker_name(&session.clock);
+    let mut taken = Vec::new();
+    for leg in Leg::ALL.into_iter().filter(|leg| session.config.run.commands.contains(leg)) {
+        match session.store.lock(leg.as_str(), &name)? {
+            Locked::Taken(lock) => {
+                if let Some(dead) = &lock.taken_over_from {
+                    tracing::warn!(command = leg.as_str(), holder = dead, "took over from one that died");
+                }
+                taken.push(lock);
+            }
+            Locked::HeldBy(holder) => {
+                let who = takeover::in_words(&holder);
+                let detail = format!("{} is at work already: {who}", leg.as_str());
+                return Err(Failure::permanent(Reason::NothingToDo, detail)
+                    .with_hint("`webemotion status` says how far it is; nothing was begun here"));
+            }
+        }
+    }
+    Ok(taken)
+}
+
+async fn say_agenda(session: &Session, work: &Work) -> anyhow::Result<Exit> {
+    let standing = Standing::look(session, work).await?;
+    let steps = agenda::agenda(&standing, &session.config);
+    for step in &steps {
+        if session.json {
+            say(json!({"event": "would", "command": step.leg.as_str(), "due": step.is_due, "why": step.why}));
+        } else {
+            let due = if step.is_due { "due" } else { "not due" };
+            say(format_args!("{:<7} {due:<8} {}", step.leg.as_str(), step.why));
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,186 @@
+//! What a round does, and why: decided from how things stand, without doing anything. `run`, `run --dry-run`, `status`
+//! and the morning report all say the same, for they all ask here.
+
+use crate::config::{Config, Leg};
+use crate::pipeline::{fetch, search};
+use crate::report::RoundStep;
+
+use super::standing::Standing;
+
+/// One command of a round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Step {
+    /// Which.
+    pub(crate) leg: Leg,
+    /// Whether it has anything to do.
+    pub(crate) is_due: bool,
+    /// Why, or why not.
+    pub(crate) why: String,
+}
+
+impl Step {
+    /// As the morning report shows what comes next.
+    pub(crate) fn outlook(&self) -> RoundStep {
+        RoundStep {
+            command: self.leg.as_str().to_owned(),
+            outcome: if self.is_due { "due" } else { "not due" }.to_owned(),
+            why: self.why.clone(),
+            took_ms: None,
+        }
+    }
+}
+
+/// How many videos may be downloaded before the clips have to catch up; none while the disk is low.
+pub(crate) fn room(standing: &Standing, config: &Config) -> u64 {
+    if is_disk_low(standing, config) {
+        0
+    } else {
+        config.run.max_waiting_videos.saturating_sub(standing.waiting + standing.unseen_files)
+    }
+}
+
+/// Whether less is free than a download may find.
+pub(crate) fn is_disk_low(standing: &Standing, config: &Config) -> bool {
+    standing.free_bytes < config.crawl.min_free_bytes
+}
+
+/// The commands of a round, in order.
+pub(crate) fn agenda(standing: &Standing, config: &Config) -> Vec<Step> {
+    let legs = Leg::ALL.into_iter().filter(|leg| config.run.commands.contains(leg));
+    let mut steps: Vec<Step> = Vec::new();
+    for leg in legs {
+        let (is_due, why) = match leg {
+            Leg::Crawl => crawl(standing, config),
+            Leg::Clips => clips(standing, steps.iter().any(|step| step.leg == Leg::Crawl && step.is_due)),
+            Leg::Train => train(standing, config),
+            Leg::Report => (true, "every round leaves a page and a summary".to_owned()),
+        };
+        steps.push(Step { leg, is_due, why });
+    }
+    steps
+}
+
+fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
+    if config.run.source != "youtube" {
+        let (may, note) = downloads(standing, config);
+        return (may, format!("{} is looked through for new videos{note}", config.run.source));
+    }
+    let (may_download, note) = downloads(standing, config);
+    let searching = match standing.pause_of(search::NAME) {
+        Some(reason) => Err(format!("searching is paused ({reason})")),
+        None if !standing.is_planned => Ok("the lexicon's searches are to be planned".to_owned()),
+        None => Ok(format!("{} searches are due", standing.searches)),
+    };
+    let downloading = format!("{} downloads are due{note}", standing.downloads);
+    let has_downloads = may_download && standing.downloads > 0;
+    match searching {
+        Ok(words) => {
+            let has_searches = !standing.is_planned || standing.searches > 0;
+            // A changed lexicon is seen only by planning it: that is cheap, and done every time.
+            let words =
+                if has_searches || has_downloads { words } else { "only a changed lexicon".to_owned() };
+            (true, format!("{words}; {downloading}"))
+        }
+        Err(words) => (has_downloads, format!("{words}; {downloading}")),
+    }
+}
+
+/// Whether downloading may go on, and what holds it up.
+fn downloads(standing: &Standing, config: &Config) -> (bool, String) {
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    if let Some(reason) = standing.pause_of(fetch::NAME) {
+        (false, format!(", but downloading is paused ({reason})"))
+    } else if !standing.may_download {
+        (false, ", but the site's terms are not accepted: metadata only".to_owned())
+    } else if is_disk_low(standing, config) {
+        let (free, least) = (megabytes(standing.free_bytes), megabytes(config.crawl.min_free_bytes));
+        (false, format!(", but the disk is low: {free} MB free, {least} MB must stay (crawl.min_free_bytes)"))
+    } else if room(standing, config) == 0 {
+        let waiting = standing.waiting + standing.unseen_files;
+        let most = config.run.max_waiting_videos;
+        (false, format!(", but {waiting} videos wait to be cut (run.max_waiting_videos {most}): clips first"))
+    } else {
+        (true, String::new())
+    }
+}
+
+fn clips(standing: &Standing, crawls: bool) -> (bool, String) {
+    match (standing.cuts, standing.unseen_files) {
+        (0, 0) if crawls => (true, "whatever crawl brings".to_owned()),
+        (0, 0) => (false, "no video waits".to_owned()),
+        (cuts, 0) => (true, format!("{cuts} looks and cuts are due")),
+        (cuts, files) => {
+            (true, format!("{cuts} looks and cuts are due; {files} files were not seen with these settings"))
+        }
+    }
+}
+
+fn train(standing: &Standing, config: &Config) -> (bool, String) {
+    let (new, wanted) = (standing.new_samples, config.train.when.new_samples);
+    match &standing.cut_off {
+        Some(run) => (true, format!("run {run} was cut off and goes on")),
+        None if wanted == 0 => (false, "train.when.new_samples is 0: never".to_owned()),
+        None => {
+            let why = format!("{new} new samples, {wanted} are wanted (train.when.new_samples)");
+            (new >= wanted, why)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Reason;
+
+    fn standing() -> Standing {
+        Standing {
+            is_planned: true,
+            may_download: true,
+            downloads: 7,
+            free_bytes: 1 << 40,
+            ..Standing::default()
+        }
+    }
+
+    fn step(standing: &Standing, leg: Leg) -> (bool, String) {
+        let steps = agenda(standing, &Config::default());
+        let step = steps.into_iter().find(|step| step.leg == leg).unwrap();
+        (step.is_due, step.why)
+    }
+
+    #[test]
+    fn nothing_is_downloaded_while_clips_lag_or_the_disk_is_low() {
+        let config = Config::default();
+        assert_eq!(room(&standing(), &config), 200);
+        let lagging = Standing { waiting: 150, unseen_files: 60, ..standing() };
+        assert_eq!(room(&lagging, &config), 0);
+        assert!(step(&lagging, Leg::Crawl).1.contains("210 videos wait"));
+        let full = Standing { free_bytes: 1_000_000, ..standing() };
+        assert_eq!(room(&full, &config), 0);
+        assert!(step(&full, Leg::Crawl).1.contains("1 MB free"));
+    }
+
+    #[test]
+    fn a_paused_stage_is_named_with_its_reason() {
+        let paused = vec![("search".to_owned(), Reason::Quota), ("fetch".to_owned(), Reason::RateLimited)];
+        let (is_due, why) = step(&Standing { paused, ..standing() }, Leg::Crawl);
+        assert!(!is_due && why.contains("quota") && why.contains("rate-limited"), "{why}");
+    }
+
+    #[test]
+    fn training_waits_for_enough_samples_but_not_a_run_that_was_cut_off() {
+        assert!(!step(&Standing { new_samples: 999, ..standing() }, Leg::Train).0);
+        assert!(step(&Standing { new_samples: 1_000, ..standing() }, Leg::Train).0);
+        let (is_due, why) = step(&Standing { cut_off: Some("scn-2".to_owned()), ..standing() }, Leg::Train);
+        assert!(is_due && why.contains("scn-2"));
+    }
+
+    #[test]
+    fn only_the_commands_that_are_wanted_are_there_and_in_order() {
+        let mut config = Config::default();
+        config.run.commands = vec![Leg::Train, Leg::Clips];
+        let legs: Vec<Leg> = agenda(&standing(), &config).iter().map(|step| step.leg).collect();
+        assert_eq!(legs, [Leg::Clips, Leg::Train]);
+        assert!(!agenda(&standing(), &config)[0].is_due, "nobody crawls, nothing waits");
+    }
+}

@@ -1,0 +1,91 @@
+//! How things stand before a round: what is due, what waits, how much room there is. Numbers only; decides nothing.
+
+use crate::catalog::{acceptances, funnel, jobs, pauses, runs, samples};
+use crate::failure::{Failure, Reason};
+use crate::pipeline::{cut, fetch, scan, search};
+
+use super::super::{Session, crawl};
+use super::Work;
+
+/// What a round needs to know to decide.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Standing {
+    /// When this was, milliseconds since 1970.
+    pub(crate) at_ms: i64,
+    /// Whether any search was ever planned.
+    pub(crate) is_planned: bool,
+    /// Whether the site's terms were accepted.
+    pub(crate) may_download: bool,
+    /// Searches due now.
+    pub(crate) searches: u64,
+    /// Downloads due now.
+    pub(crate) downloads: u64,
+    /// Looks and cuts due now.
+    pub(crate) cuts: u64,
+    /// Videos with a file that were not looked at with the settings in force.
+    pub(crate) unseen_files: u64,
+    /// Videos that are downloaded and not cut to the end: due, held or put off.
+    pub(crate) waiting: u64,
+    /// Free disk, bytes.
+    pub(crate) free_bytes: u64,
+    /// Stages that stand still, and why.
+    pub(crate) paused: Vec<(String, Reason)>,
+    /// Samples that no finished run of the method has seen.
+    pub(crate) new_samples: u64,
+    /// A run of the recipe that was cut off.
+    pub(crate) cut_off: Option<String>,
+}
+
+impl Standing {
+    /// Looks at the catalog and the disk.
+    pub(crate) async fn look(session: &Session, work: &Work) -> anyhow::Result<Self> {
+        let new_samples =
+            samples::count_unseen(&session.catalog, &work.method()).await.map_err(Failure::from)?;
+        let cut_off = cut_off(session, work).await?;
+        Ok(Self { new_samples, cut_off, ..Self::of_queue(session).await? })
+    }
+
+    /// The same without what concerns training: that can be asked every second.
+    pub(crate) async fn of_queue(session: &Session) -> anyhow::Result<Self> {
+        let catalog = &session.catalog;
+        let of_stages = funnel::stages(catalog).await.map_err(Failure::from)?;
+        let unended = of_stages.iter().filter(|it| ["open", "held"].contains(&it.state.as_str()));
+        let waiting =
+            unended.filter(|it| [scan::NAME, cut::NAME].contains(&it.stage.as_str())).map(|it| it.jobs).sum();
+        let due = async |stage| jobs::count_due(catalog, stage).await.map_err(Failure::from);
+        let rev = scan::rev(&session.config.clips);
+        let paused = pauses::in_force(catalog).await.map_err(Failure::from)?;
+        let accepted = acceptances::latest(catalog, crawl::TERMS).await.map_err(Failure::from)?;
+        let is_local = session.config.run.source != "youtube";
+        Ok(Self {
+            at_ms: session.clock.now_ms(),
+            is_planned: of_stages.iter().any(|it| it.stage == search::NAME),
+            may_download: is_local || session.config.crawl.accept_terms || accepted.is_some(),
+            searches: due(search::NAME).await?,
+            downloads: due(fetch::NAME).await?,
+            cuts: due(scan::NAME).await? + due(cut::NAME).await?,
+            unseen_files: jobs::count_unasked(catalog, &rev).await.map_err(Failure::from)?,
+            waiting,
+            free_bytes: session.store.free_bytes().map_err(Failure::from)?,
+            paused: paused.into_iter().map(|pause| (pause.stage, pause.reason)).collect(),
+            ..Self::default()
+        })
+    }
+
+    /// Why a stage stands still, if it does.
+    pub(crate) fn pause_of(&self, stage: &str) -> Option<Reason> {
+        self.paused.iter().find(|(paused, _)| paused == stage).map(|(_, reason)| *reason)
+    }
+}
+
+#[cfg(feature = "train")]
+async fn cut_off(session: &Session, work: &Work) -> anyhow::Result<Option<String>> {
+    let run: Option<runs::Run> = super::super::train::command::cut_off(session, &work.train).await?;
+    Ok(run.map(|run| run.name))
+}
+
+#[cfg(not(feature = "train"))]
+async fn cut_off(session: &Session, _work: &Work) -> anyhow::Result<Option<String>> {
+    let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
+    Ok(all.into_iter().rfind(|run| run.state == runs::RunState::Stopped.as_str()).map(|run| run.name))
+}

@@ -1,0 +1,83 @@
+//! Unites catalogs: takes in what other machines made of videos, rows and clip files together, video by video. Killed at
+//! any moment and started again, it goes on.
+
+use std::collections::HashSet;
+
+use crate::catalog::{Catalog, merge};
+use crate::clock::Stop;
+use crate::failure::{Failure, Reason};
+use crate::progress::{Event, Reporter};
+use crate::store::Store;
+
+pub(crate) use crate::catalog::merge::Taken;
+
+const TASK: &str = "merge";
+
+/// What became of one catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Merged {
+    /// It was taken in.
+    Now(Taken),
+    /// In this state it was taken in before, milliseconds since 1970.
+    Before(i64),
+}
+
+/// Takes one catalog in. Of two that have the same video with the same revision the first one counts: both made the same
+/// of it.
+pub(crate) async fn merge(
+    (into, store): (&Catalog, &Store),
+    (from, source): (&Catalog, &Store),
+    stop: &Stop,
+    reporter: &dyn Reporter,
+) -> Result<Merged, Failure> {
+    let finished = merge::finished(from).await?;
+    let fingerprint = merge::fingerprint(&finished);
+    if let Some(at_ms) = merge::seen(into, &fingerprint).await? {
+        return Ok(Merged::Before(at_ms));
+    }
+    let here: HashSet<_> =
+        merge::finished(into).await?.into_iter().map(|it| (it.site, it.site_id, it.rev)).collect();
+    let mut taken = Taken { videos: finished.len() as u64, ..Taken::default() };
+    let total = Some(taken.videos);
+    reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
+    for (done, video) in (1..).zip(&finished) {
+        if stop.is_asked() {
+            return Err(Failure::transient(Reason::Interrupted, "interrupted while merging"));
+        }
+        if !here.contains(&(video.site.clone(), video.site_id.clone(), video.rev.clone())) {
+            take(into, store, from, source, video, &mut taken).await?;
+        }
+        reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note: video.site_id.clone() });
+    }
+    reporter
+        .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} videos taken in", taken.taken) });
+    merge::note(into, &source.root().display().to_string(), &fingerprint, taken).await?;
+    Ok(Merged::Now(taken))
+}
+
+/// Files first, then rows, in one transaction: who is killed between leaves a file for `gc`, never a row without one.
+async fn take(
+    into: &Catalog,
+    store: &Store,
+    from: &Catalog,
+    source: &Store,
+    video: &merge::FinishedVideo,
+    taken: &mut Taken,
+) -> Result<(), Failure> {
+    let made = merge::read(from, video).await?;
+    for clip in &made.clips {
+        let path = clip.stored.path.to_string_lossy();
+        if !store.adopt(&source.absolute(&path), &path, &clip.stored.sha256)? {
+            let detail = format!("{} is not what its row says", source.absolute(&path).display());
+            return Err(Failure::permanent(Reason::Catalog, detail)
+                .with_hint("`webemotion check --repair` in that data folder, then `webemotion clips`"));
+        }
+    }
+    let mut tx = into.begin().await?;
+    if merge::take(&mut tx, video, &made).await? {
+        tx.commit().await?;
+        taken.taken += 1;
+        taken.clips += made.clips.len() as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Work lists for machines that share no catalog: each names its videos by a hash of their ids, and says everything that
+//! looking at them needs. A list is a text file, one JSON object a line; the first line is its head.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::scan;
+use crate::catalog::{Catalog, evidence, jobs, merge, searches, videos};
+use crate::config::ClipRecipe;
+use crate::failure::{Failure, Reason};
+use crate::store::Store;
+use crate::types::VideoId;
+
+/// The format of the lists; a list of another one is refused.
+const FORMAT: u32 = 1;
+
+/// A list's first line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    /// The format.
+    pub(crate) webemotion_shard: u32,
+    /// Which of them it is, from 0.
+    pub(crate) shard: u32,
+    /// How many there are.
+    pub(crate) of: u32,
+    /// The data folder that the videos lie in.
+    pub(crate) data: PathBuf,
+    /// How they are to be looked at: the node's own settings do not count.
+    pub(crate) clips: ClipRecipe,
+}
+
+/// A further line: one video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Line {
+    video: videos::NewVideo,
+    file: videos::VideoFile,
+    found: Vec<(searches::Search, evidence::Evidence)>,
+}
+
+/// Which of `of` shards a video belongs to: the same everywhere and always.
+pub(crate) fn shard_of(site: &str, site_id: &str, of: u32) -> u32 {
+    let digest = Sha256::new().chain_update(site).chain_update([0]).chain_update(site_id).finalize();
+    let number = u64::from_be_bytes([
+        digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6], digest[7],
+    ]);
+    u32::try_from(number % u64::from(of.max(1))).unwrap_or(0)
+}
+
+/// A list's name among its brothers: `shard-00003-of-00016.jsonl`.
+pub(crate) fn file_name(shard: u32, of: u32) -> String {
+    format!("shard-{shard:05}-of-{of:05}.jsonl")
+}
+
+/// Writes the lists of all videos that have a file and are not finished with this recipe; says how many videos each has.
+/// All lists are written, also empty ones: an array of tasks needs every number.
+pub(crate) async fn write(
+    catalog: &Catalog,
+    store: &Store,
+    recipe: &ClipRecipe,
+    of: u32,
+    folder: &Path,
+) -> Result<Vec<u64>, Failure> {
+    let rev = scan::rev(recipe);
+    let finished = merge::finished(catalog).await?;
+    let is_finished = |id: VideoId| finished.iter().any(|it| it.id == id && it.rev == rev);
+    let head = |shard| Head {
+        webemotion_shard: FORMAT,
+        shard,
+        of,
+        data: store.root().to_owned(),
+        clips: recipe.clone(),
+    };
+    let mut lists: Vec<(Vec<u8>, u64)> =
+        (0..of).map(|shard| Ok((json_line(&head(shard))?, 0))).collect::<Result<_, Failure>>()?;
+    for id in videos::with_file(catalog).await? {
+        let video = videos::get(catalog, id).await?;
+        let Some(file) = video.file.filter(|_| !is_finished(id)) else { continue };
+        let shard = shard_of(&video.found.site, &video.found.site_id, of);
+        let line = Line { video: video.found, file, found: merge::evidence_of(catalog, id).await? };
+        let (text, videos) = &mut lists[shard as usize];
+        text.extend(json_line(&line)?);
+        *videos += 1;
+    }
+    for (shard, (text, _)) in (0..).zip(&lists) {
+        put(folder, &file_name(shard, of), text)?;
+    }
+    Ok(lists.into_iter().map(|(_, videos)| videos).collect())
+}
+
+fn json_line(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(value).map_err(|error| Failure::bug(error.to_string()))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn put(folder: &Path, name: &str, text: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::transient(Reason::Disk, format!("cannot write {}: {error}", folder.join(name).display()))
+    };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    part.write_all(text).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(part.path(), readable).map_err(failed)?;
+    part.persist(folder.join(name)).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Reads the head of a list.
+pub(crate) fn head(list: &Path) -> Result<Head, Failure> {
+    let (head, _) = open(list)?;
+    Ok(head)
+}
+
+fn open(list: &Path) -> Result<(Head, impl Iterator<Item = std::io::Result<String>> + use<>), Failure> {
+    let wrong = |detail: String| {
+        Failure::permanent(Reason::Usage, format!("{}: {detail}", list.display()))
+            .with_hint("`webemotion shard --count N` writes such lists")
+    };
+    let file = std::fs::File::open(list).map_err(|error| wrong(error.to_string()))?;
+    let mut lines = BufReader::new(file).lines();
+    let first = lines.next().transpose().map_err(|error| wrong(error.to_string()))?.unwrap_or_default();
+    let head: Head = serde_json::from_str(&first).map_err(|error| wrong(format!("no shard: {error}")))?;
+    if head.webemotion_shard != FORMAT {
+        return Err(wrong(format!("format {} is not known here", head.webemotion_shard)));
+    }
+    Ok((head, lines))
+}
+
+/// Takes the videos of a list into a node's own catalog: rows are copied, files are linked. Twice is harmless. `data` is
+/// where the list's data folder lies here, if elsewhere than its head says. Says how many videos there are.
+pub(crate) async fn take_in(
+    catalog: &Catalog,
+    store: &Store,
+    list: &Path,
+    data: Option<&Path>,
+) -> Result<u64, Failure> {
+    let (head, lines) = open(list)?;
+    let data = data.unwrap_or(&head.data);
+    let mut videos = 0;
+    for (number, line) in (2..).zip(lines) {
+        let place = || format!("{} line {number}", list.display());
+        let text = line.map_err(|error| Failure::transient(Reason::Disk, format!("{}: {error}", place())))?;
+        let line: Line = serde_json::from_str(&text)
+            .map_err(|error| Failure::permanent(Reason::Usage, format!("{}: {error}", place())))?;
+        link(store, data, &line.file)?;
+        let mut tx = catalog.begin().await?;
+        if let Some(id) = merge::introduce(&mut tx, &line.video, &line.found, "shard").await? {
+            videos::set_file(&mut tx, id, &line.file).await?;
+            jobs::enqueue(&mut tx, scan::NAME, &scan::rev(&head.clips), 0, id.0).await?;
+        }
+        tx.commit().await?;
+        videos += 1;
+    }
+    Ok(videos)
+}
+
+fn link(store: &Store, data: &Path, file: &videos::VideoFile) -> Result<(), Failure> {
+    let source = data.join(&file.path);
+    let found = std::fs::metadata(&source).map(|facts| facts.len());
+    if found.as_ref().ok() != Some(&file.size_bytes) {
+        let what = match found {
+            Ok(size_bytes) => format!("has {size_bytes} bytes, and its row says {}", file.size_bytes),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        return Err(Failure::permanent(Reason::Usage, format!("{} {what}", source.display()))
+            .with_hint("say with --videos where the data folder of the list lies on this machine"));
+    }
+    Ok(store.link(&source, &file.path.to_string_lossy())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_video_belongs_to_one_shard_for_ever_and_shards_are_about_equal() {
+        // SHA-256 of "youtube\0abcdefghijk", its first eight bytes as a number, modulo 7.
+        assert_eq!(shard_of("youtube", "abcdefghijk", 7), 4);
+        let mut counts = [0_u32; 8];
+        for number in 0..8_000 {
+            counts[shard_of("youtube", &format!("video-{number:05}"), 8) as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list.jsonl");
+        for text in ["", "dear diary\n", "{\"webemotion_shard\": 1}\n"] {
+            std::fs::write(&list, text).unwrap();
+            let failure = head(&list).unwrap_err();
+            assert!(failure.detail.contains("list.jsonl"), "{}", failure.detail);
+            assert_eq!(failure.reason, Reason::Usage);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Reads what a round did out of the catalog: jobs by the time they ended, rows by the time they came.
+
+use super::super::index::RoundEntry;
+use super::super::round::{PausedStage, Picture, RoundReport, StageWork, Totals};
+use super::super::run_report::{FailureGroup, RunSummary};
+use super::{first_words, summaries};
+use crate::catalog::rounds::{self, Ended};
+use crate::catalog::{Catalog, CatalogError, Result, crops, funnel, pauses};
+
+/// Pictures of each emotion, at most.
+const PICTURES: u32 = 4;
+/// The stages, in the order data walks.
+const STAGES: [&str; 4] = ["search", "fetch", "scan", "cut"];
+
+/// What happened since a round began, and what there is now. Who ran it adds its steps, its exit and what comes next.
+pub async fn gather_round(catalog: &Catalog, round: i64, started_at_ms: i64) -> Result<RoundReport> {
+    let now_ms = catalog.clock().now_ms();
+    let until_ms = now_ms + 1;
+    let mut ended = rounds::ended(catalog, started_at_ms, until_ms).await?;
+    ended.extend(rounds::put_off(catalog, started_at_ms, until_ms).await?);
+    let mut report = RoundReport {
+        round,
+        started_at_ms,
+        ended_at_ms: now_ms,
+        work: work(&ended),
+        failures: failures(&ended),
+        totals: totals(catalog).await?,
+        totals_before: totals_before(catalog, round).await?,
+        paused: paused(catalog).await?,
+        ..RoundReport::default()
+    };
+    for (sample, emotion) in crate::catalog::samples::newest(catalog, started_at_ms, PICTURES).await? {
+        match crops::get(catalog, sample).await {
+            Ok(jpeg) => {
+                let picture = Picture { sample_id: sample.0, emotion: emotion.to_string(), jpeg };
+                report.pictures.push(picture);
+            }
+            Err(CatalogError::NoRow { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(report)
+}
+
+/// All rounds for the index page; `page_of` says where a round's page lies, relative to the index.
+pub async fn gather_rounds(
+    catalog: &Catalog,
+    page_of: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<RoundEntry>> {
+    let all = rounds::list(catalog, u32::MAX).await?;
+    Ok(all.into_iter().map(|round| entry(round, &page_of)).collect())
+}
+
+fn entry(round: rounds::Round, page_of: impl Fn(&str) -> Option<String>) -> RoundEntry {
+    let summary: serde_json::Value =
+        round.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let samples = |part: &str| summary[part]["samples"].as_u64();
+    let outcome = match (&summary["outcome"], round.ended_at) {
+        (serde_json::Value::String(words), _) => words.clone(),
+        (_, Some(_)) => "killed".to_owned(),
+        (_, None) => "under way".to_owned(),
+    };
+    let name = RoundReport { round: round.id, ..RoundReport::default() }.name();
+    RoundEntry {
+        round: round.id,
+        started_at_ms: round.started_at,
+        ended_at_ms: round.ended_at,
+        outcome,
+        samples: samples("totals").map(|now| now.saturating_sub(samples("totals_before").unwrap_or(0))),
+        page: page_of(&name),
+    }
+}
+
+/// One line about the training run of a name.
+pub async fn gather_run_summary(catalog: &Catalog, name: &str) -> Result<Option<RunSummary>> {
+    Ok(summaries(catalog, None).await?.into_iter().find(|run| run.name == name))
+}
+
+fn work(ended: &[Ended]) -> Vec<StageWork> {
+    let sum = |stage: &str, state: &str| {
+        ended.iter().filter(|it| it.stage == stage && it.state == state).map(|it| it.jobs).sum()
+    };
+    STAGES
+        .iter()
+        .map(|stage| StageWork {
+            stage: (*stage).to_owned(),
+            done: sum(stage, "done"),
+            rejected: sum(stage, "rejected"),
+            given_up: sum(stage, "dead"),
+            put_off: sum(stage, "open"),
+        })
+        .filter(|work| work.done + work.rejected + work.given_up + work.put_off > 0)
+        .collect()
+}
+
+fn failures(ended: &[Ended]) -> Vec<FailureGroup> {
+    let failed = ended.iter().filter(|it| it.state != "done");
+    let mut groups: Vec<FailureGroup> = failed
+        .map(|it| FailureGroup {
+            stage: it.stage.clone(),
+            reason: it.reason.map_or_else(|| "no reason given".to_owned(), |reason| reason.as_str()),
+            outcome: super::outcome(&it.state),
+            count: it.jobs,
+            example: it.example.as_deref().map(first_words),
+        })
+        .collect();
+    groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.reason.cmp(&other.reason)));
+    groups
+}
+
+async fn totals(catalog: &Catalog) -> Result<Totals> {
+    let emotions = funnel::emotions(catalog).await?;
+    let sum = |count: fn(&funnel::EmotionCount) -> u64| emotions.iter().map(count).sum();
+    Ok(Totals {
+        searches: sum(|it| it.searches),
+        videos: sum(|it| it.videos),
+        files: sum(|it| it.files),
+        clips: sum(|it| it.clips),
+        samples: sum(|it| it.samples),
+    })
+}
+
+/// What the last round that came to its end wrote down.
+async fn totals_before(catalog: &Catalog, round: i64) -> Result<Option<Totals>> {
+    const LOOK_BACK: u32 = 50;
+    let before = rounds::list(catalog, LOOK_BACK).await?.into_iter().filter(|it| it.id < round);
+    Ok(before.filter_map(|it| totals_in(&it.summary?)).next())
+}
+
+fn totals_in(summary: &str) -> Option<Totals> {
+    let mut summary: serde_json::Value = serde_json::from_str(summary).ok()?;
+    serde_json::from_value(summary.get_mut("totals")?.take()).ok()
+}
+
+async fn paused(catalog: &Catalog) -> Result<Vec<PausedStage>> {
+    let paused = pauses::in_force(catalog).await?.into_iter();
+    Ok(paused
+        .map(|it| PausedStage { stage: it.stage, reason: it.reason.as_str(), resume_at_ms: it.resume_at })
+        .collect())
+}

@@ -1,0 +1,135 @@
+//! What one round of `webemotion run` did, as plain values: the morning report and what `--notify` gets. It knows neither
+//! where they come from nor how they are drawn.
+
+use serde::{Deserialize, Serialize};
+
+use super::run_report::{FailureGroup, RunSummary};
+
+/// One round.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct RoundReport {
+    /// Its number, one more than the last round's.
+    pub round: i64,
+    /// Milliseconds since 1970.
+    pub started_at_ms: i64,
+    /// Milliseconds since 1970.
+    pub ended_at_ms: i64,
+    /// The exit code.
+    pub exit: u8,
+    /// The exit code in words.
+    pub outcome: String,
+    /// How the round before ended, where that needs saying: it was killed.
+    pub before: Option<String>,
+    /// Its parts, in order.
+    pub steps: Vec<RoundStep>,
+    /// What each stage's jobs came to.
+    pub work: Vec<StageWork>,
+    /// What failed, by cause, most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// What the catalog holds now.
+    pub totals: Totals,
+    /// What it held when the round before ended; none before the second round.
+    pub totals_before: Option<Totals>,
+    /// Stages that stand still.
+    pub paused: Vec<PausedStage>,
+    /// Free space for the data folder, bytes.
+    pub free_bytes: u64,
+    /// The training run that came to its end.
+    pub run: Option<RunSummary>,
+    /// What the next round would do, and why.
+    pub next: Vec<RoundStep>,
+    /// New samples; not in the JSON.
+    #[serde(skip)]
+    pub pictures: Vec<Picture>,
+}
+
+/// One part of a round: a command, or what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RoundStep {
+    /// `crawl`, `clips`, `train` or `report`.
+    pub command: String,
+    /// `done`, `skipped`, `cut short` or `failed`; for the next round `due` or `not due`.
+    pub outcome: String,
+    /// Why.
+    pub why: String,
+    /// How long it took; none when it did not begin.
+    pub took_ms: Option<i64>,
+}
+
+/// What a stage's jobs came to in one round.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct StageWork {
+    /// The stage.
+    pub stage: String,
+    /// Jobs that ended well.
+    pub done: u64,
+    /// Jobs that ended with a verdict about the data.
+    pub rejected: u64,
+    /// Jobs that were given up.
+    pub given_up: u64,
+    /// Jobs that failed and will be tried again.
+    pub put_off: u64,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Searches in force.
+    pub searches: u64,
+    /// Videos found.
+    pub videos: u64,
+    /// Videos with a file.
+    pub files: u64,
+    /// Clips that are no duplicates.
+    pub clips: u64,
+    /// Samples in use.
+    pub samples: u64,
+}
+
+impl Totals {
+    /// The five counts with their names, in the order data walks.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("searches", self.searches),
+            ("videos", self.videos),
+            ("files", self.files),
+            ("clips", self.clips),
+            ("samples", self.samples),
+        ]
+    }
+}
+
+/// A stage that stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct PausedStage {
+    /// The stage.
+    pub stage: String,
+    /// The reason, from the closed list.
+    pub reason: String,
+    /// When it goes on, milliseconds since 1970; none: when a person says so.
+    pub resume_at_ms: Option<i64>,
+}
+
+/// A sample's picture.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Picture {
+    /// Its row in the catalog.
+    pub sample_id: i64,
+    /// What its video was searched for.
+    pub emotion: String,
+    /// A JPEG file.
+    pub jpeg: Vec<u8>,
+}
+
+impl RoundReport {
+    /// The name that its page and its summary go by.
+    pub fn name(&self) -> String {
+        format!("round-{:04}", self.round)
+    }
+
+    /// Jobs of all stages that one of the four counts names.
+    pub fn jobs(&self, count: fn(&StageWork) -> u64) -> u64 {
+        self.work.iter().map(count).sum()
+    }
+}

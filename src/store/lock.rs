@@ -1,0 +1,136 @@
+//! Locks on the data folder, one file each below `locks/`. The kernel lets go of a lock when its holder ends, however it
+//! ends; the name in the file says who that is, or was.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{Store, StoreError, failed};
+
+const LOCKS: &str = "locks";
+
+/// A lock that is held until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: Flock<File>,
+    /// Who held it to the death: the one before let go without a word.
+    pub taken_over_from: Option<String>,
+}
+
+/// What asking for a lock gave.
+#[derive(Debug)]
+pub enum Locked {
+    /// It is ours.
+    Taken(Lock),
+    /// Somebody else has it: this is what he wrote into it.
+    HeldBy(String),
+}
+
+impl Store {
+    /// Takes a lock, or says at once who has it. `holder` is what others are then told.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be opened, read or written.
+    pub fn lock(&self, name: &str, holder: &str) -> Result<Locked, StoreError> {
+        let path = self.lock_file(name);
+        fs::create_dir_all(self.root().join(LOCKS)).map_err(failed("make the folder", &path))?;
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(failed("open", &path))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut file) => {
+                let before = read(&mut file).map_err(failed("read", &path))?;
+                write(&mut file, holder).map_err(failed("write", &path))?;
+                let taken_over_from = Some(before).filter(|before| !before.is_empty());
+                Ok(Locked::Taken(Lock { file, taken_over_from }))
+            }
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                Ok(Locked::HeldBy(read(&mut file).map_err(failed("read", &path))?))
+            }
+            Err((_, error)) => Err(failed("lock", &path)(error.into())),
+        }
+    }
+
+    /// What stands in every lock's file that was not let go of: its holder may be dead.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn lock_holders(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let folder = self.root().join(LOCKS);
+        let mut found = Vec::new();
+        if !folder.is_dir() {
+            return Ok(found);
+        }
+        for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+            let path = entry.map_err(failed("list", &folder))?.path();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let holder = fs::read_to_string(&path).map_err(failed("read", &path))?;
+            if !holder.is_empty() {
+                found.push((name, holder));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.root().join(LOCKS).join(format!("{name}.lock"))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A name that stays would only be taken for that of somebody who died.
+        let _ = self.file.set_len(0);
+    }
+}
+
+fn read(file: &mut File) -> std::io::Result<String> {
+    let mut holder = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut holder)?;
+    Ok(holder)
+}
+
+fn write(file: &mut File, holder: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(holder.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(store: &Store, holder: &str) -> Lock {
+        match store.lock("crawl", holder).unwrap() {
+            Locked::Taken(lock) => lock,
+            Locked::HeldBy(who) => panic!("held by {who}"),
+        }
+    }
+
+    #[test]
+    fn the_second_is_told_who_was_first_and_the_third_finds_it_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let first = taken(&store, "first");
+        assert_eq!(first.taken_over_from, None);
+        assert!(matches!(store.lock("crawl", "second").unwrap(), Locked::HeldBy(who) if who == "first"));
+        assert!(matches!(store.lock("clips", "second").unwrap(), Locked::Taken(_)));
+        assert_eq!(store.lock_holders().unwrap(), [("crawl".to_owned(), "first".to_owned())]);
+        drop(first);
+        assert!(store.lock_holders().unwrap().is_empty());
+        assert_eq!(taken(&store, "third").taken_over_from, None);
+    }
+
+    #[test]
+    fn who_died_with_a_lock_is_named_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        drop(taken(&store, "somebody"));
+        fs::write(store.lock_file("crawl"), "a dead one").unwrap();
+        assert_eq!(taken(&store, "next").taken_over_from.as_deref(), Some("a dead one"));
+    }
+}
