@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+#[cfg(feature = "media")]
 use crate::pipeline::inspection::FollowedFace;
 use crate::train::metrics::Prediction;
 use crate::types::FaceBox;
@@ -67,6 +68,7 @@ impl FaceTold {
     }
 
     /// The mean of what is said of a followed face's looks; none without a look.
+    #[cfg(feature = "media")]
     pub(super) fn followed(face: &FollowedFace, looks: &[Prediction], classes: &[String]) -> Option<Self> {
         let middle = face.looks.get(face.looks.len() / 2)?;
         let told = mean(looks)?;
@@ -113,6 +115,7 @@ impl FileTold {
     }
 }
 
+#[cfg(feature = "media")]
 fn mean(looks: &[Prediction]) -> Option<Prediction> {
     let count = looks.len() as f32;
     let first = looks.first()?;
@@ -136,6 +139,7 @@ fn quoted(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "media")]
     use crate::pipeline::inspection::Look;
 
     #[test]
@@ -154,6 +158,7 @@ mod tests {
         assert_eq!(fields.matches(',').count(), heads);
     }
 
+    #[cfg(feature = "media")]
     #[test]
     fn of_a_followed_face_the_mean_of_its_looks_is_told() {
         let face_box = FaceBox { x: 0.1, y: 0.2, width: 0.3, height: 0.4 };
