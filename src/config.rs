@@ -52,6 +52,10 @@ impl Config {
             (crawl.results_per_search > 0, "crawl.results_per_search must be at least 1"),
             (crawl.videos_per_hour > 0, "crawl.videos_per_hour must be at least 1"),
             (crawl.pause_s >= 0.0, "crawl.pause_s must not be negative"),
+            (
+                crawl.region.as_ref().is_none_or(|code| is_country(code)),
+                "crawl.region must be two capital letters, such as FR",
+            ),
             (clips.scout_fps > 0.0, "clips.scout_fps must be above 0"),
             (clips.min_face_px >= 12.0, "clips.min_face_px must be at least 12, the P-net's window"),
             (clips.min_clip_ms > 0, "clips.min_clip_ms must be above 0"),
@@ -79,6 +83,10 @@ impl Config {
     }
 }
 
+fn is_country(code: &str) -> bool {
+    code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
 fn wrong(detail: String) -> Failure {
     Failure::permanent(Reason::Usage, detail)
         .with_hint("`webemotion config init` writes a file with every setting and what it means")
@@ -94,10 +102,18 @@ pub struct CrawlConfig {
     pub results_per_search: u32,
     /// Which licences may be downloaded.
     pub licence: LicencePolicy,
+    /// A video whose title contains one of these words or phrases is rejected; whole words, in any letter case.
+    pub blocked_titles: Vec<String>,
+    /// Videos of these channels, by id or name, are rejected.
+    pub blocked_channels: Vec<String>,
+    /// ISO 3166-1 code of the country whose viewers must be able to see a video; only the Data API tells.
+    pub region: Option<String>,
     /// The site's terms were read and downloading under them is the user's decision.
     pub accept_terms: bool,
     /// Videos an hour that may be asked of the site, shared by all workers of the catalog.
     pub videos_per_hour: u32,
+    /// Names the network address that the site sees: crawls of one catalog under one name share one budget.
+    pub egress: String,
     /// Least pause between two videos, seconds; up to twice as long by chance.
     pub pause_s: f64,
     /// How long the crawl stands still after the site asked for a pause, seconds.
@@ -126,8 +142,12 @@ impl Default for CrawlConfig {
             max_duration_s: 240,
             results_per_search: 20,
             licence: LicencePolicy::CreativeCommons,
+            blocked_titles: Vec::new(),
+            blocked_channels: Vec::new(),
+            region: None,
             accept_terms: false,
             videos_per_hour: 200,
+            egress: "default".to_owned(),
             pause_s: 5.0,
             rate_limited_pause_s: 3_600,
             retry_pause_s: 60,
@@ -316,19 +336,22 @@ mod tests {
         let set: String =
             TEMPLATE.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line).to_owned() + "\n").collect();
         let mut config: Config = toml::from_str(&set).unwrap();
-        for optional in ["lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn", "notify", "metrics"] {
+        for optional in
+            ["region", "lexicon", "youtube_host", "youtube_ca", "ytdlp", "mtcnn", "notify", "metrics"]
+        {
             assert!(TEMPLATE.contains(optional), "{optional}");
         }
         let defaults = Config::default();
         config.tools = defaults.tools.clone();
         (config.crawl.lexicon, config.crawl.youtube_host, config.crawl.youtube_ca) = (None, None, None);
         (config.run.notify, config.run.metrics) = (None, None);
+        config.crawl.region = None;
         assert_eq!(config, defaults);
         let keys = |value: &toml::Value| {
             value.as_table().unwrap().values().map(|t| t.as_table().unwrap().len()).sum::<usize>()
         };
         let written = keys(&toml::Value::try_from(&defaults).unwrap());
-        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 7, "seven settings have no default");
+        assert_eq!(keys(&toml::from_str(&set).unwrap()), written + 8, "eight settings have no default");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | hop | stage (`pipeline/`) | room that does the work | rows it commits (`catalog/`) |
 //! | --- | --- | --- | --- |
 //! | keyword → search | – (`cli/crawl`) | [`youtube::lexicon`] | search |
+//! | list → video | – (`cli/crawl`) | [`lists`] | search, video, evidence, listed |
 //! | search → video | `search` | [`youtube`] | answer, video, evidence |
 //! | video → file | `fetch` | [`youtube`], [`store`] | video (file columns) |
 //! | file → face tracks | `scan` | [`media`], [`face`] | scan, track |
@@ -35,6 +36,7 @@
 //!
 //! # Glossary
 //!
+//! * **list** – a file that names videos by id, address or path, with spans, boxes and labels: see [`lists`].
 //! * **search** – a question put to YouTube (a *query* is always SQL).
 //! * **evidence** – one (video, search, rank): why a video is thought to show an emotion. Never overwritten.
 //! * **video** – what a search found; its **file** is what was downloaded.
@@ -56,6 +58,7 @@ pub mod config;
 pub mod demo;
 pub mod face;
 pub mod failure;
+pub mod lists;
 #[cfg(feature = "media")]
 pub mod media;
 pub mod pipeline;

@@ -5,7 +5,7 @@
 
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::JobId;
+use crate::types::{Emotion, JobId};
 
 /// A job in somebody's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,15 @@ pub struct Claim<'a> {
     pub worker: &'a str,
     /// How long the lease lasts without a heartbeat.
     pub lease_ms: i64,
+}
+
+/// Which jobs of a stage are meant; the default is all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Only {
+    /// Jobs of this emotion: that of the search, else that of the video.
+    pub emotion: Option<Emotion>,
+    /// Jobs on videos that this list names.
+    pub list: Option<String>,
 }
 
 /// A job as `status` and `explain` show it.
@@ -138,12 +147,27 @@ pub async fn withdraw(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) ->
 
 /// Takes the most urgent job that is due, unless none is or the stage is paused. The attempt counts from here.
 pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob>> {
+    claim_of(catalog, claim, &Only::default()).await
+}
+
+/// The same among some jobs only.
+pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
+    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
     let Claim { stage, rev, worker, lease_ms } = claim;
     let now_ms = catalog.clock.now_ms();
     let until_ms = now_ms + lease_ms;
-    let row = sqlx::query_file!("queries/catalog/job/claim.sql", stage, now_ms, worker, rev, until_ms)
-        .fetch_optional(&catalog.writer)
-        .await?;
+    let row = sqlx::query_file!(
+        "queries/catalog/job/claim.sql",
+        stage,
+        now_ms,
+        worker,
+        rev,
+        until_ms,
+        emotion,
+        list
+    )
+    .fetch_optional(&catalog.writer)
+    .await?;
     row.map(|row| {
         Ok(HeldJob {
             id: JobId(row.id),
@@ -324,7 +348,13 @@ pub async fn count_unasked(catalog: &Catalog, scan_rev: &str) -> Result<u64> {
 
 /// When the next job of a stage is due, or the next lease on one ends; milliseconds since 1970.
 pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> {
-    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage)
+    next_due_of(catalog, stage, &Only::default()).await
+}
+
+/// The same among some jobs only.
+pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<Option<i64>> {
+    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
+    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list)
         .fetch_one(&catalog.reader)
         .await?)
 }

@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod forget;
 pub mod funnel;
 pub mod jobs;
+pub mod listed;
 pub mod merge;
 mod open;
 mod pack;

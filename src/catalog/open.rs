@@ -65,6 +65,20 @@ impl Catalog {
         let reader = connect(reading(path), READERS).await?;
         Ok(Self { writer: reader.clone(), reader, clock: clock.clone() })
     }
+
+    /// What SQLite complains of after a look at every page; nothing when the file is sound.
+    pub async fn complaints(&self) -> Result<Vec<String>> {
+        let told = sqlx::query_file_scalar!("queries/catalog/catalog/quick_check.sql")
+            .fetch_all(&self.reader)
+            .await?;
+        Ok(told.into_iter().filter(|complaint| complaint != "ok").collect())
+    }
+
+    /// When anything last happened in it, milliseconds since 1970; 0 if nothing did.
+    pub async fn newest_ms(&self) -> Result<i64> {
+        let newest = sqlx::query_file_scalar!("queries/catalog/catalog/get_newest.sql");
+        Ok(newest.fetch_one(&self.reader).await?)
+    }
 }
 
 /// WAL lets readers read while one writes. With `synchronous = normal` a killed process loses nothing that was

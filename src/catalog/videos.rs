@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Catalog, CatalogError, Result, Transaction, number, tombstones};
-use crate::types::VideoId;
+use crate::types::{Emotion, VideoId};
 
 /// What a site says of a video.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -157,6 +157,51 @@ async fn find_with(
         .fetch_optional(executor)
         .await?;
     Ok(id.map(VideoId))
+}
+
+/// How many videos an emotion has.
+pub async fn count_of_emotion(tx: &mut Transaction, emotion: Emotion) -> Result<i64> {
+    let emotion = emotion.as_str();
+    Ok(sqlx::query_file_scalar!("queries/catalog/video/count_of_emotion.sql", emotion)
+        .fetch_one(tx.connection())
+        .await?)
+}
+
+/// Empties titles and channel names that the site told before a time (milliseconds since 1970) and has not repeated
+/// since; says of how many videos. Ids, evidence and labels stay.
+pub async fn expire_metadata(catalog: &Catalog, before_ms: i64) -> Result<u64> {
+    let done =
+        sqlx::query_file!("queries/catalog/video/expire.sql", before_ms).execute(&catalog.writer).await?;
+    Ok(done.rows_affected())
+}
+
+/// Videos of YouTube whose metadata is older than a time (milliseconds since 1970; another one for those that were
+/// missing), oldest first, with the site's ids.
+pub async fn stale(
+    catalog: &Catalog,
+    before_ms: i64,
+    missing_before_ms: i64,
+    most: u32,
+) -> Result<Vec<(VideoId, String)>> {
+    let rows = sqlx::query_file!("queries/catalog/video/list_stale.sql", before_ms, missing_before_ms, most)
+        .fetch_all(&catalog.reader)
+        .await?;
+    Ok(rows.into_iter().map(|row| (VideoId(row.id), row.site_id)).collect())
+}
+
+/// Notes that the site no longer names a video; its title and its channel's name are emptied.
+pub async fn set_missing(tx: &mut Transaction, id: VideoId) -> Result<()> {
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/video/set_missing.sql", id.0, now_ms).execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// Videos that the site no longer names, and whether that is certain: it was asked twice, this far apart.
+pub async fn missing(catalog: &Catalog, apart_ms: i64) -> Result<Vec<(VideoId, bool)>> {
+    let rows = sqlx::query_file!("queries/catalog/video/list_missing.sql", apart_ms)
+        .fetch_all(&catalog.reader)
+        .await?;
+    Ok(rows.into_iter().map(|row| (VideoId(row.id), row.is_certain)).collect())
 }
 
 /// All videos whose file is there, oldest row first.

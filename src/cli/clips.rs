@@ -66,6 +66,7 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
         wait_ms: local_wait_ms(session.config.workers.max_attempts),
         slots: workers,
         patience: local_patience(),
+        ..Limits::default()
     };
     let (store, recipe) = (session.store.clone(), session.config.clips.clone());
     let scan_stage = ScanStage { store: store.clone(), cpu: cpu.clone(), recipe: recipe.clone() };

@@ -1,12 +1,15 @@
-//! `webemotion doctor`: says whether all tools are there, and what is old.
+//! `webemotion doctor`: says whether all that the commands need is there, and what is old or wrong. Changes nothing.
 
 use serde_json::json;
 
+use crate::catalog::{Catalog, acceptances, pauses};
 use crate::clock::Clock;
-use crate::failure::{Exit, Failure};
-use crate::youtube::YtDlp;
+use crate::config::Config;
+use crate::failure::{Exit, Failure, Reason};
+use crate::store::{self, Store};
+use crate::youtube::{ApiKey, YtDlp};
 
-use super::{Global, say, session};
+use super::{Global, crawl, say, session};
 
 /// Flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -16,65 +19,202 @@ pub(crate) struct DoctorArgs {}
 /// One finding.
 struct Finding {
     what: &'static str,
-    /// What is there, or what is missing.
+    /// What is there, or what is missing or wrong.
     said: Result<String, Failure>,
     /// What should be mended though it works.
-    warnings: Vec<String>,
+    warnings: Vec<Warning>,
+}
+
+/// Something that works and should be mended, and how.
+struct Warning {
+    what: String,
+    hint: &'static str,
+}
+
+impl Finding {
+    fn new(what: &'static str, said: Result<String, Failure>) -> Self {
+        Self { what, said, warnings: Vec::new() }
+    }
+
+    fn warn(mut self, is_wrong: bool, what: impl Into<String>, hint: &'static str) -> Self {
+        if is_wrong {
+            self.warnings.push(Warning { what: what.into(), hint });
+        }
+        self
+    }
 }
 
 pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<Exit> {
-    let tools = session::load_config(global)?.tools;
-    let config = session::load_config(global)?.crawl;
-    let mut findings = vec![Finding { what: "features", said: Ok(features()), warnings: Vec::new() }];
-    findings.push(match tools.find_ytdlp() {
-        Ok(program) => match YtDlp::new(program.clone(), &config).facts(&Clock::system()).await {
-            Ok(facts) => Finding {
-                what: "yt-dlp",
-                warnings: facts.warnings(),
-                said: Ok(format!(
-                    "{} ({}), JavaScript runtime {}",
-                    facts.version,
-                    program.display(),
-                    facts.js_runtime.as_deref().unwrap_or("none")
-                )),
-            },
-            Err(error) => Finding { what: "yt-dlp", said: Err(error.into()), warnings: Vec::new() },
-        },
-        Err(failure) => Finding { what: "yt-dlp", said: Err(failure), warnings: Vec::new() },
-    });
-    let mtcnn = tools.find_mtcnn().map(|path| path.display().to_string());
-    findings.push(Finding { what: "MTCNN params", said: mtcnn, warnings: Vec::new() });
+    let config = session::load_config(global)?;
+    let clock = Clock::system();
+    let mut findings = vec![Finding::new("program", Ok(program())), ytdlp(&config, &clock).await];
+    findings.extend(linked());
+    findings.push(mtcnn(&config));
+    findings.push(key());
+    findings.push(disk(&config, global));
+    findings.extend(catalog(global, &clock).await);
     for finding in &findings {
         print(finding, global.json);
     }
     Ok(if findings.iter().all(|finding| finding.said.is_ok()) { Exit::Done } else { Exit::Unusable })
 }
 
-fn features() -> String {
-    let media = if cfg!(feature = "media") { "media (FFmpeg)" } else { "no media" };
-    let train = if cfg!(feature = "train") { "train (libtorch)" } else { "no train" };
-    format!("{media}, {train}")
+fn program() -> String {
+    let media = if cfg!(feature = "media") { "media" } else { "no media" };
+    let train = if cfg!(feature = "train") { "train" } else { "no train" };
+    format!("webemotion {} with {media}, {train}", env!("CARGO_PKG_VERSION"))
+}
+
+async fn ytdlp(config: &Config, clock: &Clock) -> Finding {
+    let facts = async {
+        let program = config.tools.find_ytdlp()?;
+        let facts = YtDlp::new(program.clone(), &config.crawl).facts(clock).await?;
+        facts.refusal().map_or(Ok((program, facts)), Err)
+    };
+    let (program, facts) = match facts.await {
+        Ok(found) => found,
+        Err(failure) => return Finding::new("yt-dlp", Err(failure)),
+    };
+    let runtime = facts.js_runtime.as_deref().unwrap_or("none");
+    let said = format!("{} at {}, JavaScript runtime {runtime}", facts.version, program.display());
+    facts.warnings().into_iter().fold(Finding::new("yt-dlp", Ok(said)), |finding, warning| {
+        finding.warn(true, warning, "run scripts/setup, or upgrade yt-dlp and deno yourself")
+    })
+}
+
+/// The libraries that this program was built with.
+fn linked() -> Vec<Finding> {
+    let mut findings = Vec::new();
+    #[cfg(feature = "media")]
+    findings.push(Finding::new("FFmpeg", Ok(format!("libavcodec {}", crate::media::version()))));
+    #[cfg(feature = "train")]
+    findings.push(Finding::new("libtorch", Ok(crate::train::devices_in_words())));
+    if findings.is_empty() {
+        findings
+            .push(Finding::new("libraries", Ok("none: this build searches and downloads only".to_owned())));
+    }
+    findings
+}
+
+/// What scripts/setup makes of the published params, byte for byte.
+const MTCNN_SHA256: &str = "0295363a936d2f40e35bd1f81cbe107530f7d12e9000d23704bd05e38c257853";
+
+fn mtcnn(config: &Config) -> Finding {
+    let found = config.tools.find_mtcnn().and_then(|path| {
+        let (size_bytes, sha256) = store::digest(&path)?;
+        Ok((format!("{} ({size_bytes} bytes, sha256 {})", path.display(), &sha256[..12]), sha256))
+    });
+    match found {
+        Ok((said, sha256)) => Finding::new("MTCNN params", Ok(said)).warn(
+            sha256 != MTCNN_SHA256,
+            format!("these are not the params that were tested (sha256 {}…)", &MTCNN_SHA256[..12]),
+            "run scripts/setup; with params of your own this is expected",
+        ),
+        Err(failure) => Finding::new("MTCNN params", Err(failure)),
+    }
+}
+
+/// Whether there is a key, never which.
+fn key() -> Finding {
+    let said = crawl::key().map(|key: Option<ApiKey>| match key {
+        Some(_) => "there is one: searches ask the Data API".to_owned(),
+        None => "none: searches go through yt-dlp (WEBEMOTION_YOUTUBE_API_KEY sets one)".to_owned(),
+    });
+    Finding::new("YouTube API key", said)
+}
+
+fn disk(config: &Config, global: &Global) -> Finding {
+    let data = global.data();
+    if !data.is_dir() {
+        let said = format!("{} is not there yet: crawl and demo make it", data.display());
+        return Finding::new("data folder", Ok(said));
+    }
+    let free = Store::open(&data).and_then(|store| store.free_bytes()).map_err(Failure::from);
+    let wanted = config.crawl.min_free_bytes;
+    match free {
+        Ok(free_bytes) => {
+            let said = format!("{}, {:.1} GB free", data.display(), free_bytes as f64 / 1e9);
+            let short =
+                format!("less than crawl.min_free_bytes ({:.1} GB): downloads pause", wanted as f64 / 1e9);
+            Finding::new("data folder", Ok(said)).warn(free_bytes < wanted, short, "free some disk space")
+        }
+        Err(failure) => Finding::new("data folder", Err(failure)),
+    }
+}
+
+/// The catalog, what it waits for, and the clock that its times must fit to.
+async fn catalog(global: &Global, clock: &Clock) -> Vec<Finding> {
+    let path = global.data().join("catalog.sqlite");
+    if !path.exists() {
+        return vec![Finding::new("catalog", Ok("none yet".to_owned())), clock_finding(clock, 0)];
+    }
+    match look_at(&path, clock).await {
+        Ok((catalog, newest_ms)) => vec![catalog, clock_finding(clock, newest_ms)],
+        Err(failure) => vec![Finding::new("catalog", Err(failure)), clock_finding(clock, 0)],
+    }
+}
+
+async fn look_at(path: &std::path::Path, clock: &Clock) -> Result<(Finding, i64), Failure> {
+    let catalog = Catalog::open_read_only(path, clock).await?;
+    let complaints = catalog.complaints().await?;
+    if let Some(complaint) = complaints.first() {
+        let detail = format!("{} is damaged: {complaint}", path.display());
+        return Err(Failure::permanent(Reason::Catalog, detail).with_hint(
+            "restore the last `webemotion backup`, or save what `sqlite3 FILE .recover` still reads",
+        ));
+    }
+    let accepted = acceptances::latest(&catalog, crawl::TERMS).await?;
+    let terms = accepted.map_or("terms not accepted: metadata only".to_owned(), |acceptance| {
+        format!("terms of {} accepted", acceptance.version)
+    });
+    let mut finding = Finding::new("catalog", Ok(format!("{} is sound; {terms}", path.display())));
+    for pause in pauses::in_force(&catalog).await? {
+        let what = format!("{} stands still ({})", pause.stage, pause.reason);
+        finding = match pause.resume_at {
+            Some(_) => finding.warn(true, what, "wait, it goes on by itself; `webemotion status` says when"),
+            None => finding.warn(
+                true,
+                what,
+                "read what the site said (`status`), then `webemotion retry --stage STAGE`",
+            ),
+        };
+    }
+    Ok((finding, catalog.newest_ms().await?))
+}
+
+/// Rows of the future mean that the clock was set back: leases and pauses would then last too long.
+const TOLERANCE_MS: i64 = 300_000;
+
+fn clock_finding(clock: &Clock, newest_ms: i64) -> Finding {
+    let ahead_s = (newest_ms - clock.now_ms()) / 1_000;
+    Finding::new("clock", Ok(super::drive::wall_clock(clock.now_ms()))).warn(
+        newest_ms > clock.now_ms() + TOLERANCE_MS,
+        format!("the catalog's newest row is {ahead_s} s in the future"),
+        "set the clock (NTP); pauses and leases last longer until then",
+    )
 }
 
 fn print(finding: &Finding, json: bool) {
     if json {
-        let (said, missing) = match &finding.said {
-            Ok(said) => (Some(said), None),
-            Err(failure) => (None, Some(&failure.detail)),
-        };
-        say(json!({"tool": finding.what, "found": said, "missing": missing, "warnings": finding.warnings}));
+        let failure = finding.said.as_ref().err();
+        let warnings: Vec<_> =
+            finding.warnings.iter().map(|it| json!({"warning": it.what, "hint": it.hint})).collect();
+        say(json!({"tool": finding.what, "found": finding.said.as_ref().ok(),
+            "missing": failure.map(|it| &it.detail), "hint": failure.and_then(|it| it.hint.as_ref()),
+            "warnings": warnings}));
         return;
     }
     match &finding.said {
         Ok(said) => say(format_args!("ok       {}: {said}", finding.what)),
         Err(failure) => {
-            say(format_args!("missing  {}: {}", finding.what, failure.detail));
+            say(format_args!("wrong    {}: {}", finding.what, failure.detail));
             if let Some(hint) = &failure.hint {
                 say(format_args!("         hint: {hint}"));
             }
         }
     }
     for warning in &finding.warnings {
-        say(format_args!("warning  {warning}"));
+        say(format_args!("warning  {}: {}", finding.what, warning.what));
+        say(format_args!("         hint: {}", warning.hint));
     }
 }

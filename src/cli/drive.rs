@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::catalog::jobs::Only;
+use crate::clock::Stop;
 use crate::failure::{Exit, Failure};
 use crate::pipeline::{Patience, RunPlan, RunSummary, Runner, Stage, worker_name};
 use crate::types::JobId;
@@ -15,6 +20,12 @@ pub(crate) struct Limits {
     pub(crate) max_jobs: Option<u64>,
     /// When nothing new is begun any more, milliseconds since 1970.
     pub(crate) deadline_ms: Option<i64>,
+    /// Nothing new is begun once this is asked.
+    pub(crate) enough: Option<Stop>,
+    /// Which jobs are meant.
+    pub(crate) only: Only,
+    /// The stage before this one is at work until this is asked: its finds are waited for.
+    pub(crate) until: Option<Stop>,
     /// What is due within this time is waited for.
     pub(crate) wait_ms: i64,
     /// Jobs in hand at once.
@@ -37,33 +48,45 @@ pub(crate) async fn drive<S: Stage>(
             max_attempts: session.config.workers.max_attempts,
             max_jobs: limits.max_jobs.map(|most| most.saturating_sub(taken)),
             deadline_ms: limits.deadline_ms,
+            enough: limits.enough.clone(),
+            only: limits.only.clone(),
+            until: limits.until.clone(),
             patience: limits.patience,
             ..RunPlan::new(worker_name(&session.clock))
         };
         let runner = Runner::new(&session.catalog, plan, &session.stop, session.reporter.as_ref());
         total = add(total, runner.drive(stage).await?);
-        if !sleep_until_due(session, &total, limits).await {
+        total.is_limited = limits.are_reached(session, &total);
+        if total.is_limited || !sleep_until_due(session, &total, limits).await {
             return Ok(total);
         }
     }
 }
 
+impl Limits {
+    /// Whether the command has had as much as it wanted.
+    fn are_reached(&self, session: &Session, summary: &RunSummary) -> bool {
+        let taken = summary.done + summary.rejected + summary.dead;
+        self.max_jobs.is_some_and(|most| taken >= most)
+            || self.deadline_ms.is_some_and(|deadline_ms| session.clock.now_ms() >= deadline_ms)
+            || self.enough.as_ref().is_some_and(Stop::is_asked)
+    }
+}
+
 /// Waits for the next job if that is worth it; says whether to go on.
 async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limits) -> bool {
-    let taken = summary.done + summary.rejected + summary.dead;
-    let enough = limits.max_jobs.is_some_and(|most| taken >= most);
     let resume = match &summary.paused {
         Some(pause) => pause.resume_at,
         None => summary.next_due_ms,
     };
-    let Some(resume_ms) = resume.filter(|_| !enough) else { return false };
+    let Some(resume_ms) = resume else { return false };
     let latest =
         session.clock.now_ms().saturating_add(limits.wait_ms).min(limits.deadline_ms.unwrap_or(i64::MAX));
     if resume_ms > latest {
         return false;
     }
     while session.clock.now_ms() < resume_ms {
-        if session.stop.is_asked() {
+        if session.stop.is_asked() || limits.are_reached(session, summary) {
             return false;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -87,7 +110,7 @@ fn add(before: RunSummary, latest: RunSummary) -> RunSummary {
 pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
     if session.stop.is_asked() {
         Exit::Interrupted
-    } else if summaries.iter().any(|summary| summary.paused.is_some() || summary.next_due_ms.is_some()) {
+    } else if summaries.iter().any(|summary| is_unfinished(summary)) {
         Exit::Paused
     } else if summaries.iter().any(|summary| summary.dead > 0) {
         Exit::SomeDead
@@ -98,13 +121,19 @@ pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
     }
 }
 
+/// Whether it has to be come back to, though the command wanted to do it all.
+fn is_unfinished(summary: &RunSummary) -> bool {
+    summary.paused.is_some() || (summary.next_due_ms.is_some() && !summary.is_limited)
+}
+
 /// Why a stage stands still, for the closing line; empty when it does not.
 pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
     let at = |due_ms: i64| {
         let left_s = (due_ms - session.clock.now_ms()).max(0) / 1_000;
-        format!("in {}:{:02} h", left_s / 3_600, left_s / 60 % 60)
+        format!("in {}:{:02} h ({})", left_s / 3_600, left_s / 60 % 60, wall_clock(due_ms))
     };
     match (&summary.paused, summary.next_due_ms) {
+        (None, Some(_)) if summary.is_limited => "; the limit is reached, more is due".to_owned(),
         (Some(pause), _) => match pause.resume_at {
             Some(resume_ms) => format!("; paused ({}), come back {}", pause.reason, at(resume_ms)),
             None => format!("; paused ({}) until `webemotion retry --stage {}`", pause.reason, pause.stage),
@@ -112,6 +141,12 @@ pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
         (None, Some(due_ms)) => format!("; more is due {}", at(due_ms)),
         (None, None) => String::new(),
     }
+}
+
+/// A time as the user's clock shows it.
+pub(crate) fn wall_clock(at_ms: i64) -> String {
+    let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// Waiting times with which work on this machine's own files is repeated: nobody needs to be spared.

@@ -19,8 +19,8 @@ pub(crate) struct GcArgs {
     dry_run: bool,
 }
 
-/// Raw answers are kept this long; YouTube's terms allow no more.
-const RAW_ANSWERS_MS: i64 = 30 * 24 * 3_600_000;
+/// What the site told may be kept this long unless it is asked again (its developer policies, III.E.4.d).
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 
 /// What was removed, or would be.
 #[derive(Debug, Default, Serialize)]
@@ -37,6 +37,8 @@ struct Collected {
     unfinished: Vec<String>,
     /// Raw answers emptied.
     raw_answers: u64,
+    /// Videos whose title and channel's name were emptied.
+    metadata: u64,
     /// Files were left alone: a file stands in its place a moment before its row does.
     is_at_work: bool,
 }
@@ -45,7 +47,9 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
     let mut collected = Collected { event: "collected", dry_run: args.dry_run, ..find(&session).await? };
     if !args.dry_run {
-        collected.raw_answers = remove(&session, &collected).await?;
+        remove(&session, &collected).await?;
+        let expired = expire(&session).await?;
+        (collected.raw_answers, collected.metadata) = (expired.answers, expired.videos);
     }
     close(&session, &collected)?;
     Ok(Exit::Done)
@@ -72,8 +76,8 @@ async fn find(session: &Session) -> Result<Collected, Failure> {
     Ok(Collected { tombstoned, files, freed_bytes, unfinished, ..Collected::default() })
 }
 
-/// Removes what was found; returns how many raw answers were emptied.
-async fn remove(session: &Session, collected: &Collected) -> Result<u64, Failure> {
+/// Removes what was found.
+async fn remove(session: &Session, collected: &Collected) -> Result<(), Failure> {
     for (video, reason) in forget::tombstoned(&session.catalog).await? {
         let mut tx = session.catalog.begin().await?;
         let files = forget::video(&mut tx, video, &reason).await?;
@@ -88,8 +92,7 @@ async fn remove(session: &Session, collected: &Collected) -> Result<u64, Failure
     for work in &collected.unfinished {
         session.store.clear_staging(work)?;
     }
-    let before_ms = session.clock.now_ms() - RAW_ANSWERS_MS;
-    Ok(answers::expire(&session.catalog, before_ms).await?)
+    Ok(())
 }
 
 fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
@@ -105,12 +108,31 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
     };
     say(format_args!(
         "gc: {} files ({} MB), {} pieces of unfinished work and {} videos with a tombstone {would}, {} raw answers \
-         emptied{waits}",
+         and the titles of {} videos emptied{waits}",
         collected.files.len(),
         collected.freed_bytes / 1_000_000,
         collected.unfinished.len(),
         collected.tombstoned,
-        collected.raw_answers
+        collected.raw_answers,
+        collected.metadata
     ));
     Ok(())
+}
+
+/// What was emptied because it is older than it may be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expired {
+    /// Raw answers.
+    pub(crate) answers: u64,
+    /// Videos that lost their title and their channel's name.
+    pub(crate) videos: u64,
+}
+
+/// Empties what the site told more than thirty days ago. Ids, evidence and labels stay. Every crawl does it too.
+pub(crate) async fn expire(session: &Session) -> Result<Expired, Failure> {
+    let before_ms = session.clock.now_ms() - KEPT_MS;
+    Ok(Expired {
+        answers: answers::expire(&session.catalog, before_ms).await?,
+        videos: videos::expire_metadata(&session.catalog, before_ms).await?,
+    })
 }

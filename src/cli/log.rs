@@ -13,6 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::clock::Clock;
 use crate::progress::{Event, Reporter};
+use crate::youtube::ApiKey;
 
 use super::{Global, LogFormat};
 
@@ -115,7 +116,7 @@ static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The value of the key that this process was given.
 static KEY: LazyLock<Option<String>> =
-    LazyLock::new(|| std::env::var("WEBEMOTION_YOUTUBE_API_KEY").ok().filter(|key| key.len() >= 8));
+    LazyLock::new(|| std::env::var(ApiKey::VARIABLE).ok().filter(|key| key.len() >= 8));
 
 fn redacted(text: &str) -> String {
     const STAND_IN: &str = "[redacted]";

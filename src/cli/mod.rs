@@ -24,6 +24,7 @@ mod measure_train;
 mod merge;
 #[cfg(feature = "train")]
 mod predict;
+mod refresh;
 mod report;
 mod retry;
 mod run;
@@ -132,6 +133,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Take up again what was rejected or given up
     Retry(retry::RetryArgs),
+    /// Ask the site again about videos whose metadata grows old, and find those that are gone
+    Refresh(refresh::RefreshArgs),
     /// Remove files that no row names, and what must not be here
     Gc(gc::GcArgs),
     /// Say whether every row and file is sound, and have lost files made again
@@ -194,6 +197,7 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(all(feature = "media", feature = "train"))]
         Command::Inspect(args) => inspect::run(args, global).await,
         Command::Retry(args) => retry::run(args, global).await,
+        Command::Refresh(args) => refresh::run(args, global).await,
         Command::Gc(args) => gc::run(args, global).await,
         Command::Check(args) => check::run(args, global).await,
         Command::Backup(args) => backup::run(args, global).await,
@@ -261,6 +265,16 @@ pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<
 /// Whether a stream is read by a person who wants colours: <https://no-color.org>.
 pub(crate) fn is_coloured(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Reads a size such as `500MB`, `20GB` or `1TB` into bytes; thousands, as disks count.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
+    let read = || {
+        let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+        number.trim().parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
+    };
+    read().ok_or_else(|| format!("'{text}' is no size; say 500MB, 20GB or 1TB"))
 }
 
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.

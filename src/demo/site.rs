@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 pub use self::data_api::ApiFault;
 pub use self::found::FoundBy;
+pub use self::innertube::{OddAnswer, SearchFault};
 pub use self::media::MediaFault;
 
 /// One video of the site.
@@ -75,6 +76,8 @@ pub enum SiteAnswer {
         /// What follows it.
         subreason: String,
     },
+    /// It is answered oddly.
+    Odd(OddAnswer),
     /// The call that should play it fails with this HTTP status.
     PlayerStatus(u16),
     /// It plays, but its media address misbehaves.
@@ -114,6 +117,7 @@ struct World {
     plays: Mutex<HashMap<String, u32>>,
     media_tries: Mutex<HashMap<String, u32>>,
     api_fault: Mutex<Option<ApiFault>>,
+    search_fault: Mutex<Option<SearchFault>>,
     media_host: String,
     reset_host: String,
 }
@@ -162,6 +166,7 @@ impl Site {
             plays: Mutex::default(),
             media_tries: Mutex::default(),
             api_fault: Mutex::default(),
+            search_fault: Mutex::default(),
             reset_host: reset.local_addr()?.to_string(),
             media_host: media_host.clone(),
         });
@@ -204,6 +209,11 @@ impl Site {
     /// From now on the Data API answers with this fault, or soundly again.
     pub fn break_data_api(&self, fault: Option<ApiFault>) {
         *self.world.api_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
+    /// From now on keyless searches are answered with this fault, or soundly again.
+    pub fn break_search(&self, fault: Option<SearchFault>) {
+        *self.world.search_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
 }
 

@@ -23,6 +23,12 @@ pub use probe::{Probe, check, probe};
 /// header must not cost gigabytes.
 pub const MAX_SIDE_PX: u32 = 8_192;
 
+/// Which FFmpeg this program is linked with: libavcodec's version, as `61.19.100`.
+pub fn version() -> String {
+    let version = ffmpeg_next::codec::version();
+    format!("{}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff)
+}
+
 /// Readies FFmpeg once for the process; its own log is silent, what matters comes back as errors.
 fn begin() -> Result<(), ffmpeg_next::Error> {
     ffmpeg_next::init()?;

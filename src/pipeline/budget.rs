@@ -1,42 +1,76 @@
-//! The pace of downloads: one budget in the catalog, shared by all workers that reach the site from the same place, and
-//! a pause by chance between two videos. Knows no site and no tool.
+//! The pace of crawling: one budget in the catalog, shared by all workers that reach the site from the same place, a
+//! pause by chance between two requests, and how much one run may bring home. Knows no site and no tool.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::catalog::{Catalog, budgets};
+use crate::catalog::{Catalog, budgets, pauses};
 use crate::clock::Stop;
+use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 
-/// The identity under which this machine reaches the site.
-const EGRESS: &str = "default";
 const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 
-/// So many videos an hour, so far apart.
+/// So many requests an hour, so far apart. Clones, and other processes on the same catalog, share it.
+#[derive(Clone)]
 pub(crate) struct Budget {
     catalog: Catalog,
+    egress: String,
     rate: budgets::Rate,
     pause_s: f64,
 }
 
 impl Budget {
-    /// `pause_s` is the least pause between two videos; it becomes up to twice as long by chance.
-    pub(crate) fn new(catalog: Catalog, videos_per_hour: u32, pause_s: f64) -> Self {
-        let rate = budgets::Rate { per_hour: f64::from(videos_per_hour), burst: 1.0 };
-        Self { catalog, rate, pause_s }
+    /// The budget that the settings give to the network address they name.
+    pub(crate) fn new(catalog: Catalog, crawl: &CrawlConfig) -> Self {
+        let rate = budgets::Rate { per_hour: f64::from(crawl.videos_per_hour), burst: 1.0 };
+        Self { catalog, egress: crawl.egress.clone(), rate, pause_s: crawl.pause_s }
     }
 
-    /// Waits until one more video may be asked for.
-    pub(crate) async fn wait_for_turn(&self, stop: &Stop) -> Result<(), Failure> {
+    /// Waits until `stage` may ask the site once more. Interrupted by a stop, and by a pause that another worker began.
+    pub(crate) async fn wait_for_turn(&self, stage: &str, stop: &Stop) -> Result<(), Failure> {
         // The clock's last digits are chance enough for politeness.
         let chance = (self.catalog.clock().now_ms() % 1_000) as f64 / 1_000.0;
         sleep(Duration::from_secs_f64(self.pause_s * (1.0 + chance)), stop).await?;
         loop {
-            match budgets::take(&self.catalog, EGRESS, self.rate).await? {
-                budgets::Token::Taken => return Ok(()),
+            match budgets::take(&self.catalog, &self.egress, self.rate).await? {
+                budgets::Token::Taken => break,
                 budgets::Token::Wait(wait_ms) => {
                     sleep(Duration::from_millis(wait_ms.max(0).unsigned_abs()), stop).await?;
                 }
             }
+        }
+        match pauses::of_stage(&self.catalog, stage).await? {
+            Some(pause) => Err(Failure::transient(
+                Reason::Interrupted,
+                format!("the stage was paused ({}) while this waited for its turn", pause.reason),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How many bytes one run may bring home; asks for an end when they are there. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct ByteLimit {
+    left: Arc<AtomicU64>,
+    reached: Stop,
+}
+
+impl ByteLimit {
+    /// `reached` is asked once `most_bytes` were spent; the file that passes the limit is kept.
+    pub(crate) fn new(most_bytes: u64, reached: Stop) -> Self {
+        Self { left: Arc::new(AtomicU64::new(most_bytes)), reached }
+    }
+
+    /// Counts a file.
+    pub(crate) fn spend(&self, bytes: u64) {
+        let before = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(bytes)));
+        if before.is_ok_and(|left| left <= bytes) {
+            self.reached.ask();
         }
     }
 }
@@ -52,4 +86,57 @@ async fn sleep(mut left: Duration, stop: &Stop) -> Result<(), Failure> {
         left -= step;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::failure::FailureKind;
+
+    async fn catalog(folder: &tempfile::TempDir) -> Catalog {
+        Catalog::open(&folder.path().join("catalog.sqlite"), &Clock::system()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn two_processes_share_one_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        // Twenty a second: six turns take a quarter of a second, whoever takes them.
+        let crawl = CrawlConfig { videos_per_hour: 72_000, pause_s: 0.0, ..CrawlConfig::default() };
+        let (one, other) = (catalog(&folder).await, catalog(&folder).await);
+        let began = std::time::Instant::now();
+        let turns = |catalog: Catalog| {
+            let budget = Budget::new(catalog, &crawl);
+            async move {
+                for _ in 0..3 {
+                    budget.wait_for_turn("fetch", &Stop::default()).await.unwrap();
+                }
+            }
+        };
+        tokio::join!(turns(one), turns(other));
+        assert!(began.elapsed() >= Duration::from_millis(240), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_began_meanwhile_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = catalog(&folder).await;
+        let crawl = CrawlConfig { pause_s: 0.0, ..CrawlConfig::default() };
+        let mut tx = catalog.begin().await.unwrap();
+        pauses::begin(&mut tx, "fetch", Reason::Blocked, "a robot", None).await.unwrap();
+        tx.commit().await.unwrap();
+        let failure =
+            Budget::new(catalog, &crawl).wait_for_turn("fetch", &Stop::default()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.reason), (FailureKind::Transient, Reason::Interrupted));
+    }
+
+    #[test]
+    fn the_file_that_passes_the_byte_limit_is_the_last() {
+        let reached = Stop::default();
+        let limit = ByteLimit::new(100, reached.clone());
+        limit.spend(60);
+        assert!(!reached.is_asked());
+        limit.clone().spend(60);
+        assert!(reached.is_asked());
+    }
 }

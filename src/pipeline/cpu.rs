@@ -22,6 +22,7 @@ use crate::config::{ClipRecipe, WorkerConfig};
 use crate::face::select::ClipPlan;
 use crate::failure::{Failure, FailureKind, Reason};
 use crate::types::{Clip, Scan, VideoFacts};
+use crate::youtube::ApiKey;
 
 use super::inspection::{FollowedFace, InspectOptions, Inspection};
 
@@ -178,6 +179,7 @@ impl Worker {
     fn start(pool: &Pool) -> Result<Self, Failure> {
         let mut child = Command::new(&pool.program)
             .args(&pool.arguments)
+            .env_remove(ApiKey::VARIABLE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -8,11 +8,12 @@ use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
 use crate::types::{VideoFacts, VideoId};
+use crate::youtube::policy::{self, Named};
 use crate::youtube::{SiteId, YtDlp};
 
-use super::budget::Budget;
+use super::budget::{Budget, ByteLimit};
 use super::cpu::{Cpu, Product, Task};
-use super::{JobContext, Outcome, Stage, scan};
+use super::{JobContext, Outcome, Stage, scan, search};
 
 /// The stage's name in the job table.
 pub(crate) const NAME: &str = "fetch";
@@ -29,6 +30,8 @@ pub(crate) struct FetchStage {
     pub(crate) cpu: Option<Cpu>,
     /// Policy and pace.
     pub(crate) policy: CrawlConfig,
+    /// How much the run may bring home.
+    pub(crate) byte_limit: Option<ByteLimit>,
     /// Revision of the looks that follow, see [`scan::rev`].
     pub(crate) scan_rev: String,
 }
@@ -50,11 +53,16 @@ impl Stage for FetchStage {
         REV.to_owned()
     }
 
+    fn neighbours(&self) -> &'static [&'static str] {
+        &[search::NAME]
+    }
+
     async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<Self::Subject, Failure> {
         Ok(videos::get(catalog, VideoId(subject_id)).await?)
     }
 
     async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Fetched, Failure> {
+        self.judge(&video)?;
         self.store.guard(self.policy.min_free_bytes)?;
         let work = format!("fetch-{}", video.id.0);
         let staging = self.store.staging(&work)?;
@@ -67,6 +75,9 @@ impl Stage for FetchStage {
         let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
         let file = self.store.publish(&part, &place)?;
         self.store.clear_staging(&work)?;
+        if let Some(limit) = &self.byte_limit {
+            limit.spend(file.size_bytes);
+        }
         Ok(Fetched { id: video.id, file, facts })
     }
 
@@ -90,6 +101,20 @@ impl Stage for FetchStage {
 }
 
 impl FetchStage {
+    /// Block lists may have grown since the video was found.
+    fn judge(&self, video: &videos::Video) -> Result<(), Failure> {
+        let found = &video.found;
+        let named = Named {
+            title: found.title.as_deref(),
+            channel_id: found.channel_id.as_deref(),
+            channel_name: found.channel_name.as_deref(),
+        };
+        match policy::judge_named(named, &self.policy) {
+            Some(detail) => Err(Failure::rejected(Reason::Blocklisted, detail)),
+            None => Ok(()),
+        }
+    }
+
     async fn examine(&self, part: &Path, promised: Option<i64>, stop: &Stop) -> Result<VideoFacts, Failure> {
         let Some(cpu) = &self.cpu else { return Ok(VideoFacts::default()) };
         let task = Task::Check { path: part.to_owned(), promised_duration_ms: promised };
@@ -108,7 +133,7 @@ impl FetchStage {
         let Some((ytdlp, budget)) = &self.ytdlp else {
             return Err(Failure::bug("a video of YouTube was fetched without yt-dlp"));
         };
-        budget.wait_for_turn(context.stop).await?;
+        budget.wait_for_turn(NAME, context.stop).await?;
         let site_id = SiteId::new(&video.found.site_id)
             .ok_or_else(|| Failure::bug(format!("video {} has an id that is none", video.id.0)))?;
         let downloaded = ytdlp.download(&site_id, staging, &mut |_| {}, context.stop).await?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::catalog::{Catalog, answers, evidence, jobs, searches, videos};
 use crate::failure::Failure;
 use crate::store;
-use crate::types::Emotion;
+use crate::types::{AnswerId, Emotion, SearchId};
 
 use super::{fetch, local};
 
@@ -27,67 +27,100 @@ pub(crate) async fn take_in(
     emotion: Option<Emotion>,
 ) -> Result<Intake, Failure> {
     let listing = local::list(folder, emotion)?;
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
     let mut new = 0;
     for emotion in Emotion::ALL {
         let mut found = Vec::new();
         for (path, _) in listing.videos.iter().filter(|(_, filed)| *filed == emotion) {
-            found.push((path.display().to_string(), store::digest(path)?.1));
+            found.push(on_disk(path, store::digest(path)?.1));
         }
-        if !found.is_empty() {
-            new += write_down(catalog, folder, emotion, &found).await?;
+        if found.is_empty() {
+            continue;
         }
+        // One lexicon for each folder and emotion: taking in another folder retires nothing.
+        let lexicon = format!("{folder}:{emotion}");
+        let origin = Origin { provider: "local", lexicon, text: folder.clone() };
+        new += write_down(catalog, &origin, emotion, &found).await?;
     }
     Ok(Intake { videos: listing.videos.len(), new, skipped: listing.skipped })
 }
 
-async fn write_down(
+/// A video on disk; the hash of its bytes is its id.
+pub(super) fn on_disk(path: &Path, sha256: String) -> videos::NewVideo {
+    videos::NewVideo {
+        site: "local".to_owned(),
+        site_id: sha256,
+        url: path.display().to_string(),
+        title: path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        ..videos::NewVideo::default()
+    }
+}
+
+/// Where videos come from that no site was asked for.
+pub(super) struct Origin {
+    /// `local` or `list`.
+    pub(super) provider: &'static str,
+    /// Its name in the ledger, one for each emotion.
+    pub(super) lexicon: String,
+    /// Its name for a reader.
+    pub(super) text: String,
+}
+
+/// The rows that evidence of an origin points to.
+pub(super) struct Asked {
+    pub(super) search: SearchId,
+    pub(super) answer: AnswerId,
+}
+
+/// Writes down that an origin was asked for an emotion, and which names it answered with.
+pub(super) async fn begin(
     catalog: &Catalog,
-    folder: &Path,
+    origin: &Origin,
     emotion: Emotion,
-    found: &[(String, String)],
-) -> Result<u64, Failure> {
-    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    named: &[&str],
+) -> Result<Asked, Failure> {
     let asked = searches::NewSearch {
         emotion,
-        text: folder.display().to_string(),
+        text: origin.text.clone(),
         word: emotion.to_string(),
         country: None,
         age_word: None,
         language: None,
     };
     let mut tx = catalog.begin().await?;
-    // One lexicon for each folder and emotion: taking in another folder retires nothing.
-    let lexicon = format!("{}:{emotion}", asked.text);
-    searches::plan(&mut tx, "local", &lexicon, std::slice::from_ref(&asked)).await?;
+    searches::plan(&mut tx, origin.provider, &origin.lexicon, std::slice::from_ref(&asked)).await?;
     tx.commit().await?;
-    let known = searches::list(catalog, "local").await?;
+    let known = searches::list(catalog, origin.provider).await?;
     let search = known.iter().find(|search| search.asked == asked);
-    let search = search.ok_or_else(|| Failure::bug("a search was planned and is not there"))?;
-
-    let names: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
-    let raw = serde_json::to_vec(&names).map_err(|error| Failure::bug(error.to_string()))?;
-    let mut tx = catalog.begin().await?;
+    let search = search.ok_or_else(|| Failure::bug("a search was planned and is not there"))?.id;
+    let raw = serde_json::to_vec(named).map_err(|error| Failure::bug(error.to_string()))?;
     let answer = answers::NewAnswer {
-        search: search.id,
-        asked_of: "local",
+        search,
+        asked_of: origin.provider,
         tool_version: env!("CARGO_PKG_VERSION"),
         page: 0,
-        hits: found.len(),
+        hits: named.len(),
         raw: &raw,
     };
+    let mut tx = catalog.begin().await?;
     let answer = answers::insert(&mut tx, &answer).await?;
+    tx.commit().await?;
+    Ok(Asked { search, answer })
+}
+
+async fn write_down(
+    catalog: &Catalog,
+    origin: &Origin,
+    emotion: Emotion,
+    found: &[videos::NewVideo],
+) -> Result<u64, Failure> {
+    let names: Vec<&str> = found.iter().map(|video| video.url.as_str()).collect();
+    let Asked { search, answer } = begin(catalog, origin, emotion, &names).await?;
+    let mut tx = catalog.begin().await?;
     let mut new = 0;
-    for (rank, (path, sha256)) in (1..).zip(found) {
-        let video = videos::NewVideo {
-            site: "local".to_owned(),
-            site_id: sha256.clone(),
-            url: path.clone(),
-            title: Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()),
-            ..videos::NewVideo::default()
-        };
-        let Some(id) = videos::upsert(&mut tx, &video).await? else { continue };
-        let why = evidence::Evidence { search: search.id, answer, rank, emotion };
-        evidence::insert(&mut tx, id, &why).await?;
+    for (rank, video) in (1..).zip(found) {
+        let Some(id) = videos::upsert(&mut tx, video).await? else { continue };
+        evidence::insert(&mut tx, id, &evidence::Evidence { search, answer, rank, emotion }).await?;
         new += jobs::enqueue(&mut tx, fetch::NAME, fetch::REV, 0, id.0).await?;
     }
     tx.commit().await?;

@@ -16,6 +16,7 @@ pub(crate) mod local;
 pub(crate) mod merge;
 mod patience;
 mod plan;
+pub(crate) mod rebuild;
 mod runner;
 pub(crate) mod scan;
 pub(crate) mod search;
@@ -53,6 +54,11 @@ pub trait Stage: Sync {
 
     /// Its revision with the hash of its recipe: work that was asked for with another one is new.
     fn rev(&self) -> String;
+
+    /// Other stages that ask the same site under the same name: told to slow down or taken for a robot, all stand still.
+    fn neighbours(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Reads what the work needs.
     fn load(

@@ -1,6 +1,7 @@
 //! How a stage is driven, and what came of it. Values only.
 
 use super::patience::Patience;
+use crate::catalog::jobs::Only;
 use crate::catalog::pauses::Pause;
 use crate::clock::Stop;
 
@@ -19,6 +20,10 @@ pub struct RunPlan {
     pub max_jobs: Option<u64>,
     /// Claim nothing from then on, milliseconds since 1970.
     pub deadline_ms: Option<i64>,
+    /// Claim nothing once this is asked: what the command wanted is done, or another of its stages failed.
+    pub enough: Option<Stop>,
+    /// Claim only these.
+    pub only: Only,
     /// An idle runner looks again until this is asked: the stage before it is still at work. Without it, it ends.
     pub until: Option<Stop>,
     /// Waiting times.
@@ -35,6 +40,8 @@ impl RunPlan {
             lease_ms: 120_000,
             max_jobs: None,
             deadline_ms: None,
+            enough: None,
+            only: Only::default(),
             until: None,
             patience: Patience::default(),
         }
@@ -60,6 +67,8 @@ pub struct RunSummary {
     pub paused: Option<Pause>,
     /// When more of its work is due, milliseconds since 1970; none when all of it is finished.
     pub next_due_ms: Option<i64>,
+    /// It ended because the command wanted no more: so many jobs, so much time, so many bytes.
+    pub is_limited: bool,
 }
 
 impl RunSummary {

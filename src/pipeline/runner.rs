@@ -61,7 +61,7 @@ impl<'a> Runner<'a> {
             return Err(failure);
         }
         summary.paused = pauses::of_stage(self.catalog, S::NAME).await?;
-        summary.next_due_ms = jobs::next_due_ms(self.catalog, S::NAME).await?;
+        summary.next_due_ms = jobs::next_due_of(self.catalog, S::NAME, &self.plan.only).await?;
         Ok(summary)
     }
 
@@ -86,7 +86,8 @@ impl<'a> Runner<'a> {
         let late =
             self.plan.deadline_ms.is_some_and(|deadline_ms| self.catalog.clock().now_ms() >= deadline_ms);
         let mut tally = self.tally();
-        let enough = self.plan.max_jobs.is_some_and(|most| tally.claimed >= most);
+        let enough = self.plan.max_jobs.is_some_and(|most| tally.claimed >= most)
+            || self.plan.enough.as_ref().is_some_and(Stop::is_asked);
         if late || enough || tally.failure.is_some() || self.stop.is_asked() {
             return false;
         }
@@ -98,11 +99,11 @@ impl<'a> Runner<'a> {
     async fn turn<S: Stage>(&self, stage: &S, worker: &str) -> Result<Turn, Failure> {
         let rev = stage.rev();
         let claim = Claim { stage: S::NAME, rev: &rev, worker, lease_ms: self.plan.lease_ms };
-        let Some(held) = jobs::claim(self.catalog, claim).await? else {
+        let Some(held) = jobs::claim_of(self.catalog, claim, &self.plan.only).await? else {
             self.count(|tally| tally.claimed -= 1);
             return Ok(Turn::Idle);
         };
-        let job = StageJob { stage: S::NAME, held };
+        let job = StageJob { stage: S::NAME, neighbours: stage.neighbours(), held };
         if job.held.attempt > self.plan.max_attempts {
             let detail = "every attempt ended without a word: the work kills whoever takes it";
             self.settle(&job, &Failure::permanent(Reason::AttemptsExhausted, detail)).await?;
@@ -182,7 +183,9 @@ impl<'a> Runner<'a> {
             }
             Remedy::Pause => {
                 let resume_at = self.plan.patience.resume_at(failure.reason, now_ms);
-                pauses::begin(&mut tx, job.stage, failure.reason, &failure.detail, resume_at).await?;
+                for stage in job.paused_by(failure.reason) {
+                    pauses::begin(&mut tx, stage, failure.reason, &failure.detail, resume_at).await?;
+                }
                 jobs::give_back(&mut tx, &job.held).await?
             }
             Remedy::GiveBack | Remedy::End => jobs::give_back(&mut tx, &job.held).await?,
@@ -245,7 +248,17 @@ enum Turn {
 /// A job with the name of its stage.
 struct StageJob {
     stage: &'static str,
+    neighbours: &'static [&'static str],
     held: HeldJob,
+}
+
+impl StageJob {
+    /// Which stages stand still: what the site says to one of them, it says to all who ask it under the same name.
+    fn paused_by(&self, reason: Reason) -> impl Iterator<Item = &'static str> {
+        let is_of_the_site = matches!(reason, Reason::RateLimited | Reason::Blocked);
+        let neighbours = if is_of_the_site { self.neighbours } else { &[] };
+        std::iter::once(self.stage).chain(neighbours.iter().copied())
+    }
 }
 
 /// What a failure leads to.

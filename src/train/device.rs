@@ -103,6 +103,17 @@ pub fn device_in_words(asked: &str, recipe: &Recipe) -> Result<String, TrainErro
     choose(asked, recipe).map(|(_, words)| words)
 }
 
+/// Which devices libtorch sees, in words.
+pub fn devices_in_words() -> String {
+    match Cuda::device_count() {
+        1.. if !Cuda::cudnn_is_available() => {
+            format!("CUDA devices: {}, without cuDNN", Cuda::device_count())
+        }
+        count @ 1.. => format!("CUDA devices: {count}"),
+        _ => "no CUDA device, nets run on the CPU".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,22 @@ impl SiteId {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// Reads the id out of the address of a video's page: `watch?v=`, `youtu.be/`, `shorts/`, `embed/`, `live/`.
+    pub fn in_address(address: &str) -> Option<Self> {
+        let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
+        let (host, path) = rest.split_once('/')?;
+        let host = host.strip_prefix("www.").or_else(|| host.strip_prefix("m.")).unwrap_or(host);
+        let text = match (host, path.split_once(['/', '?'])) {
+            ("youtu.be", _) => path,
+            ("youtube.com", Some(("watch", query))) => {
+                query.split('&').find_map(|pair| pair.strip_prefix("v="))?
+            }
+            ("youtube.com", Some(("shorts" | "embed" | "live", rest))) => rest,
+            _ => return None,
+        };
+        Self::new(text.split(['?', '&', '#', '/']).next()?)
+    }
+
     /// The eleven characters.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -76,6 +92,27 @@ mod tests {
         assert!(SiteId::new("dQw4w9WgX-_").is_some());
         for hostile in ["../../etc/x", "dQw4w9WgXcQQ", "", "dQw4w9WgXc\n", "дQw4w9WgXc", "a/b/c/d/e/f"] {
             assert!(SiteId::new(hostile).is_none(), "{hostile:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_found_in_the_addresses_that_people_copy() {
+        let found = |address: &str| SiteId::in_address(address).map(|id| id.to_string());
+        for address in [
+            "https://www.youtube.com/watch?v=dQw4w9WgXcQ",
+            "https://m.youtube.com/watch?list=x&v=dQw4w9WgXcQ&t=4",
+            "http://youtu.be/dQw4w9WgXcQ?si=x",
+            "https://youtube.com/shorts/dQw4w9WgXcQ",
+        ] {
+            assert_eq!(found(address).as_deref(), Some("dQw4w9WgXcQ"), "{address}");
+        }
+        for other in [
+            "https://example.org/watch?v=dQw4w9WgXcQ",
+            "dQw4w9WgXcQ",
+            "https://youtu.be/",
+            "https://www.youtube.com/watch?v=../../etc/p",
+        ] {
+            assert_eq!(found(other), None, "{other}");
         }
     }
 

@@ -77,6 +77,7 @@ const ROWS: &[(Class, &str)] = &[
     (Class::MediaRefused, r"unable to download video data: HTTP Error 40[0-9]"),
     (Class::Network, r"timed out|Connection reset|Connection broken|Connection aborted|Remote end closed"),
     (Class::Network, r"bytes read, \d+ more expected|Downloaded \d+ bytes, expected|IncompleteRead"),
+    (Class::Network, r"Failed to parse JSON"),
     (Class::Network, r"Failed to establish|Failed to resolve|HTTP Error 5\d\d|Did not get any data blocks"),
     (
         Class::Network,

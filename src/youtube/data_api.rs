@@ -4,7 +4,6 @@
 mod answers;
 mod errors;
 mod key;
-mod quota;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Once;
@@ -17,8 +16,6 @@ use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 
 pub use self::key::ApiKey;
-pub use self::quota::Quota;
-pub(super) use self::quota::next_reset_ms as next_quota_reset_ms;
 
 use self::answers::{SearchPage, Searched, VideoDetails, VideoPage};
 use super::border::{self, SiteId};
@@ -27,13 +24,24 @@ use super::search::{Answer, FoundVideo, Question, SearchProvider};
 use crate::clock::Stop;
 use crate::config::{CrawlConfig, LicencePolicy};
 
+/// `search.list` calls that a project without a raised quota has a day, each page one, as of June 2026.
+pub const SEARCHES_A_DAY: u64 = 100;
+
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// A page costs the same whatever its size, so the largest is asked.
 const PAGE_SIZE: usize = 50;
 /// Each page costs one of the day's hundred calls.
 const MAX_PAGES: usize = 3;
+/// So often a pause that the API asks for is kept within one question.
+const MAX_WAITS: u32 = 2;
+/// A longer pause is the whole stage's affair.
+const LONGEST_WAIT_S: u64 = 120;
+const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 /// Much larger than any true answer.
 const LONGEST_BODY: usize = 8 * 1_024 * 1_024;
+
+/// Ids that one `videos.list` call takes.
+pub const IDS_A_CALL: usize = PAGE_SIZE;
 
 /// The Data API with a key.
 #[derive(Debug, Clone)]
@@ -42,6 +50,7 @@ pub struct DataApi {
     base_url: String,
     key: ApiKey,
     licence: LicencePolicy,
+    region: Option<String>,
 }
 
 impl DataApi {
@@ -60,7 +69,18 @@ impl DataApi {
         }
         let client = client.build().map_err(|error| unanswered(error, &key))?;
         let base_url = crawl.data_api_url.trim_end_matches('/').to_owned();
-        Ok(Self { client, base_url, key, licence: crawl.licence })
+        Ok(Self { client, base_url, key, licence: crawl.licence, region: crawl.region.clone() })
+    }
+
+    /// Asks about videos by their ids; those that are gone or private are simply not in the answer. Fifty cost one unit
+    /// of the day's ten thousand.
+    ///
+    /// # Errors
+    /// What the API refused, or [`YoutubeError::Stopped`].
+    pub async fn look_up(&self, ids: &[SiteId], stop: &Stop) -> Result<Vec<FoundVideo>, YoutubeError> {
+        let named: Vec<_> = ids.iter().map(|site_id| (site_id.clone(), Searched::default())).collect();
+        let details = self.details(&named, &mut Vec::new(), stop).await?;
+        Ok(self.answer(named, &details, Vec::new()).hits)
     }
 
     async fn ask(&self, question: Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
@@ -80,7 +100,7 @@ impl DataApi {
             }
         }
         let details = self.details(&found, &mut pages, stop).await?;
-        Ok(answer(found, &details, pages))
+        Ok(self.answer(found, &details, pages))
     }
 
     async fn search_page(
@@ -103,6 +123,7 @@ impl DataApi {
         if self.licence == LicencePolicy::CreativeCommons {
             query.push(("videoLicense", "creativeCommon"));
         }
+        query.extend(self.region.as_deref().map(|region| ("regionCode", region)));
         query.extend(language.map(|language| ("relevanceLanguage", language)));
         query.extend(token.map(|token| ("pageToken", token)));
         self.get("search", &query, stop).await
@@ -125,7 +146,25 @@ impl DataApi {
         Ok(details)
     }
 
+    /// Asks; a short pause that the API wants is kept here, a few times, so that no stage has to stand still for it.
     async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        stop: &Stop,
+    ) -> Result<(Vec<u8>, T), YoutubeError> {
+        for _ in 0..MAX_WAITS {
+            match self.get_once(path, query, stop).await {
+                Err(YoutubeError::Throttled { pause_s }) if pause_s <= LONGEST_WAIT_S => {
+                    wait(Duration::from_secs(pause_s), stop).await?;
+                }
+                ended => return ended,
+            }
+        }
+        self.get_once(path, query, stop).await
+    }
+
+    async fn get_once<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, &str)],
@@ -158,6 +197,31 @@ impl DataApi {
         })?;
         Ok((body, value))
     }
+
+    /// Joins what the search and the details say. A video without details was removed in between: it is no hit.
+    fn answer(
+        &self,
+        found: Vec<(SiteId, Searched)>,
+        details: &HashMap<String, VideoDetails>,
+        pages: Vec<Vec<u8>>,
+    ) -> Answer {
+        let count = found.len();
+        let region = self.region.as_deref();
+        let ranked = (1..).zip(found);
+        let hits: Vec<FoundVideo> = ranked
+            .filter_map(|(rank, (site_id, searched))| {
+                let details = details.get(site_id.as_str())?;
+                Some(answers::found_video(&site_id, &searched, details, region, rank))
+            })
+            .collect();
+        let missing = count - hits.len();
+        let note = match (count, missing) {
+            (0, _) => Some("an empty answer".to_owned()),
+            (_, 0) => None,
+            _ => Some(format!("{missing} videos were gone when asked for details")),
+        };
+        Answer { tool_version: "data-api v3".to_owned(), pages, hits, note }
+    }
 }
 
 impl SearchProvider for DataApi {
@@ -170,27 +234,17 @@ impl SearchProvider for DataApi {
     }
 }
 
-/// Joins what the search and the details say. A video without details was removed in between: it is no hit.
-fn answer(
-    found: Vec<(SiteId, Searched)>,
-    details: &HashMap<String, VideoDetails>,
-    pages: Vec<Vec<u8>>,
-) -> Answer {
-    let count = found.len();
-    let ranked = (1..).zip(found);
-    let hits: Vec<FoundVideo> = ranked
-        .filter_map(|(rank, (site_id, searched))| {
-            let details = details.get(site_id.as_str())?;
-            Some(answers::found_video(&site_id, &searched, details, rank))
-        })
-        .collect();
-    let missing = count - hits.len();
-    let note = match (count, missing) {
-        (0, _) => Some("an empty answer".to_owned()),
-        (_, 0) => None,
-        _ => Some(format!("{missing} videos were gone when asked for details")),
-    };
-    Answer { tool_version: "data-api v3".to_owned(), pages, hits, note }
+/// Waits in small steps, so that a stop is heard.
+async fn wait(mut left: Duration, stop: &Stop) -> Result<(), YoutubeError> {
+    while !left.is_zero() {
+        if stop.is_asked() {
+            return Err(YoutubeError::Stopped);
+        }
+        let step = left.min(LOOK_AT_STOP);
+        tokio::time::sleep(step).await;
+        left -= step;
+    }
+    Ok(())
 }
 
 fn seconds_of(value: &HeaderValue) -> Option<u64> {

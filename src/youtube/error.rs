@@ -1,5 +1,5 @@
-//! What can go wrong between us and YouTube, and what each error means for a job. It decides no pause itself: it says
-//! until when one would be wise.
+//! What can go wrong between us and YouTube, and what each error means for a job. How long to pause
+//! is for whoever drives the jobs.
 
 use std::io;
 use std::path::PathBuf;
@@ -108,23 +108,7 @@ pub enum YoutubeError {
     Stopped,
 }
 
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
-
 impl YoutubeError {
-    /// When asking again makes sense, in milliseconds since 1970, for errors that must pause everything; `None` where
-    /// no pause is due, or (blocked, outdated tool) where a person has to act first.
-    pub fn resume_at_ms(&self, now_ms: i64) -> Option<i64> {
-        match self {
-            Self::Refused { class: Class::RateLimited, .. } => Some(now_ms + HOUR_MS),
-            Self::Quota { .. } => Some(super::data_api::next_quota_reset_ms(now_ms)),
-            Self::Throttled { pause_s } => {
-                Some(now_ms + i64::try_from(*pause_s).unwrap_or(60).saturating_mul(1_000).max(MINUTE_MS))
-            }
-            _ => None,
-        }
-    }
-
     /// What this means for the job that met it.
     pub fn failure(&self) -> Failure {
         let detail = self.to_string();
@@ -162,14 +146,12 @@ mod tests {
     use crate::failure::Exit;
 
     #[test]
-    fn each_pause_has_its_end() {
-        let limited =
-            YoutubeError::Refused { what: "x".into(), class: Class::RateLimited, said: String::new() };
-        assert_eq!(limited.resume_at_ms(1_000), Some(3_601_000));
-        assert_eq!(limited.failure().exit(), Exit::Paused);
-        assert_eq!(YoutubeError::Throttled { pause_s: 90 }.resume_at_ms(0), Some(90_000));
-        let blocked = YoutubeError::Refused { what: "x".into(), class: Class::Blocked, said: String::new() };
-        assert_eq!(blocked.resume_at_ms(0), None);
+    fn what_pauses_everything_ends_with_five_and_a_refused_key_with_two() {
+        let refused = |class| YoutubeError::Refused { what: "x".into(), class, said: String::new() };
+        for pause in [refused(Class::RateLimited), refused(Class::Blocked), refused(Class::ToolOutdated)] {
+            assert_eq!(pause.failure().exit(), Exit::Paused);
+        }
+        assert_eq!(YoutubeError::Quota { bucket: "units" }.failure().exit(), Exit::Paused);
         assert_eq!(YoutubeError::KeyRefused { said: String::new() }.failure().exit(), Exit::Usage);
     }
 }

@@ -16,7 +16,7 @@ mod ytdlp;
 
 pub use border::SiteId;
 pub use classes::{Class, classify};
-pub use data_api::{ApiKey, DataApi, Quota};
+pub use data_api::{ApiKey, DataApi, IDS_A_CALL, SEARCHES_A_DAY};
 pub use error::YoutubeError;
 pub use lexicon::{Lexicon, LexiconError, PlannedSearch};
 pub use search::{Answer, FoundVideo, Question, SearchProvider};

@@ -11,6 +11,14 @@ use crate::failure::Reason;
 /// What a provider cannot know (a keyless search knows no licence) passes here and is judged again by
 /// [`judge_extracted`], which knows more and lets nothing unknown pass.
 pub fn judge(video: &FoundVideo, crawl: &CrawlConfig) -> Option<Reason> {
+    let named = Named {
+        title: Some(&video.title),
+        channel_id: video.channel_id.as_deref(),
+        channel_name: video.channel_name.as_deref(),
+    };
+    if judge_named(named, crawl).is_some() {
+        return Some(Reason::Blocklisted);
+    }
     if video.live {
         return Some(Reason::Live);
     }
@@ -23,8 +31,45 @@ pub fn judge(video: &FoundVideo, crawl: &CrawlConfig) -> Option<Reason> {
     if video.made_for_kids == Some(true) {
         return Some(Reason::MadeForKids);
     }
+    if video.in_region == Some(false) {
+        return Some(Reason::Geo);
+    }
     let refused = video.licence.as_deref().is_some_and(|licence| !allows(crawl.licence, Some(licence)));
     refused.then_some(Reason::Licence)
+}
+
+/// What block lists look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The title, while it is known.
+    pub title: Option<&'a str>,
+    /// The channel's id.
+    pub channel_id: Option<&'a str>,
+    /// The channel's name, while it is known.
+    pub channel_name: Option<&'a str>,
+}
+
+/// Says which entry of the block lists a video's names meet, if any. Lists may have grown since a search found it.
+pub fn judge_named(video: Named<'_>, crawl: &CrawlConfig) -> Option<String> {
+    let title = video.title.map(spaced).unwrap_or_default();
+    let words = crawl.blocked_titles.iter().filter(|words| !words.trim().is_empty());
+    if let Some(words) = words.into_iter().find(|words| title.contains(&spaced(words))) {
+        return Some(format!("its title contains '{words}', which crawl.blocked_titles lists"));
+    }
+    let is_channel = |listed: &&String| {
+        let by_name = video.channel_name.is_some_and(|name| name.eq_ignore_ascii_case(listed));
+        video.channel_id == Some(listed.as_str()) || by_name
+    };
+    let channel = crawl.blocked_channels.iter().find(is_channel)?;
+    Some(format!("its channel is '{channel}', which crawl.blocked_channels lists"))
+}
+
+/// Lower case, words apart from punctuation, one blank between them and at both ends: whole words are contained.
+fn spaced(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    format!(" {} ", words.join(" "))
 }
 
 /// Judges what the site says of a video when its download begins, with the fact that decides. A missing duration or,
@@ -83,6 +128,7 @@ mod tests {
             live: false,
             age_restricted: None,
             made_for_kids: None,
+            in_region: None,
             rank: 1,
         }
     }
@@ -107,7 +153,30 @@ mod tests {
         );
         assert_eq!(verdict(FoundVideo { made_for_kids: Some(true), ..found() }), Some(Reason::MadeForKids));
         assert_eq!(verdict(FoundVideo { licence: Some("youtube".into()), ..found() }), Some(Reason::Licence));
+        assert_eq!(verdict(FoundVideo { in_region: Some(false), ..found() }), Some(Reason::Geo));
         assert_eq!(verdict(FoundVideo { licence: Some("creativeCommon".into()), ..found() }), None);
+    }
+
+    #[test]
+    fn block_lists_know_whole_words_and_channels() {
+        let crawl = CrawlConfig {
+            blocked_titles: vec!["My Child".into(), "ai generated".into(), " ".into()],
+            blocked_channels: vec!["UCbad".into(), "Kids TV".into()],
+            ..CrawlConfig::default()
+        };
+        let titled = |title: &str| judge(&FoundVideo { title: title.into(), ..found() }, &crawl);
+        assert_eq!(titled("Watch MY child, laughing!"), Some(Reason::Blocklisted));
+        assert_eq!(titled("an AI-generated face"), Some(Reason::Blocklisted));
+        assert_eq!(titled("my childhood"), None);
+        let of = |id: &str, name: &str| {
+            judge(
+                &FoundVideo { channel_id: Some(id.into()), channel_name: Some(name.into()), ..found() },
+                &crawl,
+            )
+        };
+        assert_eq!(of("UCbad", "x"), Some(Reason::Blocklisted));
+        assert_eq!(of("UCgood", "kids tv"), Some(Reason::Blocklisted));
+        assert_eq!(of("UCgood", "kids"), None);
     }
 
     #[test]

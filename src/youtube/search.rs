@@ -53,6 +53,8 @@ pub struct FoundVideo {
     pub age_restricted: Option<bool>,
     /// Declared as made for children (Data API only).
     pub made_for_kids: Option<bool>,
+    /// Whether viewers in the policy's country can see it (Data API only, and only when a country is set).
+    pub in_region: Option<bool>,
     /// Place among the answer's videos, from 1, repeated ones not counted.
     pub rank: u32,
 }

@@ -1,6 +1,7 @@
 //! yt-dlp as a child process: what we tell it and how long we wait. It is the one part that follows the site's
 //! changes, so users can upgrade it without us; nothing here decides what may be downloaded.
 
+mod canary;
 mod child;
 mod doubt;
 mod download;
@@ -14,10 +15,12 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use self::canary::Canary;
 use self::doubt::Doubt;
 pub use self::download::Downloaded;
 pub use self::facts::ToolFacts;
 pub use self::lines::{Extracted, Progress};
+use super::data_api::ApiKey;
 use super::error::YoutubeError;
 use crate::config::CrawlConfig;
 
@@ -69,13 +72,15 @@ pub struct YtDlp {
     crawl: CrawlConfig,
     limits: Limits,
     doubt: Doubt,
+    canary: Canary,
 }
 
 impl YtDlp {
     /// Takes the program to run; nothing is started yet.
     pub fn new(program: PathBuf, crawl: &CrawlConfig) -> Self {
         let program = std::path::absolute(&program).unwrap_or(program);
-        Self { program, crawl: crawl.clone(), limits: Limits::of(crawl), doubt: Doubt::default() }
+        let (limits, doubt, canary) = (Limits::of(crawl), Doubt::default(), Canary::default());
+        Self { program, crawl: crawl.clone(), limits, doubt, canary }
     }
 
     /// Sets other limits than those that follow from the configuration.
@@ -109,7 +114,7 @@ impl YtDlp {
         let mut command = Command::new(&self.program);
         command.args(["--ignore-config", "--no-plugin-dirs"]).stdin(Stdio::null());
         // Without UTF-8 mode, characters that the locale does not know vanish from messages.
-        command.env("PYTHONUTF8", "1").env_remove("WEBEMOTION_YOUTUBE_API_KEY");
+        command.env("PYTHONUTF8", "1").env_remove(ApiKey::VARIABLE);
         command
     }
 

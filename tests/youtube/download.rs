@@ -78,7 +78,6 @@ async fn a_rate_limit_pauses_and_passes() {
     .await;
     let error = bench.download(1).await.unwrap_err();
     assert!(matches!(error, YoutubeError::Refused { class: Class::RateLimited, .. }), "{error}");
-    assert_eq!(error.resume_at_ms(0), Some(3_600_000));
     assert!(bench.download(1).await.is_ok());
     // Only a warning tells of this one; the error after it speaks of missing formats.
     let error = bench.download(2).await.unwrap_err();
@@ -174,6 +173,16 @@ async fn part_files_are_continued_also_complete_ones() {
         assert!(std::fs::read(downloaded.path).unwrap() == media_bytes(), "{number}");
         assert!(!part(number).exists());
     }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_ours_to_mend() {
+    let bench = Bench::new(vec![video(1)]).await;
+    // Every write to this device says that no space is left.
+    std::os::unix::fs::symlink("/dev/full", bench.downloads().join("video-00001.mp4.part")).unwrap();
+    let error = bench.download(1).await.unwrap_err();
+    assert!(error.to_string().contains("No space left on device"), "{error}");
+    assert_eq!(error.failure().reason, Reason::Disk);
 }
 
 #[tokio::test]

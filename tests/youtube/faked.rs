@@ -105,6 +105,32 @@ async fn a_grandchild_that_holds_the_pipe_delays_nobody_and_dies() {
 }
 
 #[tokio::test]
+async fn it_dies_with_a_killed_crawl() {
+    // Another process of this very program plays the crawl, and is killed without a word.
+    if std::env::var_os("WEBEMOTION_TEST_CRAWL").is_some() {
+        let folder = std::path::PathBuf::from(std::env::var_os("WEBEMOTION_TEST_CRAWL").unwrap());
+        let site_id = SiteId::new("video-00001").unwrap();
+        let ytdlp = faked(&folder, &format!("{STARTED}\necho $$ > child\nexec sleep 60"));
+        let limits = Limits { silence: Duration::from_secs(60), ..ytdlp.limits().clone() };
+        let _ = ytdlp.with_limits(limits).download(&site_id, &folder, &mut |_| (), &Stop::default()).await;
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut crawl = std::process::Command::new(std::env::current_exe().unwrap());
+    crawl.args(["--exact", "youtube::faked::it_dies_with_a_killed_crawl", "--nocapture"]);
+    let mut crawl = crawl.env("WEBEMOTION_TEST_CRAWL", folder.path()).spawn().unwrap();
+    let pid_file = folder.path().join("child");
+    let began = Instant::now();
+    while !std::fs::read_to_string(&pid_file).is_ok_and(|pid| !pid.trim().is_empty()) {
+        assert!(began.elapsed() < Duration::from_secs(20), "the tool did not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    crawl.kill().unwrap();
+    crawl.wait().unwrap();
+    assert!(!is_alive(&pid_file));
+}
+
+#[tokio::test]
 async fn success_without_a_file_is_no_success() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("empty"), b"").unwrap();

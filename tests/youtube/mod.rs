@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what fails to unwrap has failed the test")]
 
-mod bench;
+pub mod bench;
 mod data_api;
 mod download;
 mod faked;

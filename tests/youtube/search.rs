@@ -2,8 +2,9 @@
 
 use webemotion::clock::{Clock, Stop};
 use webemotion::config::LicencePolicy;
-use webemotion::demo::site::{FoundBy, SiteLicence, SiteVideo};
-use webemotion::youtube::{Question, SearchProvider};
+use webemotion::demo::site::{FoundBy, SearchFault, SiteLicence, SiteVideo};
+use webemotion::failure::Reason;
+use webemotion::youtube::{Class, Question, SearchProvider, YoutubeError};
 
 use super::bench::{Bench, video};
 
@@ -61,11 +62,40 @@ async fn hostile_titles_and_ids_arrive_harmless() {
 }
 
 #[tokio::test]
-async fn nothing_found_is_said_with_doubt() {
+async fn nothing_found_is_believed_once_the_canary_sang() {
     let sad = SiteVideo { found_by: vec![FoundBy::word("sad", 1)], ..video(1) };
     let bench = Bench::new(vec![sad]).await;
-    let answer = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap();
+    let ytdlp = bench.ytdlp();
+    let answer = ytdlp.search(question("happy", 5), &Stop::default()).await.unwrap();
     assert!(answer.hits.is_empty() && answer.note.is_some());
+    assert_eq!(bench.site.requests().search_pages, 2);
+    // A moment later its song still stands.
+    ytdlp.search(question("happy", 5), &Stop::default()).await.unwrap();
+    assert_eq!(bench.site.requests().search_pages, 3);
+}
+
+#[tokio::test]
+async fn a_page_of_another_shape_is_no_empty_answer() {
+    let bench = Bench::new(vec![video(1)]).await;
+    bench.site.break_search(Some(SearchFault::OtherShape));
+    let error = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap_err();
+    assert!(matches!(&error, YoutubeError::Refused { class: Class::ToolOutdated, .. }), "{error}");
+    assert!(error.to_string().contains("page has changed"), "{error}");
+}
+
+#[tokio::test]
+async fn a_search_that_is_refused_is_no_empty_answer() {
+    let bench = Bench::new(vec![video(1)]).await;
+    let table = [
+        (SearchFault::Status(429), Reason::RateLimited),
+        (SearchFault::Status(503), Reason::Network),
+        (SearchFault::Html, Reason::Network),
+    ];
+    for (fault, reason) in table {
+        bench.site.break_search(Some(fault));
+        let error = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap_err();
+        assert_eq!(error.failure().reason, reason, "{fault:?}: {error}");
+    }
 }
 
 #[tokio::test]

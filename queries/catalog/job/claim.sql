@@ -1,9 +1,15 @@
--- jobs::claim; job_due. The most urgent job that is due, unless its stage is paused. An expired lease is due.
+-- jobs::claim_of; job_due. The most urgent job that is due, unless its stage is paused. An expired lease is due. With
+-- $6 only jobs of this emotion (the search's, else the video's), with $7 only jobs on videos of this list.
 update job set state = 'held', worker = $3, rev = $4, attempt = attempt + 1, due_at = $5
 where id = (
   select id from job
   where stage = $1 and due_at is not null and due_at <= $2
     and not exists (select 1 from pause where pause.stage = $1 and (resume_at is null or resume_at > $2))
+    and ($6 is null or $6 = case stage
+      when 'search' then (select emotion from search where search.id = job.subject_id)
+      else (select emotion from video where video.id = job.subject_id) end)
+    and ($7 is null
+      or exists (select 1 from listed where listed.video_id = job.subject_id and listed.list = $7))
   order by priority, due_at, id limit 1
 )
 returning id, subject_id, attempt

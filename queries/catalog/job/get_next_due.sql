@@ -1,2 +1,8 @@
--- jobs::next_due_ms; job_outcome.
-select min(due_at) as "due_at: i64" from job where stage = $1 and state in ('open', 'held')
+-- jobs::next_due_of; job_outcome. $2 and $3 as in claim.sql.
+select min(due_at) as "due_at: i64" from job
+where stage = $1 and state in ('open', 'held')
+  and ($2 is null or $2 = case stage
+    when 'search' then (select emotion from search where search.id = job.subject_id)
+    else (select emotion from video where video.id = job.subject_id) end)
+  and ($3 is null
+    or exists (select 1 from listed where listed.video_id = job.subject_id and listed.list = $3))

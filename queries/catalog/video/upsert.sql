@@ -12,5 +12,6 @@ on conflict (site, site_id) do update set
     then video.source else excluded.source end,
   promised_duration_ms = coalesce(excluded.promised_duration_ms, video.promised_duration_ms),
   licence = coalesce(excluded.licence, video.licence),
-  metadata_at = excluded.metadata_at
+  missing_since = case when excluded.title is null then video.missing_since end,
+  metadata_at = case when excluded.title is null then video.metadata_at else excluded.metadata_at end
 returning id

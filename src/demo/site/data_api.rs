@@ -145,7 +145,7 @@ fn refused(world: &World, headers: &HeaderMap, is_search: bool) -> Option<Respon
         ApiFault::PerMinute => {
             let message = "Quota exceeded for limit 'Queries per minute'";
             let refusal = error(StatusCode::TOO_MANY_REQUESTS, message, "rateLimitExceeded");
-            ([(header::RETRY_AFTER, "90")], refusal).into_response()
+            ([(header::RETRY_AFTER, "1")], refusal).into_response()
         }
         ApiFault::Units => error(StatusCode::FORBIDDEN, "The request cannot be completed", "quotaExceeded"),
         ApiFault::ServerError => error(StatusCode::INTERNAL_SERVER_ERROR, "Backend Error", "backendError"),

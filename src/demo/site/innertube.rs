@@ -1,18 +1,48 @@
 //! The site's inner API, as far as yt-dlp asks it: search pages, what plays, and the watch page's facts. Shapes follow
 //! what yt-dlp 2026.10.26 reads.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::found::found;
 use super::{MediaFault, SiteAnswer, SiteLicence, SiteVideo, World, count_up};
+
+/// How searches misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchFault {
+    /// The page has another shape than yt-dlp reads: it looks as if nothing was found.
+    OtherShape,
+    /// Always this HTTP status.
+    Status(u16),
+    /// A web page instead of JSON, with status 200.
+    Html,
+}
+
+/// How the call that should play a video is answered oddly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddAnswer {
+    /// With another video, as for addresses that are to be kept away.
+    OtherVideo,
+    /// Without formats.
+    NoFormats,
+    /// With formats that have no address.
+    NoAddress,
+    /// With encrypted formats only.
+    Encrypted,
+    /// With sound only.
+    SoundOnly,
+    /// With a riddle that only people can solve.
+    Captcha,
+    /// It is live now.
+    Live,
+}
 
 const PAGE_SIZE: usize = 20;
 /// The website's filter "videos, Creative Commons".
@@ -28,8 +58,22 @@ pub(super) struct SearchBody {
 }
 
 /// `POST /youtubei/v1/search`: a first page, or the page that a continuation token names.
-pub(super) async fn search(State(world): State<Arc<World>>, Json(body): Json<SearchBody>) -> Json<Value> {
+pub(super) async fn search(State(world): State<Arc<World>>, Json(body): Json<SearchBody>) -> Response {
     world.asked.search_pages.fetch_add(1, Ordering::Relaxed);
+    let fault = *world.search_fault.lock().unwrap_or_else(PoisonError::into_inner);
+    match fault {
+        None => page(&world, body).into_response(),
+        Some(SearchFault::OtherShape) => {
+            Json(json!({"contents": {"searchPageRenderer": {}}})).into_response()
+        }
+        Some(SearchFault::Status(code)) => {
+            StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
+        }
+        Some(SearchFault::Html) => Html("<!doctype html><title>Sorry</title>").into_response(),
+    }
+}
+
+fn page(world: &World, body: SearchBody) -> Json<Value> {
     let is_first = body.continuation.is_none();
     let place = body.continuation.as_deref().and_then(Place::read).unwrap_or_else(|| Place {
         offset: 0,
@@ -123,6 +167,7 @@ pub(super) async fn player(State(world): State<Arc<World>>, Json(body): Json<Vid
             refused("UNPLAYABLE", "Video unavailable", "This content isn't available, try again later.")
         }
         SiteAnswer::Refused { status, reason, subreason } => refused(status, reason, subreason),
+        SiteAnswer::Odd(odd) => odd_answer(*odd, playable(&world, video)),
         SiteAnswer::Plays | SiteAnswer::RateLimitedOnce | SiteAnswer::Media(_) => playable(&world, video),
     };
     Json(answer).into_response()
@@ -147,6 +192,32 @@ fn playable(world: &World, video: &SiteVideo) -> Value {
             "audioChannels": 2,
         }]},
     })
+}
+
+/// What would play, made odd.
+fn odd_answer(odd: OddAnswer, mut answer: Value) -> Value {
+    let format = &mut answer["streamingData"]["formats"][0];
+    match odd {
+        OddAnswer::OtherVideo => answer["videoDetails"]["videoId"] = "AAAAAAAAAAA".into(),
+        OddAnswer::NoFormats => answer["streamingData"]["formats"] = json!([]),
+        OddAnswer::NoAddress => drop(format.as_object_mut().and_then(|format| format.remove("url"))),
+        OddAnswer::Encrypted => format["drmFamilies"] = json!(["WIDEVINE"]),
+        OddAnswer::SoundOnly => {
+            let sound = json!({"itag": 140, "url": format["url"], "bitrate": 128_000, "audioChannels": 2,
+                "mimeType": "audio/mp4; codecs=\"mp4a.40.2\""});
+            answer["streamingData"] = json!({"adaptiveFormats": [sound]});
+        }
+        OddAnswer::Captcha => {
+            answer["streamingData"] = json!({});
+            answer["playabilityStatus"] = json!({"status": "UNPLAYABLE", "reason": "Video unavailable",
+                "errorScreen": {"playerCaptchaViewModel": {"title": "a riddle"}}});
+        }
+        OddAnswer::Live => {
+            answer["videoDetails"]["isLive"] = true.into();
+            answer["videoDetails"]["isLiveContent"] = true.into();
+        }
+    }
+    answer
 }
 
 fn details(video: &SiteVideo) -> Value {

@@ -16,7 +16,7 @@ use crate::types::{Face, Scan, SeenFace, Track};
 /// Looks of one face that are kept; more tell little and take memory.
 const LOOKS: usize = 16;
 
-/// Every face that is followed through a video, by start, with at most [`LOOKS`] crops `side_px` wide and high, evenly
+/// Every face that is followed through a video, by start, with at most `LOOKS` crops `side_px` wide and high, evenly
 /// spread over its time.
 ///
 /// # Errors

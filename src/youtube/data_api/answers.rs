@@ -64,6 +64,8 @@ pub(super) struct VideoDetails {
 #[serde(default, rename_all = "camelCase")]
 struct Snippet {
     title: String,
+    channel_id: Option<String>,
+    channel_title: Option<String>,
     live_broadcast_content: Option<String>,
 }
 
@@ -72,6 +74,22 @@ struct Snippet {
 struct ContentDetails {
     duration: Option<String>,
     content_rating: ContentRating,
+    region_restriction: Option<RegionRestriction>,
+}
+
+/// Either list may be there. An empty `allowed` means nowhere, an empty `blocked` everywhere.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RegionRestriction {
+    allowed: Option<Vec<String>>,
+    blocked: Vec<String>,
+}
+
+impl RegionRestriction {
+    fn lets_in(&self, country: &str) -> bool {
+        let named = |list: &[String]| list.iter().any(|code| code == country);
+        self.allowed.as_deref().is_none_or(named) && !named(&self.blocked)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -87,20 +105,24 @@ struct Status {
     made_for_kids: Option<bool>,
 }
 
-/// One hit from both answers.
+/// One hit from both answers; `region` is the country whose viewers count.
 pub(super) fn found_video(
     site_id: &SiteId,
     searched: &Searched,
     details: &VideoDetails,
+    region: Option<&str>,
     rank: u32,
 ) -> FoundVideo {
+    let channel_id = searched.channel_id.as_ref().or(details.snippet.channel_id.as_ref());
+    let channel_title = searched.channel_title.as_ref().or(details.snippet.channel_title.as_ref());
+    let restriction = details.content_details.region_restriction.as_ref();
     let broadcasts = [&searched.live_broadcast_content, &details.snippet.live_broadcast_content];
     FoundVideo {
         url: site_id.url(),
         site_id: site_id.to_string(),
         title: border::line(&details.snippet.title),
-        channel_id: searched.channel_id.as_deref().and_then(border::channel_id),
-        channel_name: searched.channel_title.as_deref().map(border::line),
+        channel_id: channel_id.and_then(|id| border::channel_id(id)),
+        channel_name: channel_title.map(|title| border::line(title)),
         duration_ms: details.content_details.duration.as_deref().and_then(duration_ms),
         licence: details.status.license.as_deref().map(border::line),
         live: broadcasts.into_iter().flatten().any(|broadcast| broadcast != "none"),
@@ -108,6 +130,7 @@ pub(super) fn found_video(
             details.content_details.content_rating.yt_rating.as_deref() == Some("ytAgeRestricted"),
         ),
         made_for_kids: details.status.made_for_kids,
+        in_region: region.map(|country| restriction.is_none_or(|it| it.lets_in(country))),
         rank,
     }
 }
@@ -156,10 +179,19 @@ mod tests {
         let videos: Vec<(SiteId, Searched)> = page.into_videos().collect();
         assert_eq!(videos.len(), 1);
         let details: VideoDetails = serde_json::from_str(r#"{"id":"vid00000001"}"#).unwrap();
-        let video = found_video(&videos[0].0, &videos[0].1, &details, 1);
+        let video = found_video(&videos[0].0, &videos[0].1, &details, None, 1);
         assert_eq!(
             (video.licence, video.duration_ms, video.made_for_kids, video.live),
             (None, None, None, false)
         );
+    }
+
+    #[test]
+    fn a_region_is_let_in_unless_a_list_says_no() {
+        let lets_in =
+            |restriction: &str| serde_json::from_str::<RegionRestriction>(restriction).unwrap().lets_in("FR");
+        assert!(lets_in("{}") && lets_in(r#"{"blocked":[]}"#) && lets_in(r#"{"allowed":["FR","DE"]}"#));
+        assert!(!lets_in(r#"{"allowed":[]}"#) && !lets_in(r#"{"allowed":["US"]}"#));
+        assert!(!lets_in(r#"{"blocked":["FR"]}"#) && lets_in(r#"{"blocked":["US"]}"#));
     }
 }

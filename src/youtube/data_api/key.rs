@@ -13,6 +13,9 @@ use crate::failure::{Failure, Reason};
 pub struct ApiKey(String);
 
 impl ApiKey {
+    /// The variable that holds the key; no child process is given it.
+    pub const VARIABLE: &str = "WEBEMOTION_YOUTUBE_API_KEY";
+
     /// Takes a key, usually from the environment.
     ///
     /// # Errors

@@ -59,6 +59,7 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> io::Result<Ended> {
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    die_with_us(&mut command);
     let mut child = command.spawn()?;
     let group = Group::of(&child);
     let mut watch = Watchdog::new(limits, Instant::now());
@@ -87,6 +88,20 @@ pub(super) async fn run(
         }
     };
     Ok(Ended { status, stderr: streams.kept(), cut: ending.cut })
+}
+
+/// Lets the kernel kill the child when this process dies without a word (SIGKILL, out of memory): it must not go on
+/// writing where the next process works. Whoever called prctl(2) too late finds us gone already, and gives up.
+fn die_with_us(command: &mut Command) {
+    let parent = nix::unistd::getpid();
+    // SAFETY: between fork and exec only prctl(2) and getppid(2) are called; both are async-signal-safe, and the
+    // closure neither allocates nor takes a lock.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::Interrupted.into()) }
+        });
+    }
 }
 
 /// How long the pipes of an ended child are listened to.

@@ -37,7 +37,8 @@ const SORT_PLAIN: &str = "res:720";
 const TOO_LARGE: &[u8] = b"[download] File is larger than max-filesize";
 /// The sound is not used.
 const FORMAT: &str = "bv/bv*";
-const FORMAT_PLAIN: &str = "b/bv*";
+/// `b` alone would also take sound where there is nothing else.
+const FORMAT_PLAIN: &str = "b[vcodec!=?none]/bv*";
 
 impl YtDlp {
     /// Downloads one video into an existing folder. A `.part` file of an earlier try is continued. What the site says

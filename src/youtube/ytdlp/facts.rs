@@ -7,12 +7,16 @@ use jiff::{Timestamp, civil::Date};
 use super::YtDlp;
 use super::child::{self, Listener};
 use crate::clock::{Clock, Stop};
+use crate::failure::{Failure, Reason};
 use crate::youtube::border;
 use crate::youtube::error::YoutubeError;
 
 /// The site changes so often that an older yt-dlp will hardly work; it says so itself at this age.
 const OLD_DAYS: i64 = 90;
 const WALL_CLOCK: Duration = Duration::from_secs(60);
+
+/// The oldest release that is worth a try: before it, full support of the site's scripts was missing.
+const FLOOR: &str = "2026.06.09";
 
 /// What is known of the tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,21 +30,34 @@ pub struct ToolFacts {
 }
 
 impl ToolFacts {
-    /// What a user should mend, each with its remedy.
+    /// Why it cannot be used at all, with the remedy, if so.
+    pub fn refusal(&self) -> Option<Failure> {
+        let is_below = released(&self.version)? < released(FLOOR)?;
+        is_below.then(|| {
+            let detail = format!(
+                "yt-dlp {} is older than {FLOOR}, the oldest that understands the site",
+                self.version
+            );
+            Failure::permanent(Reason::ToolOutdated, detail)
+                .with_hint("run scripts/setup, or upgrade yt-dlp yourself")
+        })
+    }
+
+    /// What a user should mend: the tool, or its JavaScript runtime.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.age_days {
+            Some(days) if days < -1 => warnings
+                .push(format!("yt-dlp {} is of the future: is this machine's clock right?", self.version)),
             Some(days) if days > OLD_DAYS => warnings.push(format!(
-                "yt-dlp {} is {days} days old and may no longer understand the site: run scripts/setup",
+                "yt-dlp {} is {days} days old and may no longer understand the site",
                 self.version
             )),
             Some(_) => {}
             None => warnings.push(format!("the age of yt-dlp {} is unknown", self.version)),
         }
         if self.js_runtime.is_none() {
-            warnings.push(
-                "yt-dlp finds no JavaScript runtime and will miss formats: run scripts/setup".to_owned(),
-            );
+            warnings.push("yt-dlp finds no JavaScript runtime and will miss formats".to_owned());
         }
         warnings
     }
@@ -104,10 +121,14 @@ impl Listener for Lines {
 }
 
 /// Versions are dates: `2026.10.26`, nightly builds add a fourth part.
-fn age_days(version: &str, clock: &Clock) -> Option<i64> {
+fn released(version: &str) -> Option<Date> {
     let mut parts = version.split('.').map(str::parse::<i16>);
     let (year, month, day) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-    let released = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+fn age_days(version: &str, clock: &Clock) -> Option<i64> {
+    let released = released(version)?;
     let now = Timestamp::from_millisecond(clock.now_ms()).ok()?;
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let age = released.until(today).ok()?;
@@ -143,6 +164,15 @@ mod tests {
         facts.age_days = age_days("2026.10.26.123456.dev0", &clock);
         assert_eq!(facts.warnings().len(), 1);
         assert_eq!(age_days("unknown", &clock), None);
+    }
+
+    #[test]
+    fn a_tool_below_the_floor_is_refused() {
+        let facts = |version: &str| ToolFacts { version: version.into(), age_days: None, js_runtime: None };
+        assert!(facts("2023.03.04").refusal().unwrap().detail.contains("2023.03.04"));
+        assert!(facts("2026.06.09").refusal().is_none());
+        assert!(facts("2026.10.26.123456.dev0").refusal().is_none());
+        assert!(facts("built by hand").refusal().is_none());
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! trusted, and leaves judging to the caller.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 
 use super::YtDlp;
+use super::canary;
 use super::child::{self, Cut, Ended, Listener};
 use crate::clock::Stop;
 use crate::config::LicencePolicy;
@@ -34,7 +35,33 @@ impl SearchProvider for YtDlp {
 }
 
 impl YtDlp {
+    /// An answer without hits is believed only when the canary, or another search just before, found something.
     async fn ask(&self, question: Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
+        let answer = self.ask_once(&question, stop).await?;
+        if !answer.hits.is_empty() {
+            self.canary.heard(Instant::now());
+            return Ok(answer);
+        }
+        if self.canary.is_fresh(Instant::now()) {
+            return Ok(answer);
+        }
+        let song = Question { text: canary::TEXT, want: 1, language: None };
+        if self.ask_once(&song, stop).await?.hits.is_empty() {
+            let said = format!(
+                "nothing found, and nothing for '{}' either: the site's page has changed",
+                canary::TEXT
+            );
+            return Err(YoutubeError::Refused {
+                what: border::line(question.text),
+                class: Class::ToolOutdated,
+                said,
+            });
+        }
+        self.canary.heard(Instant::now());
+        Ok(answer)
+    }
+
+    async fn ask_once(&self, question: &Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
         let text = border::line(question.text);
         let mut command = self.command();
         command.args(["--flat-playlist", "--dump-single-json"]);
@@ -149,8 +176,7 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
 /// Whether the answer deserves a second look by a person.
 fn note(entries: usize, hits: usize, is_whole: bool) -> Option<String> {
     if hits == 0 {
-        // A changed page looks exactly like this: only another search that finds something tells them apart.
-        return Some("an empty answer: nothing found, or the site's page has changed".to_owned());
+        return Some("an empty answer".to_owned());
     }
     if !is_whole {
         return Some("yt-dlp met an error on a later page".to_owned());
@@ -179,6 +205,7 @@ fn hits(entries: Vec<Option<Entry>>) -> Vec<FoundVideo> {
             live: matches!(entry.live_status.as_deref(), Some("is_live" | "is_upcoming")),
             age_restricted: None,
             made_for_kids: None,
+            in_region: None,
             rank,
         });
     }
@@ -217,9 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_answer_is_believed_but_noted() {
+    fn an_empty_answer_is_read_as_such_and_noted() {
         let answer = read("happy", br#"{"entries":[]}"#.to_vec(), &ended(0, "")).unwrap();
-        assert!(answer.hits.is_empty() && answer.note.unwrap().contains("page has changed"));
+        assert!(answer.hits.is_empty() && answer.note.unwrap().contains("empty"));
     }
 
     #[test]

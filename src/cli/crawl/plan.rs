@@ -1,0 +1,165 @@
+//! `crawl plan`, and the plan that a crawl writes down: which searches a lexicon asks for, and what they cost in time.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::catalog::{jobs, searches};
+use crate::config::CrawlConfig;
+use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::search;
+use crate::types::Emotion;
+use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY};
+
+use super::super::{Global, Session, say, session};
+use super::Wanted;
+
+/// Of the results of its searches, WebEmotion kept 41,000 of 216,000 videos.
+const PAPERS_SHARE: f64 = 0.19;
+
+/// The lexicon that the flags mean, else the settings.
+fn lexicon(wanted: &Wanted, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
+    let Some(path) = wanted.lexicon.as_ref().or(policy.lexicon.as_ref()) else {
+        return Ok(Lexicon::builtin());
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::permanent(Reason::Usage, format!("cannot read {}: {error}", path.display()))
+    })?;
+    Lexicon::parse(&text, &path.display().to_string()).map_err(|error| {
+        let failure = Failure::permanent(Reason::Usage, error.to_string());
+        failure.with_hint("queries/youtube/webemotion.toml is an example").into()
+    })
+}
+
+fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
+    wanted.include_minors || !search.surfaces_minors
+}
+
+/// Prints counts, budget and days. Asks nothing and writes nothing.
+pub(super) fn print(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
+    let config = session::load_config(global)?.crawl;
+    let lexicon = lexicon(wanted, &config)?;
+    let cost = Cost::of(&lexicon, wanted, &config);
+    if global.json {
+        say(json!({"lexicon": lexicon.name(), "searches": cost.searches(), "left_out_minors": cost.minors,
+            "searches_of_emotions": cost.of_emotions, "results_per_search": config.results_per_search,
+            "most_videos": cost.most_videos(), "videos_per_hour": config.videos_per_hour,
+            "days_of_searches": cost.days(cost.searches()), "most_days": cost.days(cost.most_requests()),
+            "days_of_search_quota": cost.searches().div_ceil(SEARCHES_A_DAY)}));
+    } else {
+        cost.print(&lexicon);
+    }
+    Ok(Exit::Done)
+}
+
+/// What a plan comes to.
+struct Cost<'a> {
+    config: &'a CrawlConfig,
+    of_emotions: BTreeMap<Emotion, u64>,
+    minors: u64,
+}
+
+impl<'a> Cost<'a> {
+    fn of(lexicon: &Lexicon, wanted: &Wanted, config: &'a CrawlConfig) -> Self {
+        let (mut of_emotions, mut minors) = (BTreeMap::new(), 0);
+        let is_meant = |search: &PlannedSearch| wanted.emotion.is_none_or(|only| only == search.emotion);
+        for search in lexicon.searches().filter(is_meant) {
+            if is_wanted(&search, wanted) {
+                *of_emotions.entry(search.emotion).or_insert(0) += 1;
+            } else {
+                minors += 1;
+            }
+        }
+        Self { config, of_emotions, minors }
+    }
+
+    fn searches(&self) -> u64 {
+        self.of_emotions.values().sum()
+    }
+
+    fn most_videos(&self) -> u64 {
+        self.searches() * u64::from(self.config.results_per_search)
+    }
+
+    /// Without a key a search costs the site as much as a video does, and takes from the same budget.
+    fn most_requests(&self) -> u64 {
+        self.searches() + self.most_videos()
+    }
+
+    fn days(&self, requests: u64) -> f64 {
+        requests as f64 / f64::from(self.config.videos_per_hour) / 24.0
+    }
+
+    fn print(&self, lexicon: &Lexicon) {
+        let (searches, per_hour) = (self.searches(), self.config.videos_per_hour);
+        say(format_args!("lexicon {}: {searches} searches", lexicon.name()));
+        let emotions = self.of_emotions.iter().map(|(emotion, count)| format!("{emotion} {count}"));
+        say(format_args!("  of emotions: {}", emotions.collect::<Vec<_>>().join(", ")));
+        if self.minors > 0 {
+            say(format_args!(
+                "  left out: {} whose age word mostly finds minors (--include-minors)",
+                self.minors
+            ));
+        }
+        say(format_args!(
+            "  results kept of each: {}, so at most {} videos; WebEmotion kept {:.0} %, here {:.0}",
+            self.config.results_per_search,
+            self.most_videos(),
+            PAPERS_SHARE * 100.0,
+            self.most_videos() as f64 * PAPERS_SHARE
+        ));
+        let like_the_paper = (self.most_videos() as f64 * PAPERS_SHARE) as u64;
+        say(format_args!(
+            "budget: {per_hour} searches and videos an hour, shared by all crawls of the data folder"
+        ));
+        say(format_args!("  searches without a key    {:>6.1} days", self.days(searches)));
+        say(format_args!(
+            "  searches with a key       {:>6} days ({SEARCHES_A_DAY} a day is the Data API's quota)",
+            searches.div_ceil(SEARCHES_A_DAY)
+        ));
+        say(format_args!("  videos, as many as WebEmotion kept {:>6.1} days", self.days(like_the_paper)));
+        say(format_args!("  videos, at most           {:>6.1} days", self.days(self.most_videos())));
+    }
+}
+
+/// Writes down what the lexicon asks for, and asks for its answers; says how many searches are in force. The nth search
+/// of each emotion comes before the (n + 1)th of any, so that all emotions grow together.
+pub(super) async fn write_down(session: &Session, wanted: &Wanted) -> anyhow::Result<u64> {
+    let lexicon = lexicon(wanted, &session.config.crawl)?;
+    let planned: Vec<searches::NewSearch> =
+        lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
+    Ok(plan(session, lexicon.name(), &planned).await?)
+}
+
+async fn plan(session: &Session, lexicon: &str, planned: &[searches::NewSearch]) -> Result<u64, Failure> {
+    let mut tx = session.catalog.begin().await?;
+    let changed = searches::plan(&mut tx, "youtube", lexicon, planned).await?;
+    let retired: Vec<i64> = changed.retired.iter().map(|id| id.0).collect();
+    jobs::withdraw(&mut tx, search::NAME, &retired).await?;
+    tx.commit().await?;
+    let in_force = searches::list(&session.catalog, "youtube").await?;
+    let mut turns: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    let mut next_turn = [0_i64; Emotion::ALL.len()];
+    for search in &in_force {
+        let turn = &mut next_turn[search.asked.emotion.index()];
+        turns.entry(*turn).or_default().push(search.id.0);
+        *turn += 1;
+    }
+    let mut tx = session.catalog.begin().await?;
+    for (turn, ids) in &turns {
+        jobs::enqueue_all(&mut tx, search::NAME, search::REV, *turn, ids).await?;
+    }
+    tx.commit().await?;
+    Ok(in_force.len() as u64)
+}
+
+fn new_search(search: PlannedSearch) -> searches::NewSearch {
+    searches::NewSearch {
+        emotion: search.emotion,
+        text: search.text,
+        word: search.word,
+        country: search.country,
+        age_word: search.age_word,
+        language: search.language,
+    }
+}

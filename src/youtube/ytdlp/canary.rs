@@ -1,0 +1,41 @@
+//! Whether searches still find anything at all. A page that changed its shape looks like a search without results, so
+//! an empty answer is believed only when another search found something a moment ago. It forgets at the end of the process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A search that finds something for as long as the site exists.
+pub(super) const TEXT: &str = "music";
+/// A find stands for the health of searches this long.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// When a search last found something; clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Canary(Arc<Mutex<Option<Instant>>>);
+
+impl Canary {
+    /// Notes that a search found something at this moment.
+    pub(super) fn heard(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// Whether that is recent enough to believe an empty answer.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_find_is_believed_for_a_minute() {
+        let (canary, now) = (Canary::default(), Instant::now());
+        assert!(!canary.is_fresh(now));
+        canary.heard(now);
+        assert!(canary.clone().is_fresh(now + FRESH / 2));
+        assert!(!canary.is_fresh(now + FRESH));
+    }
+}

@@ -1,0 +1,150 @@
+//! How far a crawl goes: counts, bytes, time, emotions, terms, block lists, and what it no longer may keep.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use webemotion::demo::site::{SiteAnswer, SiteVideo};
+
+use super::place::{Place, change, film, short};
+use crate::program::{Ended, ask, closing};
+use crate::youtube::bench::id;
+
+const FETCHED: &str = "select emotion from video where file_path is not null order by fetched_at, id";
+
+#[tokio::test]
+async fn a_limit_that_is_reached_ends_well_and_the_next_crawl_goes_on() {
+    let place = Place::scripted(2, 3);
+    let last = closing(&place.expect(0, &["--json", "crawl", "--max-videos", "4"]).await);
+    assert_eq!((&last["fetched"]["done"], &last["fetched"]["limited"]), (&4.into(), &true.into()), "{last}");
+    // Both emotions grew alike, though the searches of one were planned before the other's.
+    let mut fetched = ask(&place.data, FETCHED).await;
+    fetched.sort_unstable();
+    assert_eq!(fetched, ["fear", "fear", "happiness", "happiness"]);
+    let bytes = fs::metadata(place.folder.path().join("film.mp4")).unwrap().len();
+    assert!(bytes < 100_000);
+    let last = closing(&place.expect(0, &["--json", "crawl", "--max-bytes", "1kB"]).await);
+    assert_eq!(last["fetched"]["done"], 1, "{last}");
+    let last = closing(&place.expect(0, &["--json", "crawl"]).await);
+    assert_eq!((&last["fetched"]["done"], &last["searches"]), (&7.into(), &4.into()), "{last}");
+    assert_eq!(place.downloads().len(), 12);
+    place.expect(4, &["crawl"]).await;
+}
+
+#[tokio::test]
+async fn time_that_is_up_ends_the_crawl_and_nothing_spins() {
+    let place = Place::scripted(1, 2);
+    place.set("egress = 'slow'");
+    place.replace("pause_s = 0.0", "pause_s = 0.6");
+    let began = Instant::now();
+    let ended = place.expect(0, &["crawl", "--max-runtime", "1s"]).await;
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert!(ended.stdout.contains("the limit is reached, more is due"), "{}", ended.stdout);
+    let used = ask(&place.data, "select identity from budget").await;
+    assert_eq!(used, ["slow"]);
+}
+
+#[tokio::test]
+async fn one_emotion_is_asked_without_harm_to_the_others() {
+    let place = Place::scripted(2, 1);
+    let last = closing(&place.expect(0, &["--json", "crawl", "--emotion", "fear"]).await);
+    assert_eq!((&last["searched"]["done"], &last["fetched"]["done"]), (&2.into(), &2.into()), "{last}");
+    assert_eq!(ask(&place.data, FETCHED).await, ["fear", "fear"]);
+    let waiting = "select emotion from search join job on stage = 'search' and subject_id = search.id
+                   where state = 'open' and retired_at is null";
+    assert_eq!(ask(&place.data, waiting).await, ["happiness", "happiness"]);
+    place.expect(4, &["crawl", "--emotion", "fear"]).await;
+    place.expect(0, &["crawl"]).await;
+}
+
+#[tokio::test]
+async fn without_the_terms_there_is_metadata_only_and_it_is_said() {
+    let place = Place::scripted(1, 2);
+    place.replace("accept_terms = true", "");
+    let ended = place.expect(0, &["crawl"]).await;
+    assert!(ended.stdout.contains("metadata only: say --accept-terms"), "{}", ended.stdout);
+    assert_eq!(place.downloads().len(), 0);
+    assert_eq!(ask(&place.data, "select title from video").await.len(), 4);
+    place.expect(0, &["crawl", "--accept-terms"]).await;
+    assert_eq!(ask(&place.data, "select version from acceptance where accepted_at > 0").await.len(), 1);
+    assert_eq!(place.downloads().len(), 4);
+    // The decision is remembered, once.
+    place.expect(4, &["crawl"]).await;
+    place.expect(4, &["crawl", "--accept-terms"]).await;
+    assert_eq!(ask(&place.data, "select version from acceptance").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_block_list_names_is_rejected_until_somebody_takes_it_back() {
+    let place = Place::scripted(1, 2);
+    place.set("blocked_titles = ['Happy0 1']\nblocked_channels = ['UCscared0']");
+    place.expect(0, &["crawl"]).await;
+    let rejected = "select title from video join job on stage = 'fetch' and subject_id = video.id
+                    where state = 'rejected' and reason = 'blocklisted' order by 1";
+    assert_eq!(ask(&place.data, rejected).await, ["happy0 1", "scared0 0", "scared0 1"]);
+    place.replace("['UCscared0']", "[]");
+    place.expect(0, &["retry", "--reason", "blocklisted"]).await;
+    // What is still on a list is judged again before anything is downloaded.
+    place.expect(0, &["crawl"]).await;
+    assert_eq!(ask(&place.data, rejected).await, ["happy0 1"]);
+    assert_eq!(place.downloads().len(), 3);
+}
+
+#[tokio::test]
+async fn what_the_site_told_a_month_ago_is_emptied_and_the_evidence_stays() {
+    let place = Place::scripted(1, 2);
+    place.expect(0, &["crawl"]).await;
+    // As if the crawl had been 31 days ago.
+    let month = 31 * 24 * 3_600_000_i64;
+    for (table, column) in [("video", "metadata_at"), ("answer", "asked_at")] {
+        change(&place.data, &format!("update {table} set {column} = {column} - {month}")).await;
+    }
+    place.expect(4, &["crawl"]).await;
+    assert_eq!(
+        ask(&place.data, "select site_id from video where title is null and channel_id is not null")
+            .await
+            .len(),
+        4
+    );
+    assert_eq!(ask(&place.data, "select 'x' from answer where raw is not null").await.len(), 0);
+    assert_eq!(ask(&place.data, "select emotion from evidence").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_plan_asks_nothing_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let ended = crate::program::expect(0, &data, &["crawl", "plan"]);
+    assert!(ended.stdout.contains("9000 searches") && ended.stdout.contains("days"), "{}", ended.stdout);
+    let plan = closing(&crate::program::expect(0, &data, &["--json", "crawl", "plan", "--include-minors"]));
+    assert_eq!((&plan["searches"], &plan["most_videos"]), (&10_800.into(), &216_000.into()));
+    assert_eq!(plan["days_of_search_quota"], 108);
+    assert!(!data.exists());
+}
+
+#[tokio::test]
+async fn a_refresh_renews_what_is_there_and_purges_what_is_gone_twice() {
+    let gone = SiteVideo { answer: SiteAnswer::Removed, ..short(2) };
+    let (place, bench) = Place::at_site(vec![short(1), gone]).await;
+    film(&bench.folder.path().join("media.mp4"));
+    place.expect(0, &["crawl"]).await;
+    let refresh = |words: &'static [&'static str]| {
+        let mut command = place.command(&[&["--json", "refresh", "--older-than", "0"], words].concat());
+        command.env("WEBEMOTION_YOUTUBE_API_KEY", "good-key");
+        async { tokio::task::spawn_blocking(move || Ended::from(command.output().unwrap())).await.unwrap() }
+    };
+    let first = closing(&refresh(&["--purge"]).await);
+    assert_eq!(
+        (&first["renewed"], &first["missing"], &first["purged"]),
+        (&1.into(), &1.into(), &0.into()),
+        "{first}"
+    );
+    let day = 25 * 3_600_000_i64;
+    let earlier =
+        format!("update video set metadata_at = metadata_at - {day}, missing_since = missing_since - {day}");
+    change(&place.data, &earlier).await;
+    let second = closing(&refresh(&["--purge"]).await);
+    assert_eq!((&second["renewed"], &second["purged"]), (&1.into(), &1.into()), "{second}");
+    assert_eq!(ask(&place.data, "select site_id from video").await, [id(1)]);
+    assert_eq!(ask(&place.data, "select site_id from tombstone").await, [id(2)]);
+    place.expect(2, &["refresh"]).await;
+}
