@@ -71,8 +71,9 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let (store, recipe) = (session.store.clone(), session.config.clips.clone());
     let scan_stage = ScanStage { store: store.clone(), cpu: cpu.clone(), recipe: recipe.clone() };
     let scanned = drive(session, &scan_stage, &limits).await?;
-    let cut_stage = CutStage { store, cpu, recipe };
+    let cut_stage = CutStage { store, cpu: cpu.clone(), recipe };
     let cut = drive(session, &cut_stage, &Limits { max_jobs: None, ..limits }).await?;
+    cpu.close().await;
     splits::assign(&session.catalog).await.map_err(Failure::from)?;
     let counts = crate::catalog::funnel::emotions(&session.catalog).await.map_err(Failure::from)?;
     let clips: u64 = counts.iter().map(|count| count.clips).sum();

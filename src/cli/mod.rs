@@ -226,7 +226,6 @@ fn workers(config: &Config, count: usize) -> anyhow::Result<Cpu> {
     let limits = config.workers.clone();
     let mut arguments = vec!["worker".to_owned()];
     arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
-    arguments.push(format!("--threads={}", (cores() / count.max(1)).max(1)));
     if let Ok(mtcnn) = config.tools.find_mtcnn() {
         arguments.push(format!("--mtcnn={}", mtcnn.display()));
     }

@@ -15,15 +15,16 @@ use crate::pipeline::cpu::{self, Product, Task};
 use crate::pipeline::eyes::{self, Watch};
 use crate::types::VideoFacts;
 
+/// Nets this small gain nothing from a second thread, and the library's threads burn a core while they wait; decoding
+/// has better use for it.
+const NET_THREADS: u32 = 1;
+
 /// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkerArgs {
     /// Address space limit in bytes; 0 for none
     #[arg(long, default_value_t = 0)]
     max_memory_bytes: u64,
-    /// Threads for decoding and for the nets
-    #[arg(long, default_value_t = 1)]
-    threads: u32,
     /// The MTCNN params
     #[arg(long)]
     mtcnn: Option<PathBuf>,
@@ -33,7 +34,7 @@ pub(crate) struct WorkerArgs {
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
     limit(args.max_memory_bytes);
     let tools = ToolConfig { mtcnn: args.mtcnn.clone(), ..ToolConfig::default() };
-    let mut worker = Worker { tools, threads: args.threads, detector: None };
+    let mut worker = Worker { tools, detector: None };
     let input = BufReader::new(std::io::stdin().lock());
     let output = BufWriter::new(std::io::stdout().lock());
     cpu::serve(input, output, |task, working| worker.work(task, working))?;
@@ -53,7 +54,6 @@ fn limit(max_memory_bytes: u64) {
 /// Keeps the detector loaded as long as the recipe asks for the same one.
 struct Worker {
     tools: ToolConfig,
-    threads: u32,
     detector: Option<(DetectorSettings, Mtcnn)>,
 }
 
@@ -72,13 +72,13 @@ impl Worker {
                     frame_rate: probe.frame_rate,
                 }))
             }
-            Task::Scan { path, recipe } => {
+            Task::Scan { path, recipe, clips } => {
                 let detector = self.detector(&recipe)?;
-                eyes::scan_video(&path, &recipe, detector, &mut watch).map(Product::Scanned)
+                eyes::scan_video(&path, &recipe, detector, Some(&clips), &mut watch).map(Product::Scanned)
             }
-            Task::Cut { path, plan, recipe, clip_path } => {
+            Task::Cut { path, plans, recipe, clips } => {
                 let detector = self.detector(&recipe)?;
-                eyes::cut_clip(&path, &plan, &recipe, detector, &clip_path, &mut watch).map(Product::Cut)
+                eyes::cut_clips(&path, &plans, &recipe, detector, &clips, &mut watch).map(|()| Product::Cut)
             }
             Task::Faces { path, recipe, side_px } => {
                 let detector = self.detector(&recipe)?;
@@ -93,7 +93,7 @@ impl Worker {
     }
 
     fn detector(&mut self, recipe: &ClipRecipe) -> Result<&mut Mtcnn, Failure> {
-        let settings = DetectorSettings::of(recipe, self.threads);
+        let settings = DetectorSettings::of(recipe, NET_THREADS);
         if self.detector.as_ref().is_none_or(|(loaded, _)| *loaded != settings) {
             let mtcnn = Mtcnn::load(&self.tools.find_mtcnn()?, &settings)?;
             self.detector = Some((settings.clone(), mtcnn));

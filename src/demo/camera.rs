@@ -109,7 +109,7 @@ mod file {
         stop: &Stop,
         on_frame: &mut dyn FnMut(),
     ) -> Result<Written, Failure> {
-        let options = EncoderOptions { crf: 23, preset: Preset::UltraFast };
+        let options = EncoderOptions { crf: 23, preset: Preset::UltraFast, ..EncoderOptions::default() };
         let mut writer = ClipWriter::create_with(path, (film.width, film.height), film.frame_rate, options)?;
         let mut camera = Camera::new(film);
         for t_ms in film.frame_times_ms() {

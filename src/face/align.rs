@@ -7,6 +7,7 @@
 
 use image::RgbImage;
 
+use super::detector::{Placement, View};
 use crate::types::{Face, Landmarks};
 
 /// Where the five landmarks go, in pixels of a 224 × 224 picture, image-left first.
@@ -62,11 +63,20 @@ impl Similarity {
 
 /// A face's upright crop, `side_px` wide and high.
 pub fn aligned(picture: &RgbImage, face: &Face, side_px: u32) -> RgbImage {
-    let (width, height) = (picture.width() as f32, picture.height() as f32);
-    let landmarks = face.landmarks.map(|[x, y]| [x * width, y * height]);
+    warped(picture, &to_picture(face, Placement::whole(picture.dimensions()), side_px), side_px)
+}
+
+/// As [`aligned`], of a view; what of the crop lies outside the view is mirrored.
+pub fn aligned_in(view: &View, face: &Face, side_px: u32) -> RgbImage {
+    warped(&view.picture, &to_picture(face, view.placement, side_px), side_px)
+}
+
+/// From the pixels of a face's crop to those of a view that lies there.
+pub fn to_picture(face: &Face, placement: Placement, side_px: u32) -> Similarity {
+    let landmarks = face.landmarks.map(|point| placement.to_pixels(point));
     let scale = side_px as f32 / 224.0;
     let template = TEMPLATE_224.map(|point| point.map(|value| value * scale));
-    warped(picture, &Similarity::between(&template, &landmarks), side_px)
+    Similarity::between(&template, &landmarks)
 }
 
 /// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated,

@@ -21,7 +21,52 @@ pub trait Detector {
     ///
     /// # Errors
     /// When the net refuses to run.
-    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError>;
+    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError>;
+}
+
+/// A picture, or a part of one that holds all that matters.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The pixels.
+    pub picture: RgbImage,
+    /// Where they lie.
+    pub placement: Placement,
+}
+
+/// Where a view lies in its whole picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// Column of the whole picture that the view's first one is.
+    pub left: u32,
+    /// Row likewise.
+    pub top: u32,
+    /// Width and height of the whole picture.
+    pub size: (u32, u32),
+}
+
+impl View {
+    /// All of a picture.
+    pub fn whole(picture: RgbImage) -> Self {
+        let placement = Placement::whole(picture.dimensions());
+        Self { picture, placement }
+    }
+}
+
+impl Placement {
+    /// Of a whole picture of this size.
+    pub fn whole(size: (u32, u32)) -> Self {
+        Self { left: 0, top: 0, size }
+    }
+
+    /// A point in fractions of the whole picture, in pixels of the view.
+    pub fn to_pixels(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        [x * self.size.0 as f32 - self.left as f32, y * self.size.1 as f32 - self.top as f32]
+    }
+
+    /// A point in pixels of the view, in fractions of the whole picture.
+    pub fn to_fractions(self, [x, y]: [f32; 2]) -> [f32; 2] {
+        [(x + self.left as f32) / self.size.0 as f32, (y + self.top as f32) / self.size.1 as f32]
+    }
 }
 
 /// How thoroughly to look.

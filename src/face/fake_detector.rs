@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use super::detector::{Detector, FaceError};
+use super::detector::{Detector, FaceError, View};
 use super::fake::face_at;
 use crate::types::{Face, FaceBox};
 
@@ -30,15 +30,25 @@ fn faces_of(picture: &RgbImage) -> Vec<Face> {
     extents.into_values().filter(|[left, _, right, _]| right - left > 4).map(face).collect()
 }
 
+/// A face in fractions of a view, in fractions of the whole picture.
+fn placed(face: Face, view: &View) -> Face {
+    let (width, height) = (view.picture.width() as f32, view.picture.height() as f32);
+    let place = |[x, y]: [f32; 2]| view.placement.to_fractions([x * width, y * height]);
+    let FaceBox { x, y, width: across, height: down } = face.face_box;
+    let ([x, y], [end_x, end_y]) = (place([x, y]), place([x + across, y + down]));
+    let face_box = FaceBox { x, y, width: end_x - x, height: end_y - y };
+    Face { face_box, landmarks: face.landmarks.map(place), ..face }
+}
+
 impl Detector for FakeDetector {
     fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError> {
         self.detected += pictures.len();
         Ok(pictures.iter().map(faces_of).collect())
     }
 
-    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
+    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
         self.followed += 1;
-        let faces = faces_of(picture);
+        let faces: Vec<Face> = faces_of(&view.picture).into_iter().map(|face| placed(face, view)).collect();
         let near = |last: &FaceBox| faces.iter().find(|face| face.face_box.iou(last) > 0.3).copied();
         Ok(last.iter().map(near).collect())
     }

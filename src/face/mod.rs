@@ -24,6 +24,6 @@ pub mod select;
 pub mod shots;
 pub mod track;
 
-pub use detector::{Detector, DetectorSettings, FaceError};
+pub use detector::{Detector, DetectorSettings, FaceError, Placement, View};
 #[cfg(feature = "train")]
 pub use mtcnn::Mtcnn;

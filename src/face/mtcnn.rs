@@ -8,7 +8,7 @@ use image::RgbImage;
 use tch::{TchError, Tensor};
 
 use super::boxes::{Candidate, Overlap, Region, shifted, shifted_by_proposal, squared, suppress};
-use super::detector::{Detector, DetectorSettings, FaceError};
+use super::detector::{Detector, DetectorSettings, FaceError, Placement, View};
 use super::pyramid::{pyramid, windows};
 use super::resample::ColumnSums;
 use crate::types::{Face, FaceBox};
@@ -214,17 +214,14 @@ impl Conclusion {
         Self { candidate: Candidate { corners, score: opinion.score, ..candidate }, points }
     }
 
-    fn face(&self, (width, height): (u32, u32)) -> Face {
-        let (width, height) = (width as f32, height as f32);
+    /// The face, whose pixels are those of a view that lies there.
+    fn face(&self, placement: Placement) -> Face {
         let [left, top, right, bottom] = self.candidate.corners;
+        let ([x, y], [end_x, end_y]) =
+            (placement.to_fractions([left, top]), placement.to_fractions([right, bottom]));
         Face {
-            face_box: FaceBox {
-                x: left / width,
-                y: top / height,
-                width: (right - left) / width,
-                height: (bottom - top) / height,
-            },
-            landmarks: self.points.map(|[x, y]| [x / width, y / height]),
+            face_box: FaceBox { x, y, width: end_x - x, height: end_y - y },
+            landmarks: self.points.map(|point| placement.to_fractions(point)),
             detector_score: self.candidate.score,
         }
     }
@@ -244,7 +241,7 @@ impl Detector for Mtcnn {
         let mut faces = vec![Vec::new(); pictures.len()];
         for kept in suppress(boxes, 0.7, Overlap::Smaller) {
             let of_it = conclusions.iter().find(|conclusion| conclusion.candidate == kept);
-            faces[kept.picture].extend(of_it.map(|conclusion| conclusion.face(size)));
+            faces[kept.picture].extend(of_it.map(|conclusion| conclusion.face(Placement::whole(size))));
         }
         for of_one in &mut faces {
             of_one.sort_by(|a: &Face, b: &Face| area(&b.face_box).total_cmp(&area(&a.face_box)));
@@ -252,12 +249,12 @@ impl Detector for Mtcnn {
         Ok(faces)
     }
 
-    fn follow(&mut self, picture: &RgbImage, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
+    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
         let _no_grad = tch::no_grad_guard();
-        let size = picture.dimensions();
+        let View { picture, placement } = view;
         let candidate = |(at, face_box): (usize, &FaceBox)| Candidate {
             picture: at,
-            corners: squared(corners(face_box, size)),
+            corners: squared(corners(face_box, *placement)),
             score: 0.0,
             shift: [0.0; 4],
         };
@@ -268,7 +265,7 @@ impl Detector for Mtcnn {
             .map(|(c, opinion)| Candidate { corners: squared(shifted(c.corners, opinion.shift)), ..c });
         let mut faces = vec![None; last.len()];
         for conclusion in self.conclude(|_| picture, moved.collect())? {
-            faces[conclusion.candidate.picture] = Some(conclusion.face(size));
+            faces[conclusion.candidate.picture] = Some(conclusion.face(*placement));
         }
         Ok(faces)
     }
@@ -278,10 +275,11 @@ fn area(face_box: &FaceBox) -> f32 {
     face_box.width * face_box.height
 }
 
-fn corners(face_box: &FaceBox, (width, height): (u32, u32)) -> [f32; 4] {
-    let (width, height) = (width as f32, height as f32);
-    let (left, top) = (face_box.x * width, face_box.y * height);
-    [left, top, left + face_box.width * width, top + face_box.height * height]
+fn corners(face_box: &FaceBox, placement: Placement) -> [f32; 4] {
+    let FaceBox { x, y, width, height } = *face_box;
+    let ([left, top], [right, bottom]) =
+        (placement.to_pixels([x, y]), placement.to_pixels([x + width, y + height]));
+    [left, top, right, bottom]
 }
 
 /// `[n, 3, h, w]` of interleaved values; the layout in which the library's convolutions are fastest here.
@@ -367,9 +365,9 @@ mod tests {
         let found = mtcnn.detect(&pictures()[..1]).unwrap().remove(0)[0];
         let moved = drawn_face(320, 240, (128.0, 113.0, 50.0));
         let elsewhere = FaceBox { x: 0.7, y: 0.1, width: 0.2, height: 0.25 };
-        let followed = mtcnn.follow(&moved, &[elsewhere, found.face_box]).unwrap();
+        let followed = mtcnn.follow(&View::whole(moved.clone()), &[elsewhere, found.face_box]).unwrap();
         assert_eq!(followed[0], None);
-        let searched = mtcnn.detect(&[moved]).unwrap().remove(0)[0];
+        let searched = mtcnn.detect(std::slice::from_ref(&moved)).unwrap().remove(0)[0];
         assert!(followed[1].unwrap().face_box.iou(&searched.face_box) > 0.85, "{followed:?} {searched:?}");
     }
 

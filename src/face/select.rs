@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ClipRecipe;
 use crate::failure::Reason;
-use crate::types::{Scan, SeenFace, Span, Track};
+use crate::types::{Face, Scan, SeenFace, Span, Track};
 
 /// One clip to be cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,25 @@ pub struct ClipPlan {
     pub span: Span,
     /// The track's faces, also those a little outside the span; ascending.
     pub faces: Vec<SeenFace>,
+}
+
+/// Faces this far outside a clip's span still say where its window is.
+const BEYOND_MS: i64 = 2_000;
+
+impl ClipPlan {
+    /// One stretch of a track.
+    pub fn new(at: usize, track: &Track, span: Span) -> Self {
+        let near = (span.start_ms - BEYOND_MS)..(span.end_ms + BEYOND_MS);
+        let faces = track.faces.iter().filter(|seen| near.contains(&seen.t_ms)).copied().collect();
+        Self { track: at, span, faces }
+    }
+
+    /// Tells it from every other plan of the same video and recipe, whatever place its track has in the scan.
+    pub fn name(&self) -> String {
+        let first = self.faces.first().map_or([0.0; 2], |seen| seen.face.landmarks[0]);
+        let [x, y] = first.map(f32::to_bits);
+        format!("{:07}-{:07}-{x:08x}{y:08x}", self.span.start_ms, self.span.end_ms)
+    }
 }
 
 /// What became of every track.
@@ -56,22 +75,23 @@ pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     let mut explain = Explain { tracks: scan.tracks.len(), ..Explain::default() };
     let mut plans = Vec::new();
     for (at, track) in scan.tracks.iter().enumerate() {
-        let verdict = verdict(scan, track, recipe);
+        let verdict = verdict(track, (scan.width, scan.height), recipe);
         explain.verdicts.push(verdict);
         if let Some(reason) = verdict {
             *explain.removed.entry(reason).or_default() += 1;
             continue;
         }
         explain.kept += 1;
-        let pieces = pieces(guarded(scan, track, recipe), recipe);
-        plans.extend(pieces.map(|span| ClipPlan { track: at, span, faces: track.faces.clone() }));
+        let spans = spans(track, &scan.shots, recipe, false).into_iter();
+        plans.extend(spans.map(|span| ClipPlan::new(at, track, span)));
     }
     explain.clips = plans.len();
     (plans, explain)
 }
 
-fn verdict(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Option<Reason> {
-    if median_face_px(scan, track) < recipe.min_clip_face_px {
+/// Why a track of pictures of this size gives no clip; `None` when it does.
+pub fn verdict(track: &Track, size: (u32, u32), recipe: &ClipRecipe) -> Option<Reason> {
+    if median_face_px(track, size) < recipe.min_clip_face_px {
         Some(Reason::FaceTooSmall)
     } else if track.span.length_ms() < recipe.min_clip_ms {
         Some(Reason::FaceTooBrief)
@@ -82,15 +102,16 @@ fn verdict(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Option<Reason> {
     }
 }
 
-/// Median of the shorter side of a track's boxes, pixels of the decoded picture.
-pub fn median_face_px(scan: &Scan, track: &Track) -> f32 {
-    let side = |seen: &SeenFace| {
-        let face_box = seen.face.face_box;
-        (face_box.width * scan.width as f32).min(face_box.height * scan.height as f32)
-    };
-    let mut sides: Vec<f32> = track.faces.iter().map(side).collect();
+/// Median of the shorter side of a track's boxes, pixels of the decoded picture, whose size is given.
+pub fn median_face_px(track: &Track, size: (u32, u32)) -> f32 {
+    let mut sides: Vec<f32> = track.faces.iter().map(|seen| shorter_side_px(&seen.face, size)).collect();
     sides.sort_by(f32::total_cmp);
     sides.get(sides.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The shorter side of a face's box, pixels.
+pub fn shorter_side_px(face: &Face, (width, height): (u32, u32)) -> f32 {
+    (face.face_box.width * width as f32).min(face.face_box.height * height as f32)
 }
 
 /// Share of a track's looked-at frames on which its face was seen, 0 to 1.
@@ -102,15 +123,46 @@ pub fn coverage(track: &Track, recipe: &ClipRecipe) -> f32 {
     track.faces.len() as f32 / looked_at as f32
 }
 
+/// The stretches of a track that become clips: what is left without the guard at cuts, the longest that may be for as
+/// long as the shortest stays over, and what is then left in even parts. Of a track that still goes on only those that
+/// will stay as they are.
+pub fn spans(track: &Track, shots: &[Span], recipe: &ClipRecipe, goes_on: bool) -> Vec<Span> {
+    let mut left = guarded(track, shots, recipe);
+    if goes_on {
+        // The track may yet end at a cut.
+        left.end_ms -= recipe.shot_guard_ms;
+    }
+    let (shortest, longest) = (recipe.min_clip_ms.max(1), recipe.max_clip_ms.max(1));
+    let mut spans = Vec::new();
+    while left.length_ms() >= longest + shortest {
+        let middle_ms = left.start_ms + longest;
+        spans.push(Span { end_ms: middle_ms, ..left });
+        left.start_ms = middle_ms;
+    }
+    if !goes_on {
+        spans.extend(even_parts(left, shortest, longest));
+    }
+    spans
+}
+
+/// None longer than the longest unless they would be shorter than the shortest.
+fn even_parts(span: Span, shortest: i64, longest: i64) -> impl Iterator<Item = Span> + use<> {
+    let length_ms = span.length_ms();
+    let fewest = (length_ms + longest - 1) / longest;
+    let count = fewest.clamp(1, (length_ms / shortest).max(1));
+    let border = move |at: i64| span.start_ms + length_ms * at / count;
+    (0..count).map(move |at| Span { start_ms: border(at), end_ms: border(at + 1) })
+}
+
 /// A track's span without the guard at the cuts that bound it; the guard yields where the span would get too short.
-fn guarded(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Span {
+fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Span {
     let Span { start_ms, end_ms } = track.span;
-    let shot = scan.shots.get(track.shot).copied().unwrap_or(Span { start_ms: 0, end_ms: scan.duration_ms });
+    let shot = shots.get(track.shot).copied().unwrap_or(track.span);
     let wanted = |at_cut: bool, distance_ms: i64| {
         if at_cut { (recipe.shot_guard_ms - distance_ms).max(0) } else { 0 }
     };
     let front_ms = wanted(track.shot > 0, start_ms - shot.start_ms);
-    let back_ms = wanted(track.shot + 1 < scan.shots.len(), shot.end_ms - end_ms);
+    let back_ms = wanted(track.shot + 1 < shots.len(), shot.end_ms - end_ms);
     let spare_ms = (track.span.length_ms() - recipe.min_clip_ms).max(0);
     let share = |guard_ms: i64| match front_ms + back_ms {
         0 => 0,
@@ -119,15 +171,14 @@ fn guarded(scan: &Scan, track: &Track, recipe: &ClipRecipe) -> Span {
     Span { start_ms: start_ms + share(front_ms), end_ms: end_ms - share(back_ms) }
 }
 
-/// Even pieces, none longer than the longest clip unless they would be shorter than the shortest.
-fn pieces(span: Span, recipe: &ClipRecipe) -> impl Iterator<Item = Span> + use<> {
-    let length_ms = span.length_ms();
-    let longest = recipe.max_clip_ms.max(1);
-    let fewest = (length_ms + longest - 1) / longest;
-    let most = (length_ms / recipe.min_clip_ms.max(1)).max(1);
-    let count = fewest.clamp(1, most);
-    let border = move |at: i64| span.start_ms + length_ms * at / count;
-    (0..count).map(move |at| Span { start_ms: border(at), end_ms: border(at + 1) })
+/// Whether a sample is taken of a face that was seen at `t_ms`, after one at `before_ms`: the first in every stretch of
+/// `every_ms` of the video is.
+pub fn is_sample(before_ms: Option<i64>, t_ms: i64, every_ms: i64) -> bool {
+    let every_ms = every_ms.max(1);
+    match before_ms {
+        Some(before_ms) => before_ms.div_euclid(every_ms) != t_ms.div_euclid(every_ms),
+        None => t_ms.rem_euclid(every_ms) == 0,
+    }
 }
 
 #[cfg(test)]
@@ -159,16 +210,33 @@ mod tests {
     }
 
     #[test]
-    fn long_tracks_become_even_clips_of_five_to_ten_seconds() {
-        assert_eq!(
-            spans(&scan(&[(0, 19_700)], vec![track(0, 0, 19_700, 0.2)])),
-            [(0, 9_850), (9_850, 19_700)]
-        );
-        assert_eq!(
-            spans(&scan(&[(0, 10_002)], vec![track(0, 0, 10_002, 0.2)])),
-            [(0, 5_001), (5_001, 10_002)]
-        );
-        assert_eq!(spans(&scan(&[(0, 10_000)], vec![track(0, 0, 10_000, 0.2)])), [(0, 10_000)]);
+    fn long_tracks_become_clips_of_five_to_ten_seconds() {
+        let of = |length_ms| spans(&scan(&[(0, length_ms)], vec![track(0, 0, length_ms, 0.2)]));
+        assert_eq!(of(10_000), [(0, 10_000)]);
+        assert_eq!(of(10_002), [(0, 5_001), (5_001, 10_002)]);
+        assert_eq!(of(19_700), [(0, 10_000), (10_000, 19_700)]);
+        assert_eq!(of(31_000), [(0, 10_000), (10_000, 20_000), (20_000, 25_500), (25_500, 31_000)]);
+    }
+
+    #[test]
+    fn what_a_track_gives_while_it_goes_on_stays_as_it_is() {
+        let recipe = ClipRecipe::default();
+        let shots = [Span { start_ms: 0, end_ms: 2_000 }, Span { start_ms: 2_000, end_ms: 60_000 }];
+        let at_its_end = super::spans(&track(1, 2_000, 60_000, 0.2), &shots, &recipe, false);
+        for end_ms in (4_000..60_000).step_by(200) {
+            let so_far = super::spans(&track(1, 2_000, end_ms, 0.2), &shots, &recipe, true);
+            assert_eq!(so_far, at_its_end[..so_far.len()], "{end_ms}");
+            assert!(end_ms - so_far.last().map_or(2_000, |span| span.end_ms) < 15_300);
+        }
+    }
+
+    #[test]
+    fn the_first_look_of_every_second_is_a_sample() {
+        let times = [840, 1_000, 1_200, 1_900, 2_300, 3_000];
+        let mut before_ms = None;
+        let taken = times.map(|t_ms| is_sample(before_ms.replace(t_ms), t_ms, 1_000));
+        assert_eq!(taken, [false, true, false, false, true, true]);
+        assert!(is_sample(None, 0, 1_000));
     }
 
     #[test]

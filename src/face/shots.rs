@@ -102,17 +102,18 @@ impl ShotFinder {
         (self.placed_in_window < self.window.len()).then(|| self.place_next())
     }
 
-    /// Hard cuts and fades through black that were placed so far, without the first frame.
-    pub fn hard_cuts(&self) -> Vec<i64> {
-        self.starts.iter().skip(1).copied().collect()
+    /// All shots up to `end_ms`, in order and without gaps; dissolves are borders too.
+    pub fn finish(mut self, end_ms: i64) -> Vec<Span> {
+        self.dissolve.close();
+        self.so_far(end_ms)
     }
 
-    /// All shots up to `end_ms`, in order and without gaps; dissolves are borders too.
-    pub fn finish(self, end_ms: i64) -> Vec<Span> {
-        let mut starts = self.starts;
-        for middle_ms in self.dissolve.finish() {
+    /// The shots as far as they are known; what lies a second back will not change any more.
+    pub fn so_far(&self, end_ms: i64) -> Vec<Span> {
+        let mut starts = self.starts.clone();
+        for middle_ms in &self.dissolve.middles {
             if starts.iter().all(|start| (middle_ms - start).abs() >= self.min_shot_ms) {
-                starts.push(middle_ms);
+                starts.push(*middle_ms);
             }
         }
         starts.sort_unstable();
@@ -195,11 +196,6 @@ impl Dissolve {
     fn close(&mut self) {
         // One picture alone may be a mix by chance.
         self.middles.extend(self.open.take().filter(|(a, b)| a != b).map(|(a, b)| i64::midpoint(a, b)));
-    }
-
-    fn finish(mut self) -> Vec<i64> {
-        self.close();
-        self.middles
     }
 }
 

@@ -23,7 +23,8 @@ pub struct Tracker {
     max_gap_ms: i64,
     shot: usize,
     open: Vec<OpenTrack>,
-    ended: Vec<Track>,
+    ended: Vec<OpenTrack>,
+    begun: usize,
 }
 
 /// What one look did to the tracks: indices into [`Tracker::open_tracks`] as it is after the look.
@@ -35,13 +36,27 @@ pub struct Seen {
     pub missed: Vec<usize>,
 }
 
-/// A track that may still go on.
+/// A track that may still go on, or did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OpenTrack {
+    /// Tells the tracks of one video apart.
+    pub number: usize,
+    shot: usize,
     faces: Vec<SeenFace>,
 }
 
 impl OpenTrack {
+    /// Its faces so far, ascending.
+    pub fn faces(&self) -> &[SeenFace] {
+        &self.faces
+    }
+
+    /// The track as far as it goes; `frame_ms` is how long its last frame lasts.
+    pub fn so_far(&self, frame_ms: i64) -> Track {
+        let span = Span { start_ms: self.first().t_ms, end_ms: self.last().t_ms + frame_ms };
+        Track { shot: self.shot, span, faces: self.faces.clone() }
+    }
+
     /// When and where its face was last seen.
     pub fn last(&self) -> &SeenFace {
         &self.faces[self.faces.len() - 1]
@@ -74,6 +89,7 @@ impl Tracker {
             shot: 0,
             open: Vec::new(),
             ended: Vec::new(),
+            begun: 0,
         }
     }
 
@@ -86,6 +102,11 @@ impl Tracker {
     /// The tracks that may still go on.
     pub fn open_tracks(&self) -> &[OpenTrack] {
         &self.open
+    }
+
+    /// The tracks that have ended; the latest come last.
+    pub fn ended_tracks(&self) -> &[OpenTrack] {
+        &self.ended
     }
 
     /// Where each open track's face was last.
@@ -113,9 +134,13 @@ impl Tracker {
             track.faces.extend(face.map(|at| SeenFace { t_ms, face: faces[at] }));
         }
         let missed = (0..self.open.len()).filter(|at| self.open[*at].last().t_ms != t_ms).collect();
-        let unmatched = (0..faces.len()).filter(|at| !matches.contains(&Some(*at)));
+        let unmatched: Vec<usize> = (0..faces.len()).filter(|at| !matches.contains(&Some(*at))).collect();
         let first_new = self.open.len();
-        self.open.extend(unmatched.map(|at| OpenTrack { faces: vec![SeenFace { t_ms, face: faces[at] }] }));
+        for at in unmatched {
+            let faces = vec![SeenFace { t_ms, face: faces[at] }];
+            self.open.push(OpenTrack { number: self.begun, shot: self.shot, faces });
+            self.begun += 1;
+        }
         Seen { began: (first_new..self.open.len()).collect(), missed }
     }
 
@@ -137,11 +162,9 @@ impl Tracker {
     /// All tracks, by start; `frame_ms` is how long the last frame of a track lasts.
     pub fn finish(mut self, frame_ms: i64) -> Vec<Track> {
         self.end_where(|_| true);
-        for track in &mut self.ended {
-            track.span.end_ms += frame_ms;
-        }
-        self.ended.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
-        self.ended
+        let mut tracks: Vec<Track> = self.ended.iter().map(|track| track.so_far(frame_ms)).collect();
+        tracks.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
+        tracks
     }
 
     /// For each open track the index of its face.
@@ -206,9 +229,7 @@ impl Tracker {
 
     fn end_at(&mut self, ascending: &[usize]) {
         for at in ascending.iter().rev() {
-            let faces = self.open.remove(*at).faces;
-            let span = Span { start_ms: faces[0].t_ms, end_ms: faces[faces.len() - 1].t_ms };
-            self.ended.push(Track { shot: self.shot, span, faces });
+            self.ended.push(self.open.remove(*at));
         }
     }
 }

@@ -12,9 +12,10 @@ use ffmpeg_next::frame::side_data;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream, decoder, format, frame, media};
 
 use super::MAX_SIDE_PX;
+use super::ahead::ReadAhead;
 use super::error::MediaError;
 use super::ffi;
-use super::frame::{Renderer, VideoFrame};
+use super::frame::{Display, Renderer, VideoFrame};
 use super::orientation::Orientation;
 use super::probe::Probe;
 use super::time::Timeline;
@@ -29,18 +30,27 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,m
 
 /// Reads one file's frames in order, with bounded memory. It stays on the thread that opened it.
 pub struct Decoder {
+    source: Source,
+    renderer: Rc<RefCell<Renderer>>,
+}
+
+/// The part of a decoder that may move to another thread: it gives frames that nobody can render yet.
+pub(super) struct Source {
     path: PathBuf,
     threads: u32,
     input: Input,
     stream_index: usize,
     codec: decoder::Video,
     timeline: Timeline,
-    renderer: Rc<RefCell<Renderer>>,
+    display: Display,
     probe: Probe,
     /// A frame that was decoded early, by opening or seeking.
-    waiting: Option<VideoFrame>,
+    waiting: Option<Placed>,
     broken_packets: u32,
 }
+
+/// A frame and its milliseconds since the video's first one.
+pub(super) type Placed = (frame::Video, i64);
 
 impl Decoder {
     /// Opens a file and decodes its first frame, with so many threads (0 is taken as 1).
@@ -49,6 +59,41 @@ impl Decoder {
     /// [`MediaError::NotAVideo`] without a container or video stream, [`MediaError::Undecodable`] without a first frame
     /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Disk`] if the file cannot be read.
     pub fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
+        let source = Source::open(path, threads)?;
+        let renderer = Rc::new(RefCell::new(Renderer::new(source.display.clone())));
+        Ok(Self { source, renderer })
+    }
+
+    /// What the file is.
+    pub fn probe(&self) -> &Probe {
+        &self.source.probe
+    }
+
+    /// Goes on from the last key frame at or before `ms`; from the start where the container cannot be searched.
+    ///
+    /// # Errors
+    /// As for [`Decoder::next_frame`] and [`Decoder::open`].
+    pub fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
+        self.source.seek(ms)
+    }
+
+    /// The next frame, or none at the end.
+    ///
+    /// # Errors
+    /// [`MediaError::Undecodable`] after too many broken packets, [`MediaError::Disk`] if reading fails.
+    pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
+        let placed = self.source.next()?;
+        Ok(placed.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Rc::clone(&self.renderer))))
+    }
+
+    /// Goes on decoding on a thread of its own, some frames ahead of whoever takes them.
+    pub fn read_ahead(self) -> ReadAhead {
+        ReadAhead::new(self.source, self.renderer)
+    }
+}
+
+impl Source {
+    fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
         super::begin().map_err(|error| MediaError::bug(path, error))?;
         let mut input = open_input(path)?;
         let stream = input
@@ -64,35 +109,28 @@ impl Decoder {
         let stream_orientation = orientation_of(&stream);
         ffi::keep_only_stream(&mut input, stream_index);
 
-        let renderer = Rc::new(RefCell::new(Renderer::new(path, (1, 1), Orientation::default())));
-        let path = path.to_owned();
-        let (waiting, broken_packets) = (None, 0);
-        let mut decoder = Self {
-            path,
+        let mut source = Self {
+            path: path.to_owned(),
             threads,
             input,
             stream_index,
             codec,
             timeline,
-            renderer,
+            display: Display::upright(path, (1, 1)),
             probe,
-            waiting,
-            broken_packets,
+            waiting: None,
+            broken_packets: 0,
         };
-        decoder.settle_display(stream_orientation)?;
-        Ok(decoder)
+        source.settle_display(stream_orientation)?;
+        Ok(source)
     }
 
     /// What the file is.
-    pub fn probe(&self) -> &Probe {
+    pub(super) fn probe(&self) -> &Probe {
         &self.probe
     }
 
-    /// Goes on from the last key frame at or before `ms`; from the start where the container cannot be searched.
-    ///
-    /// # Errors
-    /// As for [`Decoder::next_frame`] and [`Decoder::open`].
-    pub fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
+    fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
         let ms = ms.max(0);
         let mut back_ms = 0;
         while back_ms <= ms {
@@ -101,8 +139,8 @@ impl Decoder {
             }
             // An index by decode time may lead to a key frame that is shown later than asked, and a container without
             // an index to where no key frame follows: look further back.
-            if let Some(frame) = self.decode_frame()?.filter(|frame| frame.time_ms() <= ms) {
-                self.waiting = Some(frame);
+            if let Some(placed) = self.decode_frame()?.filter(|(_, time_ms)| *time_ms <= ms) {
+                self.waiting = Some(placed);
                 return Ok(());
             }
             back_ms = (2 * back_ms).max(500);
@@ -111,13 +149,10 @@ impl Decoder {
         Ok(())
     }
 
-    /// The next frame, or none at the end.
-    ///
-    /// # Errors
-    /// [`MediaError::Undecodable`] after too many broken packets, [`MediaError::Disk`] if reading fails.
-    pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
+    /// The next frame and its time, or none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Placed>, MediaError> {
         match self.waiting.take() {
-            Some(frame) => Ok(Some(frame)),
+            Some(placed) => Ok(Some(placed)),
             None => self.decode_frame(),
         }
     }
@@ -140,7 +175,7 @@ impl Decoder {
         }
         (self.probe.width, self.probe.height) = orientation.turned_size(size);
         self.probe.rotation_deg = orientation.rotation_deg();
-        self.renderer = Rc::new(RefCell::new(Renderer::new(&self.path, size, orientation)));
+        self.display = Display { orientation, size, ..Display::upright(&self.path, size) };
         self.waiting = Some(self.place(first));
         Ok(())
     }
@@ -154,14 +189,14 @@ impl Decoder {
         Ok(())
     }
 
-    fn decode_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
+    fn decode_frame(&mut self) -> Result<Option<Placed>, MediaError> {
         let frame = self.receive()?;
         Ok(frame.map(|frame| self.place(frame)))
     }
 
-    fn place(&mut self, frame: frame::Video) -> VideoFrame {
+    fn place(&mut self, frame: frame::Video) -> Placed {
         let time_ms = self.timeline.place(frame.pts().or_else(|| frame.timestamp()));
-        VideoFrame::new(frame, time_ms, Rc::clone(&self.renderer))
+        (frame, time_ms)
     }
 
     /// The codec's next frame, fed with as many packets as it takes.

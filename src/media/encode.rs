@@ -7,10 +7,11 @@ use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::format::context::Output;
 use ffmpeg_next::software::scaling::{self, Flags};
-use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, codec, color, encoder, format, frame};
+use ffmpeg_next::{Codec, Dictionary, Error, Packet, Rational, codec, encoder, format, frame};
 use image::RgbImage;
 
 use super::error::MediaError;
+use super::still::{Colours, Still};
 
 /// How pictures are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +20,13 @@ pub struct EncoderOptions {
     pub crf: u8,
     /// Time spent against size.
     pub preset: Preset,
+    /// What the numbers of stills mean; pictures are converted to the default ones.
+    pub colours: Colours,
 }
 
 impl Default for EncoderOptions {
     fn default() -> Self {
-        Self { crf: 20, preset: Preset::VeryFast }
+        Self { crf: 20, preset: Preset::VeryFast, colours: Colours::default() }
     }
 }
 
@@ -130,6 +133,29 @@ impl ClipWriter {
                 format!("a picture of {:?} in a file of {:?}", picture.dimensions(), self.picture_size);
             return Err(MediaError::bug(&self.path, detail));
         }
+        let stamp = self.accept(time_ms)?;
+        fill_rows(&mut self.rgb, picture);
+        let mut yuv = frame::Video::empty();
+        let scaled = self.scaler.run(&self.rgb, &mut yuv);
+        scaled.and_then(|()| self.encode(yuv, stamp)).map_err(|error| MediaError::disk(&self.path, error))
+    }
+
+    /// As [`ClipWriter::push`], for a still of this size and of the colours that the options name.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn push_still(&mut self, still: Still, time_ms: i64) -> Result<(), MediaError> {
+        let size = (still.0.width(), still.0.height());
+        if size != self.picture_size {
+            let detail = format!("a still of {size:?} in a file of {:?}", self.picture_size);
+            return Err(MediaError::bug(&self.path, detail));
+        }
+        let stamp = self.accept(time_ms)?;
+        self.encode(still.0, stamp).map_err(|error| MediaError::disk(&self.path, error))
+    }
+
+    /// A picture's time in the file, if times ascend.
+    fn accept(&mut self, time_ms: i64) -> Result<i64, MediaError> {
         let first_ms = *self.first_ms.get_or_insert(time_ms);
         if self.frames > 0 && time_ms <= self.last_ms {
             let detail = format!("a frame at {time_ms} ms after one at {} ms", self.last_ms);
@@ -137,8 +163,7 @@ impl ClipWriter {
         }
         self.last_ms = time_ms;
         self.frames += 1;
-        fill_rows(&mut self.rgb, picture);
-        self.encode(time_ms - first_ms).map_err(|error| MediaError::disk(&self.path, error))
+        Ok(time_ms - first_ms)
     }
 
     /// Writes what is left and closes the file.
@@ -153,9 +178,7 @@ impl ClipWriter {
         Ok(Written { frames: self.frames, duration_ms: self.last_ms - first_ms + self.frame_ms })
     }
 
-    fn encode(&mut self, stamp: i64) -> Result<(), Error> {
-        let mut yuv = frame::Video::empty();
-        self.scaler.run(&self.rgb, &mut yuv)?;
+    fn encode(&mut self, mut yuv: frame::Video, stamp: i64) -> Result<(), Error> {
         yuv.set_pts(Some(stamp));
         self.encoder.send_frame(&yuv)?;
         self.write_packets()
@@ -222,8 +245,8 @@ fn open_encoder(
     video.set_gop((2.0 * frame_rate).round().max(1.0) as u32);
     // Without them a frame is stored when it is shown: times are exact in every reader, without an edit list.
     video.set_max_b_frames(0);
-    video.set_colorspace(color::Space::SMPTE170M);
-    video.set_color_range(color::Range::MPEG);
+    video.set_colorspace(options.colours.space);
+    video.set_color_range(options.colours.range);
     let mut settings = Dictionary::new();
     if codec.name() == "libx264" {
         settings.set("preset", options.preset.as_str());

@@ -4,7 +4,9 @@ use ffmpeg_next::color::Space;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::software::scaling;
-use ffmpeg_next::{Rational, frame};
+use ffmpeg_next::{Error, Rational, frame};
+
+use super::orientation::Part;
 
 /// Makes the demuxer drop the packets of every stream but one, so that sound is not even read.
 pub(super) fn keep_only_stream(input: &mut Input, kept: usize) {
@@ -53,4 +55,46 @@ pub(super) fn set_source_colours(scaler: &mut scaling::Context, space: Space, fu
             ONE,
         );
     }
+}
+
+/// The same pixels, counted once more: no copy is made.
+fn shared(frame: &frame::Video) -> Result<frame::Video, Error> {
+    let mut other = frame::Video::empty();
+    // SAFETY: both are valid frames, and the new one is empty.
+    let code = unsafe { ffi::av_frame_ref(other.as_mut_ptr(), frame.as_ptr()) };
+    if code < 0 { Err(Error::from(code)) } else { Ok(other) }
+}
+
+/// A part of a frame, without a copy; the part lies in the frame.
+pub(super) fn cropped(frame: &frame::Video, part: Part) -> Result<frame::Video, Error> {
+    let mut other = shared(frame)?;
+    let (right, bottom) = (part.left + part.width, part.top + part.height);
+    if right > frame.width() || bottom > frame.height() || part.width == 0 || part.height == 0 {
+        return Err(Error::InvalidData);
+    }
+    // SAFETY: the frame is valid, and FFmpeg checks that what is cut off leaves something.
+    let code = unsafe {
+        let raw = other.as_mut_ptr();
+        (*raw).crop_left = part.left as usize;
+        (*raw).crop_top = part.top as usize;
+        (*raw).crop_right = (frame.width() - right) as usize;
+        (*raw).crop_bottom = (frame.height() - bottom) as usize;
+        ffi::av_frame_apply_cropping(raw, ffi::AV_FRAME_CROP_UNALIGNED as i32)
+    };
+    if code < 0 { Err(Error::from(code)) } else { Ok(other) }
+}
+
+/// A frame of every `step`th row only, without a copy: a coarse picture of a large frame costs little.
+pub(super) fn every_nth_row(frame: &frame::Video, step: u32) -> Result<frame::Video, Error> {
+    let mut other = shared(frame)?;
+    let step = step.clamp(1, frame.height().max(1)) as i32;
+    // SAFETY: the frame is valid; rows that lie `step` times as far apart are fewer by as much.
+    unsafe {
+        let raw = other.as_mut_ptr();
+        (*raw).height /= step;
+        for stride in &mut (*raw).linesize {
+            *stride *= step;
+        }
+    }
+    Ok(other)
 }

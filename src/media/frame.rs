@@ -1,18 +1,27 @@
-//! One decoded frame: when it is, and what it shows, converted only when asked. Knows nothing of streams and packets.
+//! One decoded frame: when it is, and what it shows, converted only when and where asked. Knows nothing of streams and
+//! packets.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use ffmpeg_next::frame;
 use ffmpeg_next::software::scaling::Flags;
+use ffmpeg_next::{Error, frame};
 use image::RgbImage;
 
 use super::error::MediaError;
-use super::orientation::Orientation;
+use super::ffi;
+use super::orientation::{Orientation, Part};
 use super::scale::Scaler;
+use super::still::{Square, Still, StillMaker};
 
-/// One frame of a video. It keeps a decoder's buffer: drop it soon. Frames stay on the thread of their decoder.
+/// Rows of a frame that a thumbnail looks at, for each of its own rows.
+const ROWS_PER_THUMBNAIL_ROW: u32 = 4;
+
+/// Parts begin and end at multiples of this, so that colour samples are not torn apart.
+const GRID_PX: u32 = 16;
+
+/// One frame of a video. It keeps a decoder's buffer: drop it soon. Frames stay on the thread that took them.
 pub struct VideoFrame {
     frame: frame::Video,
     time_ms: i64,
@@ -21,49 +30,95 @@ pub struct VideoFrame {
     height: u32,
 }
 
+/// How a video's frames are displayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Display {
+    /// Named in errors.
+    pub(super) path: PathBuf,
+    /// The turn.
+    pub(super) orientation: Orientation,
+    /// Width and height before the turn, in square pixels.
+    pub(super) size: (u32, u32),
+}
+
 /// What all frames of one decoder share to become pictures.
 pub(super) struct Renderer {
-    path: PathBuf,
-    orientation: Orientation,
-    /// The displayed size before the turn.
-    width: u32,
-    height: u32,
+    display: Display,
     full: Scaler,
     small: Option<Scaler>,
+    part: Option<Scaler>,
+    stills: StillMaker,
 }
 
 impl Renderer {
-    /// For pictures of `size` as displayed, before the turn.
-    pub(super) fn new(path: &Path, size: (u32, u32), orientation: Orientation) -> Self {
-        let (width, height) = size;
+    pub(super) fn new(display: Display) -> Self {
+        let (width, height) = display.size;
         let full = Scaler::new(width, height, Flags::BILINEAR);
-        Self { path: path.to_owned(), orientation, width, height, full, small: None }
+        Self { display, full, small: None, part: None, stills: StillMaker::default() }
     }
 
-    fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, MediaError> {
-        let picture = self.full.run(frame).map_err(|error| MediaError::undecodable(&self.path, error))?;
-        Ok(self.orientation.apply(picture))
+    /// For whom this renders.
+    pub(super) fn display(&self) -> &Display {
+        &self.display
     }
 
-    fn thumbnail(&mut self, frame: &frame::Video, width: u32) -> Result<RgbImage, MediaError> {
-        let (turned_width, turned_height) = self.orientation.turned_size((self.width, self.height));
+    fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
+        Ok(self.display.orientation.apply(self.full.run(frame)?))
+    }
+
+    fn thumbnail(&mut self, frame: &frame::Video, width: u32) -> Result<RgbImage, Error> {
+        let Display { orientation, size, .. } = self.display;
+        let (turned_width, turned_height) = orientation.turned_size(size);
         let width = width.clamp(1, turned_width);
         let height = (u64::from(turned_height) * u64::from(width)).div_ceil(u64::from(turned_width)) as u32;
-        let (width, height) = self.orientation.turned_size((width, height));
-        if self.small.as_ref().is_none_or(|small| small.width() != width) {
-            self.small = Some(Scaler::new(width, height, Flags::FAST_BILINEAR));
-        }
-        let Some(small) = self.small.as_mut() else { return Err(MediaError::bug(&self.path, "no scaler")) };
-        let picture = small.run(frame).map_err(|error| MediaError::undecodable(&self.path, error))?;
-        Ok(self.orientation.apply(picture))
+        let (width, height) = orientation.turned_size((width, height));
+        let small = reused(&mut self.small, (width, height), Flags::FAST_BILINEAR);
+        let coarse = ffi::every_nth_row(frame, frame.height() / (height * ROWS_PER_THUMBNAIL_ROW).max(1))?;
+        Ok(orientation.apply(small.run(&coarse)?))
     }
+
+    fn part(&mut self, frame: &frame::Video, part: Part) -> Result<RgbImage, Error> {
+        let Display { orientation, size, .. } = self.display;
+        if orientation != Orientation::default() || size != (frame.width(), frame.height()) {
+            let whole = self.picture(frame)?;
+            return Ok(cut_out(&whole, part));
+        }
+        let snapped = |from: u32, length: u32, limit: u32| {
+            let first = from / GRID_PX * GRID_PX;
+            (first, (from + length).next_multiple_of(GRID_PX).min(limit) - first)
+        };
+        let (left, width) = snapped(part.left, part.width, size.0);
+        let (top, height) = snapped(part.top, part.height, size.1);
+        let cropped = ffi::cropped(frame, Part { left, top, width, height })?;
+        let around = reused(&mut self.part, (width, height), Flags::BILINEAR).run(&cropped)?;
+        Ok(cut_out(&around, Part { left: part.left - left, top: part.top - top, ..part }))
+    }
+}
+
+/// A part's pixels, copied row by row.
+fn cut_out(picture: &RgbImage, part: Part) -> RgbImage {
+    let (stride, width) = (3 * picture.width() as usize, 3 * part.width as usize);
+    let mut pixels = Vec::with_capacity(width * part.height as usize);
+    for row in picture.as_raw().chunks_exact(stride).skip(part.top as usize).take(part.height as usize) {
+        pixels.extend_from_slice(&row[3 * part.left as usize..][..width]);
+    }
+    RgbImage::from_raw(part.width, part.height, pixels).unwrap_or_default()
+}
+
+/// The scaler for this size; the last one where it fits.
+fn reused(kept: &mut Option<Scaler>, size: (u32, u32), flags: Flags) -> &mut Scaler {
+    match kept {
+        Some(scaler) if scaler.size() == size => {}
+        _ => *kept = None,
+    }
+    kept.get_or_insert_with(|| Scaler::new(size.0, size.1, flags))
 }
 
 impl VideoFrame {
     pub(super) fn new(frame: frame::Video, time_ms: i64, shared: Rc<RefCell<Renderer>>) -> Self {
         let (width, height) = {
-            let shared = shared.borrow();
-            shared.orientation.turned_size((shared.width, shared.height))
+            let Display { orientation, size, .. } = shared.borrow().display;
+            orientation.turned_size(size)
         };
         Self { frame, time_ms, shared, width, height }
     }
@@ -88,7 +143,15 @@ impl VideoFrame {
     /// # Errors
     /// [`MediaError::Undecodable`] if the frame's pixel format has no way to RGB.
     pub fn picture(&self) -> Result<RgbImage, MediaError> {
-        self.shared.borrow_mut().picture(&self.frame)
+        self.render(|renderer| renderer.picture(&self.frame))
+    }
+
+    /// A part of [`VideoFrame::picture`], which must lie in it; the rest is not even converted.
+    ///
+    /// # Errors
+    /// As for [`VideoFrame::picture`].
+    pub fn part(&self, part: Part) -> Result<RgbImage, MediaError> {
+        self.render(|renderer| renderer.part(&self.frame, part))
     }
 
     /// A small picture of `width` pixels across and the same shape, cheap and coarse, to compare frames by.
@@ -96,6 +159,28 @@ impl VideoFrame {
     /// # Errors
     /// As for [`VideoFrame::picture`].
     pub fn thumbnail(&self, width: u32) -> Result<RgbImage, MediaError> {
-        self.shared.borrow_mut().thumbnail(&self.frame, width)
+        self.render(|renderer| renderer.thumbnail(&self.frame, width))
+    }
+
+    /// A square part of the picture, placed to fractions of a pixel, as a still of `side_px` for a clip.
+    ///
+    /// # Errors
+    /// As for [`VideoFrame::picture`].
+    pub fn still(&self, square: Square, side_px: u32) -> Result<Still, MediaError> {
+        self.render(|Renderer { display, stills, .. }| {
+            stills.make(&self.frame, (display.orientation, display.size), square, side_px)
+        })
+    }
+
+    fn render<T>(&self, by: impl FnOnce(&mut Renderer) -> Result<T, Error>) -> Result<T, MediaError> {
+        let mut renderer = self.shared.borrow_mut();
+        by(&mut renderer).map_err(|error| MediaError::undecodable(&renderer.display.path, error))
+    }
+}
+
+impl Display {
+    /// Pictures of this size that stand upright already.
+    pub(super) fn upright(path: &Path, size: (u32, u32)) -> Self {
+        Self { path: path.to_owned(), orientation: Orientation::default(), size }
     }
 }

@@ -1,6 +1,7 @@
 //! FFmpeg behind one wall: probe, decode, encode. Knows no faces, no catalog and no network; no AVFrame leaves, pictures
 //! leave as `RgbImage` and times as milliseconds since a video's first frame.
 
+mod ahead;
 mod decode;
 mod encode;
 mod error;
@@ -9,15 +10,19 @@ mod frame;
 mod orientation;
 mod probe;
 mod scale;
+mod still;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub use ahead::ReadAhead;
 pub use decode::Decoder;
 pub use encode::{ClipWriter, EncoderOptions, Preset, Written};
 pub use error::MediaError;
 pub use frame::VideoFrame;
+pub use orientation::Part;
 pub use probe::{Probe, check, probe};
+pub use still::{Colours, Square, Still};
 
 /// Pictures wider or higher than this are refused: nothing that faces are looked for in is that large, and a forged
 /// header must not cost gigabytes.

@@ -3,6 +3,19 @@
 use image::RgbImage;
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 
+/// A rectangle of whole pixels in a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// First column.
+    pub left: u32,
+    /// First row.
+    pub top: u32,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
 /// First mirrored left to right if so, then turned clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Orientation {
@@ -35,6 +48,37 @@ impl Orientation {
     /// Width and height after the turn.
     pub(crate) fn turned_size(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.quarter_turns % 2 == 1 { (height, width) } else { (width, height) }
+    }
+
+    /// Where a point of the upright picture lies in the decoded one, whose size is given; in pixels, counted from the
+    /// corners of pixels.
+    pub(crate) fn source_of(self, [x, y]: [f64; 2], (width, height): (u32, u32)) -> [f64; 2] {
+        let (width, height) = (f64::from(width), f64::from(height));
+        let [x, y] = match self.quarter_turns {
+            1 => [y, height - x],
+            2 => [width - x, height - y],
+            3 => [width - y, x],
+            _ => [x, y],
+        };
+        [if self.mirrored { width - x } else { x }, y]
+    }
+
+    /// Stands one plane of a square picture upright, which is `side` pixels wide and high.
+    pub(crate) fn apply_to_square(self, pixels: Vec<u8>, side: u32) -> Vec<u8> {
+        if self == Self::default() {
+            return pixels;
+        }
+        let last = side as usize - 1;
+        let source = |x: usize, y: usize| {
+            let (x, y) = match self.quarter_turns {
+                1 => (y, last - x),
+                2 => (last - x, last - y),
+                3 => (last - y, x),
+                _ => (x, y),
+            };
+            pixels[y * side as usize + if self.mirrored { last - x } else { x }]
+        };
+        (0..=last).flat_map(|y| (0..=last).map(move |x| (x, y))).map(|(x, y)| source(x, y)).collect()
     }
 
     /// Stands a decoded picture upright.
@@ -83,6 +127,20 @@ mod tests {
         let turned = orientation.apply(picture);
         assert_eq!(turned.dimensions(), orientation.turned_size((3, 2)));
         assert_eq!(turned.get_pixel(1, 0).0, [255, 0, 0]);
+    }
+
+    #[test]
+    fn points_and_squares_turn_as_pictures_do() {
+        for (a, b, c, d) in [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (-1, 0, 0, 1)] {
+            let orientation = Orientation::from_display_matrix(&matrix(a, b, c, d));
+            let picture = RgbImage::from_fn(4, 4, |x, y| image::Rgb([(x + 4 * y) as u8; 3]));
+            let plane: Vec<u8> = picture.pixels().map(|pixel| pixel[0]).collect();
+            let upright = orientation.apply(picture.clone());
+            let turned: Vec<u8> = upright.pixels().map(|pixel| pixel[0]).collect();
+            assert_eq!(orientation.apply_to_square(plane, 4), turned);
+            let [x, y] = orientation.source_of([3.5, 1.5], (4, 4));
+            assert_eq!(picture.get_pixel(x as u32, y as u32), upright.get_pixel(3, 1));
+        }
     }
 
     #[test]

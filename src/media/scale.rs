@@ -49,9 +49,9 @@ impl Scaler {
         Self { width, height, flags, source: None, context: None, target }
     }
 
-    /// The width of its pictures.
-    pub(super) fn width(&self) -> u32 {
-        self.width
+    /// Width and height of its pictures.
+    pub(super) fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
     }
 
     /// One frame as a picture.

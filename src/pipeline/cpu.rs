@@ -21,7 +21,7 @@ use crate::clock::Stop;
 use crate::config::{ClipRecipe, WorkerConfig};
 use crate::face::select::ClipPlan;
 use crate::failure::{Failure, FailureKind, Reason};
-use crate::types::{Clip, Scan, VideoFacts};
+use crate::types::{Scan, VideoFacts};
 use crate::youtube::ApiKey;
 
 use super::inspection::{FollowedFace, InspectOptions, Inspection};
@@ -42,17 +42,19 @@ pub enum Task {
         path: PathBuf,
         /// The thresholds.
         recipe: ClipRecipe,
+        /// Where clips are laid down that can be cut on the way.
+        clips: PathBuf,
     },
-    /// Write one clip and take its samples.
+    /// Cut clips and take their samples.
     Cut {
         /// The source video.
         path: PathBuf,
-        /// The face to follow, and the stretch to cut.
-        plan: ClipPlan,
+        /// The faces to follow, and the stretches to cut.
+        plans: Vec<ClipPlan>,
         /// The thresholds.
         recipe: ClipRecipe,
-        /// The file to write; its owner renames it.
-        clip_path: PathBuf,
+        /// Where the clips are laid down.
+        clips: PathBuf,
     },
     /// Follow the faces of a video and crop them.
     Faces {
@@ -81,8 +83,8 @@ pub enum Product {
     Checked(VideoFacts),
     /// Of [`Task::Scan`].
     Scanned(Scan),
-    /// Of [`Task::Cut`].
-    Cut(Clip),
+    /// Of [`Task::Cut`]: the clips lie in the folder.
+    Cut,
     /// Of [`Task::Faces`].
     Faces(Vec<FollowedFace>),
     /// Of [`Task::Inspect`].
@@ -125,6 +127,13 @@ impl Cpu {
             slots: Semaphore::new(count.max(1)),
             idle: Mutex::default(),
         }))
+    }
+
+    /// Lets the workers end: they hear that there is nothing more to do.
+    pub async fn close(self) {
+        for worker in self.0.idle.lock().await.drain(..) {
+            worker.end().await;
+        }
     }
 
     /// Runs one task in a free worker, waiting for one if need be.
@@ -174,6 +183,8 @@ struct Worker {
 
 const LAST_WORDS_BYTES: usize = 4_000;
 const LOOK_AT_STOP: Duration = Duration::from_millis(200);
+/// An idle worker has so long to end by itself.
+const TO_END: Duration = Duration::from_secs(5);
 
 impl Worker {
     fn start(pool: &Pool) -> Result<Self, Failure> {
@@ -232,6 +243,15 @@ impl Worker {
         let mut bytes = vec![0; length as usize];
         self.output.read_exact(&mut bytes).await?;
         rmp_serde::from_slice(&bytes).map_err(std::io::Error::other)
+    }
+
+    /// The worker's input ends, and so does the worker, or it is made to.
+    async fn end(self) {
+        let Self { mut child, input, .. } = self;
+        drop(input);
+        if tokio::time::timeout(TO_END, child.wait()).await.is_err() {
+            let _ = child.kill().await;
+        }
     }
 
     async fn kill(&mut self) {

@@ -1,7 +1,7 @@
-//! The stage face track → clip and samples: plans the clips of a video's latest scan, has a worker cut each, and
-//! commits files and rows together.
+//! The stage face track → clip and samples: plans the clips of a video's latest scan, takes those that were cut while it
+//! was looked at, has a worker cut the others, and commits files and rows together.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::catalog::{Catalog, CatalogError, Transaction, clips, samples, scans, tracks, videos};
 use crate::config::ClipRecipe;
@@ -12,7 +12,7 @@ use crate::store::{self, Store, StoredFile};
 use crate::types::{Clip, Scan, TrackId, VideoId};
 
 use super::cpu::{Cpu, Product, Task};
-use super::{JobContext, Outcome, Stage, scan};
+use super::{JobContext, Outcome, Stage, cuttings, scan};
 
 /// The stage's name in the job table.
 pub(crate) const NAME: &str = "cut";
@@ -65,34 +65,29 @@ impl Stage for CutStage {
     }
 
     async fn run(&self, looked: Looked, context: &JobContext<'_>) -> Result<Cut, Failure> {
-        let Looked { video, recipe_hash, scan, tracks } = looked;
-        let (plans, explain) = select::select(&scan, &self.recipe);
+        let (plans, explain) = select::select(&looked.scan, &self.recipe);
+        let work = work(looked.video.id, &self.recipe);
         if let Some(reason) = explain.verdict() {
+            self.store.clear_staging(&work)?;
             return Err(Failure::rejected(reason, explain_in_words(&explain)));
         }
-        let source = super::source(&self.store, &video)?;
-        let work = format!("cut-{}", video.id.0);
-        let staging = self.store.staging(&work)?;
+        let folder = self.store.staging(&work)?;
+        self.cut_missing(&looked.video, &plans, &folder, context).await?;
         let mut clips = Vec::new();
         let mut unsound = Vec::new();
-        for plan in plans {
-            let (track, start_ms) = (plan.track, plan.span.start_ms);
-            let part = staging.join(format!("{track}-{start_ms}.mp4"));
-            match self.cut(source.clone(), plan, &part, context).await {
-                Ok(clip) => {
-                    let found = &video.found;
-                    let place = store::clip_path(&found.site, &found.site_id, &recipe_hash, track, start_ms);
-                    clips.push((tracks[track], clip, self.store.publish(&part, &place)?));
-                }
-                Err(failure) if failure.reason == Reason::ClipUnsound => unsound.push(failure.detail),
-                Err(failure) => return Err(failure),
+        for plan in &plans {
+            match cuttings::read(&folder, plan)? {
+                Some(Ok(clip)) => clips.push(self.publish(&looked, plan, clip, &folder)?),
+                Some(Err(failure)) => unsound.push(failure.detail),
+                None => return Err(Failure::bug(format!("nobody cut the clip {}", plan.name()))),
             }
         }
-        self.store.clear_staging(&work)?;
         if clips.is_empty() {
+            self.store.clear_staging(&work)?;
             return Err(Failure::rejected(Reason::ClipUnsound, unsound.join("; ")));
         }
-        Ok(Cut { video: video.id, recipe_hash, tracks, clips })
+        self.store.clear_staging(&work)?;
+        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks: looked.tracks, clips })
     }
 
     async fn commit(&self, tx: &mut Transaction, cut: Cut) -> Result<Outcome, CatalogError> {
@@ -127,19 +122,50 @@ impl Stage for CutStage {
 /// How clips follow the face: one square window, smoothed over time.
 const FRAMING: &str = "smooth";
 
+/// The name of the unfinished work at a video's clips.
+pub(crate) fn work(video: VideoId, recipe: &ClipRecipe) -> String {
+    let hash = scan::recipe_hash(recipe);
+    format!("cut-{}-{}", video.0, hash.get(..8).unwrap_or(&hash))
+}
+
 impl CutStage {
-    async fn cut(
+    /// Has a worker cut what was not cut while the video was looked at.
+    async fn cut_missing(
         &self,
-        source: PathBuf,
-        plan: ClipPlan,
-        part: &std::path::Path,
+        video: &videos::Video,
+        plans: &[ClipPlan],
+        folder: &Path,
         context: &JobContext<'_>,
-    ) -> Result<Clip, Failure> {
-        let task = Task::Cut { path: source, plan, recipe: self.recipe.clone(), clip_path: part.to_owned() };
-        match self.cpu.run(&task, context.stop).await? {
-            Product::Cut(clip) => Ok(clip),
+    ) -> Result<(), Failure> {
+        let mut missing = Vec::new();
+        for plan in plans {
+            if cuttings::read(folder, plan)?.is_none() {
+                missing.push(plan.clone());
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let path = super::source(&self.store, video)?;
+        let (recipe, clips) = (self.recipe.clone(), folder.to_owned());
+        match self.cpu.run(&Task::Cut { path, plans: missing, recipe, clips }, context.stop).await? {
+            Product::Cut => Ok(()),
             _ => Err(Failure::bug("a worker answered another question than `cut`")),
         }
+    }
+
+    /// Gives a clip's film its place.
+    fn publish(
+        &self,
+        looked: &Looked,
+        plan: &ClipPlan,
+        clip: Clip,
+        folder: &Path,
+    ) -> Result<(TrackId, Clip, StoredFile), Failure> {
+        let found = &looked.video.found;
+        let (track, start_ms) = (plan.track, plan.span.start_ms);
+        let place = store::clip_path(&found.site, &found.site_id, &looked.recipe_hash, track, start_ms);
+        Ok((looked.tracks[track], clip, self.store.publish(&cuttings::film(folder, plan), &place)?))
     }
 }
 

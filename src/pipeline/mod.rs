@@ -6,6 +6,7 @@
 pub(crate) mod budget;
 pub mod cpu;
 pub(crate) mod cut;
+pub(crate) mod cuttings;
 #[cfg(all(feature = "media", feature = "train"))]
 pub mod eyes;
 pub(crate) mod fetch;

@@ -1,5 +1,5 @@
 //! The stage file → face tracks: one look at a video's frames, in a worker; every track is stored with what it is
-//! worth, so that a later threshold needs no new look.
+//! worth, so that a later threshold needs no new look. Clips that can be cut on the way lie ready for the stage `cut`.
 
 use std::time::Instant;
 
@@ -16,14 +16,19 @@ use super::{JobContext, Outcome, Stage, cut};
 /// The stage's name in the job table.
 pub(crate) const NAME: &str = "scan";
 /// Raised when its output would differ for the same recipe.
-const REV: &str = "1";
+const REV: &str = "2";
 
 /// The revision of looks with a recipe: another one makes the work new.
 pub(crate) fn rev(recipe: &ClipRecipe) -> String {
-    format!("{REV}-{}", recipes::hash(RECIPE_KIND, &body(recipe)))
+    format!("{REV}-{}", recipe_hash(recipe))
 }
 
 const RECIPE_KIND: &str = "clips";
+
+/// The hash of a recipe, as rows name it.
+pub(crate) fn recipe_hash(recipe: &ClipRecipe) -> String {
+    recipes::hash(RECIPE_KIND, &body(recipe))
+}
 
 fn body(recipe: &ClipRecipe) -> String {
     serde_json::to_string(recipe).expect("a recipe is plain numbers")
@@ -63,7 +68,11 @@ impl Stage for ScanStage {
     async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Scanned, Failure> {
         let path = super::source(&self.store, &video)?;
         let began = Instant::now();
-        let task = Task::Scan { path, recipe: self.recipe.clone() };
+        // What an earlier attempt cut may be half written.
+        let work = cut::work(video.id, &self.recipe);
+        self.store.clear_staging(&work)?;
+        let clips = self.store.staging(&work)?;
+        let task = Task::Scan { path, recipe: self.recipe.clone(), clips };
         let Product::Scanned(scan) = self.cpu.run(&task, context.stop).await? else {
             return Err(Failure::bug("a worker answered another question than `scan`"));
         };
@@ -80,7 +89,7 @@ impl Stage for ScanStage {
             let measured = tracks::MeasuredTrack {
                 track: track.clone(),
                 coverage: select::coverage(track, &self.recipe),
-                median_face_px: select::median_face_px(&scan, track),
+                median_face_px: select::median_face_px(track, (scan.width, scan.height)),
                 reason,
             };
             tracks::insert(tx, id, video, &measured).await?;

@@ -28,7 +28,7 @@ pub fn faces_of_video(
     detector: &mut dyn Detector,
     watch: &mut dyn Watch,
 ) -> Result<Vec<FollowedFace>, Failure> {
-    let scan = scan_video(path, recipe, detector, watch)?;
+    let scan = scan_video(path, recipe, detector, None, watch)?;
     let mut wanted: BTreeMap<i64, Vec<(usize, Face)>> = BTreeMap::new();
     for (at, track) in scan.tracks.iter().enumerate() {
         for seen in spread(&track.faces) {

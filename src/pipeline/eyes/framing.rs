@@ -1,120 +1,91 @@
 //! The steady window that a clip shows of its video: square, sub-pixel, following the face slowly. Pure.
 //!
 //! Declared as `smooth`: the face's centre and size are taken every 40 ms (between looks in a straight line), freed of
-//! jumps by a median over half a second, then smoothed by a Gaussian of 0.2 s, and the window is moved inside the
-//! picture where it fits.
+//! jumps by a median over half a second, then smoothed by a Gaussian of 0.2 s. The window is no larger than the picture
+//! and lies inside it. What it is at one time depends on less than [`REACH_MS`] before and after only.
 
-use crate::face::align::Similarity;
+use crate::media::Square;
 use crate::types::SeenFace;
 
 const STEP_MS: i64 = 40;
 /// Half of the median's window, steps: 13 steps are half a second.
-const MEDIAN_REACH: usize = 6;
+const MEDIAN_REACH: i64 = 6;
 /// The Gaussian's standard deviation, steps: 0.2 s.
 const SIGMA_STEPS: f32 = 5.0;
+/// Half of the Gaussian's window, steps.
+const GAUSSIAN_REACH: i64 = 12;
+/// How far before and after a time faces matter to its window, but for the nearest one beyond.
+pub(super) const REACH_MS: i64 = STEP_MS * (MEDIAN_REACH + GAUSSIAN_REACH);
 
-/// A square in pixels of the source picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Window {
-    /// Its middle, x.
-    pub(super) x: f32,
-    /// Its middle, y.
-    pub(super) y: f32,
-    /// Its width and height.
-    pub(super) side: f32,
-}
+/// Centre x, centre y and side, in pixels.
+type Place = [f32; 3];
 
-impl Window {
-    /// Maps the pixels of a picture `side_px` wide to the source's pixels under this window.
-    pub(super) fn to_source(self, side_px: u32) -> Similarity {
-        let scale = self.side / side_px as f32;
-        let corner = |middle: f32| middle - self.side / 2.0 + scale / 2.0 - 0.5;
-        Similarity { a: scale, b: 0.0, dx: corner(self.x), dy: corner(self.y) }
-    }
-}
-
-/// The window at every time of one clip.
-#[derive(Debug)]
-pub(super) struct Framing {
-    start_ms: i64,
-    /// Centre x, centre y and side, every `STEP_MS`, in pixels.
-    path: Vec<[f32; 3]>,
-    picture: (f32, f32),
-}
-
-impl Framing {
-    /// Follows `faces` (ascending, not empty) in pictures of this size; the window is `margin` times the face's box.
-    pub(super) fn follow(faces: &[SeenFace], (width, height): (u32, u32), margin: f32) -> Self {
-        let picture = (width as f32, height as f32);
-        let place = |seen: &SeenFace| {
-            let face_box = seen.face.face_box;
-            let side = (face_box.width * picture.0).max(face_box.height * picture.1) * margin;
-            let x = (face_box.x + face_box.width / 2.0) * picture.0;
-            [x, (face_box.y + face_box.height / 2.0) * picture.1, side]
-        };
-        let start_ms = faces.first().map_or(0, |seen| seen.t_ms);
-        let end_ms = faces.last().map_or(0, |seen| seen.t_ms);
-        let points: Vec<(i64, [f32; 3])> = faces.iter().map(|seen| (seen.t_ms, place(seen))).collect();
-        let times = (start_ms..=end_ms + STEP_MS).step_by(STEP_MS as usize);
-        let path: Vec<[f32; 3]> = times.map(|t_ms| between(&points, t_ms)).collect();
-        Self { start_ms, path: gaussian(&median(&path)), picture }
-    }
-
-    /// The window at one time; before and after the faces it stands still.
-    pub(super) fn window(&self, t_ms: i64) -> Window {
-        let last = self.path.len() - 1;
-        let step = ((t_ms - self.start_ms) as f32 / STEP_MS as f32).clamp(0.0, last as f32);
-        let (at, share) = (step as usize, step.fract());
-        let (a, b) = (self.path[at], self.path[(at + 1).min(last)]);
-        let [x, y, side] = std::array::from_fn(|axis| a[axis] * (1.0 - share) + b[axis] * share);
-        let side = f32::max(side, 2.0);
-        Window { x: inside(x, side, self.picture.0), y: inside(y, side, self.picture.1), side }
-    }
+/// The window at one time, `margin` times as large as the face's box; `faces` (ascending, not empty) are those of
+/// pictures of this size. Before and after them the window stands still.
+pub(super) fn window(faces: &[SeenFace], (width, height): (u32, u32), margin: f32, t_ms: i64) -> Square {
+    let picture = (width as f32, height as f32);
+    let place = |seen: &SeenFace| {
+        let face_box = seen.face.face_box;
+        let side = (face_box.width * picture.0).max(face_box.height * picture.1) * margin;
+        let x = (face_box.x + face_box.width / 2.0) * picture.0;
+        [x, (face_box.y + face_box.height / 2.0) * picture.1, side]
+    };
+    let (first_ms, last_ms) =
+        (faces.first().map_or(0, |seen| seen.t_ms), faces.last().map_or(0, |seen| seen.t_ms));
+    let t_ms = t_ms.clamp(first_ms, last_ms);
+    let reach = GAUSSIAN_REACH + MEDIAN_REACH;
+    let path: Vec<Place> = (-reach..=reach)
+        .map(|step| between(faces, (t_ms + step * STEP_MS).clamp(first_ms, last_ms), place))
+        .collect();
+    // So many steps away from the first and from the last face, no median may reach further than to the end.
+    let ends = [(t_ms - first_ms) / STEP_MS, (last_ms - t_ms) / STEP_MS];
+    let [x, y, side] = gaussian(|step| median(&path, step, ends));
+    let side = side.clamp(2.0, picture.0.min(picture.1).max(2.0));
+    Square { x: inside(x, side, picture.0), y: inside(y, side, picture.1), side }
 }
 
 fn inside(middle: f32, side: f32, length: f32) -> f32 {
     if side >= length { length / 2.0 } else { middle.clamp(side / 2.0, length - side / 2.0) }
 }
 
-fn between(points: &[(i64, [f32; 3])], t_ms: i64) -> [f32; 3] {
-    let after = points.partition_point(|(at_ms, _)| *at_ms <= t_ms);
-    match (after.checked_sub(1).map(|before| points[before]), points.get(after)) {
-        (Some((a_ms, a)), Some((b_ms, b))) => {
-            let share = (t_ms - a_ms) as f32 / (b_ms - a_ms).max(1) as f32;
+fn between(faces: &[SeenFace], t_ms: i64, place: impl Fn(&SeenFace) -> Place) -> Place {
+    let after = faces.partition_point(|seen| seen.t_ms <= t_ms);
+    match (after.checked_sub(1).map(|before| &faces[before]), faces.get(after)) {
+        (Some(before), Some(next)) => {
+            let share = (t_ms - before.t_ms) as f32 / (next.t_ms - before.t_ms).max(1) as f32;
+            let (a, b) = (place(before), place(next));
             std::array::from_fn(|axis| a[axis] * (1.0 - share) + b[axis] * share)
         }
-        (Some((_, only)), None) => only,
-        (None, first) => first.map_or([0.0; 3], |(_, only)| *only),
+        (Some(only), None) | (None, Some(only)) => place(only),
+        (None, None) => [0.0; 3],
     }
 }
 
-fn median(path: &[[f32; 3]]) -> Vec<[f32; 3]> {
-    let of_step = |at: usize| {
-        // The same reach to both sides, so that the ends are not pulled inwards.
-        let reach = MEDIAN_REACH.min(at).min(path.len() - 1 - at);
-        std::array::from_fn(|axis| {
-            let mut values: Vec<f32> =
-                path[at - reach..=at + reach].iter().map(|point| point[axis]).collect();
-            values.sort_by(f32::total_cmp);
-            values[reach]
-        })
-    };
-    (0..path.len()).map(of_step).collect()
+/// The middle place about a step of the path, which is counted from its middle.
+fn median(path: &[Place], step: i64, ends: [i64; 2]) -> Place {
+    let step = step.clamp(-ends[0], ends[1]);
+    // The same reach to both sides, so that the ends are not pulled inwards.
+    let reach = MEDIAN_REACH.min(step + ends[0]).min(ends[1] - step) as usize;
+    let at = (path.len() as i64 / 2 + step) as usize;
+    std::array::from_fn(|axis| {
+        let mut values = [0.0; 2 * MEDIAN_REACH as usize + 1];
+        let values = &mut values[..=2 * reach];
+        for (value, point) in values.iter_mut().zip(&path[at - reach..=at + reach]) {
+            *value = point[axis];
+        }
+        values.sort_unstable_by(f32::total_cmp);
+        values[reach]
+    })
 }
 
-fn gaussian(path: &[[f32; 3]]) -> Vec<[f32; 3]> {
-    let reach = (3.0 * SIGMA_STEPS) as i64;
-    let weight = |distance: i64| (-0.5 * (distance as f32 / SIGMA_STEPS).powi(2)).exp();
-    let total: f32 = (-reach..=reach).map(weight).sum();
-    let last = path.len() as i64 - 1;
-    let of_step = |at: i64| {
-        std::array::from_fn(|axis| {
-            let value =
-                |distance: i64| path[(at + distance).clamp(0, last) as usize][axis] * weight(distance);
-            (-reach..=reach).map(value).sum::<f32>() / total
-        })
-    };
-    (0..=last).map(of_step).collect()
+fn gaussian(place_at: impl Fn(i64) -> Place) -> Place {
+    let steps = -GAUSSIAN_REACH..=GAUSSIAN_REACH;
+    let weight = |step: i64| (-0.5 * (step as f32 / SIGMA_STEPS).powi(2)).exp();
+    let total: f32 = steps.clone().map(weight).sum();
+    steps.fold([0.0; 3], |sum, step| {
+        let (place, share) = (place_at(step), weight(step) / total);
+        std::array::from_fn(|axis| sum[axis] + place[axis] * share)
+    })
 }
 
 #[cfg(test)]
@@ -129,9 +100,8 @@ mod tests {
     #[test]
     fn a_still_face_has_a_still_window_of_the_asked_margin() {
         let faces: Vec<SeenFace> = (0..30).map(|at| seen(at * 200, 0.4)).collect();
-        let framing = Framing::follow(&faces, (500, 500), 1.6);
         for t_ms in [0, 1_234, 5_800, 9_999] {
-            let window = framing.window(t_ms);
+            let window = window(&faces, (500, 500), 1.6, t_ms);
             assert!((window.x - 250.0).abs() < 0.01 && (window.side - 160.0).abs() < 0.01, "{window:?}");
         }
     }
@@ -140,26 +110,35 @@ mod tests {
     fn a_single_wrong_box_does_not_move_the_window() {
         let mut faces: Vec<SeenFace> = (0..30).map(|at| seen(at * 200, 0.4)).collect();
         faces.insert(16, seen(3_040, 0.55));
-        let framing = Framing::follow(&faces, (500, 500), 1.6);
-        let farthest = (0..150).map(|at| (framing.window(at * 40).x - 250.0).abs()).fold(0.0, f32::max);
+        let x = |at: i64| window(&faces, (500, 500), 1.6, at * 40).x;
+        let farthest = (0..150).map(|at| (x(at) - 250.0).abs()).fold(0.0, f32::max);
         assert!(farthest < 20.0, "{farthest}");
     }
 
     #[test]
     fn a_jittering_face_gives_a_path_without_jerks() {
         let faces: Vec<SeenFace> = (0..60).map(|at| seen(at * 200, 0.4 + 0.01 * (at % 2) as f32)).collect();
-        let framing = Framing::follow(&faces, (500, 500), 1.6);
-        let xs: Vec<f32> = (10..200).map(|at| framing.window(at * 40).x).collect();
+        let xs: Vec<f32> = (10..200).map(|at| window(&faces, (500, 500), 1.6, at * 40).x).collect();
         let jerk = xs.windows(3).map(|x| (x[0] - 2.0 * x[1] + x[2]).abs()).fold(0.0, f32::max);
         assert!(jerk < 0.2, "{jerk}");
     }
 
     #[test]
-    fn the_window_stays_in_the_picture_where_it_fits() {
+    fn the_window_stays_in_the_picture_and_is_no_larger() {
         let faces: Vec<SeenFace> = (0..30).map(|at| seen(at * 200, 0.0)).collect();
-        let window = Framing::follow(&faces, (500, 500), 1.6).window(1_000);
-        assert!((window.x - window.side / 2.0).abs() < 0.01);
-        let first = window.to_source(160).apply([0.0, 0.0]);
-        assert!(first[0].abs() < 0.01, "{first:?}");
+        let at_the_rim = window(&faces, (500, 500), 1.6, 1_000);
+        assert!((at_the_rim.x - at_the_rim.side / 2.0).abs() < 0.01);
+        let large = window(&faces, (500, 500), 9.0, 1_000);
+        assert_eq!((large.x, large.y, large.side), (250.0, 250.0, 500.0));
+    }
+
+    #[test]
+    fn what_is_out_of_reach_does_not_matter() {
+        let faces: Vec<SeenFace> =
+            (0..60).map(|at| seen(at * 200, 0.4 + 0.05 * (at as f32 / 7.0).sin())).collect();
+        let whole = window(&faces, (500, 500), 1.6, 6_000);
+        // Looks at 0.2 s: the nearest beyond the reach on both sides are at 5.2 and 6.8 s.
+        let near = faces.iter().position(|seen| seen.t_ms == 5_200).unwrap();
+        assert_eq!(window(&faces[near..=near + 8], (500, 500), 1.6, 6_000), whole);
     }
 }

@@ -26,7 +26,7 @@ pub fn inspect_file(
     if is_picture(path) {
         return inspect_picture(path, options, detector);
     }
-    let mut scan = scan_video(path, recipe, detector, watch)?;
+    let mut scan = scan_video(path, recipe, detector, None, watch)?;
     scan.tracks.retain(|track| track.span.length_ms() as f64 >= options.min_seconds * 1_000.0);
     if let Some(drawing) = &options.draw {
         match extension(drawing).as_str() {

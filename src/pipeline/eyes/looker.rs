@@ -5,14 +5,15 @@
 //! followed; the whole picture is searched when a shot begins, when a face is missed, and now and then for newcomers,
 //! more often while nobody is tracked. When a track begins or ends, the frames since the look before say just when.
 
-use image::RgbImage;
+use std::rc::Rc;
 
+use super::glance::around;
 use crate::config::ClipRecipe;
-use crate::face::Detector;
 use crate::face::track::Tracker;
+use crate::face::{Detector, View};
 use crate::failure::Failure;
 use crate::media::VideoFrame;
-use crate::types::{Face, SeenFace, Track};
+use crate::types::{Face, FaceBox, SeenFace, Track};
 
 /// While all tracked faces are seen, the whole picture is searched this often, milliseconds.
 const SEARCH_EVERY_MS: i64 = 2_000;
@@ -35,9 +36,9 @@ pub(super) struct Looker<'a> {
     last_look_ms: i64,
     last_search_ms: Option<i64>,
     /// Frames since the last look, oldest first.
-    kept: Vec<VideoFrame>,
-    /// Pictures of the looks since the last search, oldest first.
-    followed: Vec<(i64, RgbImage)>,
+    kept: Vec<Rc<VideoFrame>>,
+    /// Frames of the looks since the last search, oldest first.
+    followed: Vec<Rc<VideoFrame>>,
     searches: u64,
 }
 
@@ -59,7 +60,7 @@ impl<'a> Looker<'a> {
     }
 
     /// Takes the next frame of the video.
-    pub(super) fn take(&mut self, frame: VideoFrame, begins_shot: bool) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, frame: &Rc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         if begins_shot {
             self.end_shot()?;
             self.last_search_ms = None;
@@ -72,14 +73,14 @@ impl<'a> Looker<'a> {
         let too_early = passed_ms + 0.5 < f64::from(self.looks_in_shot) * self.look_every_ms;
         let nobody = self.tracker.open_tracks().is_empty();
         if too_early || (nobody && !self.is_due(frame.time_ms(), SEARCH_EMPTY_EVERY_MS)) {
-            self.keep(frame);
+            self.keep(Rc::clone(frame));
             return Ok(());
         }
         self.looks_in_shot = (passed_ms / self.look_every_ms).round() as u32 + 1;
-        self.look(&frame, begins_shot)
+        self.look(frame, begins_shot)
     }
 
-    fn keep(&mut self, frame: VideoFrame) {
+    fn keep(&mut self, frame: Rc<VideoFrame>) {
         if self.kept.len() == MOST_KEPT {
             // Every second one will do.
             let mut stays = false;
@@ -91,16 +92,32 @@ impl<'a> Looker<'a> {
         self.kept.push(frame);
     }
 
-    /// All tracks, and how often a whole picture was searched.
-    pub(super) fn finish(mut self, frame_ms: i64) -> Result<(Vec<Track>, u64), Failure> {
+    /// The video has come to its end.
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
         self.end_shot()?;
-        Ok((self.tracker.finish(frame_ms), self.searches))
+        self.tracker.begin_shot(self.shots);
+        Ok(())
     }
 
-    fn look(&mut self, frame: &VideoFrame, begins_shot: bool) -> Result<(), Failure> {
-        let (t_ms, picture) = (frame.time_ms(), frame.picture()?);
+    /// The tracks so far.
+    pub(super) fn tracker(&self) -> &Tracker {
+        &self.tracker
+    }
+
+    /// Who looks: for whoever needs a look at something else.
+    pub(super) fn detector(&mut self) -> &mut dyn Detector {
+        self.detector
+    }
+
+    /// All tracks, and how often a whole picture was searched.
+    pub(super) fn finish(self, frame_ms: i64) -> (Vec<Track>, u64) {
+        (self.tracker.finish(frame_ms), self.searches)
+    }
+
+    fn look(&mut self, frame: &Rc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
+        let t_ms = frame.time_ms();
         let complete = self.is_complete();
-        let followed = self.follow_all(&picture)?;
+        let followed = self.follow_all(frame)?;
         let searches = !complete || followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
         let faces = match all_apart(&followed) {
             Some(faces) if !searches => faces,
@@ -108,7 +125,7 @@ impl<'a> Looker<'a> {
                 // A face that jumped is matched to where it was just before, not to where the last look saw it.
                 let lost = (0..followed.len()).filter(|at| followed[*at].is_none()).collect::<Vec<_>>();
                 self.find_ends(&lost)?;
-                self.search(t_ms, &picture)?
+                self.search(frame)?
             }
         };
         let searched = self.last_search_ms == Some(t_ms);
@@ -120,7 +137,7 @@ impl<'a> Looker<'a> {
         if searched {
             self.followed.clear();
         } else {
-            self.followed.push((t_ms, picture));
+            self.followed.push(Rc::clone(frame));
         }
         self.last_look_ms = t_ms;
         self.kept.clear();
@@ -137,28 +154,33 @@ impl<'a> Looker<'a> {
         self.tracker.open_tracks().iter().all(|track| track.last().t_ms == self.last_look_ms)
     }
 
-    fn search(&mut self, t_ms: i64, picture: &RgbImage) -> Result<Vec<Face>, Failure> {
+    fn search(&mut self, frame: &VideoFrame) -> Result<Vec<Face>, Failure> {
         self.searches += 1;
-        self.last_search_ms = Some(t_ms);
-        Ok(self.detector.detect(std::slice::from_ref(picture))?.pop().unwrap_or_default())
+        self.last_search_ms = Some(frame.time_ms());
+        Ok(self.detector.detect(&[frame.picture()?])?.pop().unwrap_or_default())
     }
 
-    /// Every tracked face on this picture, as far as it is where it was.
-    fn follow_all(&mut self, picture: &RgbImage) -> Result<Vec<Option<Face>>, Failure> {
+    /// Every tracked face on this frame, as far as it is where it was.
+    fn follow_all(&mut self, frame: &VideoFrame) -> Result<Vec<Option<Face>>, Failure> {
         match self.tracker.last_boxes() {
             last if last.is_empty() => Ok(Vec::new()),
-            last => Ok(self.detector.follow(picture, &last)?),
+            last => Ok(self.detector.follow(&around(frame, &last)?, &last)?),
         }
+    }
+
+    /// One face on this frame, if it is where it was.
+    fn follow_one(&mut self, frame: &VideoFrame, last: FaceBox) -> Result<Option<Face>, Failure> {
+        let view: View = around(frame, &[last])?;
+        Ok(self.detector.follow(&view, &[last])?.pop().flatten())
     }
 
     /// The shot's last frame has gone by: sees how far its open tracks reach.
     fn end_shot(&mut self) -> Result<(), Failure> {
         let open: Vec<usize> = (0..self.tracker.open_tracks().len()).collect();
         let mut unseen = Vec::new();
-        if let Some(last) = self.kept.last() {
-            let (t_ms, picture) = (last.time_ms(), last.picture()?);
+        if let Some(last) = self.kept.last().map(Rc::clone) {
             for track in open {
-                if !self.reaches(track, t_ms, &picture)? {
+                if !self.reaches(track, &last)? {
                     unseen.push(track);
                 }
             }
@@ -179,10 +201,9 @@ impl<'a> Looker<'a> {
             if going.is_empty() {
                 break;
             }
-            let picture = frame.picture()?;
             let mut still_going = Vec::new();
             for track in going {
-                if self.reaches(track, frame.time_ms(), &picture)? {
+                if self.reaches(track, frame)? {
                     still_going.push(track);
                 }
             }
@@ -192,12 +213,12 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    /// Whether a track's face is on a later picture; if so it is added.
-    fn reaches(&mut self, track: usize, t_ms: i64, picture: &RgbImage) -> Result<bool, Failure> {
+    /// Whether a track's face is on a later frame; if so it is added.
+    fn reaches(&mut self, track: usize, frame: &VideoFrame) -> Result<bool, Failure> {
         let last = self.tracker.open_tracks()[track].last().face.face_box;
-        let face = self.detector.follow(picture, &[last])?.pop().flatten();
+        let face = self.follow_one(frame, last)?;
         if let Some(face) = face {
-            self.tracker.extend(track, SeenFace { t_ms, face });
+            self.tracker.extend(track, SeenFace { t_ms: frame.time_ms(), face });
         }
         Ok(face.is_some())
     }
@@ -206,8 +227,8 @@ impl<'a> Looker<'a> {
     fn find_start(&mut self, track: usize) -> Result<(), Failure> {
         let followed = std::mem::take(&mut self.followed);
         let mut found_earlier = false;
-        for (t_ms, picture) in followed.iter().rev() {
-            if !self.reaches_back(track, *t_ms, picture)? {
+        for frame in followed.iter().rev() {
+            if !self.reaches_back(track, frame)? {
                 break;
             }
             found_earlier = true;
@@ -218,7 +239,7 @@ impl<'a> Looker<'a> {
         }
         let kept = std::mem::take(&mut self.kept);
         for frame in kept.iter().rev() {
-            if !self.reaches_back(track, frame.time_ms(), &frame.picture()?)? {
+            if !self.reaches_back(track, frame)? {
                 break;
             }
         }
@@ -226,10 +247,11 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    /// Whether a track's face is on an earlier picture, where no other track has it; if so it is added.
-    fn reaches_back(&mut self, track: usize, t_ms: i64, picture: &RgbImage) -> Result<bool, Failure> {
+    /// Whether a track's face is on an earlier frame, where no other track has it; if so it is added.
+    fn reaches_back(&mut self, track: usize, frame: &VideoFrame) -> Result<bool, Failure> {
         let first = self.tracker.open_tracks()[track].first().face.face_box;
-        let Some(face) = self.detector.follow(picture, &[first])?.pop().flatten() else { return Ok(false) };
+        let t_ms = frame.time_ms();
+        let Some(face) = self.follow_one(frame, first)? else { return Ok(false) };
         if self.tracker.faces_at(t_ms).any(|other| other.face_box.iou(&face.face_box) > SAME_FACE_IOU) {
             return Ok(false);
         }

@@ -5,8 +5,11 @@ mod cut;
 mod draw;
 mod faces;
 mod framing;
+mod glance;
 mod inspect;
 mod looker;
+mod reel;
+mod reels;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -16,7 +19,7 @@ use std::path::Path;
 
 use crate::failure::{Failure, Reason};
 
-pub use cut::cut_clip;
+pub use cut::cut_clips;
 pub use faces::faces_of_video;
 pub use inspect::inspect_file;
 pub use scan::scan_video;

@@ -1,53 +1,89 @@
-//! One streaming decode of a video: every frame's thumbnail to the shot finder, some frames to the detector.
-//! Memory is bounded by a look's interval, whatever the video's length.
+//! One streaming decode of a video: every frame's thumbnail to the shot finder, some frames to the detector, and what
+//! becomes clips to the reels. Memory is bounded whatever the video's length.
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::rc::Rc;
 
 use super::looker::Looker;
+use super::reel::Shears;
+use super::reels::Reels;
 use super::{DECODER_THREADS, Watch, tell};
 use crate::config::ClipRecipe;
-use crate::face::shots::{ShotFinder, THUMBNAIL_WIDTH_PX};
+use crate::face::shots::{Placed, ShotFinder, THUMBNAIL_WIDTH_PX};
 use crate::face::{Detector, track};
 use crate::failure::Failure;
 use crate::media::{Decoder, VideoFrame};
 use crate::types::Scan;
 
-/// Finds all shots and all face tracks of a video.
+/// Finds all shots and all face tracks of a video. With a folder, clips are laid down there on the way, as
+/// [`crate::pipeline::cuttings`] says; those that are missing can be cut later.
 ///
 /// # Errors
-/// When the file does not decode, the detector fails, or the watcher stops the work.
+/// When the file does not decode, the detector fails, a clip cannot be written, or the watcher stops the work.
 pub fn scan_video(
     path: &Path,
     recipe: &ClipRecipe,
     detector: &mut dyn Detector,
+    clips: Option<&Path>,
     watch: &mut dyn Watch,
 ) -> Result<Scan, Failure> {
-    let mut decoder = Decoder::open(path, DECODER_THREADS)?;
+    let mut decoder = Decoder::open(path, DECODER_THREADS)?.read_ahead();
     let (total_ms, frame_rate) = (decoder.probe().duration_ms, decoder.probe().frame_rate);
     let (width, height) = (decoder.probe().width, decoder.probe().height);
     let frame_ms = (1000.0 / frame_rate.max(1.0)).round() as i64;
-    let mut finder = ShotFinder::new(recipe);
-    let mut looker = Looker::new(recipe, detector);
-    let mut unplaced: VecDeque<VideoFrame> = VecDeque::new();
+    let frame_rate = frame_rate.clamp(1.0, 240.0);
+    let reels = clips.map(|folder| Reels::new(Shears { recipe, folder, frame_rate }, frame_ms));
+    let finder = ShotFinder::new(recipe);
+    let mut walk = Walk { finder, looker: Looker::new(recipe, detector), reels, unplaced: VecDeque::new() };
     let (mut frames_decoded, mut last_ms) = (0, 0);
     while let Some(frame) = decoder.next_frame()? {
         frames_decoded += 1;
         last_ms = frame.time_ms();
         tell(watch, last_ms, total_ms, path)?;
-        let placed = finder.push(last_ms, frame.thumbnail(THUMBNAIL_WIDTH_PX)?);
-        unplaced.push_back(frame);
-        if let Some((placed, frame)) = placed.and_then(|placed| Some((placed, unplaced.pop_front()?))) {
-            looker.take(frame, placed.begins_shot)?;
-        }
+        walk.take(frame)?;
     }
-    for frame in unplaced {
-        let begins_shot = finder.flush().is_some_and(|placed| placed.begins_shot);
-        looker.take(frame, begins_shot)?;
-    }
+    walk.end()?;
     let duration_ms = last_ms + frame_ms;
-    let shots = finder.finish(duration_ms);
-    let (tracks, frames_detected) = looker.finish(frame_ms)?;
+    let shots = walk.finder.finish(duration_ms);
+    let (tracks, frames_detected) = walk.looker.finish(frame_ms);
     let tracks = track::split_at_shots(tracks, &shots);
     Ok(Scan { width, height, duration_ms, shots, tracks, frames_decoded, frames_detected })
+}
+
+/// What every frame goes through, in this order.
+struct Walk<'a> {
+    finder: ShotFinder,
+    looker: Looker<'a>,
+    reels: Option<Reels<'a>>,
+    /// Frames of which nobody knows yet whether a shot begins with them.
+    unplaced: VecDeque<VideoFrame>,
+}
+
+impl Walk<'_> {
+    fn take(&mut self, frame: VideoFrame) -> Result<(), Failure> {
+        let placed = self.finder.push(frame.time_ms(), frame.thumbnail(THUMBNAIL_WIDTH_PX)?);
+        self.unplaced.push_back(frame);
+        placed.map_or(Ok(()), |placed| self.look(placed))
+    }
+
+    fn look(&mut self, placed: Placed) -> Result<(), Failure> {
+        let Some(frame) = self.unplaced.pop_front().map(Rc::new) else { return Ok(()) };
+        self.looker.take(&frame, placed.begins_shot)?;
+        match &mut self.reels {
+            Some(reels) => reels.take(frame, &mut self.looker, &self.finder),
+            None => Ok(()),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        while let Some(placed) = self.finder.flush() {
+            self.look(placed)?;
+        }
+        self.looker.end()?;
+        match &mut self.reels {
+            Some(reels) => reels.finish(&mut self.looker, &self.finder),
+            None => Ok(()),
+        }
+    }
 }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 
-use super::{Unwatched, Watch, cut_clip, scan_video};
+use super::{Unwatched, Watch, cut_clips, scan_video};
 use crate::config::ClipRecipe;
 use crate::face::fake_detector::FakeDetector;
-use crate::face::select::select;
-use crate::failure::Reason;
+use crate::face::select::{ClipPlan, select};
+use crate::failure::{Failure, Reason};
 use crate::media::{ClipWriter, Decoder};
-use crate::types::{Scan, Span};
+use crate::pipeline::cuttings;
+use crate::types::{Clip, Scan, Span};
 
 const FRAME_MS: i64 = 40;
 
@@ -47,7 +48,7 @@ fn recipe() -> ClipRecipe {
 }
 
 fn scan(path: &Path, detector: &mut FakeDetector) -> Scan {
-    scan_video(path, &recipe(), detector, &mut Unwatched).unwrap()
+    scan_video(path, &recipe(), detector, None, &mut Unwatched).unwrap()
 }
 
 fn spans(scan: &Scan) -> Vec<(usize, i64, i64)> {
@@ -89,22 +90,27 @@ fn a_tracked_face_is_mostly_followed_and_a_newcomer_is_found_back_to_its_first_l
     assert!((found[1].1 - 57 * FRAME_MS).abs() <= 200, "{found:?}");
 }
 
+/// Cuts one plan by itself.
+fn cut(path: &Path, plan: &ClipPlan, folder: &Path) -> Result<Clip, Failure> {
+    let plans = std::slice::from_ref(plan);
+    cut_clips(path, plans, &recipe(), &mut FakeDetector::default(), folder, &mut Unwatched).unwrap();
+    cuttings::read(folder, plan).unwrap().unwrap()
+}
+
 #[test]
 fn a_clip_has_the_planned_frames_and_a_sample_a_second() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), 180, |at| scene(90, if at < 20 { &[] } else { &[(40, 30)] }));
-    let mut detector = FakeDetector::default();
-    let scan = scan(&path, &mut detector);
+    let scan = scan(&path, &mut FakeDetector::default());
     let (plans, explain) = select(&scan, &recipe());
     assert_eq!((plans.len(), explain.clips), (1, 1));
-    let clip_path = folder.path().join("clip.mp4");
-    let clip = cut_clip(&path, &plans[0], &recipe(), &mut detector, &clip_path, &mut Unwatched).unwrap();
+    let clip = cut(&path, &plans[0], folder.path()).unwrap();
     assert_eq!((clip.span.start_ms, clip.span.end_ms, clip.frames), (800, 7_200, 160));
     let times: Vec<i64> = clip.samples.iter().map(|sample| sample.t_ms).collect();
-    assert_eq!(times, [800, 1_800, 2_800, 3_800, 4_800, 5_800, 6_800]);
+    assert_eq!(times, [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000]);
     let crop = image::load_from_memory(&clip.samples[0].jpeg).unwrap();
     assert_eq!((crop.width(), crop.height()), (64, 64));
-    let mut decoder = Decoder::open(&clip_path, 1).unwrap();
+    let mut decoder = Decoder::open(&cuttings::film(folder.path(), &plans[0]), 1).unwrap();
     let first = decoder.next_frame().unwrap().unwrap();
     assert_eq!((first.width(), first.height()), (64, 64));
     // The square of 60 pixels in a window of 1.6 times its size: face in the middle, background at the rim.
@@ -112,18 +118,48 @@ fn a_clip_has_the_planned_frames_and_a_sample_a_second() {
     assert!(shown.get_pixel(32, 32)[0] > 220 && shown.get_pixel(3, 3)[0] < 140);
 }
 
+/// A face that wanders, is gone for a moment, passes two cuts, and stays long enough for several clips.
+fn long_film(folder: &Path) -> PathBuf {
+    film(folder, 900, |at| {
+        let left = 50 + (40.0 * (at as f64 / 30.0).sin()) as u32;
+        let squares = if at % 100 == 50 { vec![] } else { vec![(left, 30)] };
+        scene(if (160..180).contains(&at) { 200 } else { 60 }, &squares)
+    })
+}
+
+#[test]
+fn clips_that_are_cut_on_the_way_are_those_that_are_cut_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = long_film(folder.path());
+    let on_the_way = tempfile::tempdir().unwrap();
+    let mut detector = FakeDetector::default();
+    let scan = scan_video(&path, &recipe(), &mut detector, Some(on_the_way.path()), &mut Unwatched).unwrap();
+    let plans = select(&scan, &recipe()).0;
+    assert!(plans.len() >= 4, "{:?}", spans(&scan));
+    cut_clips(&path, &plans, &recipe(), &mut detector, folder.path(), &mut Unwatched).unwrap();
+    for plan in &plans {
+        let [one, other] = [on_the_way.path(), folder.path()]
+            .map(|folder| cuttings::read(folder, plan).unwrap().unwrap().unwrap());
+        assert_eq!(one, other);
+        let [one, other] = [on_the_way.path(), folder.path()]
+            .map(|folder| std::fs::read(cuttings::film(folder, plan)).unwrap());
+        assert!(one == other, "the films of {:?} differ", plan.span);
+    }
+    let laid_down = std::fs::read_dir(on_the_way.path()).unwrap().count();
+    assert_eq!(laid_down, 2 * plans.len(), "nothing else lies there");
+}
+
 #[test]
 fn a_plan_whose_face_is_not_there_makes_an_unsound_clip() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), 180, |at| scene(90, if at < 130 { &[(40, 30)] } else { &[] }));
-    let mut detector = FakeDetector::default();
-    let scan = scan(&path, &mut detector);
+    let scan = scan(&path, &mut FakeDetector::default());
     let mut plan = select(&scan, &recipe()).0.remove(0);
     plan.span.end_ms = 7_200;
-    let clip_path = folder.path().join("clip.mp4");
-    let failure = cut_clip(&path, &plan, &recipe(), &mut detector, &clip_path, &mut Unwatched).unwrap_err();
+    let failure = cut(&path, &plan, folder.path()).unwrap_err();
     assert_eq!(failure.reason, Reason::ClipUnsound);
     assert!(failure.detail.contains("last frames"), "{failure}");
+    assert!(!cuttings::film(folder.path(), &plan).exists());
 }
 
 #[test]
@@ -138,6 +174,6 @@ fn a_watcher_stops_a_scan_at_a_frame() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), 50, |_| scene(90, &[]));
     let mut watch = Impatient(0);
-    let failure = scan_video(&path, &recipe(), &mut FakeDetector::default(), &mut watch).unwrap_err();
+    let failure = scan_video(&path, &recipe(), &mut FakeDetector::default(), None, &mut watch).unwrap_err();
     assert_eq!((failure.reason, watch.0), (Reason::Interrupted, 6));
 }

@@ -1,0 +1,83 @@
+//! Decoding ahead: a thread decodes while whoever takes the frames looks at those before. Knows nothing of what the
+//! frames show.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use super::decode::{Placed, Source};
+use super::error::MediaError;
+use super::frame::{Renderer, VideoFrame};
+use super::probe::Probe;
+
+/// Frames that wait to be taken hold no more memory than this.
+const WAITING_BYTES: u64 = 64 << 20;
+/// So many wait at most, and at least.
+const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=32;
+
+/// A [`super::Decoder`] that decodes ahead.
+pub struct ReadAhead {
+    probe: Probe,
+    renderer: Rc<RefCell<Renderer>>,
+    /// Nothing once the stream has come to its end, well or not.
+    frames: Option<Receiver<Result<Option<Placed>, MediaError>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReadAhead {
+    pub(super) fn new(source: Source, renderer: Rc<RefCell<Renderer>>) -> Self {
+        let probe = source.probe().clone();
+        let frame_bytes = u64::from(probe.width) * u64::from(probe.height) * 3 / 2;
+        let waiting =
+            (WAITING_BYTES / frame_bytes.max(1)).clamp(*WAITING_FRAMES.start(), *WAITING_FRAMES.end());
+        let (sender, receiver) = sync_channel(waiting as usize);
+        let thread = std::thread::spawn(move || decode(source, &sender));
+        Self { probe, renderer, frames: Some(receiver), thread: Some(thread) }
+    }
+
+    /// What the file is.
+    pub fn probe(&self) -> &Probe {
+        &self.probe
+    }
+
+    /// The next frame, or none at the end.
+    ///
+    /// # Errors
+    /// As for [`super::Decoder::next_frame`]; once there was one, no frame comes any more.
+    pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
+        let Some(frames) = &self.frames else { return Ok(None) };
+        let told = frames.recv().unwrap_or_else(|_| {
+            Err(MediaError::bug(
+                &self.renderer.borrow().display().path,
+                "the decoding thread ended without a word",
+            ))
+        });
+        if !matches!(told, Ok(Some(_))) {
+            self.frames = None;
+        }
+        let frame = told?;
+        Ok(frame.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Rc::clone(&self.renderer))))
+    }
+}
+
+impl Drop for ReadAhead {
+    fn drop(&mut self) {
+        // The thread's next word goes nowhere, which ends it.
+        self.frames = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there was told already: its channel broke.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn decode(mut source: Source, sender: &SyncSender<Result<Option<Placed>, MediaError>>) {
+    loop {
+        let placed = source.next();
+        let is_last = !matches!(placed, Ok(Some(_)));
+        if sender.send(placed).is_err() || is_last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Parts of frames: only what matters is turned into pixels. Knows boxes, no tracks.
+
+use crate::face::align::{self, Similarity};
+use crate::face::{Placement, View};
+use crate::media::{MediaError, Part, VideoFrame};
+use crate::types::{Face, FaceBox};
+
+/// A face is looked for this far around its last box, in widths and heights of the box.
+const AROUND: f32 = 0.75;
+
+/// The part of a frame in which faces may be that were in these boxes a moment ago; `boxes` is not empty.
+pub(super) fn around(frame: &VideoFrame, boxes: &[FaceBox]) -> Result<View, MediaError> {
+    let placement = Placement::whole((frame.width(), frame.height()));
+    let corners = boxes.iter().flat_map(|face_box| {
+        let (across, down) = (face_box.width * AROUND, face_box.height * AROUND);
+        let (right, bottom) = (face_box.x + face_box.width, face_box.y + face_box.height);
+        [[face_box.x - across, face_box.y - down], [right + across, bottom + down]]
+    });
+    view(frame, corners.map(|corner| placement.to_pixels(corner)))
+}
+
+/// The part of a frame that a face's crop of this size shows.
+pub(super) fn under_crop(frame: &VideoFrame, face: &Face, side_px: u32) -> Result<View, MediaError> {
+    let to_picture: Similarity =
+        align::to_picture(face, Placement::whole((frame.width(), frame.height())), side_px);
+    // One pixel more on each side, between which values are interpolated.
+    let (first, last) = (-1.0 - 1.0 / to_picture.scale(), side_px as f32 + 1.0 / to_picture.scale());
+    let corners = [[first, first], [last, first], [first, last], [last, last]];
+    view(frame, corners.into_iter().map(|corner| to_picture.apply(corner)))
+}
+
+/// The smallest view that holds all these points, as far as they lie in the picture.
+fn view(frame: &VideoFrame, points: impl Iterator<Item = [f32; 2]>) -> Result<View, MediaError> {
+    let size = (frame.width(), frame.height());
+    let none = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
+    let [left, top, right, bottom] = points.fold(none, |[left, top, right, bottom], [x, y]| {
+        [left.min(x), top.min(y), right.max(x), bottom.max(y)]
+    });
+    let first = |edge: f32, length: u32| (edge.floor().max(0.0) as u32).min(length - 1);
+    let (left, top) = (first(left, size.0), first(top, size.1));
+    let after = |edge: f32, length: u32, first: u32| (edge.ceil().max(0.0) as u32).clamp(first + 1, length);
+    let (right, bottom) = (after(right, size.0, left), after(bottom, size.1, top));
+    let picture = frame.part(Part { left, top, width: right - left, height: bottom - top })?;
+    Ok(View { picture, placement: Placement { left, top, size } })
+}
