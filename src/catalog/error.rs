@@ -108,7 +108,8 @@ impl CatalogError {
             Self::Backup { .. } => Failure::transient(Reason::Disk, self.explained()),
             Self::NoRow { .. } => Failure::bug(self.to_string()),
             Self::Sql(error) => match primary_code(error) {
-                Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string()),
+                Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string())
+                    .with_hint("free some space, then start the same command again: nothing is lost"),
                 Some(code::BUSY | code::LOCKED) => Failure::transient(Reason::Catalog, self.to_string())
                     .with_hint("another program holds the catalog; try again when it is done"),
                 Some(code::ERROR | code::CONSTRAINT) => Failure::bug(self.to_string()),

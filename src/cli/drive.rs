@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::catalog::jobs::Only;
+use crate::catalog::pauses;
 use crate::clock::Stop;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{Patience, RunPlan, RunSummary, Runner, Stage, worker_name};
 use crate::types::JobId;
 
@@ -40,6 +41,7 @@ pub(crate) async fn drive<S: Stage>(
     stage: &S,
     limits: &Limits,
 ) -> Result<RunSummary, Failure> {
+    end_disk_pause(session, S::NAME).await?;
     let mut total = RunSummary::default();
     loop {
         let taken = total.done + total.rejected + total.dead;
@@ -61,6 +63,17 @@ pub(crate) async fn drive<S: Stage>(
             return Ok(total);
         }
     }
+}
+
+/// A pause for want of room ends when a command starts and there is room, not at its hour.
+async fn end_disk_pause(session: &Session, stage: &str) -> Result<(), Failure> {
+    let is_full = |pause: pauses::Pause| pause.reason == Reason::Disk;
+    if pauses::of_stage(&session.catalog, stage).await?.is_some_and(is_full)
+        && session.store.guard(session.config.crawl.min_free_bytes).is_ok()
+    {
+        pauses::lift(&session.catalog, stage).await?;
+    }
+    Ok(())
 }
 
 impl Limits {
