@@ -13,7 +13,7 @@ use crate::media::Decoder;
 /// A stretch without plans that is shorter than this is decoded rather than jumped over.
 const WORTH_A_JUMP_MS: i64 = 3_000;
 
-/// Cuts clips into `folder`, each as [`crate::pipeline::cuttings`] says.
+/// Cuts clips into `folder`, each as `pipeline::cuttings` says.
 ///
 /// # Errors
 /// When the video does not decode, a file cannot be written, or the watcher stops the work.

@@ -17,7 +17,7 @@ use crate::media::{Decoder, VideoFrame};
 use crate::types::Scan;
 
 /// Finds all shots and all face tracks of a video. With a folder, clips are laid down there on the way, as
-/// [`crate::pipeline::cuttings`] says; those that are missing can be cut later.
+/// `pipeline::cuttings` says; those that are missing can be cut later.
 ///
 /// # Errors
 /// When the file does not decode, the detector fails, a clip cannot be written, or the watcher stops the work.
