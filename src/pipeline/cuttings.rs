@@ -18,6 +18,7 @@ pub(crate) fn film(folder: &Path, plan: &ClipPlan) -> PathBuf {
 }
 
 /// Lays down what became of a plan, whose film is written.
+#[cfg(any(test, all(feature = "media", feature = "train")))]
 pub(crate) fn write(folder: &Path, plan: &ClipPlan, outcome: &Result<Clip, Failure>) -> Result<(), Failure> {
     let bytes = rmp_serde::to_vec_named(outcome).map_err(|error| Failure::bug(error.to_string()))?;
     let path = card(folder, plan);
