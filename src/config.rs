@@ -2,6 +2,7 @@
 //!
 //! Every room takes its own part of it as plain values; no room reads files or the environment itself.
 
+mod keep;
 mod layers;
 mod round;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Reason};
 
+pub use keep::KeepConfig;
 pub use layers::{Origin, Resolved};
 pub use round::{Leg, RunConfig, TrainConfig, TrainWhen};
 
@@ -22,6 +24,8 @@ pub struct Config {
     pub crawl: CrawlConfig,
     /// How `clips` looks at videos.
     pub clips: ClipRecipe,
+    /// What stays once it has served.
+    pub keep: KeepConfig,
     /// How worker processes are limited.
     pub workers: WorkerConfig,
     /// When `run` trains, and how.

@@ -104,6 +104,8 @@ pub enum Reason {
     WorkerTimedOut,
     /// A worker process passed its memory limit.
     WorkerOutOfMemory,
+    /// The video's file was discarded once its clips were cut; what was made of it stays.
+    SourceGone,
     /// Taken too often without an end: the work kills whoever takes it.
     AttemptsExhausted,
     /// Ctrl-C or SIGTERM.

@@ -18,13 +18,14 @@
 //! | video → file | `fetch` | [`youtube`], [`store`] | video (file columns) |
 //! | file → face tracks | `scan` | [`media`], [`face`] | scan, track |
 //! | face track → clip, samples | `cut` | [`media`], [`face`] | clip, sample, crop |
+//! | stored faces → other crops | – (`cli/clips/recrop`) | [`media`], [`face`] | crop |
 //! | samples → params, relabels | – (`cli/train`) | [`train`] | run, epoch, relabel |
 //! | rows → report | – (`cli/report`) | [`report`] | – |
 //! | all of it, once a night | – (`cli/run`) | `cli/run`: standing → agenda → legs → ledger | round |
 //! | apart, then united | `scan`, `cut` | `pipeline/shard`, `pipeline/merge` | merged |
 //!
 //! A *stage* loads a row, runs a tool room, and commits rows; one runner drives every stage over one `job` table.
-//! Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
+//! Sources may go once their clips are committed (`pipeline/discard`). Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
 //!
 //! # Who may name whom
 //!

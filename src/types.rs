@@ -265,6 +265,25 @@ pub struct Quality {
     pub roll_deg: f32,
 }
 
+/// How a face's crop is made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CropStyle {
+    /// Width and height, pixels.
+    pub side_px: u32,
+    /// How many times as much of the picture it shows as the template of [`crate::face::align`], across and down.
+    pub margin: f32,
+}
+
+impl CropStyle {
+    /// The template's own margin.
+    pub const MARGIN: f32 = 1.0;
+
+    /// A crop as the template says.
+    pub fn plain(side_px: u32) -> Self {
+        Self { side_px, margin: Self::MARGIN }
+    }
+}
+
 /// One aligned face crop with all that is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {

@@ -7,6 +7,8 @@ mod youtube;
 mod scn;
 
 #[cfg(all(feature = "media", feature = "train"))]
+mod clips;
+#[cfg(all(feature = "media", feature = "train"))]
 mod crawl;
 #[cfg(all(feature = "media", feature = "train"))]
 mod demo;

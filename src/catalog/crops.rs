@@ -2,8 +2,8 @@
 
 use tokio::runtime::Handle;
 
-use super::{Catalog, CatalogError, Result};
-use crate::types::SampleId;
+use super::{Catalog, CatalogError, Result, Transaction, number};
+use crate::types::{CropStyle, SampleId, VideoId};
 
 /// Reads face crops from threads that are not the runtime's own. Cloning shares the catalog.
 #[derive(Debug, Clone)]
@@ -32,13 +32,47 @@ pub async fn get(catalog: &Catalog, sample: SampleId) -> Result<Vec<u8>> {
         .ok_or_else(|| CatalogError::NoRow { what: format!("crop of sample {}", sample.0) })
 }
 
-/// The JPEG file of a sample and the side of its picture in pixels.
-pub async fn get_sized(catalog: &Catalog, sample: SampleId) -> Result<(Vec<u8>, u32)> {
-    let row = sqlx::query_file!("queries/catalog/crop/get_sized.sql", sample.0)
+/// The JPEG file of a sample and how it was made.
+pub async fn get_made(catalog: &Catalog, sample: SampleId) -> Result<(Vec<u8>, CropStyle)> {
+    let row = sqlx::query_file!("queries/catalog/crop/get_made.sql", sample.0)
         .fetch_optional(&catalog.reader)
         .await?
         .ok_or_else(|| CatalogError::NoRow { what: format!("crop of sample {}", sample.0) })?;
-    Ok((row.jpeg, super::number(row.side_px)?))
+    Ok((row.jpeg, CropStyle { side_px: number(row.side_px)?, margin: row.margin as f32 }))
+}
+
+/// A video with crops that were made otherwise than they are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MadeOtherwise {
+    /// The video.
+    pub video: VideoId,
+    /// How many crops these are.
+    pub samples: u64,
+    /// Whether its file is there, to make them again.
+    pub has_file: bool,
+}
+
+/// Every video with crops of another style.
+pub async fn made_otherwise(catalog: &Catalog, style: CropStyle) -> Result<Vec<MadeOtherwise>> {
+    let (side_px, margin) = (style.side_px, f64::from(style.margin));
+    let rows = sqlx::query_file!("queries/catalog/crop/list_made_otherwise.sql", side_px, margin)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let (video, samples) = (VideoId(row.id), number(row.samples)?);
+            Ok(MadeOtherwise { video, samples, has_file: row.has_file })
+        })
+        .collect()
+}
+
+/// Puts another picture in the place of a sample's; nothing happens when the sample is gone.
+pub async fn replace(tx: &mut Transaction, sample: SampleId, style: CropStyle, jpeg: &[u8]) -> Result<()> {
+    let (side_px, margin) = (style.side_px, f64::from(style.margin));
+    sqlx::query_file!("queries/catalog/crop/replace.sql", sample.0, side_px, margin, jpeg)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }
 
 #[cfg(test)]

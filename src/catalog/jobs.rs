@@ -285,6 +285,16 @@ pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Re
     Ok(done.rows_affected())
 }
 
+/// Has the discarded files fetched again of videos whose look or cut did not come to its end with a revision of the
+/// look; says how many. Ask before [`retry`] opens those looks.
+pub async fn fetch_again(catalog: &Catalog, rev: &str) -> Result<u64> {
+    let now_ms = catalog.clock.now_ms();
+    let done = sqlx::query_file!("queries/catalog/job/fetch_again.sql", rev, now_ms)
+        .execute(&catalog.writer)
+        .await?;
+    Ok(done.rows_affected())
+}
+
 /// Has finished work done once more, as for files that are gone; says how many jobs that are.
 pub async fn reopen(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
     let (list, now_ms) = (json(subject_ids)?, tx.now_ms());

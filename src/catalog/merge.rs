@@ -9,7 +9,7 @@ use super::{
     Catalog, CatalogError, Result, Transaction, answers, clips, crops, evidence, integer, recipes, samples,
     scans, searches, tracks, videos, word,
 };
-use crate::types::{Clip, Sample, VideoId};
+use crate::types::{Clip, CropStyle, Sample, VideoId};
 
 /// A video of another catalog that nothing is left to be done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub struct MadeClip {
     /// Its row there.
     pub stored: clips::StoredClip,
     samples: Vec<(Sample, Option<crate::failure::Reason>)>,
-    side_px: u32,
+    style: CropStyle,
 }
 
 /// The finished videos of a catalog, by site and id.
@@ -132,13 +132,13 @@ pub async fn read(catalog: &Catalog, finished: &FinishedVideo) -> Result<MadeOfV
 
 async fn read_clip(catalog: &Catalog, track: usize, stored: clips::StoredClip) -> Result<MadeClip> {
     let mut found = Vec::new();
-    let mut side_px = 0;
+    let mut style = CropStyle::plain(0);
     for row in samples::of_clip(catalog, stored.id).await? {
-        let (jpeg, side) = crops::get_sized(catalog, row.id).await?;
-        side_px = side;
+        let (jpeg, made) = crops::get_made(catalog, row.id).await?;
+        style = made;
         found.push((Sample { t_ms: row.t_ms, face: row.face, quality: row.quality, jpeg }, row.reason));
     }
-    Ok(MadeClip { track, stored, samples: found, side_px })
+    Ok(MadeClip { track, stored, samples: found, style })
 }
 
 /// Writes down what another catalog made of a video, in place of what was begun here. False when the video must not
@@ -192,7 +192,7 @@ async fn take_clip(
         duplicate_of: None,
     };
     let clip = clips::insert(tx, &row).await?;
-    let origin = samples::SampleOrigin { clip, video, side_px: made.side_px };
+    let origin = samples::SampleOrigin { clip, video, style: made.style };
     for (sample, reason) in &made.samples {
         samples::insert(tx, origin, sample, *reason).await?;
     }

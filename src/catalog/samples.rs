@@ -2,7 +2,7 @@
 
 use super::{Catalog, CatalogError, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::{ClipId, Emotion, Face, Quality, Sample, SampleId, Split, VideoId};
+use crate::types::{ClipId, CropStyle, Emotion, Face, Quality, Sample, SampleId, SeenFace, Split, VideoId};
 
 /// A sample that training may use.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +41,8 @@ pub struct SampleOrigin {
     pub clip: ClipId,
     /// The video.
     pub video: VideoId,
-    /// Side of the square pictures in pixels.
-    pub side_px: u32,
+    /// How the pictures are made.
+    pub style: CropStyle,
 }
 
 /// Writes a sample and its picture down.
@@ -72,7 +72,8 @@ pub async fn insert(
     )
     .fetch_one(tx.connection())
     .await?;
-    sqlx::query_file!("queries/catalog/crop/insert.sql", id, origin.side_px, sample.jpeg)
+    let (side_px, margin) = (origin.style.side_px, f64::from(origin.style.margin));
+    sqlx::query_file!("queries/catalog/crop/insert.sql", id, side_px, margin, sample.jpeg)
         .execute(tx.connection())
         .await?;
     Ok(SampleId(id))
@@ -85,9 +86,7 @@ pub async fn of_clip(catalog: &Catalog, clip: ClipId) -> Result<Vec<StoredSample
         .await?;
     rows.into_iter()
         .map(|row| {
-            let face = serde_json::from_str(&row.face).map_err(|error| CatalogError::Damaged {
-                detail: format!("the face of sample {}: {error}", row.id),
-            })?;
+            let face = read_face(row.id, &row.face)?;
             let quality = Quality {
                 sharpness: row.sharpness as f32,
                 brightness: row.brightness as f32,
@@ -101,6 +100,24 @@ pub async fn of_clip(catalog: &Catalog, clip: ClipId) -> Result<Vec<StoredSample
             Ok(StoredSample { id: SampleId(row.id), t_ms: row.t_ms, face, quality, reason })
         })
         .collect()
+}
+
+/// The faces of all samples of a video, in time.
+pub async fn faces_of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<(SampleId, SeenFace)>> {
+    let rows = sqlx::query_file!("queries/catalog/sample/list_faces.sql", video.0)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let face = read_face(row.id, &row.face)?;
+            Ok((SampleId(row.id), SeenFace { t_ms: row.t_ms, face }))
+        })
+        .collect()
+}
+
+fn read_face(sample: i64, json: &str) -> Result<Face> {
+    serde_json::from_str(json)
+        .map_err(|error| CatalogError::Damaged { detail: format!("the face of sample {sample}: {error}") })
 }
 
 /// Every sample that training may use: not rejected, not of a duplicate clip, of its video's latest scan, of a source
@@ -162,7 +179,7 @@ pub(crate) mod tests {
         let scan = scans::insert(tx, video, &recipe_hash, &scan, 12).await.unwrap();
         let face_box = FaceBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
         let face = Face { face_box, landmarks: [[0.5; 2]; 5], detector_score: 0.875 };
-        let track = Track { shot: 0, span, faces: vec![crate::types::SeenFace { t_ms: 0, face }] };
+        let track = Track { shot: 0, span, faces: vec![SeenFace { t_ms: 0, face }] };
         let track = MeasuredTrack { track, coverage: 1.0, median_face_px: 90.0, reason: None };
         let track_id = tracks::insert(tx, scan, video, &track).await.unwrap();
         let quality = Quality {
@@ -196,7 +213,7 @@ pub(crate) mod tests {
             duplicate_of: None,
         };
         let clip_id = clips::insert(tx, &new).await.unwrap();
-        let origin = SampleOrigin { clip: clip_id, video, side_px: 224 };
+        let origin = SampleOrigin { clip: clip_id, video, style: CropStyle::plain(224) };
         let mut ids = vec![];
         for sample in &clip.samples {
             ids.push(insert(tx, origin, sample, None).await.unwrap());

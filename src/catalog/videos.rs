@@ -129,6 +129,36 @@ pub async fn discard_file(tx: &mut Transaction, id: VideoId) -> Result<()> {
     Ok(())
 }
 
+/// The file of a video that is cut to the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CutSource {
+    /// The video.
+    pub video: VideoId,
+    /// Its file, relative to the data folder.
+    pub path: String,
+    /// The file's size.
+    pub size_bytes: u64,
+}
+
+/// Files that nobody needs any more: of videos that were looked at, and cut or found to give no clip.
+pub async fn cut_to_the_end(tx: &mut Transaction) -> Result<Vec<CutSource>> {
+    let rows = sqlx::query_file!("queries/catalog/video/list_cut.sql").fetch_all(tx.connection()).await?;
+    rows.into_iter()
+        .map(|row| {
+            let (video, size_bytes) = (VideoId(row.id), number(row.size_bytes)?);
+            Ok(CutSource { video, path: row.file_path, size_bytes })
+        })
+        .collect()
+}
+
+/// How many videos lost their file before anyone looked at it with a revision of the look.
+pub async fn count_left_behind(catalog: &Catalog, rev: &str) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/video/count_left_behind.sql", rev)
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
+}
+
 /// One video.
 pub async fn get(catalog: &Catalog, id: VideoId) -> Result<Video> {
     sqlx::query_file_as!(Row, "queries/catalog/video/get.sql", id.0)
@@ -155,6 +185,14 @@ async fn find_with(
 ) -> Result<Option<VideoId>> {
     let id = sqlx::query_file_scalar!("queries/catalog/video/find.sql", site, site_id)
         .fetch_optional(executor)
+        .await?;
+    Ok(id.map(VideoId))
+}
+
+/// The video whose file this is; a path relative to the data folder.
+pub async fn find_file(catalog: &Catalog, path: &str) -> Result<Option<VideoId>> {
+    let id = sqlx::query_file_scalar!("queries/catalog/video/find_file.sql", path)
+        .fetch_optional(&catalog.reader)
         .await?;
     Ok(id.map(VideoId))
 }

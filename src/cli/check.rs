@@ -88,6 +88,12 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
         findings.problems.push(format!("video {}: samples without a picture", video.0));
         findings.cuts.insert(video);
     }
+    // Clips whose source was discarded are cut again from a fetched one.
+    for video in &findings.cuts {
+        if videos::get(&session.catalog, *video).await?.file.is_none() {
+            findings.videos.insert(*video);
+        }
+    }
     let note = format!("{} problems", findings.problems.len() + findings.damage.len());
     session.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(findings)

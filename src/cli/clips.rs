@@ -1,22 +1,37 @@
-//! `webemotion clips`: looks at downloaded videos and cuts clips of one face each.
+//! `webemotion clips`: looks at downloaded videos and cuts clips of one face each. Here are its flags and
+//! the usual way; what else it can do is one file each.
+
+mod explain;
+mod recrop;
+mod view;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalog::{jobs, splits, videos};
+use crate::catalog::{funnel, jobs, splits, videos};
+use crate::clock::Stop;
 use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::cpu::Cpu;
 use crate::pipeline::cut::CutStage;
+use crate::pipeline::discard::{self, Discarded};
 use crate::pipeline::scan::{self, ScanStage};
-use crate::pipeline::shard;
+use crate::pipeline::{RunSummary, shard};
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
 use super::{Global, Session, duration, say};
 
+/// How often files are let go while videos are cut.
+const DISCARD_EVERY: Duration = Duration::from_secs(1);
+
 /// Flags of `clips`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion clips --workers 2 --max-runtime 8h\n  \
-    webemotion --data /local/node clips --shard shard-00003-of-00016.jsonl\n\n\
+    webemotion --data /local/node clips --shard shard-00003-of-00016.jsonl\n  \
+    webemotion clips --discard-videos --max-runtime 8h\n  \
+    webemotion clips --recrop --side 112 --margin 1.3\n  \
+    webemotion clips --explain dQw4w9WgXcQ\n\n\
     Several terminals and processes may work on one data folder: no two get the same video.")]
 pub(crate) struct ClipsArgs {
     /// Worker processes [default: from the settings, one for every two cores]
@@ -28,15 +43,38 @@ pub(crate) struct ClipsArgs {
     /// Begin nothing new after this time, such as 90s, 30m or 8h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     max_runtime: Option<i64>,
+    /// Remove a video's file once its clips are in the catalog; its row and all that was seen stay [setting: keep.videos]
+    #[arg(long)]
+    discard_videos: bool,
     /// Work on a list of `webemotion shard`, into a data folder of this machine's own
     #[arg(long, value_name = "FILE")]
     shard: Option<PathBuf>,
     /// Where the list's data folder lies on this machine [default: where it lay when the list was written]
     #[arg(long, value_name = "DIR", requires = "shard")]
     videos: Option<PathBuf>,
+    /// Make the samples' pictures again from what is stored of their faces, without looking for them; what is new after
+    /// that comes as the settings say
+    #[arg(long, conflicts_with_all = ["max_videos", "max_runtime", "discard_videos", "shard"])]
+    recrop: bool,
+    /// Side of the pictures, pixels [default: clips.sample_side_px]
+    #[arg(long, value_name = "PX", requires = "recrop", value_parser = clap::value_parser!(u32).range(16..=2048))]
+    side: Option<u32>,
+    /// How many times as much they show as the template of aligned faces, across and down [default: 1]
+    #[arg(long, value_name = "FACTOR", requires = "recrop", value_parser = margin)]
+    margin: Option<f32>,
+    /// Only say what was seen in a video, and which rule kept what of it from becoming clips: a video's id or address on
+    /// YouTube, its number in the catalog, or its file
+    #[arg(long, value_name = "VIDEO", conflicts_with_all = ["workers", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
+    explain: Option<String>,
 }
 
 pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit> {
+    if let Some(word) = &args.explain {
+        return explain::run(&Session::reading(global).await?, word).await;
+    }
+    if args.recrop {
+        return recrop::run(&Session::existing(global).await?, &args).await;
+    }
     let Some(list) = &args.shard else { return clips(&Session::existing(global).await?, &args).await };
     let head = shard::head(list)?;
     let mut session = Session::create(global).await?;
@@ -48,16 +86,7 @@ pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit
 
 /// Scans and cuts whatever is due.
 pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result<Exit> {
-    let workers = args.workers.unwrap_or(session.config.workers.count);
-    let workers = if workers == 0 { super::cores().div_ceil(2) } else { workers };
-    let Some(cpu) = super::cpu(session, workers)? else {
-        return Err(Failure::permanent(
-            Reason::ToolMissing,
-            "this program was built without FFmpeg or libtorch",
-        )
-        .with_hint("build it with its default features")
-        .into());
-    };
+    let (cpu, workers) = workers(session, args)?;
     session.config.tools.find_mtcnn()?;
     ask_for_scans(session).await?;
     let limits = Limits {
@@ -69,30 +98,121 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
         ..Limits::default()
     };
     let (store, recipe) = (session.store.clone(), session.config.clips.clone());
-    let scan_stage = ScanStage { store: store.clone(), cpu: cpu.clone(), recipe: recipe.clone() };
-    let scanned = drive(session, &scan_stage, &limits).await?;
-    let cut_stage = CutStage { store, cpu: cpu.clone(), recipe };
-    let cut = drive(session, &cut_stage, &Limits { max_jobs: None, ..limits }).await?;
+    let scanning = ScanStage { store: store.clone(), cpu: cpu.clone(), recipe: recipe.clone() };
+    let cutting = CutStage { store, cpu: cpu.clone(), recipe };
+    let discards = args.discard_videos || !session.config.keep.videos;
+    let done = all(session, (&scanning, &cutting), &limits, discards).await?;
     cpu.close().await;
     splits::assign(&session.catalog).await.map_err(Failure::from)?;
-    let counts = crate::catalog::funnel::emotions(&session.catalog).await.map_err(Failure::from)?;
+    told(session, &done).await?;
+    Ok(match exit(session, &[&done.scanned, &done.cut]) {
+        Exit::NothingToDo if done.discarded.videos > 0 => Exit::Done,
+        exit => exit,
+    })
+}
+
+/// The worker processes that the flags ask for, and how many they are.
+fn workers(session: &Session, args: &ClipsArgs) -> anyhow::Result<(Cpu, usize)> {
+    let workers = args.workers.unwrap_or(session.config.workers.count);
+    let workers = if workers == 0 { super::cores().div_ceil(2) } else { workers };
+    let missing = || {
+        Failure::permanent(Reason::ToolMissing, "this program was built without FFmpeg or libtorch")
+            .with_hint("build it with its default features")
+    };
+    Ok((super::cpu(session, workers)?.ok_or_else(missing)?, workers))
+}
+
+fn margin(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(margin) if (0.5..=4.0).contains(&margin) => Ok(margin),
+        _ => Err("must be a number from 0.5 to 4".to_owned()),
+    }
+}
+
+/// What a command did.
+struct Done {
+    scanned: RunSummary,
+    cut: RunSummary,
+    discarded: Discarded,
+}
+
+/// Scans, cuts and discards side by side: what a look laid down is in the catalog soon after, and its source may go. Once
+/// cuts fail, looks end.
+async fn all(
+    session: &Session,
+    (scanning, cutting): (&ScanStage, &CutStage),
+    limits: &Limits,
+    discards: bool,
+) -> Result<Done, Failure> {
+    let (all_seen, all_cut, enough) = (Stop::default(), Stop::default(), Stop::default());
+    let looks = async {
+        let limits = Limits { enough: Some(enough.clone()), ..limits.clone() };
+        let scanned = drive(session, scanning, &limits).await;
+        all_seen.ask();
+        scanned
+    };
+    let cuts = async {
+        let limits = Limits { max_jobs: None, until: Some(all_seen.clone()), ..limits.clone() };
+        let cut = drive(session, cutting, &limits).await;
+        all_cut.ask();
+        if cut.is_err() {
+            enough.ask();
+        }
+        cut
+    };
+    let goes = async { if discards { let_go(session, &all_cut).await } else { Ok(Discarded::default()) } };
+    let (scanned, cut, discarded) = tokio::join!(looks, cuts, goes);
+    Ok(Done { scanned: scanned?, cut: cut?, discarded: discarded? })
+}
+
+/// Discards files as cuts come to their end, until all have.
+async fn let_go(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure> {
+    let mut total = Discarded::default();
+    loop {
+        let is_last = all_cut.is_asked();
+        let some = discard::discard(&session.catalog, &session.store).await?;
+        total.videos += some.videos;
+        total.bytes += some.bytes;
+        if is_last {
+            return Ok(total);
+        }
+        tokio::time::sleep(DISCARD_EVERY).await;
+    }
+}
+
+/// Says what was done, and what the catalog has now.
+async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Result<(), Failure> {
+    let counts = funnel::emotions(&session.catalog).await?;
     let clips: u64 = counts.iter().map(|count| count.clips).sum();
     let samples: u64 = counts.iter().map(|count| count.samples).sum();
+    let left_behind = videos::count_left_behind(&session.catalog, &scan::rev(&session.config.clips)).await?;
     if session.json {
-        let part = |summary: &crate::pipeline::RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
-        say(json!({"event": "clipped", "scanned": part(&scanned), "cut": part(&cut),
-            "clips": clips, "samples": samples}));
-    } else {
+        let part = |summary: &RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
+        say(
+            json!({"event": "clipped", "scanned": part(scanned), "cut": part(cut), "clips": clips, "samples": samples,
+            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "left_behind": left_behind}),
+        );
+        return Ok(());
+    }
+    say(format_args!(
+        "clips: {} videos scanned{}, {} cut, {} without a clip, {} given up; the catalog has {clips} clips and {samples} samples",
+        scanned.done,
+        outlook(session, scanned),
+        cut.done,
+        cut.rejected,
+        scanned.dead + cut.dead,
+    ));
+    if discarded.videos > 0 {
+        let megabytes = discarded.bytes / 1_000_000;
+        say(format_args!("clips: the files of {} videos were discarded ({megabytes} MB)", discarded.videos));
+    }
+    if left_behind > 0 {
         say(format_args!(
-            "clips: {} videos scanned{}, {} cut, {} without a clip, {} given up; the catalog has {clips} clips and {samples} samples",
-            scanned.done,
-            outlook(session, &scanned),
-            cut.done,
-            cut.rejected,
-            scanned.dead + cut.dead,
+            "clips: {left_behind} videos keep what earlier settings made of them, for their files were discarded; \
+             `webemotion retry --reason source-gone` has them fetched again"
         ));
     }
-    Ok(exit(session, &[&scanned, &cut]))
+    Ok(())
 }
 
 /// Every video with a file is to be looked at with the recipe in force; what was is left alone.

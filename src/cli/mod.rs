@@ -22,6 +22,7 @@ mod manual;
 #[cfg(feature = "train")]
 mod measure_train;
 mod merge;
+mod named;
 #[cfg(feature = "train")]
 mod predict;
 mod refresh;

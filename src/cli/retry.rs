@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::catalog::{jobs, pauses};
 use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::scan;
 
 use super::{Global, Session, say};
 
@@ -11,7 +12,8 @@ use super::{Global, Session, say};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  webemotion retry --reason face-too-small      after lowering clips.min_clip_face_px\n  \
-    webemotion retry --reason worker-crashed --stage scan\n  webemotion retry --stage fetch                  lifts the stage's pause"
+    webemotion retry --reason worker-crashed --stage scan\n  \
+    webemotion retry --reason source-gone           fetches discarded videos again that the settings in force ask for\n  webemotion retry --stage fetch                  lifts the stage's pause"
 )]
 pub(crate) struct RetryArgs {
     /// Of this reason; `webemotion status` lists them
@@ -28,12 +30,19 @@ pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit
         Some(stage) => pauses::lift(&session.catalog, stage).await.map_err(Failure::from)?,
         None => false,
     };
+    let fetched_again = match args.reason {
+        Some(Reason::SourceGone) => {
+            let rev = scan::rev(&session.config.clips);
+            jobs::fetch_again(&session.catalog, &rev).await.map_err(Failure::from)?
+        }
+        _ => 0,
+    };
     let reopened = match args.reason {
         Some(reason) => {
             jobs::retry(&session.catalog, reason, args.stage.as_deref()).await.map_err(Failure::from)?
         }
         None => 0,
-    };
+    } + fetched_again;
     if session.json {
         say(json!({"event": "retried", "jobs": reopened, "pause_lifted": lifted}));
     } else {

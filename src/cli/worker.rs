@@ -84,6 +84,9 @@ impl Worker {
                 let detector = self.detector(&recipe)?;
                 eyes::faces_of_video(&path, &recipe, side_px, detector, &mut watch).map(Product::Faces)
             }
+            Task::Recrop { path, recrop } => {
+                eyes::recrop_video(&path, &recrop, &mut watch).map(Product::Recropped)
+            }
             Task::Inspect { path, options, recipe } => {
                 let recipe = options.recipe(&path, &recipe);
                 let detector = self.detector(&recipe)?;

@@ -8,7 +8,7 @@
 use image::RgbImage;
 
 use super::detector::{Placement, View};
-use crate::types::{Face, Landmarks};
+use crate::types::{CropStyle, Face, Landmarks};
 
 /// Where the five landmarks go, in pixels of a 224 × 224 picture, image-left first.
 pub const TEMPLATE_224: Landmarks =
@@ -55,6 +55,14 @@ impl Similarity {
         [self.a * x - self.b * y + self.dx, self.b * x + self.a * y + self.dy]
     }
 
+    /// The same for a square that shows `margin` times as much about its own middle, which stays where it is.
+    fn about(self, middle: f32, margin: f32) -> Self {
+        let (a, b) = (self.a * margin, self.b * margin);
+        // For the usual margin of 1 the moves stay as they are, to the last bit.
+        let rest = (1.0 - margin) * middle;
+        Self { a, b, dx: self.dx + (self.a - self.b) * rest, dy: self.dy + (self.a + self.b) * rest }
+    }
+
     /// How many times larger it makes things.
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
@@ -63,20 +71,21 @@ impl Similarity {
 
 /// A face's upright crop, `side_px` wide and high.
 pub fn aligned(picture: &RgbImage, face: &Face, side_px: u32) -> RgbImage {
-    warped(picture, &to_picture(face, Placement::whole(picture.dimensions()), side_px), side_px)
+    let placement = Placement::whole(picture.dimensions());
+    warped(picture, &to_picture(face, placement, CropStyle::plain(side_px)), side_px)
 }
 
-/// As [`aligned`], of a view; what of the crop lies outside the view is mirrored.
-pub fn aligned_in(view: &View, face: &Face, side_px: u32) -> RgbImage {
-    warped(&view.picture, &to_picture(face, view.placement, side_px), side_px)
+/// As [`aligned`], of a view and with any margin; what of the crop lies outside the view is mirrored.
+pub fn aligned_in(view: &View, face: &Face, style: CropStyle) -> RgbImage {
+    warped(&view.picture, &to_picture(face, view.placement, style), style.side_px)
 }
 
 /// From the pixels of a face's crop to those of a view that lies there.
-pub fn to_picture(face: &Face, placement: Placement, side_px: u32) -> Similarity {
+pub fn to_picture(face: &Face, placement: Placement, style: CropStyle) -> Similarity {
     let landmarks = face.landmarks.map(|point| placement.to_pixels(point));
-    let scale = side_px as f32 / 224.0;
+    let scale = style.side_px as f32 / 224.0;
     let template = TEMPLATE_224.map(|point| point.map(|value| value * scale));
-    Similarity::between(&template, &landmarks)
+    Similarity::between(&template, &landmarks).about(style.side_px as f32 / 2.0, style.margin)
 }
 
 /// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated,
@@ -183,6 +192,29 @@ mod tests {
             assert!(crop.get_pixel(x.round() as u32, y.round() as u32)[0] > 200);
         }
         assert_eq!(crop.get_pixel(10, 10)[0], 0);
+    }
+
+    #[test]
+    fn a_margin_shows_more_about_the_same_middle() {
+        let face = Face {
+            face_box: FaceBox { x: 0.0, y: 0.0, width: 1.0, height: 1.0 },
+            landmarks: TEMPLATE_224.map(|[x, y]| [(x + 30.0) / 400.0, (y + 20.0) / 320.0]),
+            detector_score: 1.0,
+        };
+        let placement = Placement::whole((400, 320));
+        let map = |margin| to_picture(&face, placement, CropStyle { side_px: 112, margin });
+        let (plain, wide) = (map(1.0), map(1.5));
+        assert_eq!(
+            plain,
+            Similarity::between(
+                &TEMPLATE_224.map(|p| p.map(|v| v / 2.0)),
+                &face.landmarks.map(|p| placement.to_pixels(p))
+            )
+        );
+        for (at, wanted) in [([56.0, 56.0], [142.0, 132.0]), ([0.0, 0.0], [-26.0, -36.0])] {
+            let [x, y] = wide.apply(at);
+            assert!((x - wanted[0]).abs() < 0.01 && (y - wanted[1]).abs() < 0.01, "{x} {y} {wanted:?}");
+        }
     }
 
     #[test]

@@ -38,6 +38,9 @@ impl ClipPlan {
     }
 }
 
+/// The rules that a track must pass, in the order in which they are asked; each is named after what it removes.
+pub const RULES: [Reason; 3] = [Reason::FaceTooSmall, Reason::FaceTooBrief, Reason::FaceTooPatchy];
+
 /// What became of every track.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
@@ -49,7 +52,7 @@ pub struct Explain {
     pub clips: usize,
     /// For each track of the scan, why it gives no clip; `None` when it does.
     pub verdicts: Vec<Option<Reason>>,
-    /// How many tracks each rule removed, in the order the rules are asked.
+    /// How many tracks each of the [`RULES`] removed; rules that removed none are missing.
     pub removed: BTreeMap<Reason, usize>,
 }
 

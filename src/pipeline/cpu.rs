@@ -21,7 +21,7 @@ use crate::clock::Stop;
 use crate::config::{ClipRecipe, WorkerConfig};
 use crate::face::select::ClipPlan;
 use crate::failure::{Failure, FailureKind, Reason};
-use crate::types::{Scan, VideoFacts};
+use crate::types::{CropStyle, Scan, SeenFace, VideoFacts};
 use crate::youtube::ApiKey;
 
 use super::inspection::{FollowedFace, InspectOptions, Inspection};
@@ -65,6 +65,13 @@ pub enum Task {
         /// Side of a crop, pixels.
         side_px: u32,
     },
+    /// Make the crops of known faces.
+    Recrop {
+        /// The file.
+        path: PathBuf,
+        /// Which faces, and how.
+        recrop: Recrop,
+    },
     /// Say what is in a picture or video.
     Inspect {
         /// The file, as it was named.
@@ -74,6 +81,25 @@ pub enum Task {
         /// The thresholds that the options start from.
         recipe: ClipRecipe,
     },
+}
+
+/// Faces that were found earlier, and how they are to be cropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recrop {
+    /// The faces.
+    pub faces: Vec<SeenFace>,
+    /// Size and margin.
+    pub style: CropStyle,
+    /// JPEG quality, 1 to 100.
+    pub jpeg_quality: u8,
+}
+
+/// A crop as a JPEG file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Picture {
+    /// The file's bytes.
+    #[serde(with = "serde_bytes")]
+    pub jpeg: Vec<u8>,
 }
 
 /// What a task came to.
@@ -87,6 +113,8 @@ pub enum Product {
     Cut,
     /// Of [`Task::Faces`].
     Faces(Vec<FollowedFace>),
+    /// Of [`Task::Recrop`]: a crop of each face, in their order.
+    Recropped(Vec<Picture>),
     /// Of [`Task::Inspect`].
     Inspected(Inspection),
 }

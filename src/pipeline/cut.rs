@@ -9,7 +9,7 @@ use crate::face::quality;
 use crate::face::select::{self, ClipPlan};
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
-use crate::types::{Clip, Scan, TrackId, VideoId};
+use crate::types::{Clip, CropStyle, Scan, TrackId, VideoId};
 
 use super::cpu::{Cpu, Product, Task};
 use super::{JobContext, Outcome, Stage, cuttings, scan};
@@ -109,7 +109,7 @@ impl Stage for CutStage {
             let origin = samples::SampleOrigin {
                 clip: clips::insert(tx, &row).await?,
                 video: cut.video,
-                side_px: self.recipe.sample_side_px,
+                style: CropStyle::plain(self.recipe.sample_side_px),
             };
             for sample in &clip.samples {
                 samples::insert(tx, origin, sample, quality::verdict(&sample.quality, &self.recipe)).await?;

@@ -7,6 +7,7 @@ pub(crate) mod budget;
 pub mod cpu;
 pub(crate) mod cut;
 pub(crate) mod cuttings;
+pub(crate) mod discard;
 #[cfg(all(feature = "media", feature = "train"))]
 pub mod eyes;
 pub(crate) mod fetch;
@@ -18,6 +19,7 @@ pub(crate) mod merge;
 mod patience;
 mod plan;
 pub(crate) mod rebuild;
+pub(crate) mod recrop;
 mod runner;
 pub(crate) mod scan;
 pub(crate) mod search;
@@ -111,11 +113,12 @@ pub struct JobContext<'a> {
     pub reporter: &'a dyn Reporter,
 }
 
-/// Where a video's file is; one that was discarded cannot be worked on.
+/// Where a video's file is; one that was discarded cannot be worked on, and what was made of it stays.
 fn source(store: &Store, video: &Video) -> Result<PathBuf, Failure> {
     let file = video.file.as_ref().ok_or_else(|| {
-        let detail = format!("the file of video {} is gone", video.id.0);
-        Failure::permanent(Reason::Disk, detail).with_hint("fetch it again: `webemotion retry --stage fetch`")
+        let detail = format!("the file of video {} ({}) is gone", video.id.0, video.found.site_id);
+        Failure::rejected(Reason::SourceGone, detail)
+            .with_hint("`webemotion retry --reason source-gone` has it fetched again")
     })?;
     Ok(store.root().join(&file.path))
 }

@@ -1,2 +1,2 @@
 -- samples::insert; primary key.
-insert into crop (sample_id, side_px, jpeg) values ($1, $2, $3)
+insert into crop (sample_id, side_px, margin, jpeg) values ($1, $2, $3, $4)

@@ -1,3 +1,3 @@
--- funnel::emotions; video_of_emotion alone.
-select emotion as "emotion!", count(*) as videos, count(file_path) as files
+-- funnel::emotions; video_fetched alone. A file that was discarded has been here.
+select emotion as "emotion!", count(*) as videos, count(fetched_at) as files
 from video where emotion is not null group by emotion

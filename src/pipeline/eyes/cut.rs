@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use super::reel::{Reel, Shears};
-use super::{DECODER_THREADS, Watch, tell};
+use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, tell};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
 use crate::face::select::ClipPlan;
 use crate::failure::Failure;
 use crate::media::Decoder;
-
-/// A stretch without plans that is shorter than this is decoded rather than jumped over.
-const WORTH_A_JUMP_MS: i64 = 3_000;
 
 /// Cuts clips into `folder`, each as `pipeline::cuttings` says.
 ///

@@ -1,9 +1,13 @@
 //! Parts of frames: only what matters is turned into pixels. Knows boxes, no tracks.
 
-use crate::face::align::{self, Similarity};
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+
+use crate::face::align::{self, Similarity, aligned_in};
 use crate::face::{Placement, View};
+use crate::failure::Failure;
 use crate::media::{MediaError, Part, VideoFrame};
-use crate::types::{Face, FaceBox};
+use crate::types::{CropStyle, Face, FaceBox};
 
 /// A face is looked for this far around its last box, in widths and heights of the box.
 const AROUND: f32 = 0.75;
@@ -19,12 +23,26 @@ pub(super) fn around(frame: &VideoFrame, boxes: &[FaceBox]) -> Result<View, Medi
     view(frame, corners.map(|corner| placement.to_pixels(corner)))
 }
 
-/// The part of a frame that a face's crop of this size shows.
-pub(super) fn under_crop(frame: &VideoFrame, face: &Face, side_px: u32) -> Result<View, MediaError> {
+/// A face's upright crop.
+pub(super) fn crop(frame: &VideoFrame, face: &Face, style: CropStyle) -> Result<RgbImage, MediaError> {
+    Ok(aligned_in(&under_crop(frame, face, style)?, face, style))
+}
+
+/// A crop as a JPEG file.
+pub(super) fn jpeg(crop: &RgbImage, quality: u8) -> Result<Vec<u8>, Failure> {
+    let mut file = Vec::new();
+    JpegEncoder::new_with_quality(&mut file, quality)
+        .encode_image(crop)
+        .map_err(|error| Failure::bug(format!("a sample cannot be encoded as JPEG: {error}")))?;
+    Ok(file)
+}
+
+/// The part of a frame that a face's crop shows.
+fn under_crop(frame: &VideoFrame, face: &Face, style: CropStyle) -> Result<View, MediaError> {
     let to_picture: Similarity =
-        align::to_picture(face, Placement::whole((frame.width(), frame.height())), side_px);
+        align::to_picture(face, Placement::whole((frame.width(), frame.height())), style);
     // One pixel more on each side, between which values are interpolated.
-    let (first, last) = (-1.0 - 1.0 / to_picture.scale(), side_px as f32 + 1.0 / to_picture.scale());
+    let (first, last) = (-1.0 - 1.0 / to_picture.scale(), style.side_px as f32 + 1.0 / to_picture.scale());
     let corners = [[first, first], [last, first], [first, last], [last, last]];
     view(frame, corners.into_iter().map(|corner| to_picture.apply(corner)))
 }

@@ -8,6 +8,7 @@ mod framing;
 mod glance;
 mod inspect;
 mod looker;
+mod recrop;
 mod reel;
 mod reels;
 mod scan;
@@ -22,10 +23,14 @@ use crate::failure::{Failure, Reason};
 pub use cut::cut_clips;
 pub use faces::faces_of_video;
 pub use inspect::inspect_file;
+pub use recrop::recrop_video;
 pub use scan::scan_video;
 
 /// Threads that decode one video; a worker has two cores.
 const DECODER_THREADS: u32 = 2;
+
+/// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
+const WORTH_A_JUMP_MS: i64 = 3_000;
 
 /// Hears of every decoded frame and may stop the work there.
 pub trait Watch {

@@ -4,17 +4,15 @@
 use std::collections::VecDeque;
 
 use image::RgbImage;
-use image::codecs::jpeg::JpegEncoder;
 
 use super::{framing, glance};
 use crate::config::ClipRecipe;
-use crate::face::align::aligned_in;
 use crate::face::select::{ClipPlan, is_sample};
 use crate::face::{Detector, View, quality};
 use crate::failure::{Failure, Reason};
 use crate::media::{ClipWriter, EncoderOptions, Still, VideoFrame, Written};
 use crate::pipeline::cuttings;
-use crate::types::{Clip, FaceBox, Sample, SeenFace};
+use crate::types::{Clip, CropStyle, FaceBox, Sample, SeenFace};
 
 /// The face must be found on one of so many frames at the clip's start, middle and end.
 const CHECKED_FRAMES: usize = 3;
@@ -78,11 +76,7 @@ impl Reel {
         let before_ms = at.checked_sub(1).map(|before| faces[before].t_ms);
         if is_sample(before_ms, t_ms, recipe.sample_every_ms) {
             let face = faces[at].face;
-            let crop = aligned_in(
-                &glance::under_crop(frame, &face, recipe.sample_side_px)?,
-                &face,
-                recipe.sample_side_px,
-            );
+            let crop = glance::crop(frame, &face, CropStyle::plain(recipe.sample_side_px))?;
             let quality = quality::measure(&crop, &face, self.size);
             self.samples.push_back((Sample { t_ms, face, quality, jpeg: Vec::new() }, crop));
         }
@@ -174,9 +168,7 @@ fn encoded(
     recipe: &ClipRecipe,
 ) -> Result<Vec<(Sample, RgbImage)>, Failure> {
     for (sample, crop) in &mut samples {
-        JpegEncoder::new_with_quality(&mut sample.jpeg, recipe.jpeg_quality)
-            .encode_image(crop)
-            .map_err(|error| Failure::bug(format!("a sample cannot be encoded as JPEG: {error}")))?;
+        sample.jpeg = glance::jpeg(crop, recipe.jpeg_quality)?;
     }
     Ok(samples)
 }

@@ -1,2 +1,0 @@
--- crops::get_sized; primary key.
-select jpeg, side_px from crop where sample_id = $1

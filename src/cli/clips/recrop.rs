@@ -1,0 +1,111 @@
+//! `webemotion clips --recrop`: makes the samples' pictures again, of another size or with more of the head, from what is
+//! stored of their faces.
+
+use futures_util::StreamExt;
+use serde_json::json;
+
+use crate::catalog::crops::{self, MadeOtherwise};
+use crate::failure::{Exit, Failure, Reason};
+use crate::pipeline::recrop::{self, Wanted};
+use crate::progress::Event;
+use crate::types::CropStyle;
+
+use super::super::{Session, say};
+use super::ClipsArgs;
+
+const TASK: &str = "recrop";
+
+/// What became of the crops that were made otherwise.
+#[derive(Debug, Default)]
+struct Done {
+    videos: usize,
+    samples: usize,
+    /// Videos whose file is gone, and their samples: these keep their old crops.
+    gone: (usize, u64),
+    failed: usize,
+}
+
+pub(super) async fn run(session: &Session, args: &ClipsArgs) -> anyhow::Result<Exit> {
+    let recipe = &session.config.clips;
+    let style = CropStyle {
+        side_px: args.side.unwrap_or(recipe.sample_side_px),
+        margin: args.margin.unwrap_or(CropStyle::MARGIN),
+    };
+    let wanted = Wanted { style, jpeg_quality: recipe.jpeg_quality };
+    let others = crops::made_otherwise(&session.catalog, style).await.map_err(Failure::from)?;
+    let (there, gone): (Vec<_>, Vec<_>) = others.into_iter().partition(|video| video.has_file);
+    let mut done = make(session, args, &there, wanted).await?;
+    done.gone = (gone.len(), gone.iter().map(|video| video.samples).sum());
+    told(session, style, &done);
+    Ok(if session.stop.is_asked() {
+        Exit::Interrupted
+    } else if done.failed > 0 {
+        Exit::SomeDead
+    } else if done.videos == 0 {
+        Exit::NothingToDo
+    } else {
+        Exit::Done
+    })
+}
+
+async fn make(
+    session: &Session,
+    args: &ClipsArgs,
+    videos: &[MadeOtherwise],
+    wanted: Wanted,
+) -> anyhow::Result<Done> {
+    let (cpu, workers) = super::workers(session, args)?;
+    let total = Some(videos.len() as u64);
+    session.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
+    let (store, hands) = (&session.store, (&cpu, &session.stop));
+    let one = async |video: &MadeOtherwise| {
+        if session.stop.is_asked() {
+            return (video.video, Err(Failure::transient(Reason::Interrupted, "interrupted")));
+        }
+        (video.video, recrop::recrop(&session.catalog, store, hands, video.video, wanted).await)
+    };
+    let mut done = Done::default();
+    {
+        let mut made = std::pin::pin!(futures_util::stream::iter(videos).map(one).buffer_unordered(workers));
+        while let Some((video, outcome)) = made.next().await {
+            match outcome {
+                Ok(samples) => {
+                    done.videos += 1;
+                    done.samples += samples;
+                }
+                Err(failure) if failure.reason == Reason::Interrupted => continue,
+                Err(failure) => {
+                    done.failed += 1;
+                    let text = format!("video {} keeps its crops: {failure}", video.0);
+                    session.reporter.report(&Event::Said { text });
+                }
+            }
+            let ended = (done.videos + done.failed) as u64;
+            let note = format!("{} samples", done.samples);
+            session.reporter.report(&Event::Advanced { task: TASK.to_owned(), done: ended, note });
+        }
+    }
+    session
+        .reporter
+        .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} samples", done.samples) });
+    cpu.close().await;
+    Ok(done)
+}
+
+fn told(session: &Session, CropStyle { side_px, margin }: CropStyle, done: &Done) {
+    let Done { videos, samples, gone: (gone, kept), failed } = done;
+    if session.json {
+        say(json!({"event": "recropped", "side_px": side_px, "margin": margin, "videos": videos,
+            "samples": samples, "videos_gone": gone, "samples_kept": kept, "failed": failed}));
+        return;
+    }
+    say(format_args!(
+        "clips: {samples} samples of {videos} videos were made again, {side_px} px with margin {margin}; {failed} videos failed"
+    ));
+    if *gone > 0 {
+        say(format_args!(
+            "clips: {kept} samples of {gone} videos keep their crops, for the videos' files are gone; `webemotion retry \
+             --reason source-gone` has files fetched again that the settings in force ask for"
+        ));
+    }
+}

@@ -1,0 +1,100 @@
+//! Sets what became of a video's faces as text for a terminal. Knows no catalog.
+
+use crate::report::Table;
+
+use super::explain::{Explained, TrackSeen};
+
+/// The whole page: the video, its rules, its tracks.
+pub(super) fn draw(explained: &Explained, is_coloured: bool) -> String {
+    let mut parts = vec![head(explained)];
+    if !explained.tracks.is_empty() {
+        parts.push(rules(explained).render(is_coloured));
+        parts.push(tracks(&explained.tracks).render(is_coloured));
+    }
+    parts.push(tail(explained));
+    parts.join("\n").trim_end().to_owned()
+}
+
+fn head(explained: &Explained) -> String {
+    let Explained { video, site, site_id, width, height, .. } = explained;
+    let (length, looked) = (seconds(explained.duration_ms), seconds(explained.elapsed_ms));
+    let source = match &explained.file {
+        Some(file) => file.as_str(),
+        None => "its file is gone",
+    };
+    format!(
+        "video {video} ({site} {site_id}), {source}\n{width}×{height}, {length} s, {} shots; {} frames decoded and {} \
+         searched for faces in {looked} s; recipe {}\n",
+        explained.shots.len(),
+        explained.frames_decoded,
+        explained.frames_detected,
+        explained.recipe
+    )
+}
+
+fn rules(explained: &Explained) -> Table {
+    let row = |rule: &super::explain::Rule| {
+        vec![
+            rule.reason.to_string(),
+            rule.keeps.clone(),
+            format!("{} {}", rule.asked, rule.of),
+            rule.removed.to_string(),
+        ]
+    };
+    Table {
+        head: ["rule", "what is kept, at least", "asked of", "removed"].map(str::to_owned).to_vec(),
+        rows: explained.rules.iter().map(row).collect(),
+    }
+}
+
+fn tracks(tracks: &[TrackSeen]) -> Table {
+    let row = |(at, track): (usize, &TrackSeen)| {
+        let verdict = match (track.reason, track.clips) {
+            (Some(reason), _) => reason.to_string(),
+            (None, 0) => "no clip".to_owned(),
+            (None, 1) => "1 clip".to_owned(),
+            (None, clips) => format!("{clips} clips"),
+        };
+        vec![
+            (at + 1).to_string(),
+            (track.shot + 1).to_string(),
+            seconds(track.start_ms),
+            seconds(track.end_ms),
+            seconds(track.end_ms - track.start_ms),
+            track.looks.to_string(),
+            format!("{:.0}", track.face_px),
+            format!("{:.3}", track.coverage),
+            verdict,
+        ]
+    };
+    let head = ["track", "shot", "from s", "to s", "length s", "looks", "face px", "coverage", "verdict"];
+    Table { head: head.map(str::to_owned).to_vec(), rows: tracks.iter().enumerate().map(row).collect() }
+}
+
+fn tail(explained: &Explained) -> String {
+    let kept = explained.tracks.iter().filter(|track| track.reason.is_none()).count();
+    let cut = match (explained.cut.as_str(), explained.cut_reason) {
+        ("done", _) => String::new(),
+        (state, Some(reason)) => format!("; the cut is {state} ({reason})"),
+        (state, None) => format!("; the cut is {state}"),
+    };
+    let mut text = format!(
+        "{} tracks, {kept} pass, {} clips planned, {} in the catalog with {} samples, {} of them in use{cut}\n",
+        explained.tracks.len(),
+        explained.clips_planned,
+        explained.clips,
+        explained.samples,
+        explained.samples_in_use
+    );
+    if let Some(other) = &explained.in_force {
+        text += &format!(
+            "the settings in force are others (recipe {}): of the same tracks {} would pass, for {} clips\n",
+            other.recipe, other.tracks_kept, other.clips_planned
+        );
+    }
+    text
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{:.2}", ms as f64 / 1_000.0)
+}

@@ -1,0 +1,52 @@
+//! Which video a word on the command line means.
+
+use std::path::Path;
+
+use crate::catalog::videos::{self, Video};
+use crate::failure::{Failure, Reason};
+use crate::store;
+use crate::types::VideoId;
+use crate::youtube::SiteId;
+
+use super::Session;
+
+/// The video of an id or an address on YouTube, of a number of the catalog, or of a file: one in the data folder, or one
+/// on disk that was taken in, wherever it lies now.
+pub(crate) async fn video(session: &Session, word: &str) -> Result<Video, Failure> {
+    let catalog = &session.catalog;
+    let mut found = None;
+    if let Some(id) = SiteId::new(word).or_else(|| SiteId::in_address(word)) {
+        found = videos::find(catalog, "youtube", id.as_str()).await?;
+    }
+    if let (None, Ok(number)) = (found, word.parse()) {
+        match videos::get(catalog, VideoId(number)).await {
+            Err(crate::catalog::CatalogError::NoRow { .. }) => {}
+            video => return Ok(video?),
+        }
+    }
+    if found.is_none() {
+        found = of_file(session, Path::new(word)).await?;
+    }
+    match found {
+        Some(id) => Ok(videos::get(catalog, id).await?),
+        None => Err(unknown(word)),
+    }
+}
+
+async fn of_file(session: &Session, path: &Path) -> Result<Option<VideoId>, Failure> {
+    let Ok(path) = path.canonicalize() else { return Ok(None) };
+    if !path.is_file() {
+        return Ok(None);
+    }
+    if let Ok(relative) = path.strip_prefix(session.store.root()) {
+        return Ok(videos::find_file(&session.catalog, &relative.to_string_lossy()).await?);
+    }
+    let (_, sha256) = store::digest(&path)?;
+    Ok(videos::find(&session.catalog, "local", &sha256).await?)
+}
+
+fn unknown(word: &str) -> Failure {
+    let detail = format!("the catalog has no video '{}'", word.escape_debug());
+    Failure::permanent(Reason::Usage, detail)
+        .with_hint("name a video by its id or address on YouTube, its number in the catalog, or its file")
+}

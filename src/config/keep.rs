@@ -1,0 +1,17 @@
+//! What stays in the data folder once it has served.
+
+use serde::{Deserialize, Serialize};
+
+/// What is kept. It changes no clip: none of it is part of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeepConfig {
+    /// Videos keep their files after their clips are cut.
+    pub videos: bool,
+}
+
+impl Default for KeepConfig {
+    fn default() -> Self {
+        Self { videos: true }
+    }
+}

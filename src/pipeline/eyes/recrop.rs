@@ -1,0 +1,54 @@
+//! Makes the crops of known faces again, of another size or with more around them. It looks for no face: where they are
+//! was stored when they were found.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, glance, tell};
+use crate::failure::{Failure, Reason};
+use crate::media::{Decoder, VideoFrame};
+use crate::pipeline::cpu::{Picture, Recrop};
+use crate::types::SeenFace;
+
+/// The crops of all faces that are asked for, in their order. Between them the file is jumped over where that is worth
+/// it.
+///
+/// # Errors
+/// When the file does not decode, the watcher stops the work, or a face's time is that of no frame: then it is not the
+/// file in which the faces were found.
+pub fn recrop_video(path: &Path, recrop: &Recrop, watch: &mut dyn Watch) -> Result<Vec<Picture>, Failure> {
+    let mut wanted: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
+    for (at, seen) in recrop.faces.iter().enumerate() {
+        wanted.entry(seen.t_ms).or_default().push(at);
+    }
+    let last_ms = wanted.last_key_value().map_or(0, |(t_ms, _)| *t_ms);
+    let mut crops = vec![Picture::default(); recrop.faces.len()];
+    let mut decoder = Decoder::open(path, DECODER_THREADS)?;
+    let mut now_ms = 0;
+    while let Some((&next_ms, _)) = wanted.first_key_value() {
+        if next_ms > now_ms + WORTH_A_JUMP_MS {
+            decoder.seek(next_ms)?;
+        }
+        let frame = decoder.next_frame()?.ok_or_else(|| no_frame(path, next_ms))?;
+        now_ms = frame.time_ms();
+        tell(watch, now_ms.min(last_ms), last_ms, path)?;
+        if now_ms > next_ms {
+            return Err(no_frame(path, next_ms));
+        }
+        for at in wanted.remove(&now_ms).unwrap_or_default() {
+            crops[at] = crop(&frame, &recrop.faces[at], recrop)?;
+        }
+    }
+    Ok(crops)
+}
+
+fn crop(frame: &VideoFrame, seen: &SeenFace, recrop: &Recrop) -> Result<Picture, Failure> {
+    let crop = glance::crop(frame, &seen.face, recrop.style)?;
+    Ok(Picture { jpeg: glance::jpeg(&crop, recrop.jpeg_quality)? })
+}
+
+fn no_frame(path: &Path, t_ms: i64) -> Failure {
+    let detail = format!("{} has no frame at {t_ms} ms, where a face was found", path.display());
+    Failure::rejected(Reason::SourceGone, detail)
+        .with_hint("the file is another one than when it was looked at")
+}
