@@ -17,6 +17,8 @@ mod faults;
 #[cfg(all(feature = "media", feature = "train"))]
 mod fortnight;
 #[cfg(all(feature = "media", feature = "train"))]
+mod fuzz;
+#[cfg(all(feature = "media", feature = "train"))]
 mod help;
 #[cfg(all(feature = "media", feature = "train"))]
 mod kill;
