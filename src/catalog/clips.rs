@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::videos::path_text;
-use super::{Catalog, Result, Transaction, integer, number};
-use crate::types::{Clip, ClipId, Span, TrackId, VideoId};
+use super::{Catalog, Result, Transaction, integer, number, tracks};
+use crate::types::{Clip, ClipId, SeenFace, Span, TrackId, VideoId};
 
 /// A clip whose file stands in its place.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub struct NewClip<'a> {
     pub framing: &'a str,
     /// The recipe it was made with.
     pub recipe_hash: &'a str,
-    /// The clip that shows the same footage, if any.
-    pub duplicate_of: Option<ClipId>,
+    /// How its face moves, as [`crate::face::footage::Motion`] writes it.
+    pub motion: &'a [u8],
 }
 
 /// A clip as the catalog has it, but for its samples.
@@ -52,7 +52,9 @@ pub struct StoredClip {
     pub framing: String,
     /// 64-bit perceptual hash of its middle frame's crop.
     pub perceptual_hash: u64,
-    /// The clip that shows the same footage, if any.
+    /// How its face moves; empty until it is filled in, for clips of before that was kept.
+    pub motion: Vec<u8>,
+    /// The older clip of another video that shows the same footage, if any.
     pub duplicate_of: Option<ClipId>,
     /// The recipe it was made with.
     pub recipe_hash: String,
@@ -62,8 +64,7 @@ pub struct StoredClip {
 pub async fn insert(tx: &mut Transaction, new: &NewClip<'_>) -> Result<ClipId> {
     let (path, size_bytes, frames) =
         (path_text(new.path)?, integer(new.size_bytes), integer(new.clip.frames));
-    let (hash, duplicate_of) = (new.clip.perceptual_hash.cast_signed(), new.duplicate_of.map(|clip| clip.0));
-    let now_ms = tx.now_ms();
+    let (hash, now_ms) = (new.clip.perceptual_hash.cast_signed(), tx.now_ms());
     let id = sqlx::query_file_scalar!(
         "queries/catalog/clip/insert.sql",
         new.track.0,
@@ -77,7 +78,7 @@ pub async fn insert(tx: &mut Transaction, new: &NewClip<'_>) -> Result<ClipId> {
         frames,
         new.framing,
         hash,
-        duplicate_of,
+        new.motion,
         new.recipe_hash,
         now_ms
     )
@@ -110,6 +111,7 @@ pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<StoredCli
                 frames: number(row.frames)?,
                 framing: row.framing,
                 perceptual_hash: row.perceptual_hash.cast_unsigned(),
+                motion: row.motion.unwrap_or_default(),
                 duplicate_of: row.duplicate_of.map(ClipId),
                 recipe_hash: row.recipe_hash,
             })
@@ -117,16 +119,91 @@ pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<StoredCli
         .collect()
 }
 
-/// The clip of another video whose perceptual hash differs in the fewest bits, if at most `within_bits`.
-pub async fn nearest(
-    tx: &mut Transaction,
-    video: VideoId,
-    hash: u64,
-    within_bits: u32,
-) -> Result<Option<ClipId>> {
-    let rows =
-        sqlx::query_file!("queries/catalog/clip/list_hashes.sql", video.0).fetch_all(tx.connection()).await?;
-    let apart = |stored: i64| (stored.cast_unsigned() ^ hash).count_ones();
-    let nearest = rows.into_iter().min_by_key(|row| apart(row.perceptual_hash));
-    Ok(nearest.filter(|row| apart(row.perceptual_hash) <= within_bits).map(|row| ClipId(row.id)))
+/// How a clip's face moves, for telling copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipMotion {
+    /// The clip.
+    pub clip: ClipId,
+    /// The video it was cut from.
+    pub video: VideoId,
+    /// As [`crate::face::footage::Motion`] writes it.
+    pub motion: Vec<u8>,
+    /// The original, if it is a copy.
+    pub duplicate_of: Option<ClipId>,
+    /// It was compared with no other yet.
+    pub is_new: bool,
+}
+
+/// Every clip's motion, oldest first; none at all when no clip is new.
+pub async fn motions(catalog: &Catalog) -> Result<Vec<ClipMotion>> {
+    let new = sqlx::query_file_scalar!("queries/catalog/clip/count_uncompared.sql")
+        .fetch_one(&catalog.reader)
+        .await?;
+    if new == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query_file!("queries/catalog/clip/list_motions.sql").fetch_all(&catalog.reader).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| ClipMotion {
+            clip: ClipId(row.id),
+            video: VideoId(row.video_id),
+            motion: row.motion.unwrap_or_default(),
+            duplicate_of: row.duplicate_of.map(ClipId),
+            is_new: row.is_new,
+        })
+        .collect())
+}
+
+/// A clip of which nobody wrote down how its face moves, with all that tells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MotionlessClip {
+    /// The clip.
+    pub clip: ClipId,
+    /// Its stretch of the video.
+    pub span: Span,
+    /// The faces of its track.
+    pub faces: Vec<SeenFace>,
+    /// The size of the video's pictures, pixels.
+    pub size: (u32, u32),
+}
+
+/// Some clips without a motion, at most so many.
+pub async fn without_motion(catalog: &Catalog, most: u32) -> Result<Vec<MotionlessClip>> {
+    let rows = sqlx::query_file!("queries/catalog/clip/list_without_motion.sql", most)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(MotionlessClip {
+                clip: ClipId(row.id),
+                span: Span { start_ms: row.start_ms, end_ms: row.end_ms },
+                faces: tracks::read_faces(&row.faces, &format!("the clip {}", row.id))?,
+                size: (number(row.width)?, number(row.height)?),
+            })
+        })
+        .collect()
+}
+
+/// Writes down how a clip's face moves.
+pub async fn set_motion(tx: &mut Transaction, clip: ClipId, motion: &[u8]) -> Result<()> {
+    sqlx::query_file!("queries/catalog/clip/set_motion.sql", clip.0, motion).execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// Notes that a clip was compared with all others, and of which one it is a copy.
+pub async fn set_compared(tx: &mut Transaction, clip: ClipId, original: Option<ClipId>) -> Result<()> {
+    let (original, now_ms) = (original.map(|clip| clip.0), tx.now_ms());
+    sqlx::query_file!("queries/catalog/clip/set_compared.sql", clip.0, original, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// How many clips are copies.
+pub async fn count_duplicates(catalog: &Catalog) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/clip/count_duplicates.sql")
+        .fetch_one(&catalog.reader)
+        .await?;
+    number(count)
 }

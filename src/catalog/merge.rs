@@ -189,7 +189,7 @@ async fn take_clip(
         sha256: &stored.sha256,
         framing: &stored.framing,
         recipe_hash: &stored.recipe_hash,
-        duplicate_of: None,
+        motion: &stored.motion,
     };
     let clip = clips::insert(tx, &row).await?;
     let origin = samples::SampleOrigin { clip, video, style: made.style };

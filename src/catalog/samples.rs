@@ -120,8 +120,16 @@ fn read_face(sample: i64, json: &str) -> Result<Face> {
         .map_err(|error| CatalogError::Damaged { detail: format!("the face of sample {sample}: {error}") })
 }
 
-/// Every sample that training may use: not rejected, not of a duplicate clip, of its video's latest scan, of a source
-/// that has a split (see [`super::splits::assign`]). Ordered by the video's name at its site and by time, so that the
+/// Rejects the samples of copies, or takes that back; says of how many that changes anything.
+pub async fn reject_duplicates(catalog: &Catalog, rejects: bool) -> Result<u64> {
+    let done = sqlx::query_file!("queries/catalog/sample/reject_duplicates.sql", rejects)
+        .execute(&catalog.writer)
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Every sample that training may use: not rejected, of its video's latest scan, of a source that has a split (see
+/// [`super::splits::assign`]); copies of footage are in the split of the original. Ordered by the video's name at its site and by time, so that the
 /// same data give the same list however the work was shared out.
 pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
     let rows =
@@ -210,7 +218,7 @@ pub(crate) mod tests {
             sha256: "00",
             framing: "union",
             recipe_hash: &recipe_hash,
-            duplicate_of: None,
+            motion: &[],
         };
         let clip_id = clips::insert(tx, &new).await.unwrap();
         let origin = SampleOrigin { clip: clip_id, video, style: CropStyle::plain(224) };
@@ -296,13 +304,27 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_clip_of_another_video_that_looks_the_same_is_found() {
+    async fn copies_are_rejected_only_when_that_is_asked_for_and_it_can_be_taken_back() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let one = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
-        fill(&mut tx, one, 1).await;
-        assert!(clips::nearest(&mut tx, one, u64::MAX, 8).await.unwrap().is_none());
-        assert!(clips::nearest(&mut tx, VideoId(99), u64::MAX, 8).await.unwrap().is_some());
-        assert!(clips::nearest(&mut tx, VideoId(99), 0, 8).await.unwrap().is_none());
+        for name in ["a", "b"] {
+            let video = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            fill(&mut tx, video, 2).await;
+        }
+        tx.commit().await.unwrap();
+        let known = clips::motions(&catalog).await.unwrap();
+        assert!(known.iter().all(|clip| clip.is_new) && known.len() == 2);
+        let mut tx = catalog.begin().await.unwrap();
+        clips::set_compared(&mut tx, known[0].clip, None).await.unwrap();
+        clips::set_compared(&mut tx, known[1].clip, Some(known[0].clip)).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(clips::motions(&catalog).await.unwrap().is_empty(), "nothing is new any more");
+        assert_eq!(clips::count_duplicates(&catalog).await.unwrap(), 1);
+        for (rejects, changed) in [(false, 0), (true, 2), (true, 0), (false, 2)] {
+            assert_eq!(reject_duplicates(&catalog, rejects).await.unwrap(), changed);
+            let samples = of_clip(&catalog, known[1].clip).await.unwrap();
+            let reason = rejects.then_some(Reason::NearDuplicate);
+            assert!(samples.iter().all(|sample| sample.reason == reason));
+        }
     }
 }

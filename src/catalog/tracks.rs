@@ -50,10 +50,7 @@ pub async fn of_scan(catalog: &Catalog, scan: ScanId) -> Result<Vec<(TrackId, Me
     let rows = sqlx::query_file!("queries/catalog/track/list.sql", scan.0).fetch_all(&catalog.reader).await?;
     rows.into_iter()
         .map(|row| {
-            let faces: Vec<SeenFace> =
-                rmp_serde::from_slice(&pack::inflate(&row.faces)?).map_err(|error| {
-                    CatalogError::Damaged { detail: format!("the faces of track {}: {error}", row.id) }
-                })?;
+            let faces = read_faces(&row.faces, &format!("track {}", row.id))?;
             let span = Span { start_ms: row.start_ms, end_ms: row.end_ms };
             let track = MeasuredTrack {
                 track: Track { shot: number(row.shot)?, span, faces },
@@ -64,6 +61,12 @@ pub async fn of_scan(catalog: &Catalog, scan: ScanId) -> Result<Vec<(TrackId, Me
             Ok((TrackId(row.id), track))
         })
         .collect()
+}
+
+/// Unpacks the faces of a track; `whose` names them in errors.
+pub(super) fn read_faces(packed: &[u8], whose: &str) -> Result<Vec<SeenFace>> {
+    rmp_serde::from_slice(&pack::inflate(packed)?)
+        .map_err(|error| CatalogError::Damaged { detail: format!("the faces of {whose}: {error}") })
 }
 
 /// Says why a track became no clip, or that it did.

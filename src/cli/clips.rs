@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalog::{funnel, jobs, splits, videos};
+use crate::catalog::{clips as cut_clips, funnel, jobs, samples, splits, videos};
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::cut::CutStage;
 use crate::pipeline::discard::{self, Discarded};
 use crate::pipeline::scan::{self, ScanStage};
-use crate::pipeline::{RunSummary, shard};
+use crate::pipeline::{RunSummary, shard, twins};
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
 use super::{Global, Session, duration, say};
@@ -103,6 +103,10 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let discards = args.discard_videos || !session.config.keep.videos;
     let done = all(session, (&scanning, &cutting), &limits, discards).await?;
     cpu.close().await;
+    twins::mark(&session.catalog).await?;
+    samples::reject_duplicates(&session.catalog, !session.config.keep.duplicates)
+        .await
+        .map_err(Failure::from)?;
     splits::assign(&session.catalog).await.map_err(Failure::from)?;
     told(session, &done).await?;
     Ok(match exit(session, &[&done.scanned, &done.cut]) {
@@ -185,12 +189,13 @@ async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Res
     let counts = funnel::emotions(&session.catalog).await?;
     let clips: u64 = counts.iter().map(|count| count.clips).sum();
     let samples: u64 = counts.iter().map(|count| count.samples).sum();
+    let copies = cut_clips::count_duplicates(&session.catalog).await?;
     let left_behind = videos::count_left_behind(&session.catalog, &scan::rev(&session.config.clips)).await?;
     if session.json {
         let part = |summary: &RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
         say(
             json!({"event": "clipped", "scanned": part(scanned), "cut": part(cut), "clips": clips, "samples": samples,
-            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "left_behind": left_behind}),
+            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": copies, "left_behind": left_behind}),
         );
         return Ok(());
     }
@@ -202,6 +207,11 @@ async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Res
         cut.rejected,
         scanned.dead + cut.dead,
     ));
+    if copies > 0 {
+        say(format_args!(
+            "clips: {copies} of the clips show footage of an older video again (setting keep.duplicates)"
+        ));
+    }
     if discarded.videos > 0 {
         let megabytes = discarded.bytes / 1_000_000;
         say(format_args!("clips: the files of {} videos were discarded ({megabytes} MB)", discarded.videos));

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct KeepConfig {
     /// Videos keep their files after their clips are cut.
     pub videos: bool,
+    /// Samples of footage that was uploaded twice stay in use, in the split of the original.
+    pub duplicates: bool,
 }
 
 impl Default for KeepConfig {
     fn default() -> Self {
-        Self { videos: true }
+        Self { videos: true, duplicates: true }
     }
 }

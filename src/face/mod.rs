@@ -1,7 +1,8 @@
 //! Frames in, tracks and spans out. Pure but for the detector; knows no files and no catalog.
 //!
 //! A picture goes to a [`Detector`], its faces to a [`track::Tracker`], its thumbnail to a [`shots::ShotFinder`];
-//! [`select`] then says which stretches become clips, [`align`] and [`quality`] make and measure their samples.
+//! [`select`] then says which stretches become clips, [`align`] and [`quality`] make and measure their samples, and
+//! [`footage`] tells those that were uploaded twice.
 
 pub mod align;
 #[cfg(feature = "train")]
@@ -13,6 +14,7 @@ pub(crate) mod drawn;
 pub(crate) mod fake;
 #[cfg(all(test, feature = "train"))]
 pub(crate) mod fake_detector;
+pub mod footage;
 #[cfg(feature = "train")]
 pub mod mtcnn;
 #[cfg(feature = "train")]

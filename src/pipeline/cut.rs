@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::catalog::{Catalog, CatalogError, Transaction, clips, samples, scans, tracks, videos};
 use crate::config::ClipRecipe;
+use crate::face::footage::Motion;
 use crate::face::quality;
 use crate::face::select::{self, ClipPlan};
 use crate::failure::{Failure, Reason};
@@ -40,7 +41,15 @@ pub(crate) struct Cut {
     video: VideoId,
     recipe_hash: String,
     tracks: Vec<TrackId>,
-    clips: Vec<(TrackId, Clip, StoredFile)>,
+    clips: Vec<CutClip>,
+}
+
+/// A clip with its file in place.
+struct CutClip {
+    track: TrackId,
+    clip: Clip,
+    file: StoredFile,
+    motion: Motion,
 }
 
 impl Stage for CutStage {
@@ -94,7 +103,7 @@ impl Stage for CutStage {
         for track in &cut.tracks {
             clips::delete_of_track(tx, *track).await?;
         }
-        for (track, clip, file) in &cut.clips {
+        for CutClip { track, clip, file, motion } in &cut.clips {
             let row = clips::NewClip {
                 track: *track,
                 video: cut.video,
@@ -104,7 +113,7 @@ impl Stage for CutStage {
                 sha256: &file.sha256,
                 framing: FRAMING,
                 recipe_hash: &cut.recipe_hash,
-                duplicate_of: None,
+                motion: &motion.to_bytes(),
             };
             let origin = samples::SampleOrigin {
                 clip: clips::insert(tx, &row).await?,
@@ -161,11 +170,14 @@ impl CutStage {
         plan: &ClipPlan,
         clip: Clip,
         folder: &Path,
-    ) -> Result<(TrackId, Clip, StoredFile), Failure> {
+    ) -> Result<CutClip, Failure> {
         let found = &looked.video.found;
         let (track, start_ms) = (plan.track, plan.span.start_ms);
         let place = store::clip_path(&found.site, &found.site_id, &looked.recipe_hash, track, start_ms);
-        Ok((looked.tracks[track], clip, self.store.publish(&cuttings::film(folder, plan), &place)?))
+        let file = self.store.publish(&cuttings::film(folder, plan), &place)?;
+        let size = (looked.scan.width, looked.scan.height);
+        let motion = Motion::of(&looked.scan.tracks[track].faces, plan.span, size);
+        Ok(CutClip { track: looked.tracks[track], clip, file, motion })
     }
 }
 

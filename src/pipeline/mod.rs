@@ -25,6 +25,7 @@ pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod shard;
 pub(crate) mod takeover;
+pub(crate) mod twins;
 
 use std::future::Future;
 use std::path::PathBuf;

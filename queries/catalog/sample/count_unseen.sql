@@ -1,7 +1,7 @@
 -- samples::count_unseen; sample, then clip, track and the runs' lists by primary key and run_sample_of_sample. Samples
 -- in use of their videos' latest scans that no run of $1's method that came to its end has had in its list.
 select count(*) from sample
-join clip on clip.id = sample.clip_id and clip.duplicate_of is null
+join clip on clip.id = sample.clip_id
 join track on track.id = clip.track_id
 where sample.reason is null
   and track.scan_id = (select max(scan.id) from scan where scan.video_id = sample.video_id)

@@ -1,10 +1,13 @@
--- samples::for_training; scans sample; the rest by primary key. Only what the video's latest scan led to.
+-- samples::for_training; scans sample; the rest by primary key. Only what the video's latest scan led to. A copy of
+-- footage is where the original is.
 select sample.id, sample.clip_id, sample.video_id, video.emotion as "emotion!", split.split
 from sample
-join clip on clip.id = sample.clip_id and clip.duplicate_of is null
+join clip on clip.id = sample.clip_id
 join track on track.id = clip.track_id
 join video on video.id = sample.video_id and video.emotion is not null
-join split on split.source = video.source
+left join clip as first on first.id = clip.duplicate_of
+left join video as first_video on first_video.id = first.video_id
+join split on split.source = coalesce(first_video.source, video.source)
 where sample.reason is null
   and track.scan_id = (select max(scan.id) from scan where scan.video_id = video.id)
   and not exists (select 1 from tombstone where tombstone.site = video.site and tombstone.site_id = video.site_id)
