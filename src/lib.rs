@@ -20,6 +20,7 @@
 //! | face track → clip, samples | `cut` | [`media`], [`face`] | clip, sample, crop |
 //! | stored faces → other crops | – (`cli/clips/recrop`) | [`media`], [`face`] | crop |
 //! | samples → params, relabels | – (`cli/train`) | [`train`] | run, epoch, relabel |
+//! | many runs, one table | – (`cli/experiment`) | [`train`] | – |
 //! | rows → report | – (`cli/report`) | [`report`] | – |
 //! | all of it, once a night | – (`cli/run`) | `cli/run`: standing → agenda → legs → ledger | round |
 //! | apart, then united | `scan`, `cut` | `pipeline/shard`, `pipeline/merge` | merged |
@@ -48,6 +49,7 @@
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
 //! * **net** and **params** – the function and its numbers (never *model*).
 //! * **score** – always with its noun: detector score, quality score.
+//! * **experiment** – a grid of runs that belong together; each **cell** is one run.
 //! * **round** – one start of `webemotion run`: what is due of crawl, clips, train and report (a *run* is a training run).
 //! * **shard** – a work list of `webemotion shard`, for a machine that shares no catalog.
 //! * **reason** – why a job was rejected, put off or given up: the closed list [`failure::Reason`].

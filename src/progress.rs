@@ -116,7 +116,11 @@ impl Reporter for Bars {
     fn report(&self, event: &Event) {
         match event {
             Event::Began { task, total, unit } => {
-                self.bar(task, *total, unit);
+                let bar = self.bar(task, *total, unit);
+                // The same work once more, with another seed or on other data.
+                if bar.is_finished() {
+                    bar.reset();
+                }
             }
             Event::Advanced { task, done, note } => {
                 let bar = self.bar(task, None, "");

@@ -13,6 +13,8 @@ mod drive;
 #[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
+mod experiment;
+#[cfg(feature = "train")]
 mod export_net;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
@@ -120,6 +122,9 @@ enum Command {
     /// Measure a trained net on a data set of pictures
     #[cfg(feature = "train")]
     Eval(eval::EvalArgs),
+    /// Compare methods: many trainings that belong together, and their table
+    #[cfg(feature = "train")]
+    Experiment(experiment::ExperimentArgs),
     /// Write a trained net for other programs: params, TorchScript, and a card
     #[cfg(feature = "train")]
     ExportNet(export_net::ExportNetArgs),
@@ -188,6 +193,8 @@ async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Predict(args) => predict::run(args, global).await,
         #[cfg(feature = "train")]
         Command::Eval(args) => eval::run(args, global).await,
+        #[cfg(feature = "train")]
+        Command::Experiment(args) => experiment::run(args, global).await,
         #[cfg(feature = "train")]
         Command::ExportNet(args) => export_net::run(args, global).await,
         #[cfg(feature = "train")]

@@ -82,8 +82,11 @@ impl Work {
         };
         let train: TrainArgs =
             super::typed("train", &config.train.flags).map_err(|failure| wrong(&failure.detail))?;
-        if !train.dataset.contains(&DatasetArg::Catalog) {
+        if !train.common.dataset.contains(&DatasetArg::Catalog) {
             return Err(wrong("run trains on the catalog, so --dataset must name it"));
+        }
+        if train.seeds > 1 {
+            return Err(wrong("a round trains one net, so --seeds must be 1"));
         }
         train.recipe().check().map_err(|error| wrong(&error.failure().detail))?;
         Ok(Self { train })

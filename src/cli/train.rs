@@ -3,12 +3,15 @@
 
 mod args;
 mod catalog;
+mod closing;
 pub(crate) mod command;
 pub mod dataset;
 mod diary;
 mod drawn;
-mod folder;
+pub(crate) mod folder;
 mod loop_args;
+mod opinions;
+pub(crate) mod spread;
 mod tensorboard;
 
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -24,7 +27,8 @@ use crate::train::recipe::Recipe;
 use crate::train::{self, RunPlace, TrainError, TrainEvent, Trained};
 use crate::types::Relabel;
 
-pub use args::{ScnArgs, TrainArgs};
+pub use args::{CommonArgs, MethodArg, ScnArgs, TrainArgs};
+pub(crate) use catalog::todays_samples;
 pub use dataset::DatasetArg;
 use diary::Diary;
 
@@ -85,7 +89,7 @@ pub fn run(
     let (trained, watched) = trained?;
     watched?;
     let trained = trained.map_err(|error| error.failure())?;
-    reporter.report(&Event::Ended { task: TASK.to_owned(), note: closing_words(&trained) });
+    reporter.report(&Event::Ended { task: TASK.to_owned(), note: closing::words(&trained) });
     Ok(trained)
 }
 
@@ -138,25 +142,4 @@ fn begin(reporter: &dyn Reporter, device: &str, steps: u64, init: Option<String>
         reporter.report(&Event::Said { text });
     }
     reporter.report(&Event::Began { task: TASK.to_owned(), total: Some(steps), unit: "steps".to_owned() });
-}
-
-fn closing_words(trained: &Trained) -> String {
-    let percent =
-        |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
-    let labels = trained.labels.map_or_else(String::new, |labels| {
-        format!(
-            ", wrong labels {:.1} % → {:.1} % (fixed {:.1} %, broken {:.1} %)",
-            100.0 * labels.before,
-            100.0 * labels.left,
-            100.0 * labels.fixed,
-            100.0 * labels.broken
-        )
-    });
-    format!(
-        "{}: last-5 accuracy {}, best {}, mean class {}{labels}",
-        trained.method,
-        percent(trained.last5_accuracy),
-        percent(trained.best_accuracy),
-        percent(trained.mean_class_accuracy)
-    )
 }

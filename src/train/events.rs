@@ -122,13 +122,20 @@ pub struct Trained {
     pub last: Option<SplitMetrics>,
     /// What became of the training labels, where truth is known.
     pub labels: Option<LabelAudit>,
+    /// Chance that a rightly labelled training sample's importance exceeds a wrongly labelled one's in the end, where
+    /// truth is known and the method gives importance.
+    #[serde(default)]
+    pub importance_auc: Option<f64>,
     /// Median pictures a second of the epochs.
     pub images_per_s: f64,
-    /// Every epoch.
+    /// Every epoch; written down in `metrics.jsonl`.
+    #[serde(skip)]
     pub epochs: Vec<EpochMetrics>,
     /// Every label change, oldest first.
+    #[serde(skip)]
     pub relabels: Vec<Relabel>,
     /// One for each sample that can be read, by position.
+    #[serde(skip)]
     pub opinions: Vec<Opinion>,
     /// Name and cause of every picture that cannot be read.
     pub unreadable: Vec<String>,
@@ -150,5 +157,55 @@ impl Trained {
             },
             "images_per_s": self.images_per_s,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trained(labels: Option<LabelAudit>) -> Trained {
+        Trained {
+            method: "scn".to_owned(),
+            recipe_hash: String::new(),
+            classes: Vec::new(),
+            device: String::new(),
+            measured_on: Some(Split::Test),
+            last5_accuracy: Some(0.5),
+            best_accuracy: None,
+            best_epoch: None,
+            mean_class_accuracy: Some(0.25),
+            last: None,
+            labels,
+            importance_auc: Some(0.75),
+            images_per_s: 10.0,
+            epochs: Vec::new(),
+            relabels: Vec::new(),
+            opinions: Vec::new(),
+            unreadable: Vec::new(),
+        }
+    }
+
+    /// A public contract: these keys, no others, and null where truth is unknown.
+    #[test]
+    fn the_closing_line_has_the_promised_shape() {
+        let audit = LabelAudit { fixed: 0.5, broken: 0.125, left: 0.25, before: 0.2, precision: None };
+        let expected = |fixed, broken, left: Option<f64>| {
+            serde_json::json!({
+                "event": "trained", "run": "scn-1", "last5_accuracy": 0.5, "best_accuracy": null,
+                "mean_class_accuracy": 0.25, "labels": {"fixed": fixed, "broken": broken, "left": left},
+                "images_per_s": 10.0,
+            })
+        };
+        let line = trained(Some(audit)).closing_line("scn-1");
+        assert_eq!(line, expected(Some(0.5), Some(0.125), Some(0.25)));
+        assert_eq!(trained(None).closing_line("scn-1"), expected(None::<f64>, None::<f64>, None));
+    }
+
+    #[test]
+    fn what_is_written_down_of_a_result_comes_back_but_for_its_lists() {
+        let json = serde_json::to_string(&trained(None)).unwrap();
+        let back: Trained = serde_json::from_str(&json).unwrap();
+        assert_eq!((back.importance_auc, back.measured_on), (Some(0.75), Some(Split::Test)));
     }
 }

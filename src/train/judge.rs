@@ -122,12 +122,24 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
         mean_class_accuracy: metrics::last_five_mean(&mean_classes),
         last,
         labels: audit(session),
+        importance_auc: importance_auc(session, &opinions),
         images_per_s: speeds.get(speeds.len() / 2).copied().unwrap_or(0.0),
         epochs: history.clone(),
         relabels: session.labels.changes().to_vec(),
         opinions,
         unreadable: session.shelf.unreadable().into_values().collect(),
     })
+}
+
+/// How well importance tells right labels from wrong ones, whichever method gave it.
+fn importance_auc(session: &Session<'_>, opinions: &[Opinion]) -> Option<f64> {
+    let truth = session.set.truth.as_ref()?;
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for opinion in opinions.iter().filter(|opinion| opinion.split == Split::Train) {
+        let is_right = session.labels.given()[opinion.sample] == truth[opinion.sample];
+        if is_right { &mut right } else { &mut wrong }.extend(opinion.importance);
+    }
+    metrics::auc(&right, &wrong)
 }
 
 fn opinions(session: &Session<'_>) -> Result<Vec<Opinion>, TrainError> {

@@ -24,8 +24,34 @@ use crate::train::recipe::{
 Examples:
   webemotion train --method scn --epochs 12 --image-size 64
   webemotion train --dataset raf-db:/data/rafdb --preset paper --init face.safetensors
-  webemotion train --dataset folder:birds --method baseline --noise 0.2")]
+  webemotion train --dataset folder:birds --method baseline --noise 0.2 --seeds 5")]
 pub struct TrainArgs {
+    /// What every training takes
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// How labels are treated
+    #[arg(long, value_enum, default_value = "scn")]
+    pub method: MethodArg,
+    /// Make this share of each class's training labels wrong
+    #[arg(long, value_name = "SHARE")]
+    pub noise: Option<f64>,
+    /// Take training labels from a list of NAME LABEL lines instead
+    #[arg(long, value_name = "FILE", conflicts_with = "noise")]
+    pub noisy_labels: Option<PathBuf>,
+    /// Train so many times, with --seed and the seeds after it, and tell mean and deviation
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// Go on with the run of this folder or name
+    #[arg(long, value_name = "RUN", conflicts_with = "seeds")]
+    pub resume: Option<PathBuf>,
+    /// Train once more although a run of this recipe on this data is done
+    #[arg(long, conflicts_with = "resume")]
+    pub again: bool,
+}
+
+/// What every training takes, however its labels are treated.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
     /// What to train on; several are joined by class name
     #[arg(
         long,
@@ -36,9 +62,6 @@ pub struct TrainArgs {
     /// Which reading of FERPlus and AffectNet is meant
     #[command(flatten)]
     pub readings: ReadingArgs,
-    /// How labels are treated: as they are, by a Self-Cure Network, or by nets that never saw the sample
-    #[arg(long, value_enum, default_value = "scn")]
-    pub method: MethodArg,
     /// Begin from what the paper states, or from what its public code does; other flags change it
     #[arg(long, value_enum)]
     pub preset: Option<PresetArg>,
@@ -63,15 +86,9 @@ pub struct TrainArgs {
     /// Decides params, order, augmentation and noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Make this share of each class's training labels wrong
-    #[arg(long, value_name = "SHARE")]
-    pub noise: Option<f64>,
     /// Where wrong labels go
     #[arg(long, value_enum, default_value = "symmetric")]
     pub noise_kind: NoiseKindArg,
-    /// Take training labels from a list of NAME LABEL lines instead
-    #[arg(long, value_name = "FILE", conflicts_with = "noise")]
-    pub noisy_labels: Option<PathBuf>,
     /// Share of the training samples held out where a data set has no validation part
     #[arg(long, default_value_t = 0.1)]
     pub validation: f64,
@@ -84,12 +101,6 @@ pub struct TrainArgs {
     /// Params to begin from: .safetensors, zip .pt/.pth of tensors, TorchScript
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
-    /// Go on with the run of this folder or name
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<PathBuf>,
-    /// Train once more although a run of this recipe on this data is done
-    #[arg(long, conflicts_with = "resume")]
-    pub again: bool,
     /// Show small classes as often as large ones
     #[arg(long)]
     pub balanced: bool,
@@ -163,7 +174,14 @@ macro_rules! words {
 pub(super) use words;
 
 words!(/// `--method`
-    MethodArg => Method { Baseline = Method::Baseline, Scn = Method::Scn, Cure = Method::Cure });
+MethodArg => Method {
+    /// Labels as they are
+    Baseline = Method::Baseline,
+    /// A Self-Cure Network
+    Scn = Method::Scn,
+    /// Labels judged by nets that never saw the sample
+    Cure = Method::Cure,
+});
 words!(/// `--preset`
     PresetArg => Preset { Paper = Preset::Paper, Reference = Preset::Reference });
 words!(/// `--arch`
@@ -189,9 +207,24 @@ words!(/// `--loss`
     LossArg => LossForm { Gamma = LossForm::Gamma, Sum = LossForm::Sum });
 
 impl TrainArgs {
-    /// Preset, then flags.
+    /// The recipe of its first seed.
     pub fn recipe(&self) -> Recipe {
-        let method = self.method.into();
+        self.common.recipe(self.method.into())
+    }
+
+    /// The same flags for each of its seeds.
+    pub(crate) fn each_seed(&self) -> impl Iterator<Item = Self> {
+        (0..self.seeds).map(|number| {
+            let mut args = Self { seeds: 1, ..self.clone() };
+            args.common.seed = self.common.seed.wrapping_add(number);
+            args
+        })
+    }
+}
+
+impl CommonArgs {
+    /// Preset, then flags.
+    pub fn recipe(&self, method: Method) -> Recipe {
         let mut recipe =
             self.preset.map_or_else(|| Recipe::new(method), |preset| Recipe::preset(preset.into(), method));
         recipe.seed = self.seed;

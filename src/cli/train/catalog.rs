@@ -31,7 +31,7 @@ impl CatalogRun {
     /// (unless `--again`) is done, else a new one on a list that is frozen now.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
-        let device = device_in_words(&args.device, recipe).map_err(|error| error.failure())?;
+        let device = device_in_words(&args.common.device, recipe).map_err(|error| error.failure())?;
         if let Some(name) = &args.resume {
             return Self::of(catalog, args, find(catalog, &name.to_string_lossy()).await?).await;
         }
@@ -56,7 +56,7 @@ impl CatalogRun {
 
     async fn of(catalog: &Catalog, args: &TrainArgs, run: Run) -> anyhow::Result<Self> {
         let list = frozen_list(catalog, &run).await?;
-        let set = training_set(catalog, &run, &list).await?;
+        let set = training_set(catalog, &run.classes, &list).await?;
         Ok(Self { run, set: args.training_set(Some(set))?, frozen: list.len() })
     }
 
@@ -213,7 +213,17 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Res
     Ok(find(catalog, &name).await?)
 }
 
-async fn training_set(catalog: &Catalog, run: &Run, list: &[FrozenSample]) -> anyhow::Result<TrainingSet> {
+/// The catalog's samples as they are today, for trainings that write nothing back.
+pub(crate) async fn todays_samples(catalog: &Catalog) -> anyhow::Result<TrainingSet> {
+    let (classes, list) = candidates(catalog).await?;
+    training_set(catalog, &classes, &list).await
+}
+
+async fn training_set(
+    catalog: &Catalog,
+    classes: &[String],
+    list: &[FrozenSample],
+) -> anyhow::Result<TrainingSet> {
     let origins = samples::for_training(catalog).await.map_err(Failure::from)?;
     let origins: HashMap<SampleId, (ClipId, VideoId)> =
         origins.iter().map(|sample| (sample.sample, (sample.clip, sample.video))).collect();
@@ -222,7 +232,7 @@ async fn training_set(catalog: &Catalog, run: &Run, list: &[FrozenSample]) -> an
     let video = |frozen| origin(frozen).map_or(0, |(_, video)| video.0.unsigned_abs());
     Ok(TrainingSet {
         name: "catalog".to_owned(),
-        classes: run.classes.clone(),
+        classes: classes.to_vec(),
         labels: list.iter().map(|frozen| frozen.label).collect(),
         truth: None,
         splits: list.iter().map(|frozen| frozen.split).collect(),

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::TrainArgs;
 use super::drawn::drawn;
+use super::{CommonArgs, TrainArgs};
 use crate::demo::portraits::Difficulty;
 use crate::failure::{Failure, Reason};
 use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
@@ -101,10 +101,10 @@ impl ReadingArgs {
     }
 }
 
-impl TrainArgs {
-    /// The data sets on disk, joined, with noise and a validation part; `catalog` is what the caller read for
+impl CommonArgs {
+    /// The data sets joined, with the labels that they come with; `catalog` is what the caller read for
     /// [`DatasetArg::Catalog`].
-    pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
+    pub(crate) fn clean_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
         let mut catalog = catalog;
         let mut sets = Vec::new();
         for dataset in &self.dataset {
@@ -115,20 +115,32 @@ impl TrainArgs {
                 other => self.readings.read(other).map_err(|error| error.failure())?,
             });
         }
-        let mut set = data::unite(sets).map_err(|error| error.failure())?;
+        data::unite(sets).map_err(|error| error.failure())
+    }
+
+    /// Makes this share of each class's training labels wrong, as the seed decides.
+    pub(crate) fn add_noise(&self, set: &mut TrainingSet, noise: f64) -> Result<(), Failure> {
+        if !(0.0..=1.0).contains(&noise) {
+            let detail = format!("a noise of {noise} was asked for, but it must be 0 to 1");
+            return Err(Failure::permanent(Reason::Usage, detail));
+        }
+        data::add_noise(set, noise, self.noise_kind.into(), self.seed);
+        Ok(())
+    }
+}
+
+impl TrainArgs {
+    /// The data sets joined, with noise and a validation part; `catalog` as in [`CommonArgs::clean_set`].
+    pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
+        let common = &self.common;
+        let mut set = common.clean_set(catalog)?;
         if let Some(noise) = self.noise {
-            if !(0.0..=1.0).contains(&noise) {
-                return Err(Failure::permanent(
-                    Reason::Usage,
-                    format!("--noise is {noise}, but must be 0 to 1"),
-                ));
-            }
-            data::add_noise(&mut set, noise, self.noise_kind.into(), self.seed);
+            common.add_noise(&mut set, noise)?;
         }
         if let Some(list) = &self.noisy_labels {
             data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
         }
-        set.hold_out_validation(self.validation, self.seed);
+        set.hold_out_validation(common.validation, common.seed);
         Ok(set)
     }
 }
@@ -141,8 +153,11 @@ mod tests {
     #[test]
     fn datasets_are_named_by_kind_and_folder() {
         let args = parse(&["--dataset", "raf-db:/data/raf", "--dataset", "folder:x"]);
-        assert_eq!(args.dataset, [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]);
-        assert_eq!(parse(&[]).dataset, [DatasetArg::Catalog]);
+        assert_eq!(
+            args.common.dataset,
+            [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]
+        );
+        assert_eq!(parse(&[]).common.dataset, [DatasetArg::Catalog]);
         assert!(try_parse(&["--dataset", "imagenet:x"]).is_err());
     }
 
@@ -156,9 +171,9 @@ mod tests {
     #[test]
     fn readings_of_ferplus_reach_its_options() {
         let args = parse(&["--ferplus-classes", "7", "--ferplus-labels", "argmax"]);
-        let options = args.readings.ferplus();
+        let options = args.common.readings.ferplus();
         assert!(options.seven_classes && !options.majority && !options.merge_validation);
-        assert!(parse(&[]).readings.ferplus().majority);
+        assert!(parse(&[]).common.readings.ferplus().majority);
         assert!(try_parse(&["--affectnet-classes", "9"]).is_err());
     }
 }

@@ -8,23 +8,26 @@ use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
+use super::opinions;
 use crate::failure::{Failure, Reason};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
-use crate::train::write_whole;
+use crate::train::{Trained, write_whole};
 
 /// The recipe, written when the run begins.
 const RECIPE: &str = "recipe.json";
 /// Which data it was made for.
 const DATA: &str = "data.json";
+/// All that was measured at the end.
+const RESULT: &str = "result.json";
 /// The closing line: the run came to its end.
 const CLOSING: &str = "closing.json";
 /// Held by the process that trains here.
 const LOCK: &str = "lock";
 
 /// A run's folder, held by this process until it is dropped.
-pub(super) struct RunFolder {
-    pub(super) path: PathBuf,
+pub(crate) struct RunFolder {
+    pub(crate) path: PathBuf,
     _lock: Flock<File>,
 }
 
@@ -34,7 +37,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Reason::Usage`] while another process holds it.
-    pub(super) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> anyhow::Result<Self> {
+    pub(crate) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let folder = Self { path: path.to_owned(), _lock: lock(path)? };
         for (file, content) in [(DATA, data_card(set)), (RECIPE, serde_json::to_value(recipe)?)] {
@@ -45,42 +48,63 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// The folder of a run of this recipe and data below `runs`: one that was cut off or, unless `again`, one that is
-    /// done; else a new one.
+    /// Takes the folder that [`place`] finds for a run.
     pub(super) fn find(runs: &Path, recipe: &Recipe, set: &TrainingSet, again: bool) -> anyhow::Result<Self> {
-        let mut free = None;
-        for number in 1.. {
-            let path = runs.join(format!("{}-{number}", recipe.method.as_str()));
-            if !path.exists() {
-                free.get_or_insert(path);
-                break;
-            }
-            // Killed before it knew what it was for: any run may have it.
-            if !path.join(RECIPE).is_file() {
-                free.get_or_insert(path);
-                continue;
-            }
-            if is_for(&path, recipe, set) && !(again && closing_line(&path).is_some()) {
-                return Self::take(&path, recipe, set);
-            }
-        }
-        Self::take(&free.unwrap_or_else(|| runs.join(recipe.method.as_str())), recipe, set)
+        let name = |number| format!("{}-{number}", recipe.method.as_str());
+        Self::take(&place(runs, &name, (recipe, set), again), recipe, set)
     }
 
     /// The run's name.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The closing line of a run that is done.
-    pub(super) fn closing_line(&self) -> Option<Value> {
+    pub(crate) fn closing_line(&self) -> Option<Value> {
         closing_line(&self.path)
     }
 
+    /// Writes down what was measured at the end, and what is thought of every sample.
+    pub(super) fn keep(&self, trained: &Trained, set: &TrainingSet) -> anyhow::Result<()> {
+        opinions::write(&self.path, trained, set)?;
+        write_json(&self.path.join(RESULT), &serde_json::to_value(trained)?)
+    }
+
+    /// What [`RunFolder::keep`] wrote.
+    pub(crate) fn result(&self) -> Option<Trained> {
+        serde_json::from_slice(&std::fs::read(self.path.join(RESULT)).ok()?).ok()
+    }
+
     /// Writes the closing line: from now on the run is done.
-    pub(super) fn close(&self, line: &Value) -> anyhow::Result<()> {
+    pub(crate) fn close(&self, line: &Value) -> anyhow::Result<()> {
         write_json(&self.path.join(CLOSING), line)
     }
+}
+
+/// The folder of a run of this recipe and data below `runs`: one that was cut off or, unless `again`, one that is done;
+/// else a new one. It is not made. `name` tells what the first, second … folder of a kind is called.
+pub(crate) fn place(
+    runs: &Path,
+    name: &dyn Fn(u32) -> String,
+    (recipe, set): (&Recipe, &TrainingSet),
+    again: bool,
+) -> PathBuf {
+    let mut free = None;
+    for number in 1.. {
+        let path = runs.join(name(number));
+        if !path.exists() {
+            return free.unwrap_or(path);
+        }
+        // Killed before it knew what it was for: any run may have it.
+        if !path.join(RECIPE).is_file() {
+            free.get_or_insert(path);
+            continue;
+        }
+        if is_for(&path, recipe, set) && !(again && closing_line(&path).is_some()) {
+            return path;
+        }
+    }
+    runs.join(name(1))
 }
 
 /// The folder that `--resume` means: a path, or a name below `runs`.
@@ -103,19 +127,23 @@ pub(super) fn is_for_data(folder: &Path, set: &TrainingSet) -> bool {
     read_json(&folder.join(DATA)).is_some_and(|card| card["hash"] == data_card(set)["hash"])
 }
 
-fn data_card(set: &TrainingSet) -> Value {
+/// Which data a run is for.
+pub(crate) fn data_card(set: &TrainingSet) -> Value {
     json!({"name": set.name, "summary": set.summary(), "classes": set.classes, "hash": set.hash()})
 }
 
-fn closing_line(folder: &Path) -> Option<Value> {
+/// The closing line of the run in a folder; `None` while it is not done.
+pub(crate) fn closing_line(folder: &Path) -> Option<Value> {
     read_json(&folder.join(CLOSING))
 }
 
-fn read_json(path: &Path) -> Option<Value> {
+/// The JSON of a file; `None` when it is not there or not whole.
+pub(crate) fn read_json(path: &Path) -> Option<Value> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
+/// Writes a JSON file whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }

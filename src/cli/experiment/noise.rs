@@ -1,0 +1,226 @@
+//! `webemotion experiment noise`: walks the grid of shares of wrong labels, methods and seeds, and keeps its table.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::grid::{self, Cell, Grid, Standing};
+use super::published::Column;
+use super::table::{self, Measured};
+use crate::cli::train::command::train_in;
+use crate::cli::train::folder::{self, RunFolder};
+use crate::cli::train::{CommonArgs, MethodArg};
+use crate::cli::{Global, say, session};
+use crate::clock::Stop;
+use crate::failure::{Exit, Failure, FailureKind};
+use crate::progress::{Event, Reporter};
+use crate::train::write_whole;
+
+/// The reporter's name of the grid.
+const TASK: &str = "experiment";
+
+/// Flags of `experiment noise`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Every training has a folder in experiments/noise-N below the data folder; table.md and table.json \
+    lie beside them and are kept as the grid fills.\nWhat is done is not trained again, what was cut off goes on, and \
+    shares, methods and seeds may be added later. Layouts of data sets: `webemotion train --help`.
+
+Examples:
+  webemotion experiment noise --dataset raf-db:/data/rafdb --levels 0.1,0.2,0.3 --methods baseline,scn,cure --seeds 3
+  webemotion experiment noise --dataset drawn:hard --epochs 15 --image-size 48 --dry-run"
+)]
+pub(super) struct NoiseArgs {
+    /// Shares of each class's training labels to make wrong
+    #[arg(long, value_name = "SHARE,…", value_delimiter = ',', default_value = "0.1,0.2,0.3", value_parser = share)]
+    pub(super) levels: Vec<f64>,
+    /// Methods to compare
+    #[arg(
+        long,
+        value_name = "METHOD,…",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "baseline,scn,cure"
+    )]
+    pub(super) methods: Vec<MethodArg>,
+    /// How often to train each: with --seed and the seeds after it
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(super) seeds: u64,
+    /// Say which trainings are done, begun or new, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// What every training takes
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.trim().parse().map_err(|_| format!("'{text}' is no number"))?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not 0 to 1".to_owned()) }
+}
+
+/// Who is told, and who says stop.
+struct Watch {
+    reporter: Arc<dyn Reporter>,
+    stop: Stop,
+    json: bool,
+}
+
+/// Runs the command.
+pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit> {
+    let grid = Grid::of(&args, global).await?;
+    if args.dry_run {
+        return say_plan(&grid, global.json);
+    }
+    let watch = Watch { reporter: session::reporter(global), stop: Stop::default(), json: global.json };
+    session::listen_for_signals(&watch.stop);
+    let paper = Column::of(&args.common);
+    let (done, failed) = walk(&grid, &args.common.device, (&watch, paper)).await?;
+    let rows = table::rows(&done, paper);
+    if global.json {
+        say(table::json(&grid.data(), &rows, paper));
+    } else {
+        say(table::markdown(&grid.data(), &rows, paper));
+        say(format_args!(
+            "experiment: {} trainings done, {failed} given up; the table and they are in {}",
+            done.len(),
+            grid.folder.display()
+        ));
+    }
+    Ok(if failed == 0 { Exit::Done } else { Exit::SomeDead })
+}
+
+fn say_plan(grid: &Grid, json: bool) -> anyhow::Result<Exit> {
+    let mut counts = [0; 3];
+    for cell in &grid.cells {
+        let (path, standing) = grid.standing(cell)?;
+        let (place, word) = match standing {
+            Standing::Done => (0, "done"),
+            Standing::Begun => (1, "begun"),
+            Standing::New => (2, "new"),
+        };
+        counts[place] += 1;
+        if json {
+            let Cell { noise, method, seed } = cell;
+            say(json!({
+                "event": "cell", "noise": noise, "method": method, "seed": seed, "state": word,
+                "folder": path.display().to_string(),
+            }));
+        } else {
+            say(format_args!("{word:<6}{}", cell.words()));
+        }
+    }
+    let [done, begun, new] = counts;
+    if json {
+        say(json!({"event": "planned", "data": grid.data(), "done": done, "begun": begun, "new": new}));
+    } else {
+        say(format_args!("experiment: {done} done, {begun} begun, {new} new, on {}", grid.data()));
+    }
+    Ok(Exit::Done)
+}
+
+/// Trains what is not done. A training that cannot go on keeps none of the others from theirs, unless it is the first:
+/// then it is the flags that are wrong. Gives what is done, and how many were given up.
+async fn walk(
+    grid: &Grid,
+    device: &str,
+    (watch, paper): (&Watch, Option<Column>),
+) -> anyhow::Result<(Vec<Measured>, usize)> {
+    grid.begin()?;
+    let total = Some(grid.cells.len() as u64);
+    watch.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "trainings".to_owned() });
+    let (mut done, mut failed) = (Vec::new(), 0);
+    for (number, cell) in grid.cells.iter().enumerate() {
+        match train(grid, cell, device, watch).await {
+            Ok(measured) => done.push(measured),
+            Err(error) if !done.is_empty() && is_of_this_cell(&error) => {
+                failed += 1;
+                say_failure(cell, &error, watch);
+            }
+            Err(error) => return Err(error.context(cell.words())),
+        }
+        write_table(grid, &table::rows(&done, paper), paper)?;
+        let (done, note) = (number as u64 + 1, cell.words());
+        watch.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
+    }
+    watch.reporter.report(&Event::Ended { task: TASK.to_owned(), note: format!("{failed} given up") });
+    Ok((done, failed))
+}
+
+/// Whether another cell may do better: not when somebody says stop, or the disk is full.
+fn is_of_this_cell(error: &anyhow::Error) -> bool {
+    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    failure.is_some_and(|failure| failure.kind == FailureKind::Permanent)
+}
+
+/// Trains a cell unless it is done, and says what it came to.
+async fn train(grid: &Grid, cell: &Cell, device: &str, watch: &Watch) -> anyhow::Result<Measured> {
+    let (recipe, set) = grid.work(cell)?;
+    let folder = RunFolder::take(&grid.place(cell, &recipe, &set), &recipe, &set)?;
+    let measured = match grid::measured(cell, &folder) {
+        Some(measured) => measured,
+        None => {
+            watch.reporter.report(&Event::Said { text: cell.words() });
+            let trained = train_in(&folder, (recipe, set), device, (&watch.reporter, &watch.stop)).await?;
+            folder.close(&trained.closing_line(&folder.name()))?;
+            grid::measured(cell, &folder).context("the result that was just written cannot be read")?
+        }
+    };
+    if watch.json {
+        let mut line = serde_json::to_value(measured)?;
+        line["event"] = json!("cell");
+        line["run"] = json!(folder.name());
+        line["folder"] = json!(folder.path.display().to_string());
+        say(line);
+    }
+    Ok(measured)
+}
+
+fn say_failure(cell: &Cell, error: &anyhow::Error, watch: &Watch) {
+    let text = format!("{}: given up: {error:#}", cell.words());
+    if watch.json {
+        let Cell { noise, method, seed } = cell;
+        say(
+            json!({"event": "cell", "noise": noise, "method": method, "seed": seed, "failed": format!("{error:#}")}),
+        );
+    } else {
+        watch.reporter.report(&Event::Said { text: text.clone() });
+    }
+    tracing::warn!("{text}");
+}
+
+fn write_table(grid: &Grid, rows: &[table::Row], paper: Option<Column>) -> anyhow::Result<()> {
+    let text = table::markdown(&grid.data(), rows, paper);
+    let path: &Path = &grid.folder.join("table.md");
+    write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+    folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), rows, paper))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: NoiseArgs,
+    }
+
+    /// The flags as they are typed after `webemotion experiment noise`.
+    pub(in crate::cli::experiment) fn parse(words: &[&str]) -> NoiseArgs {
+        Line::try_parse_from([&["noise"], words].concat()).unwrap().args
+    }
+
+    #[test]
+    fn the_paper_s_grid_is_what_is_meant_when_nothing_is_said() {
+        let args = parse(&[]);
+        assert_eq!((args.levels, args.seeds), (vec![0.1, 0.2, 0.3], 3));
+        assert_eq!(args.methods, [MethodArg::Baseline, MethodArg::Scn, MethodArg::Cure]);
+        assert!(Line::try_parse_from(["noise", "--levels", "20"]).is_err(), "a share, not percent");
+        assert!(Line::try_parse_from(["noise", "--noise", "0.2"]).is_err(), "levels say it");
+    }
+}

@@ -1,0 +1,143 @@
+//! How the end of a run is told to people. All of it stands in `result.json` and `metrics.jsonl` for programs.
+
+use crate::train::Trained;
+
+/// Eight heights, and nothing.
+const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Accuracies and labels, in one line.
+pub(super) fn words(trained: &Trained) -> String {
+    let percent =
+        |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+    let labels = trained.labels.map_or_else(String::new, |labels| {
+        format!(
+            ", wrong labels {:.1} % → {:.1} % (fixed {:.1} %, broken {:.1} %)",
+            100.0 * labels.before,
+            100.0 * labels.left,
+            100.0 * labels.fixed,
+            100.0 * labels.broken
+        )
+    });
+    format!(
+        "{}: last-5 accuracy {}, best {}, mean class {}{labels}",
+        trained.method,
+        percent(trained.last5_accuracy),
+        percent(trained.best_accuracy),
+        percent(trained.mean_class_accuracy)
+    )
+}
+
+/// What tells whether to trust it: each class, calibration, importance, and what could not be read.
+pub(super) fn details(trained: &Trained) -> Vec<String> {
+    let parts = [classes(trained), importance(trained), precision(trained), unreadable(trained)];
+    parts.into_iter().flatten().collect()
+}
+
+fn classes(trained: &Trained) -> Option<String> {
+    let (last, split) = (trained.last.as_ref()?, trained.measured_on?);
+    let recall = |(class, recall): (&String, &Option<f64>)| match recall {
+        Some(recall) => format!("{class} {:.0} %", 100.0 * recall),
+        None => format!("{class} –"),
+    };
+    let recalls: Vec<String> = trained.classes.iter().zip(&last.recalls).map(recall).collect();
+    let (recalls, split) = (recalls.join(", "), split.as_str());
+    Some(format!("recall ({split}, last epoch): {recalls}; calibration error {:.3}", last.calibration_error))
+}
+
+fn importance(trained: &Trained) -> Option<String> {
+    let last = trained.epochs.last()?;
+    let auc = trained.importance_auc.map(|auc| format!("AUC against wrong labels {auc:.2}"));
+    if last.importance_histogram.iter().all(|&count| count == 0) {
+        return auc.map(|auc| format!("importance: {auc}"));
+    }
+    let (bars, zero) = (bars(&last.importance_histogram), 100.0 * last.rank_zero_share);
+    let auc = auc.map_or_else(String::new, |auc| format!(", {auc}"));
+    Some(format!(
+        "importance 0 |{bars}| 1{auc}; rank regularisation was 0 in {zero:.0} % of the last epoch's steps"
+    ))
+}
+
+/// One character a bin, the fullest one full; what is not empty is seen.
+fn bars(counts: &[u64]) -> String {
+    let most = counts.iter().copied().max().unwrap_or(0).max(1);
+    counts
+        .iter()
+        .map(|&count| HEIGHTS[usize::try_from((count * 8).div_ceil(most)).unwrap_or(8).min(8)])
+        .collect()
+}
+
+fn precision(trained: &Trained) -> Option<String> {
+    let precision = trained.labels?.precision?;
+    Some(format!("of the labels that changed {:.1} % are right now", 100.0 * precision))
+}
+
+fn unreadable(trained: &Trained) -> Option<String> {
+    let first = trained.unreadable.first()?;
+    let count = trained.unreadable.len();
+    Some(format!("{count} pictures could not be read, all are named in result.json; the first: {first}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::{EpochMetrics, LabelAudit, SplitMetrics};
+    use crate::types::Split;
+
+    fn trained() -> Trained {
+        Trained {
+            method: "scn".to_owned(),
+            recipe_hash: String::new(),
+            classes: ["cat", "dog"].map(str::to_owned).to_vec(),
+            device: "cpu".to_owned(),
+            measured_on: Some(Split::Test),
+            last5_accuracy: Some(0.75),
+            best_accuracy: None,
+            best_epoch: None,
+            mean_class_accuracy: Some(0.5),
+            last: Some(SplitMetrics {
+                recalls: vec![Some(0.5), None],
+                calibration_error: 0.25,
+                ..SplitMetrics::default()
+            }),
+            labels: Some(LabelAudit {
+                fixed: 0.5,
+                broken: 0.1,
+                left: 0.2,
+                before: 0.3,
+                precision: Some(0.8),
+            }),
+            importance_auc: Some(0.75),
+            images_per_s: 1.0,
+            epochs: vec![EpochMetrics {
+                importance_histogram: [0, 0, 0, 0, 0, 0, 0, 1, 4, 8],
+                rank_zero_share: 0.9,
+                ..EpochMetrics::default()
+            }],
+            relabels: Vec::new(),
+            opinions: Vec::new(),
+            unreadable: vec!["a.png: torn".to_owned()],
+        }
+    }
+
+    #[test]
+    fn all_that_tells_whether_to_trust_a_run_is_said() {
+        let said = details(&trained()).join("\n");
+        assert_eq!(
+            said,
+            "recall (test, last epoch): cat 50 %, dog –; calibration error 0.250\n\
+             importance 0 |       ▁▄█| 1, AUC against wrong labels 0.75; \
+             rank regularisation was 0 in 90 % of the last epoch's steps\n\
+             of the labels that changed 80.0 % are right now\n\
+             1 pictures could not be read, all are named in result.json; the first: a.png: torn"
+        );
+    }
+
+    #[test]
+    fn a_baseline_has_no_importance_to_show() {
+        let mut baseline = trained();
+        (baseline.labels, baseline.importance_auc, baseline.unreadable) = (None, None, Vec::new());
+        baseline.epochs[0].importance_histogram = [0; 10];
+        assert_eq!(details(&baseline).len(), 1);
+        assert_eq!(words(&baseline), "scn: last-5 accuracy 75.0 %, best –, mean class 50.0 %");
+    }
+}

@@ -1,0 +1,177 @@
+//! What runs came to that differ in nothing but their seed: mean and deviation of what their closing lines say. Pure.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Mean and deviation of one measure over runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    /// The mean of the runs that have the measure.
+    pub(crate) mean: f64,
+    /// Their standard deviation as a sample's (divided by n − 1); `None` for one run.
+    pub(crate) sd: Option<f64>,
+}
+
+impl Spread {
+    /// Of the values that are known; `None` when none is.
+    pub(crate) fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
+        let values: Vec<f64> = values.into_iter().flatten().collect();
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let sd = (values.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
+        (!values.is_empty()).then_some(Self { mean, sd })
+    }
+
+    /// As percent, `61.2 ± 0.8` or `61.2`.
+    pub(crate) fn percent(&self) -> String {
+        let sd = self.sd.map_or_else(String::new, |sd| format!(" ± {:.1}", 100.0 * sd));
+        format!("{:.1}{sd}", 100.0 * self.mean)
+    }
+}
+
+/// The numbers of a run's closing line; `None` where truth, or a held-out part, is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct Measures {
+    /// Mean accuracy of the last five epochs.
+    pub(crate) last5_accuracy: Option<f64>,
+    /// Accuracy of the params that were best on validation.
+    pub(crate) best_accuracy: Option<f64>,
+    /// Mean class accuracy of the last five epochs.
+    pub(crate) mean_class_accuracy: Option<f64>,
+    /// What became of the labels.
+    pub(crate) labels: LabelShares,
+    /// Median of the epochs.
+    pub(crate) images_per_s: f64,
+}
+
+/// What became of labels, where truth is known: see [`crate::train::metrics::LabelAudit`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub(crate) struct LabelShares {
+    pub(crate) fixed: Option<f64>,
+    pub(crate) broken: Option<f64>,
+    pub(crate) left: Option<f64>,
+}
+
+/// [`Measures`] over runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spreads {
+    pub(crate) last5_accuracy: Option<Spread>,
+    pub(crate) best_accuracy: Option<Spread>,
+    pub(crate) mean_class_accuracy: Option<Spread>,
+    pub(crate) fixed: Option<Spread>,
+    pub(crate) broken: Option<Spread>,
+    pub(crate) left: Option<Spread>,
+    pub(crate) images_per_s: Option<Spread>,
+}
+
+impl Spreads {
+    /// Over the runs' measures.
+    pub(crate) fn of(runs: &[Measures]) -> Self {
+        let spread = |measure: fn(&Measures) -> Option<f64>| Spread::of(runs.iter().map(measure));
+        Self {
+            last5_accuracy: spread(|run| run.last5_accuracy),
+            best_accuracy: spread(|run| run.best_accuracy),
+            mean_class_accuracy: spread(|run| run.mean_class_accuracy),
+            fixed: spread(|run| run.labels.fixed),
+            broken: spread(|run| run.labels.broken),
+            left: spread(|run| run.labels.left),
+            images_per_s: spread(|run| Some(run.images_per_s)),
+        }
+    }
+
+    /// The closing line of `train --seeds`: the keys of one run's closing line with means, the same with deviations
+    /// below `sd`, and which runs they are of.
+    pub(crate) fn closing_line(&self, runs: &[Value]) -> Value {
+        let mut line = self.numbers(|spread| Some(spread.mean));
+        line["event"] = json!("trained");
+        line["run"] = Value::Null;
+        line["runs"] = runs.iter().map(|run| run["run"].clone()).collect();
+        line["sd"] = self.numbers(|spread| spread.sd);
+        line
+    }
+
+    fn numbers(&self, number: fn(Spread) -> Option<f64>) -> Value {
+        let of = |spread: Option<Spread>| spread.and_then(number);
+        json!({
+            "last5_accuracy": of(self.last5_accuracy),
+            "best_accuracy": of(self.best_accuracy),
+            "mean_class_accuracy": of(self.mean_class_accuracy),
+            "labels": {"fixed": of(self.fixed), "broken": of(self.broken), "left": of(self.left)},
+            "images_per_s": of(self.images_per_s),
+        })
+    }
+
+    /// In words.
+    pub(crate) fn describe(&self) -> String {
+        let percent = |spread: Option<Spread>| {
+            spread.map_or_else(|| "–".to_owned(), |spread| format!("{} %", spread.percent()))
+        };
+        let labels = self.left.map_or_else(String::new, |left| {
+            let (fixed, broken) = (percent(self.fixed), percent(self.broken));
+            format!(", wrong labels in the end {} % (fixed {fixed}, broken {broken})", left.percent())
+        });
+        format!(
+            "last-5 accuracy {}, best {}, mean class {}{labels}",
+            percent(self.last5_accuracy),
+            percent(self.best_accuracy),
+            percent(self.mean_class_accuracy)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0.5, 0.6, 0.7: the mean is 0.6, the squares sum to 0.02, divided by two the root is 0.1.
+    #[test]
+    fn the_deviation_is_a_sample_s() {
+        let spread = Spread::of([0.5, 0.6, 0.7].map(Some)).unwrap();
+        assert!((spread.mean - 0.6).abs() < 1e-12 && (spread.sd.unwrap() - 0.1).abs() < 1e-12);
+        assert_eq!(spread.percent(), "60.0 ± 10.0");
+    }
+
+    #[test]
+    fn one_run_has_no_deviation_and_what_nobody_knows_has_no_mean() {
+        assert_eq!(Spread::of([None, Some(0.25)]), Some(Spread { mean: 0.25, sd: None }));
+        assert_eq!(Spread::of([None, None]), None);
+    }
+
+    #[test]
+    fn the_closing_line_of_seeds_has_the_keys_of_a_run_s_and_their_deviations() {
+        let line = |run: &str, accuracy: f64, left: Option<f64>| {
+            json!({
+                "event": "trained", "run": run, "last5_accuracy": accuracy, "best_accuracy": null,
+                "mean_class_accuracy": 0.5, "labels": {"fixed": null, "broken": null, "left": left},
+                "images_per_s": 100.0,
+            })
+        };
+        let lines = [line("scn-1", 0.5, Some(0.1)), line("scn-2", 0.7, Some(0.3))];
+        let runs: Vec<Measures> =
+            lines.iter().map(|line| serde_json::from_value(line.clone()).unwrap()).collect();
+        let closing = Spreads::of(&runs).closing_line(&lines);
+        for key in lines[0].as_object().unwrap().keys() {
+            assert!(closing.get(key).is_some(), "{key} is missing");
+        }
+        assert_eq!(
+            (closing["run"].clone(), closing["runs"].clone()),
+            (Value::Null, json!(["scn-1", "scn-2"]))
+        );
+        assert!((closing["last5_accuracy"].as_f64().unwrap() - 0.6).abs() < 1e-12);
+        assert!((closing["sd"]["last5_accuracy"].as_f64().unwrap() - 0.02_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(closing["best_accuracy"], Value::Null);
+        assert!((closing["labels"]["left"].as_f64().unwrap() - 0.2).abs() < 1e-12);
+        assert_eq!(closing["sd"]["labels"]["fixed"], Value::Null);
+    }
+
+    #[test]
+    fn the_words_leave_out_labels_whose_truth_is_unknown() {
+        let run =
+            Measures { last5_accuracy: Some(0.5), mean_class_accuracy: Some(0.4), ..Measures::default() };
+        assert_eq!(Spreads::of(&[run]).describe(), "last-5 accuracy 50.0 %, best –, mean class 40.0 %");
+        let labels = LabelShares { fixed: Some(0.5), broken: Some(0.01), left: Some(0.1) };
+        let told = Spreads::of(&[Measures { labels, ..run }]).describe();
+        assert!(told.ends_with(", wrong labels in the end 10.0 % (fixed 50.0 %, broken 1.0 %)"), "{told}");
+    }
+}
