@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 
-use super::error::TrainError;
+use super::error::{CHECKPOINT, TrainError};
 
 /// The metadata key of the state.
 const STATE: &str = "webemotion";
@@ -52,8 +52,7 @@ pub(crate) struct Loaded<S> {
 
 /// Reads a file of [`save`]; a truncated or foreign one is refused.
 pub(crate) fn load<S: DeserializeOwned>(path: &Path) -> Result<Loaded<S>, TrainError> {
-    let failed =
-        |detail: String| TrainError::Unreadable { path: path.to_owned(), what: "a checkpoint", detail };
+    let failed = |detail: String| TrainError::Unreadable { path: path.to_owned(), what: CHECKPOINT, detail };
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| failed(error.to_string()))?;
     let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE));

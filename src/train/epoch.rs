@@ -16,7 +16,7 @@ use super::metrics::{self, EpochMetrics};
 use super::net::Output;
 use super::recipe::{Method, Recipe, RelabelBy, RelabelProbabilities, RelabelScope};
 use super::schedule::{Curve, relabels_now};
-use super::session::Session;
+use super::session::{BEST, Session};
 use super::{augment, scn};
 use crate::types::{Relabel, Split};
 
@@ -129,7 +129,8 @@ pub(crate) fn backward(
     parts.detach().to_kind(Kind::Float).to_device(Device::Cpu).copy_data(&mut numbers, 3);
     let loss = f64::from(numbers[0]);
     if !loss.is_finite() {
-        return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss });
+        let params = Some(session.folder.join(BEST)).filter(|path| path.is_file());
+        return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss, params });
     }
     let grads = Tensor::run_backward(&[&losses.total], &session.moved(), false, false);
     keep_books(session, batch, &output, numbers)?;

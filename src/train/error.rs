@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use super::data::DataError;
 use crate::failure::{Failure, Reason};
 
+/// What a file is that a run goes on from.
+pub(crate) const CHECKPOINT: &str = "a checkpoint";
+
 /// Training could not begin, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -67,6 +70,8 @@ pub enum TrainError {
         step: usize,
         /// The value: `NaN` or infinite.
         loss: f64,
+        /// The params of the best epoch before, if there was one.
+        params: Option<PathBuf>,
     },
     /// Too many pictures cannot be decoded.
     #[error("{count} of {of} pictures cannot be read, more than the {limit} allowed; the first: {first}")]
@@ -127,6 +132,11 @@ impl TrainError {
             Self::Data(error) => error.failure(),
             Self::Init { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("name a file made for this --arch, or leave --init out"),
+            Self::Unreadable { what: CHECKPOINT, path, .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint(format!(
+                    "move {} away and start the same command again: the run begins anew",
+                    path.display()
+                )),
             Self::Unreadable { .. } => Failure::permanent(Reason::Usage, detail).with_hint(
                 "accepted are .safetensors, PyTorch's zip .pt/.pth of plain tensors, and TorchScript",
             ),
@@ -134,8 +144,15 @@ impl TrainError {
                 .with_hint("resume with the same flags and data, or begin a new run"),
             Self::Write { .. } => Failure::transient(Reason::Disk, detail)
                 .with_hint("free some disk, then resume: the last checkpoint is whole"),
-            Self::Diverged { .. } => Failure::permanent(Reason::Usage, detail)
-                .with_hint("the checkpoint of the last epoch is good: resume it with a lower --lr"),
+            Self::Diverged { params: None, .. } => {
+                Failure::permanent(Reason::Usage, detail).with_hint("begin again with a lower --lr")
+            }
+            Self::Diverged { params: Some(path), .. } => {
+                Failure::permanent(Reason::Usage, detail).with_hint(format!(
+                    "begin again with a lower --lr; --init {} begins where this run was best",
+                    path.display()
+                ))
+            }
             Self::TooManyUnreadable { .. } => Failure::permanent(Reason::Usage, detail),
             Self::Device { .. } => Failure::permanent(Reason::ToolMissing, detail).with_hint(
                 "--device cpu works everywhere; scripts/setup --cuda fetches a libtorch for NVIDIA",

@@ -166,4 +166,23 @@ mod tests {
         let net = Net::new(Arch::Tiny, 8, 2, CPU);
         assert!(matches!(load(&net, Arch::Tiny, &path), Err(TrainError::Unreadable { .. })));
     }
+
+    /// What `torch.save({"conv1.weight": x})` writes when x pickles itself as `os.system("touch pickle-ran")`.
+    const CODE_IN_A_ZIP: &str = "UEsDBBQAAAAAAAAAIQA+GemtRwAAAEcAAAAKAAAAZS9kYXRhLnBrbIACfXEAWAwAAABjb252MS53ZWlnaHRxAWNwb3Np\
+        eApzeXN0ZW0KcQJYEAAAAHRvdWNoIHBpY2tsZS1yYW5xA4VxBFJxBXMuUEsDBBQAAAAAAAAAIQDRnmdVAgAAAAIAAAAJ\
+        AAAAZS92ZXJzaW9uMwpQSwECFAMUAAAAAAAAACEAPhnprUcAAABHAAAACgAAAAAAAAAAAAAAgAEAAAAAZS9kYXRhLnBr\
+        bFBLAQIUAxQAAAAAAAAAIQDRnmdVAgAAAAIAAAAJAAAAAAAAAAAAAACAAW8AAABlL3ZlcnNpb25QSwUGAAAAAAIAAgBv\
+        AAAAmAAAAAAA";
+
+    #[test]
+    fn a_pickle_that_wants_to_run_code_is_refused_and_runs_nothing() {
+        use base64::Engine;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("evil.pth");
+        let bytes = base64::prelude::BASE64_STANDARD.decode(CODE_IN_A_ZIP).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let error = load(&Net::new(Arch::Tiny, 8, 2, CPU), Arch::Tiny, &path).unwrap_err();
+        assert!(matches!(error, TrainError::Unreadable { .. }), "{error}");
+        assert!(!Path::new("pickle-ran").exists());
+    }
 }

@@ -306,6 +306,20 @@ mod tests {
         assert_eq!(small.len(), 10, "no sample repeats before all were seen");
     }
 
+    /// Trap 16: the reference's sampler weighs by the labels of the beginning, however many were changed since.
+    #[test]
+    fn balanced_sampling_goes_by_the_labels_in_force() {
+        let samples: Vec<usize> = (0..40).collect();
+        let (given, mut current) = (vec![0; 40], vec![0; 40]);
+        current[..10].fill(1);
+        let of_class_one = |labels: &[usize]| {
+            let order =
+                epoch_order(&samples, |sample| labels[sample], Sampling::Balanced, &mut epoch_rng(1, 0, 2));
+            order.into_iter().filter(|&sample| current[sample] == 1).count()
+        };
+        assert_eq!((of_class_one(&given), of_class_one(&current)), (10, 20));
+    }
+
     #[test]
     fn each_epoch_has_an_order_of_its_own_that_the_seed_repeats() {
         let samples: Vec<usize> = (0..50).collect();

@@ -157,6 +157,16 @@ mod tests {
         }
     }
 
+    /// Trap 15: in bf16 the sigmoid's last steps are 0.4 % apart, and importance saturates.
+    #[test]
+    fn importance_is_made_in_full_precision_under_bf16() {
+        let net = Net::new(Arch::Tiny, 8, 1, Compute { kind: Kind::BFloat16, ..CPU });
+        let output = tch::no_grad(|| net.forward(&waves(&[16, 3, 32, 32], 5.0), false));
+        assert_eq!((output.importance.kind(), output.logits.kind()), (Kind::Float, Kind::Float));
+        let rounded = output.importance.to_kind(Kind::BFloat16).to_kind(Kind::Float);
+        assert!(!rounded.equal(&output.importance), "the importances are bf16 numbers");
+    }
+
     #[test]
     fn one_seed_makes_one_net() {
         let first = |seed| Net::new(Arch::Tiny, 8, seed, CPU).params.0[0].tensor.double_value(&[0, 0, 0, 0]);

@@ -1,11 +1,13 @@
 //! The whole loop on drawn shapes: it learns, repeats itself, resumes, and fails in words.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::data::{NoiseKind, TrainingSet, add_noise};
+use super::data::{NoiseKind, Pictures, TrainingSet, add_noise};
 use super::drawn::shapes;
+use super::metrics::EpochMetrics;
 use super::predict::Predictor;
 use super::recipe::{Arch, Method, Recipe, RelabelStart};
 use super::schedule::Schedule;
@@ -72,6 +74,14 @@ fn a_baseline_learns_shapes_and_its_checkpoint_predicts_them() {
     assert!(trained.last5_accuracy.unwrap() > 0.6, "{:?}", trained.last5_accuracy);
     assert!(trained.best_accuracy.unwrap() > 0.8, "{:?}", trained.best_accuracy);
     assert_eq!(trained.opinions.len(), 240);
+    // Trap 21: the reference keeps the epoch that is best on the test; here validation chooses, and the test is looked
+    // at in the last five epochs only.
+    let held_out = |epoch: &EpochMetrics| epoch.validation.as_ref().unwrap().accuracy;
+    let first_best =
+        trained.epochs.iter().reduce(|best, next| if held_out(next) > held_out(best) { next } else { best });
+    assert_eq!(trained.best_epoch, first_best.map(|epoch| epoch.epoch));
+    let tested: Vec<bool> = trained.epochs.iter().map(|epoch| epoch.test.is_some()).collect();
+    assert_eq!(tested, [false, true, true, true, true, true]);
     assert!(trained.opinions.iter().all(|opinion| opinion.importance.is_none()));
 
     let predictor = Predictor::load(&folder.path().join("last.safetensors"), "cpu").unwrap();
@@ -149,15 +159,76 @@ fn another_recipe_or_other_data_cannot_resume_a_run() {
     assert!(other.unwrap_err().to_string().ends_with("belongs to other data"));
 }
 
-#[test]
-fn a_loss_that_explodes_stops_the_run_with_its_place() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut recipe = small(Method::Baseline, 2);
-    recipe.schedule = Schedule::Constant;
+/// A recipe whose second epoch sends the params to infinity.
+fn exploding() -> Recipe {
+    let mut recipe = small(Method::Baseline, 3);
+    recipe.schedule = Schedule::Step { at: vec![1], factor: 1e30 };
     recipe.optimizer.kind = super::recipe::OptimizerKind::Sgd;
-    recipe.optimizer.lr = 1e30;
-    let (result, _) = run(&recipe, &shapes(120, 2), folder.path(), |_, _| false);
-    assert!(matches!(result, Err(TrainError::Diverged { epoch: 1, .. })), "{result:?}");
+    recipe
+}
+
+#[test]
+fn a_loss_that_explodes_stops_the_run_and_the_epoch_before_is_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let (result, _) = run(&exploding(), &shapes(120, 2), folder.path(), |_, _| false);
+    let error = result.unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { epoch: 2, .. }), "{error}");
+    let (best, hint) = (folder.path().join("best.safetensors"), error.failure().hint.unwrap());
+    assert!(hint.contains("lower --lr") && hint.contains(&best.display().to_string()), "{hint}");
+
+    // What the hint says works, and the checkpoint is of the epoch before.
+    let mut gentle = small(Method::Baseline, 1);
+    gentle.init = Some(best);
+    to_the_end(&gentle, &shapes(120, 2), tempfile::tempdir().unwrap().path());
+    let (_, events) = run(&exploding(), &shapes(120, 2), folder.path(), |_, _| false);
+    assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1));
+}
+
+#[test]
+fn a_checkpoint_that_is_cut_off_is_refused_with_a_remedy_that_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let (recipe, set) = (small(Method::Baseline, 1), shapes(60, 2));
+    to_the_end(&recipe, &set, folder.path());
+    let path = folder.path().join("last.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let failure = run(&recipe, &set, folder.path(), |_, _| false).0.unwrap_err().failure();
+    assert!(failure.detail.contains("cannot be read as a checkpoint"), "{failure}");
+    assert!(failure.hint.unwrap().starts_with(&format!("move {} away", path.display())));
+    std::fs::rename(&path, folder.path().join("broken")).unwrap();
+    to_the_end(&recipe, &set, folder.path());
+}
+
+/// Ten pictures may be unreadable; each is counted and named. An eleventh is too many.
+#[test]
+fn unreadable_pictures_are_counted_and_named_up_to_a_limit() {
+    struct Torn(Arc<dyn Pictures>, usize);
+    impl Pictures for Torn {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
+            let mut bytes = self.0.encoded(index)?;
+            if index < self.1 {
+                bytes.truncate(40);
+            }
+            Ok(bytes)
+        }
+        fn name(&self, index: usize) -> String {
+            format!("torn/{index}.png")
+        }
+    }
+    let torn = |count: usize| {
+        let mut set = shapes(60, 2);
+        set.pictures = Arc::new(Torn(Arc::clone(&set.pictures), count));
+        let folder = tempfile::tempdir().unwrap();
+        run(&small(Method::Baseline, 1), &set, folder.path(), |_, _| false).0
+    };
+    let trained = torn(10).unwrap();
+    assert_eq!((trained.unreadable.len(), trained.opinions.len()), (10, 50));
+    assert!(trained.unreadable[0].starts_with("torn/0.png: "), "{:?}", trained.unreadable);
+    let error = torn(11).unwrap_err();
+    assert!(matches!(error, TrainError::TooManyUnreadable { count: 11, of: 60, limit: 10, .. }), "{error}");
 }
 
 #[test]

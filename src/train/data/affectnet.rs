@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text};
+use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text, separator};
 use crate::types::Split;
 
 /// In the order of the list's ids 0 to 7; 8 to 10 (none, uncertain, no face) are left out.
@@ -58,14 +58,16 @@ fn find_list(root: &Path, file: &str) -> Result<PathBuf, DataError> {
 fn read_list(list: &Path, classes: usize) -> Result<Vec<(PathBuf, usize)>, DataError> {
     let text = read_text(list)?;
     let bad = |line: usize, problem: String| DataError::Line { path: list.to_owned(), line, problem };
-    let header: Vec<&str> = text.lines().next().unwrap_or_default().trim_end().split(',').collect();
+    let header = text.lines().next().unwrap_or_default().trim_end();
+    let mark = separator(header);
+    let header: Vec<&str> = header.split(mark).collect();
     let column = |name: &str| {
         header.iter().position(|title| *title == name).ok_or_else(|| bad(1, format!("no column '{name}'")))
     };
     let (path_column, label_column) = (column("subDirectory_filePath")?, column("expression")?);
     let mut rows = Vec::new();
     for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-        let fields: Vec<&str> = line.split(',').collect();
+        let fields: Vec<&str> = line.split(mark).collect();
         let (Some(path), Some(id)) = (fields.get(path_column), fields.get(label_column)) else {
             return Err(bad(number + 1, format!("only {} columns", fields.len())));
         };
@@ -101,6 +103,16 @@ mod tests {
         let eight = affectnet(root.path(), false).unwrap();
         assert_eq!((eight.labels.clone(), eight.splits[2]), (vec![7, 0, 3], Split::Test));
         assert_eq!(affectnet(root.path(), true).unwrap().labels, [0, 3]);
+    }
+
+    /// A list with tabs; the landmarks' own semicolons part no columns where the head has none.
+    #[test]
+    fn the_head_says_what_parts_the_columns() {
+        let root = lay_out("1/a.jpg,3;4;5,0\n");
+        assert_eq!(affectnet(root.path(), false).unwrap().labels, [0, 3]);
+        let tabs = "subDirectory_filePath\tface_x\texpression\r\n1/a.jpg\t0\t6\r\n";
+        std::fs::write(root.path().join("training.csv"), tabs).unwrap();
+        assert_eq!(affectnet(root.path(), false).unwrap().labels, [6, 3]);
     }
 
     #[test]

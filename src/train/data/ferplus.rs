@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text};
+use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text, separator};
 use crate::types::{Emotion, Split};
 
 /// Which of FERPlus's usual protocols to read.
@@ -36,9 +36,11 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
     }
     let classes = if options.seven_classes { EMOTIONS - 1 } else { EMOTIONS };
     let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, line) in read_text(&list)?.lines().enumerate().skip(1) {
+    let text = read_text(&list)?;
+    let mark = separator(text.lines().next().unwrap_or_default());
+    for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
-        let row = parse(line).map_err(bad)?;
+        let row = parse(line, mark).map_err(bad)?;
         let Some(label) = decide(&row.votes, options.majority).filter(|&label| label < classes) else {
             continue;
         };
@@ -74,8 +76,8 @@ struct Row<'a> {
     votes: Vec<u32>,
 }
 
-fn parse(line: &str) -> Result<Row<'_>, String> {
-    let fields: Vec<&str> = line.trim_end().split(',').collect();
+fn parse(line: &str, mark: char) -> Result<Row<'_>, String> {
+    let fields: Vec<&str> = line.trim_end().split(mark).collect();
     if fields.len() != COLUMNS {
         return Err(format!("{} columns instead of {COLUMNS}", fields.len()));
     }
@@ -118,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_vote_or_usage_that_is_none_is_said() {
+        assert_eq!(parse("Training,a.png,x,0,0,0,0,0,0,0,0,0", ',').err().unwrap(), "a vote is no number");
+        assert!(parse("Test,a.png,1,0,0,0,0,0,0,0,0,0", ',').err().unwrap().starts_with("usage 'Test'"));
+        assert_eq!(parse("Training,a.png,1", ',').err().unwrap(), "3 columns instead of 12");
+    }
+
+    #[test]
     fn the_public_layout_is_read() {
         let root = tempfile::tempdir().unwrap();
         for (folder, file) in [("FER2013Train", "a.png"), ("FER2013Valid", "b.png"), ("FER2013Test", "c.png")]
@@ -132,6 +141,10 @@ mod tests {
         let set = ferplus(root.path(), FerplusOptions::default()).unwrap();
         assert_eq!(set.labels, [1, 0, 7]);
         assert_eq!(set.splits, [Split::Train, Split::Validation, Split::Test]);
+        // Saved again by a spreadsheet: a mark at the beginning, semicolons, an empty line at the end.
+        let saved = format!("\u{feff}{}\r\n", csv.replace(',', ";"));
+        std::fs::write(root.path().join("fer2013new.csv"), saved).unwrap();
+        assert_eq!(ferplus(root.path(), FerplusOptions::default()).unwrap().labels, [1, 0, 7]);
         let options = FerplusOptions { seven_classes: true, merge_validation: true, ..Default::default() };
         let seven = ferplus(root.path(), options).unwrap();
         assert_eq!((seven.classes.len(), seven.splits), (7, vec![Split::Train, Split::Train]));

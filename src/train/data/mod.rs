@@ -268,9 +268,16 @@ impl DataError {
     }
 }
 
-/// Reads a whole text file.
+/// Reads a whole text file, less the mark that some editors begin it with.
 fn read_text(path: &Path) -> Result<String, DataError> {
-    std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// What parts the columns of a table: the first of tab, semicolon and comma that its head holds. Fields may hold the others.
+fn separator(head: &str) -> char {
+    ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
 }
 
 /// Fails when pictures that a list names are not on disk.

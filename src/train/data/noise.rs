@@ -126,6 +126,8 @@ mod tests {
         };
         assert_eq!(noisy(1), noisy(1));
         assert_ne!(noisy(1), noisy(2));
+        let moved = |(&label, &truth): (&usize, &usize)| label == truth || label == (truth + 1) % 3;
+        assert!(noisy(1).iter().zip(&set().labels).all(moved), "pair noise goes to the next class only");
     }
 
     /// Trap 13: the shipped lists hold whole paths and no test lines.
