@@ -160,9 +160,8 @@ impl TrainError {
             Self::OutOfMemory { batch_size, .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint(format!("try --batch-size {}", (batch_size / 2).max(1))),
             Self::Torch(_) => Failure::bug(detail),
-            Self::Stopped { .. } => {
-                Failure::transient(Reason::Interrupted, detail).with_hint("--resume continues it")
-            }
+            Self::Stopped { .. } => Failure::transient(Reason::Interrupted, detail)
+                .with_hint("start the same command again: it goes on from there"),
         }
     }
 }

@@ -88,8 +88,8 @@ impl Grid {
     pub(super) fn work(&self, cell: &Cell) -> anyhow::Result<(Recipe, TrainingSet)> {
         let common = CommonArgs { seed: cell.seed, ..self.common.clone() };
         let mut set = self.clean.clone();
-        common.add_noise(&mut set, cell.noise)?;
         set.hold_out_validation(common.validation, common.seed);
+        common.add_noise(&mut set, cell.noise)?;
         Ok((common.recipe(cell.method), set))
     }
 

@@ -134,13 +134,14 @@ impl TrainArgs {
     pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
         let common = &self.common;
         let mut set = common.clean_set(catalog)?;
+        // First: what is held out keeps its labels, and the share of wrong ones is exact among the others.
+        set.hold_out_validation(common.validation, common.seed);
         if let Some(noise) = self.noise {
             common.add_noise(&mut set, noise)?;
         }
         if let Some(list) = &self.noisy_labels {
             data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
         }
-        set.hold_out_validation(common.validation, common.seed);
         Ok(set)
     }
 }
@@ -149,6 +150,7 @@ impl TrainArgs {
 mod tests {
     use super::super::args::tests::{parse, try_parse};
     use super::*;
+    use crate::types::Split;
 
     #[test]
     fn datasets_are_named_by_kind_and_folder() {
@@ -166,6 +168,21 @@ mod tests {
         let failure = parse(&["--dataset", "raf-db:/nowhere"]).training_set(None).unwrap_err();
         assert_eq!(failure.exit(), crate::failure::Exit::Usage);
         assert!(failure.hint.is_some());
+    }
+
+    /// Accuracy on held-out samples is against their labels: a wrong one would count against a net that is right.
+    #[test]
+    fn what_is_held_out_keeps_its_labels_and_the_noise_is_exact_among_the_others() {
+        let args = parse(&["--dataset", "drawn:easy", "--noise", "0.2", "--validation", "0.25"]);
+        let set = args.training_set(None).unwrap();
+        let truth = set.truth.as_ref().unwrap();
+        let wrong = |split| {
+            let samples = set.of_split(split);
+            let wrong = samples.iter().filter(|&&sample| set.labels[sample] != truth[sample]).count();
+            wrong as f64 / samples.len() as f64
+        };
+        assert!((wrong(Split::Train) - 0.2).abs() < 0.002, "{}", wrong(Split::Train));
+        assert_eq!((wrong(Split::Validation), wrong(Split::Test)), (0.0, 0.0));
     }
 
     #[test]
