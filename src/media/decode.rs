@@ -226,7 +226,7 @@ impl Source {
             Ok(()) => self.codec.send_packet(&packet),
             Err(Error::Eof) => self.codec.send_eof(),
             Err(Error::Other { errno }) => {
-                return Err(MediaError::disk(&self.path, Error::Other { errno }));
+                return Err(blamed(&self.path, &Error::Other { errno }));
             }
             Err(error) => Err(error),
         };
@@ -240,6 +240,16 @@ impl Source {
             return Err(MediaError::undecodable(&self.path, detail));
         }
         Ok(())
+    }
+}
+
+/// Formats name the system's errors also for what is wrong with their own bytes: only when the system itself cannot read
+/// the file is it the disk's fault.
+fn blamed(path: &Path, error: &Error) -> MediaError {
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut std::io::sink()));
+    match read {
+        Ok(_) => MediaError::undecodable(path, error),
+        Err(error) => MediaError::disk(path, error),
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -61,10 +62,18 @@ pub fn mutants(seeds: &[Vec<u8>], count: usize, seed: u64) -> Vec<Mutant> {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let mut mutants = oddities(seeds);
     mutants.truncate(count);
-    while mutants.len() < count {
-        let (kind, damage) = DAMAGES[mutants.len() % DAMAGES.len()];
+    // Damage that changes nothing, or what another file has already, is none.
+    let mut known: HashSet<Vec<u8>> = seeds.iter().cloned().collect();
+    mutants.retain(|mutant| known.insert(mutant.bytes.clone()));
+    for (kind, damage) in DAMAGES.iter().cycle() {
+        if mutants.len() >= count {
+            break;
+        }
         let begin = &seeds[chance.random_range(0..seeds.len())];
-        mutants.push(Mutant { kind, bytes: damage(begin.clone(), seeds, &mut chance) });
+        let bytes = damage(begin.clone(), seeds, &mut chance);
+        if known.insert(bytes.clone()) {
+            mutants.push(Mutant { kind, bytes });
+        }
     }
     mutants
 }
