@@ -45,7 +45,7 @@ const fn night(
 const NIGHTS: [Night; 14] = [
     night("good", Some(0), 1, "done", "the lexicon's searches are to be planned"),
     night("good", Some(0), 1, "done", "9 downloads are due"),
-    night("busy", Some(5), 0, "paused: fetch (rate-limited)", "Too Many Requests"),
+    night("busy", Some(5), 0, "paused: fetch (rate-limited), search (rate-limited)", "Too Many Requests"),
     night("good", Some(0), 1, "done", "8 downloads are due"),
     night("full", Some(5), 0, "paused: downloads (disk)", "the disk is low"),
     night("good", Some(0), 1, "done", "7 downloads are due"),
