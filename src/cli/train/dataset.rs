@@ -130,7 +130,7 @@ impl CommonArgs {
 }
 
 impl TrainArgs {
-    /// The data sets joined, with noise and a validation part; `catalog` as in [`CommonArgs::clean_set`].
+    /// The data sets joined, with noise and a validation part; `catalog` as in `CommonArgs::clean_set`.
     pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
         let common = &self.common;
         let mut set = common.clean_set(catalog)?;
