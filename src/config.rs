@@ -254,7 +254,7 @@ impl Default for ClipRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// Worker processes; 0 means one for every two cores.
+    /// Worker processes; 0 means one for every core.
     pub count: usize,
     /// Address space of a worker, bytes; 0 means no limit (CUDA reserves more than it uses).
     pub max_memory_bytes: u64,

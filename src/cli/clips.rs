@@ -34,7 +34,7 @@ const DISCARD_EVERY: Duration = Duration::from_secs(1);
     webemotion clips --explain dQw4w9WgXcQ\n\n\
     Several terminals and processes may work on one data folder: no two get the same video.")]
 pub(crate) struct ClipsArgs {
-    /// Worker processes [default: from the settings, one for every two cores]
+    /// Worker processes [default: from the settings, one for every core]
     #[arg(long, value_name = "N")]
     workers: Option<usize>,
     /// Look at no more than this many videos
@@ -118,7 +118,7 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
 /// The worker processes that the flags ask for, and how many they are.
 fn workers(session: &Session, args: &ClipsArgs) -> anyhow::Result<(Cpu, usize)> {
     let workers = args.workers.unwrap_or(session.config.workers.count);
-    let workers = if workers == 0 { super::cores().div_ceil(2) } else { workers };
+    let workers = if workers == 0 { super::cores() } else { workers };
     let missing = || {
         Failure::permanent(Reason::ToolMissing, "this program was built without FFmpeg or libtorch")
             .with_hint("build it with its default features")

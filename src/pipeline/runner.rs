@@ -48,7 +48,9 @@ impl<'a> Runner<'a> {
     /// What no job is to blame for: the catalog failed, or a tool is missing. Jobs in hand were let go unharmed.
     pub async fn drive<S: Stage>(self, stage: &S) -> Result<RunSummary, Failure> {
         let due = jobs::count_due(self.catalog, S::NAME).await?;
-        let began = Event::Began { task: S::NAME.to_owned(), total: Some(due), unit: S::UNIT.to_owned() };
+        // The stage before this one, while it is at work, brings more.
+        let total = self.plan.until.is_none().then_some(due);
+        let began = Event::Began { task: S::NAME.to_owned(), total, unit: S::UNIT.to_owned() };
         self.reporter.report(&began);
         join_all((0..self.plan.slots.max(1)).map(|slot| self.slot(stage, slot))).await;
         let Tally { mut summary, failure, .. } = self.tally.into_inner().unwrap_or_default();

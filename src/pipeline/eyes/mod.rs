@@ -26,7 +26,7 @@ pub use inspect::inspect_file;
 pub use recrop::recrop_video;
 pub use scan::scan_video;
 
-/// Threads that decode one video; a worker has two cores.
+/// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
 
 /// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
