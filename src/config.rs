@@ -55,6 +55,7 @@ impl Config {
         let rules = [
             (crawl.results_per_search > 0, "crawl.results_per_search must be at least 1"),
             (crawl.videos_per_hour > 0, "crawl.videos_per_hour must be at least 1"),
+            (crawl.at_once > 0, "crawl.at_once must be at least 1"),
             (crawl.pause_s >= 0.0, "crawl.pause_s must not be negative"),
             (
                 crawl.region.as_ref().is_none_or(|code| is_country(code)),
@@ -118,6 +119,8 @@ pub struct CrawlConfig {
     pub videos_per_hour: u32,
     /// Names the network address that the site sees: crawls of one catalog under one name share one budget.
     pub egress: String,
+    /// Downloads under way at once in one crawl.
+    pub at_once: usize,
     /// Least pause between two videos, seconds; up to twice as long by chance.
     pub pause_s: f64,
     /// How long the crawl stands still after the site asked for a pause, seconds.
@@ -152,6 +155,7 @@ impl Default for CrawlConfig {
             accept_terms: false,
             videos_per_hour: 200,
             egress: "default".to_owned(),
+            at_once: 1,
             pause_s: 5.0,
             rate_limited_pause_s: 3_600,
             retry_pause_s: 60,

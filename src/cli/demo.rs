@@ -157,6 +157,7 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
             "lexicon": "demo/words.toml",
             "accept_terms": true,
             "videos_per_hour": 3_600_000,
+            "at_once": 2,
             "pause_s": 0.0,
             "rate_limited_pause_s": 2,
             "retry_pause_s": 1,

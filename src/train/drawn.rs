@@ -43,11 +43,8 @@ pub(crate) fn shapes(count: usize, seed: u64) -> TrainingSet {
         name: "shapes".to_owned(),
         classes: ["square", "cross", "ring"].map(str::to_owned).to_vec(),
         labels,
-        truth: None,
         splits: (0..count).map(split).collect(),
-        groups: None,
-        sources: None,
-        pictures: Arc::new(InMemory(pictures)),
+        ..TrainingSet::of(Arc::new(InMemory(pictures)))
     }
 }
 

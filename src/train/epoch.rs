@@ -168,13 +168,11 @@ fn learning_rate(session: &Session<'_>, epoch: u32) -> f64 {
 
 fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
     let recipe = session.recipe;
-    let labels: Vec<i64> =
-        batch.samples.iter().map(|&sample| session.labels.current()[sample] as i64).collect();
-    let labels = Tensor::from_slice(&labels).to_device(session.net.compute.device);
+    let labels = targets(session, batch).to_device(session.net.compute.device);
     let nothing = || Tensor::zeros([], (Kind::Float, labels.device()));
     match recipe.method {
         Method::Baseline => {
-            let cross_entropy = output.logits.cross_entropy_for_logits(&labels);
+            let cross_entropy = scn::cross_entropy(&output.logits, &labels);
             Losses { total: cross_entropy.shallow_clone(), cross_entropy, rank: nothing() }
         }
         Method::Scn => {
@@ -197,14 +195,32 @@ fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
     }
 }
 
-/// The mean of −⟨t, log p⟩, where t is each sample's target, moved a little towards p beforehand.
+/// What a batch should be taken for: class indices, or, where a set has votes, rows of C: the votes on a label that is in
+/// force, 1 for the label alone elsewhere.
+fn targets(session: &Session<'_>, batch: &Batch) -> Tensor {
+    let (set, current) = (session.set, session.labels.current());
+    if set.votes.is_none() {
+        let labels: Vec<i64> = batch.samples.iter().map(|&sample| current[sample] as i64).collect();
+        return Tensor::from_slice(&labels);
+    }
+    let classes = set.classes.len();
+    let mut rows = vec![0.0_f32; batch.samples.len() * classes];
+    for (row, &sample) in rows.chunks_mut(classes).zip(&batch.samples) {
+        match set.votes_of(sample).filter(|_| current[sample] == set.labels[sample]) {
+            Some(votes) => row.copy_from_slice(votes),
+            None => row[current[sample]] = 1.0,
+        }
+    }
+    Tensor::from_slice(&rows).reshape([-1, classes as i64])
+}
+
+/// Against each sample's target, moved a little beforehand towards what the net says.
 fn soft_cross_entropy(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Tensor {
-    let log_probabilities = output.logits.log_softmax(-1, Kind::Float);
-    let rows = Vec::<f32>::try_from(log_probabilities.detach().exp().reshape([-1])).unwrap_or_default();
+    let said = output.logits.detach().softmax(-1, Kind::Float);
+    let rows = Vec::<f32>::try_from(said.reshape([-1])).unwrap_or_default();
     let targets = session.labels.remember(&batch.samples, &rows, session.recipe.cure.memory as f32);
-    let targets =
-        Tensor::from_slice(&targets).reshape(log_probabilities.size()).to_device(log_probabilities.device());
-    -(targets * log_probabilities).sum(Kind::Float) / batch.samples.len() as f64
+    let targets = Tensor::from_slice(&targets).reshape(said.size()).to_device(said.device());
+    scn::cross_entropy(&output.logits, &targets)
 }
 
 /// The probabilities that a method decides by, N×C.

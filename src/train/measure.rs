@@ -181,11 +181,8 @@ fn set_of(pictures: Arc<dyn Pictures>) -> TrainingSet {
         name: "bench".to_owned(),
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
         labels: (0..count).map(|sample| sample % CLASSES).collect(),
-        truth: None,
         splits: vec![Split::Train; count],
-        groups: None,
-        sources: None,
-        pictures,
+        ..TrainingSet::of(pictures)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Shapes: N samples, C classes; `logits` and probabilities are N×C, `importance` (α, 0 to 1) and `labels` are N.
 
-use tch::{Kind, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::recipe::LossForm;
 
@@ -16,9 +16,16 @@ pub fn weighted_logits(logits: &Tensor, importance: &Tensor) -> Tensor {
 
 /// Equation 2, logit-weighted cross entropy: the mean over the batch of −log softmax(αᵢ·zᵢ) at yᵢ. A scalar.
 ///
-/// `labels` are class indices (i64). α scales the logits, not the loss: scaling the loss would be minimal at α = 0.
+/// `labels` as in [`cross_entropy`]. α scales the logits, not the loss: scaling the loss would be minimal at α = 0.
 pub fn weighted_cross_entropy(logits: &Tensor, importance: &Tensor, labels: &Tensor) -> Tensor {
-    weighted_logits(logits, importance).cross_entropy_for_logits(labels)
+    cross_entropy(&weighted_logits(logits, importance), labels)
+}
+
+/// The mean over the batch of −log softmax(zᵢ) at yᵢ, or of −⟨tᵢ, log softmax(zᵢ)⟩. A scalar.
+///
+/// `labels` are class indices y (i64, N), or shares t of every class (f32, N×C, rows sum to 1).
+pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.to_kind(Kind::Float).cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
 }
 
 /// M = ⌊β·N⌋, the number of samples in the important group.
@@ -114,7 +121,18 @@ mod tests {
         close(number(&loss), 0.930_270);
     }
 
-    /// scn.md 1.4: dL/dα = Σ (p − y)·z, −0.93 when the label agrees with z = (3, 0, 0) at α = 0.5, +2.07 when not.
+    /// α·z = (1, 0.5, 0), and L = ln(e¹ + e^½ + e⁰) = 1.680270:
+    /// half of class 0 and half of class 2 cost L − 0.5.
+    #[test]
+    fn shares_of_classes_are_a_label_too() {
+        let logits = Tensor::from_slice2(&[[2.0_f32, 1.0, 0.0]]);
+        let importance = Tensor::from_slice(&[0.5_f32]);
+        let loss = |labels: &Tensor| number(&weighted_cross_entropy(&logits, &importance, labels));
+        close(loss(&Tensor::from_slice2(&[[0.5_f32, 0.0, 0.5]])), 1.180_270);
+        close(loss(&Tensor::from_slice2(&[[1.0_f32, 0.0, 0.0]])), loss(&Tensor::from_slice(&[0_i64])));
+    }
+
+    /// Equation 2 by hand: dL/dα = Σ (p − y)·z, −0.93 when the label agrees with z = (3, 0, 0) at α = 0.5, +2.07 when not.
     #[test]
     fn disagreement_pushes_importance_down_and_agreement_pushes_it_up() {
         for (label, expected) in [(0_i64, -0.925_685), (1, 2.074_315)] {

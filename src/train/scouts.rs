@@ -151,11 +151,8 @@ fn part(set: &TrainingSet, samples: &[usize]) -> TrainingSet {
         name: set.name.clone(),
         classes: set.classes.clone(),
         labels: samples.iter().map(|&sample| set.labels[sample]).collect(),
-        truth: None,
         splits: vec![Split::Train; samples.len()],
-        groups: None,
-        sources: None,
-        pictures: Arc::new(pictures),
+        ..TrainingSet::of(Arc::new(pictures))
     }
 }
 

@@ -1,7 +1,8 @@
--- funnel::dropped; scans track, clip and sample.
+-- funnel::dropped; scans track, clip and sample, less those of superseded scans.
 select 'track' as "what!: String", reason as "reason!: String", count(*) as "rows!: i64"
-from track where reason is not null group by reason
+from track where reason is not null and id not in superseded_track group by reason
 union all
-select 'clip', 'near-duplicate', count(*) from clip where duplicate_of is not null having count(*) > 0
+select 'clip', 'near-duplicate', count(*) from clip
+where duplicate_of is not null and id not in superseded_clip having count(*) > 0
 union all
-select 'sample', reason, count(*) from sample where reason is not null group by reason
+select 'sample', reason, count(*) from sample where reason is not null and clip_id not in superseded_clip group by reason

@@ -3,8 +3,8 @@
 select count(*) from sample
 join clip on clip.id = sample.clip_id
 join track on track.id = clip.track_id
+join scan on scan.id = track.scan_id and scan.superseded_at is null
 where sample.reason is null
-  and track.scan_id = (select max(scan.id) from scan where scan.video_id = sample.video_id)
   and not exists (
     select 1 from run_sample join run on run.id = run_sample.run_id
     where run_sample.sample_id = sample.id and run.method = $1 and run.state = 'done'

@@ -4,11 +4,11 @@ select sample.id, sample.clip_id, sample.video_id, video.emotion as "emotion!", 
 from sample
 join clip on clip.id = sample.clip_id
 join track on track.id = clip.track_id
+join scan on scan.id = track.scan_id and scan.superseded_at is null
 join video on video.id = sample.video_id and video.emotion is not null
 left join clip as first on first.id = clip.duplicate_of
 left join video as first_video on first_video.id = first.video_id
 join split on split.source = coalesce(first_video.source, video.source)
 where sample.reason is null
-  and track.scan_id = (select max(scan.id) from scan where scan.video_id = video.id)
   and not exists (select 1 from tombstone where tombstone.site = video.site and tombstone.site_id = video.site_id)
 order by video.site, video.site_id, sample.t_ms, sample.id

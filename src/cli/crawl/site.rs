@@ -62,7 +62,8 @@ async fn both(
         searched
     };
     let downloads = async {
-        let limits = Limits { until: Some(all_asked.clone()), ..limits.clone() };
+        let limits =
+            Limits { until: Some(all_asked.clone()), slots: session.config.crawl.at_once, ..limits.clone() };
         let fetched = drive(session, fetching, &limits).await;
         enough.ask();
         fetched

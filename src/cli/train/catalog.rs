@@ -234,14 +234,13 @@ async fn training_set(
         name: "catalog".to_owned(),
         classes: classes.to_vec(),
         labels: list.iter().map(|frozen| frozen.label).collect(),
-        truth: None,
         splits: list.iter().map(|frozen| frozen.split).collect(),
         groups: Some(list.iter().map(clip).collect()),
         sources: Some(list.iter().map(video).collect()),
-        pictures: Arc::new(CatalogPictures {
+        ..TrainingSet::of(Arc::new(CatalogPictures {
             samples: list.iter().map(|frozen| frozen.sample).collect(),
             crops: Crops::new(catalog),
-        }),
+        }))
     })
 }
 

@@ -59,7 +59,7 @@ pub struct ReadingArgs {
     /// Classes of FERPlus; 7 leaves contempt out
     #[arg(long, value_name = "7|8", default_value_t = 8, value_parser = clap::value_parser!(u8).range(7..=8))]
     pub ferplus_classes: u8,
-    /// Whether FERPlus's first class needs more than half of the votes
+    /// What FERPlus's votes become
     #[arg(long, value_enum, default_value = "majority")]
     pub ferplus_labels: FerplusLabels,
     /// Train on FERPlus's validation part too, as SCN's authors did
@@ -77,6 +77,8 @@ pub enum FerplusLabels {
     Majority,
     /// The first class as it is; ties are left out
     Argmax,
+    /// The shares of all emotions, which baseline and scn train on until a label changes
+    Soft,
 }
 
 impl ReadingArgs {
@@ -94,7 +96,11 @@ impl ReadingArgs {
 
     fn ferplus(&self) -> FerplusOptions {
         FerplusOptions {
-            majority: self.ferplus_labels == FerplusLabels::Majority,
+            labels: match self.ferplus_labels {
+                FerplusLabels::Majority => data::FerplusLabels::Majority,
+                FerplusLabels::Argmax => data::FerplusLabels::Argmax,
+                FerplusLabels::Soft => data::FerplusLabels::Soft,
+            },
             seven_classes: self.ferplus_classes == 7,
             merge_validation: self.ferplus_merge_validation,
         }
@@ -189,8 +195,9 @@ mod tests {
     fn readings_of_ferplus_reach_its_options() {
         let args = parse(&["--ferplus-classes", "7", "--ferplus-labels", "argmax"]);
         let options = args.common.readings.ferplus();
-        assert!(options.seven_classes && !options.majority && !options.merge_validation);
-        assert!(parse(&[]).common.readings.ferplus().majority);
+        assert!(options.seven_classes && !options.merge_validation);
+        assert_eq!(options.labels, data::FerplusLabels::Argmax);
+        assert_eq!(parse(&[]).common.readings.ferplus().labels, data::FerplusLabels::Majority);
         assert!(try_parse(&["--affectnet-classes", "9"]).is_err());
     }
 }

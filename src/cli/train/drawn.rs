@@ -24,11 +24,8 @@ pub(super) fn drawn(difficulty: Difficulty) -> TrainingSet {
         name: format!("drawn-{word}"),
         classes: Emotion::ALL.iter().map(Emotion::to_string).collect(),
         labels: portraits.emotions().iter().map(|emotion| emotion.index()).collect(),
-        truth: None,
         splits: (0..count).map(split).collect(),
-        groups: None,
-        sources: None,
-        pictures: Arc::new(Drawn(portraits)),
+        ..TrainingSet::of(Arc::new(Drawn(portraits)))
     }
 }
 

@@ -37,11 +37,8 @@ pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataEr
         name: format!("affectnet-{classes}"),
         classes: CLASSES[..classes].iter().map(|&class| class.to_owned()).collect(),
         labels,
-        truth: None,
         splits,
-        groups: None,
-        sources: None,
-        pictures: Arc::new(PictureFiles(paths)),
+        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
     };
     set.check()?;
     Ok(set)

@@ -9,17 +9,28 @@ use crate::types::{Emotion, Split};
 /// Which of FERPlus's usual protocols to read.
 #[derive(Debug, Clone, Copy)]
 pub struct FerplusOptions {
-    /// Keep only pictures whose first class has more than half of the votes; else take the first class as it is.
-    pub majority: bool,
+    /// What votes become.
+    pub labels: FerplusLabels,
     /// Leave contempt out, as seven-class papers do.
     pub seven_classes: bool,
     /// Train on the public validation part too, as SCN's authors did.
     pub merge_validation: bool,
 }
 
+/// What the votes on a picture become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FerplusLabels {
+    /// The first class, where it has more than half of all votes.
+    Majority,
+    /// The first class as it is, where it is one.
+    Argmax,
+    /// The first class (of equals the earliest, in training), and the shares of all emotions to train on.
+    Soft,
+}
+
 impl Default for FerplusOptions {
     fn default() -> Self {
-        Self { majority: true, seven_classes: false, merge_validation: false }
+        Self { labels: FerplusLabels::Majority, seven_classes: false, merge_validation: false }
     }
 }
 
@@ -35,35 +46,34 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
         return Err(DataError::Missing { layout: "ferplus", path: list });
     }
     let classes = if options.seven_classes { EMOTIONS - 1 } else { EMOTIONS };
-    let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut paths, mut labels, mut splits, mut votes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let text = read_text(&list)?;
     let mark = separator(text.lines().next().unwrap_or_default());
     for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
         let row = parse(line, mark).map_err(bad)?;
-        let Some(label) = decide(&row.votes, options.majority).filter(|&label| label < classes) else {
-            continue;
+        let split = match row.split {
+            Split::Validation if options.merge_validation => Split::Train,
+            split => split,
         };
+        let label = decide(&row.votes, options.labels, split);
+        let Some(label) = label.filter(|&label| label < classes) else { continue };
         if row.file.is_empty() {
             continue;
         }
         paths.push(root.join(row.folder).join(row.file));
         labels.push(label);
-        splits.push(match row.split {
-            Split::Validation if options.merge_validation => Split::Train,
-            split => split,
-        });
+        splits.push(split);
+        votes.extend(shares(&row.votes[..classes]));
     }
     check_pictures("ferplus", &paths)?;
     let set = TrainingSet {
         name: format!("ferplus-{classes}"),
         classes: Emotion::ALL[..classes].iter().map(ToString::to_string).collect(),
         labels,
-        truth: None,
+        votes: (options.labels == FerplusLabels::Soft).then_some(votes),
         splits,
-        groups: None,
-        sources: None,
-        pictures: Arc::new(PictureFiles(paths)),
+        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
     };
     set.check()?;
     Ok(set)
@@ -96,14 +106,26 @@ fn parse(line: &str, mark: char) -> Result<Row<'_>, String> {
     })
 }
 
-/// The class with the most votes; `None` when that is no emotion, is shared, or lacks a majority that is asked for.
-fn decide(votes: &[u32], majority: bool) -> Option<usize> {
+/// The class with the most votes; `None` when that is no emotion, or is not as clear as it should be.
+/// Soft labels know ties; what is measured does not.
+fn decide(votes: &[u32], labels: FerplusLabels, split: Split) -> Option<usize> {
     let most = *votes.iter().max()?;
     let total: u32 = votes.iter().sum();
     let mut firsts = (0..votes.len()).filter(|&class| votes[class] == most);
     let first = firsts.next()?;
-    let clear = most > 0 && firsts.next().is_none() && (!majority || 2 * most > total);
-    (clear && first < EMOTIONS).then_some(first)
+    let is_only = firsts.next().is_none();
+    let is_clear = match labels {
+        FerplusLabels::Majority => is_only && 2 * most > total,
+        FerplusLabels::Argmax => is_only,
+        FerplusLabels::Soft => is_only || split == Split::Train,
+    };
+    (most > 0 && is_clear && first < EMOTIONS).then_some(first)
+}
+
+/// Votes on emotions as shares of their sum.
+fn shares(votes: &[u32]) -> impl Iterator<Item = f32> {
+    let sum = votes.iter().sum::<u32>().max(1) as f32;
+    votes.iter().map(move |&votes| votes as f32 / sum)
 }
 
 #[cfg(test)]
@@ -112,11 +134,17 @@ mod tests {
 
     #[test]
     fn votes_decide_and_ties_do_not() {
-        assert_eq!(decide(&[6, 4, 0, 0, 0, 0, 0, 0, 0, 0], true), Some(0));
-        assert_eq!(decide(&[5, 4, 1, 0, 0, 0, 0, 0, 0, 0], true), None, "five of ten are no majority");
-        assert_eq!(decide(&[5, 4, 1, 0, 0, 0, 0, 0, 0, 0], false), Some(0));
-        assert_eq!(decide(&[5, 5, 0, 0, 0, 0, 0, 0, 0, 0], false), None);
-        assert_eq!(decide(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 9], false), None, "not a face");
+        use FerplusLabels::{Argmax, Majority, Soft};
+        let decided = |votes: [u32; 10], labels| decide(&votes, labels, Split::Train);
+        assert_eq!(decided([6, 4, 0, 0, 0, 0, 0, 0, 0, 0], Majority), Some(0));
+        assert_eq!(decided([5, 4, 1, 0, 0, 0, 0, 0, 0, 0], Majority), None, "five of ten are no majority");
+        assert_eq!(decided([5, 4, 1, 0, 0, 0, 0, 0, 0, 0], Argmax), Some(0));
+        let tie = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!((decided(tie, Argmax), decided(tie, Soft)), (None, Some(0)));
+        assert_eq!(decide(&tie, Soft, Split::Test), None, "what is measured has one answer");
+        for labels in [Majority, Argmax, Soft] {
+            assert_eq!(decided([1, 0, 0, 0, 0, 0, 0, 0, 0, 9], labels), None, "not a face");
+        }
     }
 
     #[test]
@@ -148,5 +176,23 @@ mod tests {
         let options = FerplusOptions { seven_classes: true, merge_validation: true, ..Default::default() };
         let seven = ferplus(root.path(), options).unwrap();
         assert_eq!((seven.classes.len(), seven.splits), (7, vec![Split::Train, Split::Train]));
+        assert_eq!(seven.votes, None);
+    }
+
+    #[test]
+    fn soft_labels_are_shares_of_the_emotions_until_the_label_changes() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("FER2013Train")).unwrap();
+        std::fs::write(root.path().join("FER2013Train/a.png"), b"x").unwrap();
+        let csv = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n\
+                   Training,a.png,4,3,0,0,0,0,0,1,2,0\n";
+        std::fs::write(root.path().join("fer2013new.csv"), csv).unwrap();
+        let options = FerplusOptions { labels: FerplusLabels::Soft, ..Default::default() };
+        let mut set = ferplus(root.path(), options).unwrap();
+        assert_eq!(set.votes_of(0), Some([0.5, 0.375, 0.0, 0.0, 0.0, 0.0, 0.0, 0.125].as_slice()));
+        set.set_label(0, 0);
+        assert!(set.votes_of(0).is_some());
+        set.set_label(0, 1);
+        assert_eq!((set.labels[0], set.votes_of(0)), (1, None));
     }
 }

@@ -41,11 +41,8 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
         name: file_name(root),
         classes: classes.clone(),
         labels: Vec::new(),
-        truth: None,
         splits: Vec::new(),
-        groups: None,
-        sources: None,
-        pictures: Arc::new(PictureFiles(Vec::new())),
+        ..TrainingSet::of(Arc::new(PictureFiles(Vec::new())))
     };
     let mut paths = Vec::new();
     for (part, split) in &parts {

@@ -20,7 +20,7 @@ use crate::failure::{Failure, Reason};
 use crate::types::Split;
 
 pub use affectnet::affectnet;
-pub use ferplus::{FerplusOptions, ferplus};
+pub use ferplus::{FerplusLabels, FerplusOptions, ferplus};
 pub use folder::folder;
 pub use noise::{NoiseKind, add_noise, read_noisy_labels};
 pub use raf_db::raf_db;
@@ -72,6 +72,9 @@ pub struct TrainingSet {
     pub labels: Vec<usize>,
     /// The true label where it is known apart from `labels` (noise experiments).
     pub truth: Option<Vec<usize>>,
+    /// Which share of the people who were asked named each class, N×C; a row sums to 1, or to 0 where only the label
+    /// counts. What training aims at for as long as the label is in force.
+    pub votes: Option<Vec<f32>>,
     /// Which part of the data each sample belongs to.
     pub splits: Vec<Split>,
     /// Samples of one clip have one number; labels may be decided about by clip.
@@ -90,6 +93,21 @@ impl fmt::Debug for TrainingSet {
 }
 
 impl TrainingSet {
+    /// Nothing but pictures: what a reader fills in with the rest.
+    pub(crate) fn of(pictures: Arc<dyn Pictures>) -> Self {
+        Self {
+            name: String::new(),
+            classes: Vec::new(),
+            labels: Vec::new(),
+            truth: None,
+            votes: None,
+            splits: Vec::new(),
+            groups: None,
+            sources: None,
+            pictures,
+        }
+    }
+
     /// How many samples there are.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -108,6 +126,22 @@ impl TrainingSet {
     /// The number of each sample's source; where none is known, of its clip.
     pub fn together(&self) -> Option<&[u64]> {
         self.sources.as_deref().or(self.groups.as_deref())
+    }
+
+    /// Gives a sample a label; what people named counts no more.
+    pub fn set_label(&mut self, sample: usize, label: usize) {
+        let classes = self.classes.len();
+        if let Some(votes) = self.votes.as_mut().filter(|_| self.labels[sample] != label) {
+            votes[sample * classes..][..classes].fill(0.0);
+        }
+        self.labels[sample] = label;
+    }
+
+    /// A sample's votes, C; `None` where only its label counts.
+    pub fn votes_of(&self, sample: usize) -> Option<&[f32]> {
+        let classes = self.classes.len();
+        let row = &self.votes.as_ref()?[sample * classes..][..classes];
+        (row.iter().sum::<f32>() > 0.5).then_some(row)
     }
 
     /// Samples of each class in one split.
@@ -131,7 +165,7 @@ impl TrainingSet {
         )
     }
 
-    /// sha256 over classes, labels and splits: what a checkpoint was made for.
+    /// sha256 over classes, labels, votes and splits: what a checkpoint was made for.
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
         for class in &self.classes {
@@ -142,6 +176,9 @@ impl TrainingSet {
             digest.update(label.to_le_bytes());
             digest.update(split.as_str());
         }
+        for share in self.votes.iter().flatten() {
+            digest.update(share.to_le_bytes());
+        }
         digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
@@ -149,7 +186,8 @@ impl TrainingSet {
     pub fn check(&self) -> Result<(), DataError> {
         let entries = [self.pictures.len(), self.splits.len()];
         let numbers = [&self.groups, &self.sources].map(|numbers| numbers.as_ref().map(Vec::len));
-        let optional = [self.truth.as_ref().map(Vec::len)].into_iter().chain(numbers);
+        let votes = self.votes.as_ref().map(|votes| votes.len() / self.classes.len().max(1));
+        let optional = [self.truth.as_ref().map(Vec::len), votes].into_iter().chain(numbers);
         if entries.into_iter().chain(optional.flatten()).any(|count| count != self.len()) {
             return Err(DataError::Uneven { name: self.name.clone() });
         }

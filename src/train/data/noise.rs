@@ -37,7 +37,7 @@ pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
                 NoiseKind::Symmetric => rng.random_range(1..classes),
                 NoiseKind::Pair => 1,
             };
-            set.labels[sample] = (class + step) % classes;
+            set.set_label(sample, (class + step) % classes);
         }
     }
     set.truth = Some(truth);
@@ -64,11 +64,12 @@ pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataE
     let truth = set.truth.clone().unwrap_or_else(|| set.labels.clone());
     for sample in set.of_split(Split::Train) {
         let name = last_part(&set.pictures.name(sample));
-        set.labels[sample] = *by_name.get(&name).ok_or_else(|| DataError::Line {
+        let label = by_name.get(&name).ok_or_else(|| DataError::Line {
             path: list.to_owned(),
             line: by_name.len(),
             problem: format!("no label for '{name}'"),
         })?;
+        set.set_label(sample, *label);
     }
     set.truth = Some(truth);
     Ok(())
@@ -92,13 +93,10 @@ mod tests {
             name: "drawn".to_owned(),
             classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
             labels: (0..count).map(|sample| if sample < 200 { 0 } else { 1 + sample % 2 }).collect(),
-            truth: None,
             splits: (0..count).map(|s| if s % 10 == 0 { Split::Test } else { Split::Train }).collect(),
-            groups: None,
-            sources: None,
-            pictures: Arc::new(PictureFiles(
+            ..TrainingSet::of(Arc::new(PictureFiles(
                 (0..count).map(|s| PathBuf::from(format!("d/{s}.png"))).collect(),
-            )),
+            )))
         }
     }
 

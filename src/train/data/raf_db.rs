@@ -29,11 +29,8 @@ pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
         name: "raf-db".to_owned(),
         classes: CLASSES.map(str::to_owned).to_vec(),
         labels,
-        truth: None,
         splits,
-        groups: None,
-        sources: None,
-        pictures: Arc::new(PictureFiles(paths)),
+        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
     };
     set.check()?;
     Ok(set)

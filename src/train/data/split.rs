@@ -50,11 +50,9 @@ mod tests {
             name: "drawn".to_owned(),
             classes: vec!["a".to_owned(), "b".to_owned()],
             labels: (0..count).map(|sample| usize::from(sample % 8 >= 6)).collect(),
-            truth: None,
             splits: vec![Split::Train; count],
             groups: Some((0..count as u64).map(|sample| sample / 2).collect()),
-            sources: None,
-            pictures: Arc::new(PictureFiles(vec![Default::default(); count])),
+            ..TrainingSet::of(Arc::new(PictureFiles(vec![Default::default(); count])))
         };
         set.hold_out_validation(0.2, 5);
         assert_eq!(set.class_counts(Split::Validation), [12, 4]);

@@ -17,6 +17,7 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
     if !second.classes.iter().any(|class| first.classes.contains(class)) {
         return Err(DataError::NoCommonClass { first: first.name, second: second.name });
     }
+    let own_classes = first.classes.len();
     for class in &second.classes {
         if !first.classes.contains(class) {
             first.classes.push(class.clone());
@@ -32,6 +33,11 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
             Some(one.chain(other).collect())
         }
     };
+    let votes = (first.votes.is_some() || second.votes.is_some()).then(|| {
+        let own: Vec<usize> = (0..own_classes).collect();
+        let widened = |set: &TrainingSet, columns: &[usize]| widened(set, columns, first.classes.len());
+        [widened(&first, &own), widened(&second, &renumbered)].concat()
+    });
     let groups = numbers(first.groups.take(), second.groups);
     let sources = numbers(first.sources.take(), second.sources);
     first.labels.extend(second.labels.iter().map(|&label| renumbered[label]));
@@ -39,6 +45,7 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
     Ok(TrainingSet {
         name: format!("{}+{}", first.name, second.name),
         truth,
+        votes,
         groups,
         sources,
         pictures: Arc::new(Both(first.pictures, second.pictures)),
@@ -51,6 +58,17 @@ fn numbers(first: Option<Vec<u64>>, second: Option<Vec<u64>>) -> Option<Vec<u64>
     let (first, second) = (first?, second?);
     let offset = first.iter().max().map_or(0, |last| last + 1);
     Some(first.into_iter().chain(second.into_iter().map(|number| number + offset)).collect())
+}
+
+/// A set's votes as rows of `classes`, each of its columns where `columns` says; zeros where it has none.
+fn widened(set: &TrainingSet, columns: &[usize], classes: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; set.len() * classes];
+    for (row, votes) in rows.chunks_mut(classes).zip(set.votes.iter().flat_map(|votes| votes.chunks(columns.len()))) {
+        for (&column, share) in columns.iter().zip(votes) {
+            row[column] = *share;
+        }
+    }
+    rows
 }
 
 struct Both(Arc<dyn Pictures>, Arc<dyn Pictures>);
@@ -93,13 +111,10 @@ mod tests {
             name: name.to_owned(),
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             labels: (0..classes.len()).collect(),
-            truth: None,
             splits: vec![Split::Train; classes.len()],
-            groups: None,
-            sources: None,
-            pictures: Arc::new(PictureFiles(
+            ..TrainingSet::of(Arc::new(PictureFiles(
                 classes.iter().map(|c| PathBuf::from(format!("{name}/{c}"))).collect(),
-            )),
+            )))
         }
     }
 
@@ -109,6 +124,16 @@ mod tests {
         assert_eq!(both.classes, ["fear", "anger", "contempt"]);
         assert_eq!(both.labels, [0, 1, 1, 2]);
         assert_eq!(both.pictures.name(3), "two/contempt");
+    }
+
+    #[test]
+    fn votes_go_where_their_classes_go() {
+        let mut voted = set("two", &["anger", "contempt"]);
+        voted.votes = Some(vec![0.75, 0.25, 0.5, 0.5]);
+        let both = unite(vec![set("one", &["fear", "anger"]), voted]).unwrap();
+        assert_eq!((both.votes_of(0), both.votes_of(1)), (None, None));
+        assert_eq!(both.votes_of(2), Some([0.0, 0.75, 0.25].as_slice()));
+        both.check().unwrap();
     }
 
     #[test]

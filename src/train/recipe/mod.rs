@@ -1,0 +1,344 @@
+//! Every choice that a training run depends on, validated, with a hash that stands on all that was made with it.
+//! It knows no tensor.
+
+mod check;
+mod named;
+mod scn;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::schedule::Schedule;
+
+pub use named::{Preset, default_margin_1};
+pub use scn::{LossForm, RelabelProbabilities, RelabelScope, RelabelStart, ScnRecipe};
+
+/// One training run's hyper-parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// How labels and losses are treated.
+    pub method: Method,
+    /// The backbone.
+    pub arch: Arch,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Side of the square picture that the net sees, pixels.
+    pub image_size: u32,
+    /// Decides params, order, augmentation and noise.
+    pub seed: u64,
+    /// How params move.
+    pub optimizer: OptimizerRecipe,
+    /// How the learning rate changes over epochs.
+    pub schedule: Schedule,
+    /// The Self-Cure Network's own numbers.
+    pub scn: ScnRecipe,
+    /// The numbers of [`Method::Cure`].
+    pub cure: CureRecipe,
+    /// What labels are decided about as one.
+    #[serde(default)]
+    pub relabel_by: RelabelBy,
+    /// How training pictures are varied.
+    pub augment: Augment,
+    /// In which shares classes are seen.
+    pub sampling: Sampling,
+    /// How pixels become numbers.
+    pub normalise: Normalise,
+    /// Number format of the backbone's forward pass.
+    pub precision: Precision,
+    /// A step's pictures go through the net in this many parts, one after the other: less memory, the same step but for
+    /// what looks at a whole batch (batch statistics, rank regularisation), which then looks at a part.
+    #[serde(default = "whole")]
+    pub accumulate: usize,
+    /// End after so many epochs without a better validation accuracy.
+    #[serde(default)]
+    pub early_stop: Option<u32>,
+    /// Judge by a running mean of the params that keeps this share of itself at each step (0: by the params).
+    #[serde(default)]
+    pub average: f64,
+    /// Params to begin from.
+    pub init: Option<PathBuf>,
+}
+
+/// How labels and losses are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Cross entropy on the given labels.
+    Baseline,
+    /// Importance weighting, rank regularisation, relabelling (CVPR 2020).
+    Scn,
+    /// Labels judged by nets that never saw the sample: few, sure relabels, and soft targets to train on.
+    Cure,
+}
+
+impl Method {
+    /// The word that the command line and the catalog use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Scn => "scn",
+            Self::Cure => "cure",
+        }
+    }
+}
+
+/// A backbone with torchvision's layers and names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Arch {
+    Resnet18,
+    Resnet34,
+    Resnet50,
+    #[serde(rename = "mobilenet_v2")]
+    MobilenetV2,
+    Vgg16,
+    /// ResNet's shape with one narrow block a layer: what tests train.
+    #[cfg(test)]
+    Tiny,
+}
+
+impl Arch {
+    /// torchvision's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::MobilenetV2 => "mobilenet_v2",
+            Self::Vgg16 => "vgg16",
+            #[cfg(test)]
+            Self::Tiny => "tiny",
+        }
+    }
+}
+
+/// How params move.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerRecipe {
+    /// The rule.
+    pub kind: OptimizerKind,
+    /// Learning rate of the first epoch.
+    pub lr: f64,
+    /// SGD's momentum; Adam's two are PyTorch's 0.9 and 0.999.
+    pub momentum: f64,
+    /// Added to the gradient times the param, as PyTorch's `weight_decay` does.
+    pub weight_decay: f64,
+}
+
+/// An update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum OptimizerKind {
+    Sgd,
+    Adam,
+}
+
+/// What labels are decided about as one.
+    #[serde(default)]
+    pub relabel_by: RelabelBy,
+    /// How training pictures are varied.
+    pub augment: Augment,
+    /// In which shares classes are seen.
+    pub sampling: Sampling,
+    /// How pixels become numbers.
+    pub normalise: Normalise,
+    /// Number format of the backbone's forward pass.
+    pub precision: Precision,
+    /// A step's pictures go through the net in this many parts, one after the other: less memory, the same step but for
+    /// what looks at a whole batch (batch statistics, rank regularisation), which then looks at a part.
+    #[serde(default = "whole")]
+    pub accumulate: usize,
+    /// End after so many epochs without a better validation accuracy.
+    #[serde(default)]
+    pub early_stop: Option<u32>,
+    /// Judge by a running mean of the params that keeps this share of itself at each step (0: by the params).
+    #[serde(default)]
+    pub average: f64,
+    /// Params to begin from.
+    pub init: Option<PathBuf>,
+}
+
+/// How labels and losses are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Cross entropy on the given labels.
+    Baseline,
+    /// Importance weighting, rank regularisation, relabelling (CVPR 2020).
+    Scn,
+    /// Labels judged by nets that never saw the sample: few, sure relabels, and soft targets to train on.
+    Cure,
+}
+
+impl Method {
+    /// The word that the command line and the catalog use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Scn => "scn",
+            Self::Cure => "cure",
+        }
+    }
+}
+
+/// A backbone with torchvision's layers and names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Arch {
+    Resnet18,
+    Resnet34,
+    Resnet50,
+    #[serde(rename = "mobilenet_v2")]
+    MobilenetV2,
+    Vgg16,
+    /// ResNet's shape with one narrow block a layer: what tests train.
+    #[cfg(test)]
+    Tiny,
+}
+
+impl Arch {
+    /// torchvision's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Resnet18 => "resnet18",
+            Self::Resnet34 => "resnet34",
+            Self::Resnet50 => "resnet50",
+            Self::MobilenetV2 => "mobilenet_v2",
+            Self::Vgg16 => "vgg16",
+            #[cfg(test)]
+            Self::Tiny => "tiny",
+        }
+    }
+}
+
+/// How params move.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerRecipe {
+    /// The rule.
+    pub kind: OptimizerKind,
+    /// Learning rate of the first epoch.
+    pub lr: f64,
+    /// SGD's momentum; Adam's two are PyTorch's 0.9 and 0.999.
+    pub momentum: f64,
+    /// Added to the gradient times the param, as PyTorch's `weight_decay` does.
+    pub weight_decay: f64,
+}
+
+/// An update rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum OptimizerKind {
+    Sgd,
+    Adam,
+}
+
+/// The Self-Cure Network's numbers and readings; the paper and its public code differ, so each reading is a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScnRecipe {
+    /// β: share of a batch that counts as important.
+    pub beta: f64,
+    /// δ1: by how much the important half's mean importance must lead.
+    pub margin_1: f64,
+    /// Whether δ1 is learnt, beginning at `margin_1`.
+    pub margin_1_learnt: bool,
+    /// δ2: by how much the best class must lead the given one before a label changes.
+    pub margin_2: f64,
+    /// Which samples may be relabelled.
+    pub relabel_scope: RelabelScope,
+    /// The numbers of [`Method::Cure`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CureRecipe {
+    /// Into how many parts the training samples are dealt; a scout is trained for each on all the others.
+    pub folds: u32,
+    /// A scout's epochs, as a share of the run's.
+    pub scout_share: f64,
+    /// The share of a class's labels that may be broken by changing others, as far as can be told.
+    pub risk: f64,
+    /// Share of the old value in each sample's target when the net has seen it again; 1 keeps what the scouts made of it.
+    pub memory: f64,
+}
+
+/// How training pictures are varied, on the device, in batch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Probability of a horizontal flip.
+    pub flip: f64,
+    /// Largest shift, as a share of the side, and largest enlargement or shrinking; 0 turns it off.
+    pub crop: f64,
+    /// Probability that a rectangle (2 to 25 % of the area) is replaced by the mean colour.
+    pub erase: f64,
+    /// Largest relative change of brightness and of contrast.
+    pub colour: f64,
+}
+
+/// In which shares classes are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Each sample once an epoch.
+    Shuffle,
+    /// Each class equally often; small classes repeat.
+    Balanced,
+}
+
+/// How pixels become numbers; it belongs to a file of params as much as its tensors do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalise {
+    /// 0..1 less the ImageNet mean, by its deviation: torchvision's params.
+    Imagenet,
+    /// 0..1 as it is: RAN's and SCN's face params.
+    ZeroOne,
+}
+
+/// Number format of the backbone's forward pass; importance and losses are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// bf16 on CUDA, fp32 on CPU.
+    Auto,
+    /// 32-bit floats.
+    Fp32,
+    /// Brain floats; params stay f32.
+    Bf16,
+}
+
+fn whole() -> usize {
+    1
+}
+
+impl Recipe {
+    /// sha256 over its JSON, in hexadecimal.
+    pub fn hash(&self) -> String {
+        let json = serde_json::to_vec(self).expect("a recipe holds only numbers and words");
+        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_number_changes_the_hash() {
+        let recipe = Recipe::new(Method::Scn);
+        let mut other = recipe.clone();
+        other.scn.margin_2 = 0.21;
+        assert_eq!(recipe.hash(), recipe.clone().hash());
+        assert_ne!(recipe.hash(), other.hash());
+    }
+}
