@@ -168,7 +168,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::catalog::tests::empty;
     use crate::catalog::tracks::MeasuredTrack;
-    use crate::catalog::{answers, clips, evidence, funnel, recipes, scans, searches, splits, tracks, videos};
+    use crate::catalog::{
+        answers, clips, evidence, funnel, recipes, scans, searches, splits, tracks, videos,
+    };
     use crate::types::{Clip, FaceBox, Scan, Span, Track};
 
     /// A scan, a track, a clip and some samples, one a second, for a video.
@@ -325,7 +327,11 @@ pub(crate) mod tests {
         let trained: Vec<SampleId> =
             for_training(&catalog).await.unwrap().iter().map(|sample| sample.sample).collect();
         assert_eq!(trained, later);
-        assert_eq!(clips::of_video(&catalog, video).await.unwrap().len(), 2, "a run may have been trained on it");
+        assert_eq!(
+            clips::of_video(&catalog, video).await.unwrap().len(),
+            2,
+            "a run may have been trained on it"
+        );
 
         let mut tx = catalog.begin().await.unwrap();
         fill_by("1", &mut tx, video, 4).await;

@@ -29,9 +29,7 @@ pub async fn insert(
         .await?;
     let shots: Vec<[i64; 2]> = scan.shots.iter().map(|shot| [shot.start_ms, shot.end_ms]).collect();
     let (shots, now_ms) = (json(&shots)?, tx.now_ms());
-    sqlx::query_file!("queries/catalog/scan/supersede.sql", video.0, now_ms)
-        .execute(tx.connection())
-        .await?;
+    sqlx::query_file!("queries/catalog/scan/supersede.sql", video.0, now_ms).execute(tx.connection()).await?;
     let (decoded, detected) = (integer(scan.frames_decoded), integer(scan.frames_detected));
     let id = sqlx::query_file_scalar!(
         "queries/catalog/scan/insert.sql",

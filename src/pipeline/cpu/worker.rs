@@ -55,7 +55,12 @@ impl Worker {
         Ok(Self { child, input, output, last_words })
     }
 
-    pub(super) async fn run(&mut self, task: &Task, limits: &WorkerConfig, stop: &Stop) -> Result<Product, Ending> {
+    pub(super) async fn run(
+        &mut self,
+        task: &Task,
+        limits: &WorkerConfig,
+        stop: &Stop,
+    ) -> Result<Product, Ending> {
         if let Err(error) = self.send(task).await {
             return Err(Ending::Lost(self.bury(&error.to_string()).await));
         }

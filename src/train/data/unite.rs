@@ -63,7 +63,9 @@ fn numbers(first: Option<Vec<u64>>, second: Option<Vec<u64>>) -> Option<Vec<u64>
 /// A set's votes as rows of `classes`, each of its columns where `columns` says; zeros where it has none.
 fn widened(set: &TrainingSet, columns: &[usize], classes: usize) -> Vec<f32> {
     let mut rows = vec![0.0; set.len() * classes];
-    for (row, votes) in rows.chunks_mut(classes).zip(set.votes.iter().flat_map(|votes| votes.chunks(columns.len()))) {
+    for (row, votes) in
+        rows.chunks_mut(classes).zip(set.votes.iter().flat_map(|votes| votes.chunks(columns.len())))
+    {
         for (&column, share) in columns.iter().zip(votes) {
             row[column] = *share;
         }

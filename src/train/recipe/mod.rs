@@ -142,122 +142,18 @@ pub enum OptimizerKind {
 }
 
 /// What labels are decided about as one.
-    #[serde(default)]
-    pub relabel_by: RelabelBy,
-    /// How training pictures are varied.
-    pub augment: Augment,
-    /// In which shares classes are seen.
-    pub sampling: Sampling,
-    /// How pixels become numbers.
-    pub normalise: Normalise,
-    /// Number format of the backbone's forward pass.
-    pub precision: Precision,
-    /// A step's pictures go through the net in this many parts, one after the other: less memory, the same step but for
-    /// what looks at a whole batch (batch statistics, rank regularisation), which then looks at a part.
-    #[serde(default = "whole")]
-    pub accumulate: usize,
-    /// End after so many epochs without a better validation accuracy.
-    #[serde(default)]
-    pub early_stop: Option<u32>,
-    /// Judge by a running mean of the params that keeps this share of itself at each step (0: by the params).
-    #[serde(default)]
-    pub average: f64,
-    /// Params to begin from.
-    pub init: Option<PathBuf>,
-}
-
-/// How labels and losses are treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Cross entropy on the given labels.
-    Baseline,
-    /// Importance weighting, rank regularisation, relabelling (CVPR 2020).
-    Scn,
-    /// Labels judged by nets that never saw the sample: few, sure relabels, and soft targets to train on.
-    Cure,
+pub enum RelabelBy {
+    /// Each sample for itself: the paper.
+    #[default]
+    Sample,
+    /// All samples of a clip by the mean of what the net says of them: they share one label, and are wrong together.
+    /// Where a data set knows no clips, each sample for itself.
+    Clip,
 }
 
-impl Method {
-    /// The word that the command line and the catalog use.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Baseline => "baseline",
-            Self::Scn => "scn",
-            Self::Cure => "cure",
-        }
-    }
-}
-
-/// A backbone with torchvision's layers and names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Arch {
-    Resnet18,
-    Resnet34,
-    Resnet50,
-    #[serde(rename = "mobilenet_v2")]
-    MobilenetV2,
-    Vgg16,
-    /// ResNet's shape with one narrow block a layer: what tests train.
-    #[cfg(test)]
-    Tiny,
-}
-
-impl Arch {
-    /// torchvision's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Resnet18 => "resnet18",
-            Self::Resnet34 => "resnet34",
-            Self::Resnet50 => "resnet50",
-            Self::MobilenetV2 => "mobilenet_v2",
-            Self::Vgg16 => "vgg16",
-            #[cfg(test)]
-            Self::Tiny => "tiny",
-        }
-    }
-}
-
-/// How params move.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimizerRecipe {
-    /// The rule.
-    pub kind: OptimizerKind,
-    /// Learning rate of the first epoch.
-    pub lr: f64,
-    /// SGD's momentum; Adam's two are PyTorch's 0.9 and 0.999.
-    pub momentum: f64,
-    /// Added to the gradient times the param, as PyTorch's `weight_decay` does.
-    pub weight_decay: f64,
-}
-
-/// An update rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum OptimizerKind {
-    Sgd,
-    Adam,
-}
-
-/// The Self-Cure Network's numbers and readings; the paper and its public code differ, so each reading is a switch.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScnRecipe {
-    /// β: share of a batch that counts as important.
-    pub beta: f64,
-    /// δ1: by how much the important half's mean importance must lead.
-    pub margin_1: f64,
-    /// Whether δ1 is learnt, beginning at `margin_1`.
-    pub margin_1_learnt: bool,
-    /// δ2: by how much the best class must lead the given one before a label changes.
-    pub margin_2: f64,
-    /// Which samples may be relabelled.
-    pub relabel_scope: RelabelScope,
-    /// The numbers of [`Method::Cure`].
+/// The numbers of [`Method::Cure`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CureRecipe {

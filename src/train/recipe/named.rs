@@ -1,7 +1,10 @@
 //! Recipes by name: this program's own, the paper's, the public code's.
 
 use super::super::schedule::Schedule;
-use super::{Arch, Augment, CureRecipe, LossForm, Method, Normalise, OptimizerKind, OptimizerRecipe, Precision, Recipe, RelabelBy, RelabelProbabilities, RelabelScope, RelabelStart, Sampling, ScnRecipe, whole};
+use super::{
+    Arch, Augment, CureRecipe, LossForm, Method, Normalise, OptimizerKind, OptimizerRecipe, Precision,
+    Recipe, RelabelBy, RelabelProbabilities, RelabelScope, RelabelStart, Sampling, ScnRecipe, whole,
+};
 
 /// Named settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

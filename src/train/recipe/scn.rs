@@ -36,38 +36,6 @@ pub enum RelabelScope {
     Batch,
 }
 
-/// Whose softmax decides.
-    pub relabel_probabilities: RelabelProbabilities,
-    /// How the two losses are joined.
-    pub loss_form: LossForm,
-    /// γ of [`LossForm::Gamma`].
-    pub gamma: f64,
-    /// When relabelling begins.
-    pub relabel_start: RelabelStart,
-}
-
-/// Which samples may be relabelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RelabelScope {
-    /// Only those of the low-importance group: the paper, section 3.4.
-    LowGroup,
-    /// All of the batch: the public code, and what works better (measured here and by users).
-    Batch,
-}
-
-/// What labels are decided about as one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RelabelBy {
-    /// Each sample for itself: the paper.
-    #[default]
-    Sample,
-    /// All samples of a clip by the mean of what the net says of them: they share one label, and are wrong together.
-    /// Where a data set knows no clips, each sample for itself.
-    Clip,
-}
-
 /// Whose softmax decides about a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
