@@ -91,7 +91,7 @@ fn walk(args: &DemoArgs) -> Vec<Vec<&'static str>> {
     let training: &[&str] = if args.small {
         &["--epochs", "3", "--image-size", "48", "--batch-size", "16"]
     } else {
-        &["--epochs", "7", "--image-size", "48", "--batch-size", "32"]
+        &["--epochs", "5", "--image-size", "48", "--batch-size", "32"]
     };
     let train = |method| [&["train", "--method", method], training].concat();
     vec![vec!["crawl", "--wait"], vec!["clips"], train("baseline"), train("scn")]
