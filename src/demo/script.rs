@@ -45,7 +45,7 @@ const FULL_SIZES: [(u32, u32); 12] = [
     (480, 360),
     (640, 360),
     (426, 240),
-    (1280, 720),
+    (960, 540),
 ];
 const SMALL_SIZES: [(u32, u32); 2] = [(426, 240), (480, 360)];
 const FULL_RATES: [f64; 6] = [12.0, 12.5, 15.0, 15.0, 20.0, 29.97];
@@ -65,7 +65,7 @@ impl Writer {
         let (width, height) = sizes[self.chance.random_range(0..sizes.len())];
         let frame_rate = match (width, plot) {
             // Large and long films are slow to draw; nothing is learnt from more of their frames.
-            (1280, _) | (_, Plot::OneMinute) => 15.0,
+            (960, _) | (_, Plot::OneMinute) => 15.0,
             _ => rates[self.chance.random_range(0..rates.len())],
         };
         let shots = self.shots(plot);
