@@ -26,7 +26,7 @@ pub struct EncoderOptions {
 
 impl Default for EncoderOptions {
     fn default() -> Self {
-        Self { crf: 20, preset: Preset::VeryFast, colours: Colours::default() }
+        Self { crf: 22, preset: Preset::SuperFast, colours: Colours::default() }
     }
 }
 
@@ -36,14 +36,14 @@ pub enum Preset {
     /// For films that are thrown away.
     UltraFast,
     /// For clips that are kept.
-    VeryFast,
+    SuperFast,
 }
 
 impl Preset {
     fn as_str(self) -> &'static str {
         match self {
             Self::UltraFast => "ultrafast",
-            Self::VeryFast => "veryfast",
+            Self::SuperFast => "superfast",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::reel::{Reel, Shears};
+use super::reel::{Cutting, Reel, Shears};
 use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, tell};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
@@ -43,7 +43,7 @@ pub fn cut_clips(
             in_hand.extend(waiting.pop().map(|plan| (plan, Reel::new(plan.span.start_ms))));
         }
         for (plan, reel) in in_hand.iter_mut().filter(|(plan, _)| plan.span.end_ms <= now_ms) {
-            reel.cut(plan, shears, detector)?;
+            reel.cut(plan, shears, detector)?.map_or(Ok(()), Cutting::finish)?;
         }
         in_hand.retain(|(plan, _)| plan.span.end_ms > now_ms);
         let Some(frame) = frame else { return Ok(()) };

@@ -2,25 +2,28 @@
 //! a detector; cuts are told to it.
 //!
 //! A *look* happens at the recipe's rate and on the first and last frame of each shot. On a look the tracked faces are
-//! followed; the whole picture is searched when a shot begins, when a face is missed, and now and then for newcomers,
-//! more often while nobody is tracked. When a track begins or ends, the frames since the look before say just when.
+//! followed; the whole picture is searched when a shot begins, when a face is missed that surely was one, and now and
+//! then for newcomers, more often while nobody is tracked. When a track begins or ends, the frames since the look before
+//! say just when.
 
 use std::rc::Rc;
 
 use super::glance::around;
 use crate::config::ClipRecipe;
-use crate::face::track::Tracker;
+use crate::face::track::{OpenTrack, Tracker};
 use crate::face::{Detector, View};
 use crate::failure::Failure;
 use crate::media::VideoFrame;
 use crate::types::{Face, FaceBox, SeenFace, Track};
 
 /// While all tracked faces are seen, the whole picture is searched this often, milliseconds.
-const SEARCH_EVERY_MS: i64 = 2_000;
+const SEARCH_EVERY_MS: i64 = 3_000;
 /// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
 const SEARCH_EMPTY_EVERY_MS: i64 = 400;
 /// Two followed faces that overlap by more are one face that both went to.
 const SAME_FACE_IOU: f32 = 0.6;
+/// A face with a lower score that was not seen on two looks yet may be none: nothing is searched when it goes.
+const SURE_SCORE: f32 = 0.98;
 /// Frames that are kept between two looks, at most.
 const MOST_KEPT: usize = 16;
 
@@ -119,7 +122,7 @@ impl<'a> Looker<'a> {
         let complete = self.is_complete();
         let followed = self.follow_all(frame)?;
         let searches = !complete || followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
-        let faces = match all_apart(&followed) {
+        let faces = match self.all_apart(&followed) {
             Some(faces) if !searches => faces,
             _ => {
                 // A face that jumped is matched to where it was just before, not to where the last look saw it.
@@ -149,9 +152,31 @@ impl<'a> Looker<'a> {
         self.last_search_ms.is_none_or(|last_ms| t_ms - last_ms >= every_ms)
     }
 
-    /// Whether the last look saw every tracked face.
+    /// Whether the last look saw every tracked face but the doubtful ones.
     fn is_complete(&self) -> bool {
-        self.tracker.open_tracks().iter().all(|track| track.last().t_ms == self.last_look_ms)
+        let mut open = self.tracker.open_tracks().iter();
+        open.all(|track| track.last().t_ms == self.last_look_ms || self.is_doubtful(track))
+    }
+
+    /// Whether a track may be a false alarm, as far as can be told yet.
+    fn is_doubtful(&self, track: &OpenTrack) -> bool {
+        let seen_ms = track.last().t_ms - track.first().t_ms;
+        (seen_ms as f64) < 0.9 * self.look_every_ms && track.first().face.detector_score < SURE_SCORE
+    }
+
+    /// The faces if none is missing and no two became one; doubtful ones may.
+    fn all_apart(&self, followed: &[Option<Face>]) -> Option<Vec<Face>> {
+        let mut faces: Vec<Face> = Vec::with_capacity(followed.len());
+        for (track, face) in self.tracker.open_tracks().iter().zip(followed) {
+            let meets =
+                |face: &Face| faces.iter().any(|other| other.face_box.iou(&face.face_box) > SAME_FACE_IOU);
+            match face {
+                Some(face) if !meets(face) => faces.push(*face),
+                _ if self.is_doubtful(track) => {}
+                _ => return None,
+            }
+        }
+        Some(faces)
     }
 
     fn search(&mut self, frame: &VideoFrame) -> Result<Vec<Face>, Failure> {
@@ -258,12 +283,4 @@ impl<'a> Looker<'a> {
         self.tracker.extend_back(track, SeenFace { t_ms, face });
         Ok(true)
     }
-}
-
-/// The faces if none is missing and no two became one.
-fn all_apart(followed: &[Option<Face>]) -> Option<Vec<Face>> {
-    let faces: Vec<Face> = followed.iter().copied().collect::<Option<_>>()?;
-    let meets =
-        |at: usize| faces[..at].iter().any(|other| other.face_box.iou(&faces[at].face_box) > SAME_FACE_IOU);
-    (!(0..faces.len()).any(meets)).then_some(faces)
 }

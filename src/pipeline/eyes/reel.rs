@@ -2,6 +2,7 @@
 //! Knows nothing of how the frames come, and of where the clips are kept only the folder.
 
 use std::collections::VecDeque;
+use std::thread::{self, JoinHandle};
 
 use image::RgbImage;
 
@@ -18,6 +19,27 @@ use crate::types::{Clip, CropStyle, FaceBox, Sample, SeenFace};
 const CHECKED_FRAMES: usize = 3;
 /// A face found again must overlap by this much with where its track was.
 const SAME_FACE_IOU: f32 = 0.3;
+
+/// A clip that another thread encodes meanwhile. Dropped, it is waited for all the same: it writes where others clear up.
+pub(super) struct Cutting(Option<JoinHandle<Result<(), Failure>>>);
+
+impl Cutting {
+    fn begin(work: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Self {
+        Self(Some(thread::spawn(work)))
+    }
+
+    /// Waits until the clip is laid down.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        let outcome = self.0.take().map_or(Ok(Ok(())), JoinHandle::join);
+        outcome.unwrap_or_else(|_| Err(Failure::bug("the thread that encodes clips ended early")))
+    }
+}
+
+impl Drop for Cutting {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
 
 /// What clips are cut by.
 #[derive(Clone, Copy)]
@@ -83,14 +105,14 @@ impl Reel {
         Ok(())
     }
 
-    /// Cuts a plan's clip, checks it, and lays it down; what lies before its end is let go. A plan that begins before
-    /// the reel does is left to others.
+    /// Checks a plan's clip, and begins to cut it and to lay it down; what lies before its end is let go. A plan that
+    /// begins before the reel does is left to others.
     pub(super) fn cut(
         &mut self,
         plan: &ClipPlan,
         shears: Shears<'_>,
         detector: &mut dyn Detector,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Cutting>, Failure> {
         let is_whole = self.from_ms <= plan.span.start_ms;
         self.let_go(plan.span.start_ms);
         let after = self.stills.partition_point(|(t_ms, _)| *t_ms < plan.span.end_ms);
@@ -100,25 +122,20 @@ impl Reel {
         self.from_ms = plan.span.end_ms;
         self.bytes = self.stills.iter().map(|(_, still)| still.size_bytes()).sum();
         if !is_whole || stills.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let film = cuttings::film(shears.folder, plan);
-        let outcome = match missing_place(plan, &stills, self.size, shears.recipe, detector)? {
-            Some(place) => Err(unsound(plan, &format!("shows no face in its {place} frames"))),
-            None => write(stills, plan, shears).and_then(|written| {
-                Ok(finished(plan, written, encoded(samples, shears.recipe)?, shears.recipe))
-            }),
-        };
-        match outcome {
-            Err(failure) if failure.reason != Reason::ClipUnsound => Err(failure),
-            outcome => {
-                if outcome.is_err() && film.exists() {
-                    // It is no clip, and nobody will ask for it.
-                    let _ = std::fs::remove_file(&film);
-                }
-                cuttings::write(shears.folder, plan, &outcome)
-            }
-        }
+        let missing = missing_place(plan, &stills, self.size, shears.recipe, detector)?;
+        let (plan, recipe, folder) = (plan.clone(), shears.recipe.clone(), shears.folder.to_owned());
+        let frame_rate = shears.frame_rate;
+        Ok(Some(Cutting::begin(move || {
+            let shears = Shears { recipe: &recipe, folder: &folder, frame_rate };
+            let outcome = match missing {
+                Some(place) => Err(unsound(&plan, &format!("shows no face in its {place} frames"))),
+                None => write(stills, &plan, shears)
+                    .and_then(|written| Ok(finished(&plan, written, encoded(samples, &recipe)?, &recipe))),
+            };
+            lay_down(&plan, shears, outcome)
+        })))
     }
 
     /// Lets go what lies before this time.
@@ -127,6 +144,21 @@ impl Reel {
         self.stills.drain(..first);
         let first = self.samples.partition_point(|(sample, _)| sample.t_ms < before_ms);
         self.samples.drain(..first);
+    }
+}
+
+/// Lays a clip down beside its film, or why it is none.
+fn lay_down(plan: &ClipPlan, shears: Shears<'_>, outcome: Result<Clip, Failure>) -> Result<(), Failure> {
+    match outcome {
+        Err(failure) if failure.reason != Reason::ClipUnsound => Err(failure),
+        outcome => {
+            let film = cuttings::film(shears.folder, plan);
+            if outcome.is_err() && film.exists() {
+                // It is no clip, and nobody will ask for it.
+                let _ = std::fs::remove_file(&film);
+            }
+            cuttings::write(shears.folder, plan, &outcome)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::framing::REACH_MS;
 use super::looker::Looker;
-use super::reel::{Reel, Shears};
+use super::reel::{Cutting, Reel, Shears};
 use crate::face::select::{self, ClipPlan};
 use crate::face::shots::ShotFinder;
 use crate::face::track::{OpenTrack, Tracker, split_at_shots};
@@ -34,6 +34,8 @@ pub(super) struct Reels<'a> {
     held: VecDeque<Rc<VideoFrame>>,
     /// By the track's number.
     reels: BTreeMap<usize, Reel>,
+    /// The clip that is being encoded; one at a time.
+    cutting: Option<Cutting>,
 }
 
 /// A track as it is around one frame.
@@ -47,7 +49,7 @@ struct Near {
 
 impl<'a> Reels<'a> {
     pub(super) fn new(shears: Shears<'a>, frame_ms: i64) -> Self {
-        Self { shears, frame_ms, held: VecDeque::new(), reels: BTreeMap::new() }
+        Self { shears, frame_ms, held: VecDeque::new(), reels: BTreeMap::new(), cutting: None }
     }
 
     /// Takes the frame that was just looked at.
@@ -70,7 +72,7 @@ impl<'a> Reels<'a> {
         while let Some(frame) = self.held.pop_front() {
             self.develop(&frame, looker, finder)?;
         }
-        Ok(())
+        self.cutting.take().map_or(Ok(()), Cutting::finish)
     }
 
     fn develop(
@@ -129,7 +131,8 @@ impl<'a> Reels<'a> {
         let Some(reel) = self.reels.get_mut(&near.number) else { return Ok(()) };
         for plan in plans(near, looker.tracker(), finder, (recipe, size, self.frame_ms)) {
             if reel.start_ms() < plan.span.end_ms && plan.span.end_ms <= t_ms + self.frame_ms {
-                reel.cut(&plan, self.shears, looker.detector())?;
+                let cutting = reel.cut(&plan, self.shears, looker.detector())?;
+                std::mem::replace(&mut self.cutting, cutting).map_or(Ok(()), Cutting::finish)?;
             }
         }
         if near.is_over {
