@@ -24,7 +24,7 @@ pub(super) async fn crawl(
     mut limits: Limits,
 ) -> anyhow::Result<Exit> {
     let rebuild = rebuild::take_in(&session.catalog, list, args.wanted.emotion).await?;
-    limits.slots = policy.at_once;
+    limits.slots = session.config.crawl.at_once;
     limits.only = Only { list: Some(rebuild.list.clone()), emotion: None };
     let mut ytdlp = None;
     if rebuild.on_site > 0 {

@@ -66,7 +66,9 @@ fn entry(round: rounds::Round, page_of: impl Fn(&str) -> Option<String>) -> Roun
         started_at_ms: round.started_at,
         ended_at_ms: round.ended_at,
         outcome,
-        samples: samples("totals").map(|now| now.saturating_sub(samples("totals_before").unwrap_or(0))),
+        samples: samples("totals")
+            .zip(samples("totals_before"))
+            .map(|(now, before)| now.saturating_sub(before)),
         page: page_of(&name),
     }
 }

@@ -55,8 +55,8 @@ fn head(report: &RoundReport) -> Markup {
         dl.glances {
             (glance("Jobs done", &count(done), ""))
             (glance("Jobs failed", &count(failed), &format!("{} put off", count(report.jobs(|it| it.put_off)))))
-            (glance("Clips", &signed(report, |totals| totals.clips), &format!("{} in all", count(report.totals.clips))))
-            (glance("Samples", &signed(report, |totals| totals.samples), &format!("{} in all", count(report.totals.samples))))
+            (growth("Clips", report, |totals| totals.clips))
+            (growth("Samples", report, |totals| totals.samples))
             @if let Some(run) = &report.run {
                 (glance("Accuracy", &known(run.last_five_accuracy, share), &format!("run {}, last 5 epochs", run.name)))
             }
@@ -67,6 +67,15 @@ fn head(report: &RoundReport) -> Markup {
 
 fn glance(name: &str, value: &str, note: &str) -> Markup {
     markup! { div { dt { (name) } dd { (value) } dd.note { (note) } } }
+}
+
+/// What came since the round before; what the first round found was there already, for all that is known.
+fn growth(name: &str, report: &RoundReport, of: fn(&Totals) -> u64) -> Markup {
+    let all = of(&report.totals);
+    match &report.totals_before {
+        Some(before) => glance(name, &change(of(before), all), &format!("{} in all", count(all))),
+        None => glance(name, &count(all), "in all"),
+    }
 }
 
 fn steps(steps: &[RoundStep]) -> Markup {
@@ -134,10 +143,6 @@ fn changed(report: &RoundReport) -> Markup {
     }
 }
 
-fn signed(report: &RoundReport, of: fn(&Totals) -> u64) -> String {
-    change(report.totals_before.as_ref().map_or(0, of), of(&report.totals))
-}
-
 fn pictures(report: &RoundReport) -> Markup {
     if report.pictures.is_empty() {
         return markup! { p { "No sample was taken in this round." } };
@@ -195,6 +200,7 @@ mod tests {
     #[test]
     fn the_first_round_has_nothing_to_compare_with() {
         let report = RoundReport { totals_before: None, ..example::round() };
-        assert!(round_html(&report).contains("This is the first round"));
+        let page = round_html(&report);
+        assert!(page.contains("This is the first round") && !page.contains("<dd>+"), "{page}");
     }
 }
