@@ -1,5 +1,5 @@
-//! `webemotion train`: one trainer thread, its events to whoever watches. Flags stand in `args` and `dataset`, what is
-//! done around a run in `command`, its rows in `catalog`.
+//! `webemotion train`: one trainer thread, its events to whoever watches. Flags stand in `args`, `loop_args`,
+//! `method_args` and `dataset`, what is done around a run in `command`, its rows in `catalog`.
 
 mod args;
 mod catalog;
@@ -10,6 +10,7 @@ mod diary;
 mod drawn;
 pub(crate) mod folder;
 mod loop_args;
+mod method_args;
 mod opinions;
 pub(crate) mod spread;
 mod tensorboard;
@@ -27,7 +28,7 @@ use crate::train::recipe::Recipe;
 use crate::train::{self, RunPlace, TrainError, TrainEvent, Trained};
 use crate::types::Relabel;
 
-pub use args::{CommonArgs, MethodArg, ScnArgs, TrainArgs};
+pub use args::{CommonArgs, MethodArg, TrainArgs};
 pub(crate) use catalog::todays_samples;
 pub use dataset::DatasetArg;
 use diary::Diary;

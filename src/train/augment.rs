@@ -55,8 +55,19 @@ fn rectangle(rng: &mut ChaCha8Rng) -> [f32; 4] {
 fn floats(batch: &Batch, side: u32, device: Device) -> Tensor {
     let side = i64::from(side);
     let size = [batch.samples.len().cast_signed() as i64, side, side, 3];
-    let bytes = Tensor::from_data_size(&batch.pixels, &size, Kind::Uint8).to_device(device);
-    bytes.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0
+    let bytes = Tensor::from_data_size(&batch.pixels, &size, Kind::Uint8);
+    bytes_on(device, bytes).permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0
+}
+
+/// From pinned memory a GPU fetches them when it gets there; else all that was asked of it must be done first.
+fn bytes_on(device: Device, bytes: Tensor) -> Tensor {
+    const NON_BLOCKING: bool = true;
+    match device {
+        Device::Cuda(_) => {
+            bytes.internal_pin_memory(device).to_device_(device, Kind::Uint8, NON_BLOCKING, false)
+        }
+        _ => bytes.to_device(device),
+    }
 }
 
 pub(crate) fn normalise(pictures: Tensor, how: Normalise) -> Tensor {

@@ -1,17 +1,17 @@
 //! One pass over the training samples: the loop, in one screen each. It keeps no state of its own; that is the
 //! session's, and what is measured after the pass is [`super::judge`]'s.
 
-use std::sync::mpsc::Receiver;
+use std::ops::Range;
 use std::time::Instant;
 
 use rand::Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use super::error::TrainError;
 use super::events::TrainEvent;
 use super::judge::{audit, check_unreadable, evaluate};
 use super::labels::RelabelRule;
-use super::loader::{Batch, epoch_order, epoch_rng, load};
+use super::loader::{Batch, ahead, epoch_order, epoch_rng, load};
 use super::metrics::{self, EpochMetrics};
 use super::net::Output;
 use super::recipe::{Method, Recipe, RelabelBy, RelabelProbabilities, RelabelScope};
@@ -25,6 +25,12 @@ const ORDER: u64 = 1;
 /// Names the random stream of what dropout drops.
 const DROPOUT: u64 = 3;
 
+/// A batch, and on a GPU its pictures, made while the net works on those before.
+pub(crate) struct Ready {
+    pub(crate) batch: Batch,
+    pictures: Option<Tensor>,
+}
+
 /// The loss of a step and its two parts, as tensors on the device.
 struct Losses {
     total: Tensor,
@@ -35,7 +41,7 @@ struct Losses {
 /// Trains one epoch, lets labels change at its end, and measures it.
 pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics, Vec<Relabel>), TrainError> {
     let epoch = session.progress.epochs_done + 1;
-    let mut batches = begin_batches(session, epoch);
+    let mut batches = batches(session, epoch);
     let steps = session.steps();
     while session.progress.steps_done < steps {
         if session.stop.is_asked() {
@@ -44,9 +50,9 @@ pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics
             return Err(TrainError::Stopped { epoch, checkpoint: session.checkpoint_path() });
         }
         let began = Instant::now();
-        let batch = next_batch(session, &mut batches)?;
+        let batch = next_batch(session, &mut *batches)?;
         session.progress.sums.waited_s += began.elapsed().as_secs_f64();
-        let loss = step(session, &batch, epoch)?;
+        let loss = step_on(session, batch, epoch)?;
         session.progress.steps_done += 1;
         session.progress.sums.seconds += began.elapsed().as_secs_f64();
         tell_step(session, epoch, steps, loss);
@@ -68,84 +74,110 @@ pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics
     Ok((metrics, relabels))
 }
 
-fn begin_batches(session: &Session<'_>, epoch: u32) -> Receiver<Batch> {
+fn order(session: &Session<'_>, epoch: u32) -> Vec<usize> {
     let recipe = session.recipe;
     let mut rng = epoch_rng(recipe.seed, ORDER, epoch);
     let labels = session.labels.current();
-    let order = epoch_order(&session.train_samples, |sample| labels[sample], recipe.sampling, &mut rng);
-    load(&session.shelf, order, recipe.batch_size, session.progress.steps_done)
+    epoch_order(&session.train_samples, |sample| labels[sample], recipe.sampling, &mut rng)
 }
 
-fn next_batch(session: &Session<'_>, batches: &mut Receiver<Batch>) -> Result<Batch, TrainError> {
-    let batch = batches.recv().map_err(|_| TrainError::Torch("the loader thread ended early".to_owned()))?;
+/// The batches of an epoch that are still to come.
+pub(crate) fn batches(session: &Session<'_>, epoch: u32) -> Box<dyn Iterator<Item = Ready>> {
+    let (recipe, done) = (session.recipe, session.progress.steps_done);
+    let batches = load(&session.shelf, order(session, epoch), recipe.batch_size, done);
+    let device = session.net.compute.device;
+    if device == Device::Cpu {
+        // The cores are the net's.
+        return Box::new(batches.map(|batch| Ready { batch, pictures: None }));
+    }
+    let recipe = recipe.clone();
+    let make = move |batch| Ready { pictures: Some(vary(&recipe, &batch, epoch, device)), batch };
+    Box::new(ahead("pictures", batches.map(make)))
+}
+
+fn next_batch(session: &Session<'_>, batches: &mut dyn Iterator<Item = Ready>) -> Result<Ready, TrainError> {
+    let batch =
+        batches.next().ok_or_else(|| TrainError::Torch("the loader thread ended early".to_owned()))?;
     check_unreadable(&session.shelf, session.set.len())?;
     Ok(batch)
 }
 
-/// Forward, loss, backward, in parts if asked, then one update. Returns the loss.
-pub(crate) fn step(session: &mut Session<'_>, batch: &Batch, epoch: u32) -> Result<f64, TrainError> {
-    if batch.samples.is_empty() {
-        return Ok(0.0);
-    }
-    let recipe = session.recipe;
-    if recipe.accumulate == 1 {
-        let pictures = pictures(session, batch, epoch);
-        let (loss, grads) = backward(session, batch, &pictures, epoch)?;
-        update(session, &grads, epoch);
-        return Ok(loss);
-    }
-    let (mut loss, mut grads) = (0.0, Vec::new());
-    for part in batch.split(recipe.accumulate) {
-        let share = part.samples.len() as f64 / batch.samples.len() as f64;
-        let pictures = pictures(session, &part, epoch);
-        let (part_loss, part_grads) = backward(session, &part, &pictures, epoch)?;
-        loss += share * part_loss;
-        add(&mut grads, part_grads, share);
-    }
-    update(session, &grads, epoch);
-    Ok(loss)
+fn vary(recipe: &Recipe, batch: &Batch, epoch: u32, device: Device) -> Tensor {
+    let how = (&recipe.augment, recipe.seed, epoch);
+    augment::varied(batch, recipe.image_size, recipe.normalise, how, device)
 }
 
 pub(crate) fn pictures(session: &Session<'_>, batch: &Batch, epoch: u32) -> Tensor {
-    let recipe = session.recipe;
-    let how = (&recipe.augment, recipe.seed, epoch);
-    augment::varied(batch, recipe.image_size, recipe.normalise, how, session.net.compute.device)
+    vary(session.recipe, batch, epoch, session.net.compute.device)
 }
 
-/// Loss and gradients of pictures; the books are kept.
-pub(crate) fn backward(
+/// One step on a batch; none where no picture could be read. Returns the loss.
+pub(crate) fn step_on(session: &mut Session<'_>, ready: Ready, epoch: u32) -> Result<f64, TrainError> {
+    let Ready { batch, pictures: made } = ready;
+    if batch.samples.is_empty() {
+        return Ok(0.0);
+    }
+    let pictures = made.unwrap_or_else(|| pictures(session, &batch, epoch));
+    step(session, &batch, &pictures, epoch)
+}
+
+/// Forward, loss, backward, in parts if asked, then one update; only then is anything read, for a GPU works on while it
+/// is asked for more. Returns the loss.
+pub(crate) fn step(
     session: &mut Session<'_>,
     batch: &Batch,
     pictures: &Tensor,
     epoch: u32,
-) -> Result<(f64, Vec<Tensor>), TrainError> {
-    if session.net.has_dropout() {
-        tch::manual_seed(chance(session, batch, epoch));
+) -> Result<f64, TrainError> {
+    let count = batch.samples.len();
+    let (mut grads, mut said) = (Vec::new(), Vec::new());
+    for part in batch.parts(session.recipe.accumulate) {
+        let share = part.len() as f64 / count as f64;
+        let (part_grads, numbers) = backward(session, batch, pictures, (part.clone(), epoch));
+        add(&mut grads, part_grads, share);
+        said.push((part, share, numbers));
     }
-    let output = session.net.forward(pictures, true);
-    let losses = losses(session, &output, batch);
-    let parts = Tensor::stack(&[&losses.total, &losses.cross_entropy, &losses.rank], 0);
-    let mut numbers = [0.0; 3];
-    parts.detach().to_kind(Kind::Float).to_device(Device::Cpu).copy_data(&mut numbers, 3);
-    let loss = f64::from(numbers[0]);
-    if !loss.is_finite() {
-        let params = Some(session.folder.join(BEST)).filter(|path| path.is_file());
-        return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss, params });
+    update(session, &grads, epoch);
+    let mut loss = 0.0;
+    for (part, share, numbers) in said {
+        loss += share * keep_books(session, &batch.samples[part], &numbers, epoch)?;
     }
-    let grads = Tensor::run_backward(&[&losses.total], &session.moved(), false, false);
-    keep_books(session, batch, &output, numbers)?;
-    Ok((loss, grads))
+    Ok(loss)
 }
 
-/// What dropout begins with: a part's own number, so that a resumed run drops the same features.
-fn chance(session: &Session<'_>, batch: &Batch, epoch: u32) -> i64 {
+/// Gradients of a part of a batch, and what the net said of it as one row: the loss and its two parts, N importances,
+/// N×C probabilities.
+fn backward(
+    session: &mut Session<'_>,
+    batch: &Batch,
+    pictures: &Tensor,
+    (part, epoch): (Range<usize>, u32),
+) -> (Vec<Tensor>, Tensor) {
+    if session.net.has_dropout() {
+        tch::manual_seed(chance(session, batch.places[part.start], epoch));
+    }
+    let pictures = pictures.narrow(0, part.start as i64, part.len() as i64);
+    let output = session.net.forward(&pictures, true);
+    let losses = losses(session, &output, &batch.samples[part]);
+    let grads = Tensor::run_backward(&[&losses.total], &session.moved(), false, false);
+    let numbers = no_grad(|| {
+        let rows = probabilities(session.recipe, &output).reshape([-1]);
+        let parts =
+            [&losses.total, &losses.cross_entropy, &losses.rank].map(|loss| loss.to_kind(Kind::Float));
+        Tensor::cat(&[Tensor::stack(&parts, 0), output.importance, rows], 0).detach()
+    });
+    (grads, numbers)
+}
+
+/// What dropout begins with: a part's own number (its first place), so that a resumed run drops the same features.
+fn chance(session: &Session<'_>, place: usize, epoch: u32) -> i64 {
     let mut rng = epoch_rng(session.recipe.seed, DROPOUT, epoch);
-    rng.set_word_pos(2 * batch.places[0] as u128);
+    rng.set_word_pos(2 * place as u128);
     rng.random()
 }
 
 fn add(sum: &mut Vec<Tensor>, grads: Vec<Tensor>, share: f64) {
-    let scaled = |grad: Tensor| if grad.defined() { grad * share } else { grad };
+    let scaled = |grad: Tensor| if grad.defined() && share < 1.0 { grad * share } else { grad };
     let grads = grads.into_iter().map(scaled);
     if sum.is_empty() {
         sum.extend(grads);
@@ -156,7 +188,7 @@ fn add(sum: &mut Vec<Tensor>, grads: Vec<Tensor>, share: f64) {
     }
 }
 
-pub(crate) fn update(session: &mut Session<'_>, grads: &[Tensor], epoch: u32) {
+fn update(session: &mut Session<'_>, grads: &[Tensor], epoch: u32) {
     let (moved, lr) = (session.moved(), learning_rate(session, epoch));
     session.optimizer.step(&moved, grads, lr);
     session.average();
@@ -166,9 +198,9 @@ fn learning_rate(session: &Session<'_>, epoch: u32) -> f64 {
     session.recipe.optimizer.lr * session.recipe.schedule.factor(epoch, session.recipe.epochs)
 }
 
-fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
+fn losses(session: &mut Session<'_>, output: &Output, samples: &[usize]) -> Losses {
     let recipe = session.recipe;
-    let labels = targets(session, batch).to_device(session.net.compute.device);
+    let labels = targets(session, samples).to_device(session.net.compute.device);
     let nothing = || Tensor::zeros([], (Kind::Float, labels.device()));
     match recipe.method {
         Method::Baseline => {
@@ -189,7 +221,7 @@ fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
             }
         }
         Method::Cure => {
-            let cross_entropy = soft_cross_entropy(session, output, batch);
+            let cross_entropy = soft_cross_entropy(session, output, samples);
             Losses { total: cross_entropy.shallow_clone(), cross_entropy, rank: nothing() }
         }
     }
@@ -197,15 +229,15 @@ fn losses(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Losses {
 
 /// What a batch should be taken for: class indices, or, where a set has votes, rows of C: the votes on a label that is in
 /// force, 1 for the label alone elsewhere.
-fn targets(session: &Session<'_>, batch: &Batch) -> Tensor {
+fn targets(session: &Session<'_>, samples: &[usize]) -> Tensor {
     let (set, current) = (session.set, session.labels.current());
     if set.votes.is_none() {
-        let labels: Vec<i64> = batch.samples.iter().map(|&sample| current[sample] as i64).collect();
+        let labels: Vec<i64> = samples.iter().map(|&sample| current[sample] as i64).collect();
         return Tensor::from_slice(&labels);
     }
     let classes = set.classes.len();
-    let mut rows = vec![0.0_f32; batch.samples.len() * classes];
-    for (row, &sample) in rows.chunks_mut(classes).zip(&batch.samples) {
+    let mut rows = vec![0.0_f32; samples.len() * classes];
+    for (row, &sample) in rows.chunks_mut(classes).zip(samples) {
         match set.votes_of(sample).filter(|_| current[sample] == set.labels[sample]) {
             Some(votes) => row.copy_from_slice(votes),
             None => row[current[sample]] = 1.0,
@@ -215,10 +247,10 @@ fn targets(session: &Session<'_>, batch: &Batch) -> Tensor {
 }
 
 /// Against each sample's target, moved a little beforehand towards what the net says.
-fn soft_cross_entropy(session: &mut Session<'_>, output: &Output, batch: &Batch) -> Tensor {
+fn soft_cross_entropy(session: &mut Session<'_>, output: &Output, samples: &[usize]) -> Tensor {
     let said = output.logits.detach().softmax(-1, Kind::Float);
     let rows = Vec::<f32>::try_from(said.reshape([-1])).unwrap_or_default();
-    let targets = session.labels.remember(&batch.samples, &rows, session.recipe.cure.memory as f32);
+    let targets = session.labels.remember(samples, &rows, session.recipe.cure.memory as f32);
     let targets = Tensor::from_slice(&targets).reshape(said.size()).to_device(said.device());
     scn::cross_entropy(&output.logits, &targets)
 }
@@ -234,29 +266,34 @@ pub(crate) fn probabilities(recipe: &Recipe, output: &Output) -> Tensor {
     }
 }
 
+/// Reads what the net said of samples (see [`backward`]) and keeps it. Returns the loss.
 fn keep_books(
     session: &mut Session<'_>,
-    batch: &Batch,
-    output: &Output,
-    losses: [f32; 3],
-) -> Result<(), TrainError> {
-    let classes = session.set.classes.len();
-    let rows = probabilities(session.recipe, output).detach().reshape([-1]);
-    let rows = Vec::<f32>::try_from(rows).map_err(torch)?;
-    let importance = Vec::<f32>::try_from(output.importance.detach()).map_err(torch)?;
-    let low = scn::low_group(&importance, session.recipe.scn.beta);
+    samples: &[usize],
+    numbers: &Tensor,
+    epoch: u32,
+) -> Result<f64, TrainError> {
+    let numbers = Vec::<f32>::try_from(numbers).map_err(torch)?;
+    let (&losses, rest) = numbers.split_first_chunk::<3>().expect("three losses come first");
+    let (importance, rows) = rest.split_at(samples.len());
+    let loss = f64::from(losses[0]);
+    if !loss.is_finite() {
+        let params = Some(session.folder.join(BEST)).filter(|path| path.is_file());
+        return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss, params });
+    }
+    let low = scn::low_group(importance, session.recipe.scn.beta);
     let sums = &mut session.progress.sums;
-    for (view, (&sample, row)) in batch.samples.iter().zip(rows.chunks(classes)).enumerate() {
+    for (view, (&sample, row)) in samples.iter().zip(rows.chunks(session.set.classes.len())).enumerate() {
         let predicted = scn::argmax(row);
         let (given, current) = (session.labels.given()[sample], session.labels.current()[sample]);
         sums.add_prediction(predicted == Some(given), predicted == Some(current));
         session.labels.see(sample, row, importance[view], low[view]);
     }
     if session.recipe.method == Method::Scn {
-        sums.add_importances(&importance, &low);
+        sums.add_importances(importance, &low);
     }
-    sums.add_step(batch.samples.len(), losses);
-    Ok(())
+    sums.add_step(samples.len(), losses);
+    Ok(loss)
 }
 
 fn tell_step(session: &Session<'_>, epoch: u32, steps: usize, loss: f64) {

@@ -2,9 +2,11 @@
 //! It knows no tensor; batches leave through a channel that holds two.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{IntoIter, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
@@ -18,8 +20,8 @@ use rand_chacha::ChaCha8Rng;
 use super::data::Pictures;
 use super::recipe::Sampling;
 
-/// Batches that wait between the loader and the trainer.
-const WAITING_BATCHES: usize = 2;
+/// Batches that are made at the same time: while one waits for its last picture, the next has begun.
+const LANES: usize = 2;
 /// Decoded pictures are kept in memory up to this many bytes; small sets are decoded once a run.
 const KEPT_BYTES: usize = 1 << 30;
 
@@ -34,20 +36,11 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The same pictures in so many batches of nearly equal size, none of a single picture.
-    pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
+    /// The places of its pictures in so many parts of nearly equal size, none of a single picture.
+    pub(crate) fn parts(&self, parts: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let count = self.samples.len();
         let parts = parts.min(count / 2).max(1);
-        let bytes = self.pixels.len() / count.max(1);
-        let part = |at: usize| {
-            let range = at * count / parts..(at + 1) * count / parts;
-            Self {
-                samples: self.samples[range.clone()].to_vec(),
-                places: self.places[range.clone()].to_vec(),
-                pixels: self.pixels[range.start * bytes..range.end * bytes].to_vec(),
-            }
-        };
-        (0..parts).map(part).collect()
+        (0..parts).map(move |at| at * count / parts..(at + 1) * count / parts)
     }
 }
 
@@ -171,33 +164,45 @@ fn leave_out_unreadable(samples: &[usize], first_place: usize, pixels: Vec<u8>, 
     }
 }
 
-/// Batches of `order`, from `first_step` on, made ahead by a thread that ends when the receiver is dropped.
+/// Batches of `order`, from `first_step` on, made ahead by threads that end when the iterator is dropped.
 pub(crate) fn load(
     shelf: &Arc<PictureShelf>,
     order: Vec<usize>,
     batch_size: usize,
     first_step: usize,
-) -> Receiver<Batch> {
-    let (sender, receiver) = sync_channel(WAITING_BATCHES);
-    let shelf = Arc::clone(shelf);
+) -> impl Iterator<Item = Batch> + Send + use<> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let work = move || send_batches(&shelf, &order, (batch_size, first_step, threads), &sender);
-    // Without a thread the channel closes at once, and the epoch says that batches are missing.
-    let _ = thread::Builder::new().name("loader".to_owned()).spawn(work);
-    receiver
+    let order: Arc<[usize]> = order.into();
+    let lane = |lane: usize| {
+        let (shelf, order) = (Arc::clone(shelf), Arc::clone(&order));
+        let steps = (first_step + lane..order.len().div_ceil(batch_size)).step_by(LANES);
+        let batch = move |step: usize| {
+            let samples = &order[step * batch_size..order.len().min((step + 1) * batch_size)];
+            shelf.batch(samples, step * batch_size, threads)
+        };
+        ahead("loader", steps.map(batch))
+    };
+    let mut lanes: Vec<_> = (0..LANES).map(lane).collect();
+    let mut turns = (0..LANES).cycle();
+    iter::from_fn(move || turns.next().and_then(|turn| lanes[turn].next()))
 }
 
-fn send_batches(
-    shelf: &PictureShelf,
-    order: &[usize],
-    (batch_size, first_step, threads): (usize, usize, usize),
-    sender: &SyncSender<Batch>,
-) {
-    for (step, samples) in order.chunks(batch_size).enumerate().skip(first_step) {
-        if sender.send(shelf.batch(samples, step * batch_size, threads)).is_err() {
-            return;
+/// What `items` gives, a little ahead of who takes it, by a thread that ends when nobody does.
+pub(crate) fn ahead<T: Send + 'static>(
+    name: &str,
+    items: impl Iterator<Item = T> + Send + 'static,
+) -> IntoIter<T> {
+    let (sender, receiver) = sync_channel(1);
+    let work = move || {
+        for item in items {
+            if sender.send(item).is_err() {
+                return;
+            }
         }
-    }
+    };
+    // Without a thread the channel closes at once, and the epoch says that batches are missing.
+    let _ = thread::Builder::new().name(name.to_owned()).spawn(work);
+    receiver.into_iter()
 }
 
 /// A generator for one purpose of one epoch: nothing of it needs saving to resume.
@@ -267,7 +272,7 @@ mod tests {
     fn batches_keep_the_order_and_leave_out_what_cannot_be_read() {
         let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
         for _first_from_disk_then_from_memory in 0..2 {
-            let batches: Vec<Batch> = load(&shelf, vec![9, 3, 1, 0, 7], 2, 0).iter().collect();
+            let batches: Vec<Batch> = load(&shelf, vec![9, 3, 1, 0, 7], 2, 0).collect();
             let samples: Vec<usize> = batches.iter().flat_map(|batch| batch.samples.clone()).collect();
             let places: Vec<usize> = batches.iter().flat_map(|batch| batch.places.clone()).collect();
             assert_eq!((samples, places), (vec![9, 1, 0, 7], vec![0, 2, 3, 4]));
@@ -280,18 +285,15 @@ mod tests {
 
     #[test]
     fn a_batch_is_split_without_loss_and_never_into_single_pictures() {
-        let whole =
-            Batch { samples: (0..7).collect(), places: (10..17).collect(), pixels: (0..14).collect() };
-        let parts = whole.split(5);
-        assert_eq!(parts.iter().map(|part| part.samples.len()).collect::<Vec<_>>(), [2, 2, 3]);
-        assert_eq!(parts.iter().flat_map(|part| part.pixels.clone()).collect::<Vec<_>>(), whole.pixels);
-        assert_eq!(parts[1].places, [12, 13]);
+        let batch = |count| Batch { samples: vec![0; count], places: vec![0; count], pixels: Vec::new() };
+        assert_eq!(batch(7).parts(5).collect::<Vec<_>>(), [0..2, 2..4, 4..7]);
+        assert_eq!(batch(1).parts(5).collect::<Vec<_>>(), [0..1]);
     }
 
     #[test]
     fn a_resumed_epoch_begins_at_its_step() {
         let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
-        let rest: Vec<Batch> = load(&shelf, vec![0, 1, 2, 4, 5], 2, 1).iter().collect();
+        let rest: Vec<Batch> = load(&shelf, vec![0, 1, 2, 4, 5], 2, 1).collect();
         assert_eq!(rest[0].samples, [2, 4]);
         assert_eq!(rest[0].places, [2, 3]);
     }

@@ -99,10 +99,8 @@ fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, 
         let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
         for step in 0..=steps {
             let began = Instant::now();
-            let (_, grads) = epoch::backward(session, &batch, &pictures, 1)?;
-            epoch::update(session, &grads, 1);
+            epoch::step(session, &batch, &pictures, 1)?;
             finish(session.net.compute.device);
-            drop(grads);
             let whole_s = began.elapsed().as_secs_f64();
             let began = Instant::now();
             let output = session.net.forward(&pictures, true);
@@ -138,14 +136,12 @@ fn measure_epoch(folder: &PathBuf, recipe: &Recipe, device: &str) -> Result<Answ
     with_session(recipe, &set, device, |session| {
         let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
         let mut began = Instant::now();
-        for (at, batch) in
-            load(&session.shelf, (0..set.len()).collect(), recipe.batch_size, 0).iter().enumerate()
-        {
-            epoch::step(session, &batch, 1)?;
-            finish(session.net.compute.device);
+        for (at, ready) in epoch::batches(session, 1).enumerate() {
+            let count = ready.batch.samples.len();
+            epoch::step_on(session, ready, 1)?;
             if at > 0 {
                 answer.seconds.push(began.elapsed().as_secs_f64());
-                answer.pictures += batch.samples.len();
+                answer.pictures += count;
             }
             began = Instant::now();
         }

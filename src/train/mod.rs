@@ -22,6 +22,7 @@ mod epoch;
 mod error;
 mod events;
 mod export;
+mod gathered;
 mod init;
 mod judge;
 mod labels;

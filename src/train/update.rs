@@ -100,7 +100,7 @@ pub(super) fn on_host<'t>(rule: Rule, all: impl Iterator<Item = (&'t Tensor, &'t
 }
 
 /// The tensor's numbers in the memory order of another of its shape.
-fn laid_out_as(tensor: &Tensor, other: &Tensor) -> Tensor {
+pub(super) fn laid_out_as(tensor: &Tensor, other: &Tensor) -> Tensor {
     if tensor.stride() == other.stride() {
         return tensor.shallow_clone();
     }

@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::dataset::{DatasetArg, ReadingArgs};
 use super::loop_args::LoopArgs;
+use super::method_args::{CureArgs, ScnArgs};
 use crate::train::data::NoiseKind;
 use crate::train::recipe::{
-    Arch, LossForm, Method, OptimizerKind, Precision, Preset, Recipe, RelabelBy, RelabelProbabilities,
-    RelabelScope, RelabelStart, Sampling, default_margin_1,
+    Arch, Method, OptimizerKind, Precision, Preset, Recipe, Sampling, default_margin_1,
 };
 
 /// Trains a net, plain or as a Self-Cure Network, on the catalog or on a data set on disk.
@@ -110,50 +110,9 @@ pub struct CommonArgs {
     /// The Self-Cure Network's own numbers
     #[command(flatten)]
     pub scn: ScnArgs,
-}
-
-/// SCN's numbers and readings.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "The Self-Cure Network")]
-pub struct ScnArgs {
-    /// Share of a batch that counts as important [default: 0.7]
-    #[arg(long)]
-    pub beta: Option<f64>,
-    /// By how much its mean importance must lead [default: 0.07, from batch size 512 on 0.15]
-    #[arg(long = "margin-1")]
-    pub margin_1: Option<f64>,
-    /// Learn margin 1
-    #[arg(long = "learn-margin-1")]
-    pub learn_margin_1: bool,
-    /// By how much another class must lead before a label changes [default: 0.2]
-    #[arg(long = "margin-2")]
-    pub margin_2: Option<f64>,
-    /// Which samples may be relabelled [default: batch; the paper: low-group]
-    #[arg(long, value_enum)]
-    pub relabel_scope: Option<ScopeArg>,
-    /// Decide about each sample, or about all samples of a clip together [default: clip]
-    #[arg(long, value_enum)]
-    pub relabel_by: Option<ByArg>,
-    /// Whose softmax decides [default: weighted]
-    #[arg(long, value_enum)]
-    pub relabel_probabilities: Option<ProbabilitiesArg>,
-    /// Join the losses by gamma (the paper) or by their sum [default: sum]
-    #[arg(long, value_enum)]
-    pub loss: Option<LossArg>,
-    /// Share of rank regularisation in --loss gamma [default: 0.5]
-    #[arg(long)]
-    pub gamma: Option<f64>,
-    /// First epoch that may relabel, or auto: before labels are learnt by heart [default: auto]
-    #[arg(long, value_name = "EPOCH|auto", value_parser = relabel_start)]
-    pub relabel_epoch: Option<RelabelStart>,
-}
-
-fn relabel_start(word: &str) -> Result<RelabelStart, String> {
-    match (word, word.parse()) {
-        ("auto", _) => Ok(RelabelStart::Auto),
-        (_, Ok(epoch)) => Ok(RelabelStart::Epoch(epoch)),
-        _ => Err("neither 'auto' nor an epoch".to_owned()),
-    }
+    /// The numbers of cure
+    #[command(flatten)]
+    pub cure: CureArgs,
 }
 
 /// Declares a flag's words and what each means to the trainer.
@@ -195,17 +154,6 @@ words!(/// `--noise-kind`
     NoiseKindArg => NoiseKind { Symmetric = NoiseKind::Symmetric, Pair = NoiseKind::Pair });
 words!(/// `--precision`
     PrecisionArg => Precision { Auto = Precision::Auto, Fp32 = Precision::Fp32, Bf16 = Precision::Bf16 });
-words!(/// `--relabel-scope`
-    ScopeArg => RelabelScope { LowGroup = RelabelScope::LowGroup, Batch = RelabelScope::Batch });
-words!(/// `--relabel-by`
-    ByArg => RelabelBy { Sample = RelabelBy::Sample, Clip = RelabelBy::Clip });
-words!(/// `--relabel-probabilities`
-ProbabilitiesArg => RelabelProbabilities {
-    Weighted = RelabelProbabilities::Weighted, Raw = RelabelProbabilities::Raw,
-});
-words!(/// `--loss`
-    LossArg => LossForm { Gamma = LossForm::Gamma, Sum = LossForm::Sum });
-
 impl TrainArgs {
     /// The recipe of its first seed.
     pub fn recipe(&self) -> Recipe {
@@ -249,6 +197,7 @@ impl CommonArgs {
         }
         self.loop_args.apply(&mut recipe);
         self.scn.apply(&mut recipe);
+        self.cure.apply(&mut recipe);
         recipe
     }
 }
@@ -259,27 +208,12 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     }
 }
 
-impl ScnArgs {
-    fn apply(&self, recipe: &mut Recipe) {
-        set(&mut recipe.relabel_by, self.relabel_by.map(Into::into));
-        let scn = &mut recipe.scn;
-        set(&mut scn.beta, self.beta);
-        set(&mut scn.margin_1, self.margin_1);
-        set(&mut scn.margin_2, self.margin_2);
-        set(&mut scn.gamma, self.gamma);
-        set(&mut scn.relabel_scope, self.relabel_scope.map(Into::into));
-        set(&mut scn.relabel_probabilities, self.relabel_probabilities.map(Into::into));
-        set(&mut scn.loss_form, self.loss.map(Into::into));
-        set(&mut scn.relabel_start, self.relabel_epoch);
-        scn.margin_1_learnt |= self.learn_margin_1;
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::train::recipe::RelabelScope;
 
     #[derive(Parser)]
     struct Line {
