@@ -19,16 +19,6 @@ pub struct StageCount {
     pub jobs: u64,
 }
 
-/// The same for the videos of one emotion.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OutcomeCount {
-    /// What the videos were searched for.
-    pub emotion: Emotion,
-    /// The jobs.
-    #[serde(flatten)]
-    pub count: StageCount,
-}
-
 /// How far the data of one emotion came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EmotionCount {
@@ -101,20 +91,6 @@ pub async fn stages(catalog: &Catalog) -> Result<Vec<StageCount>> {
         .map(|row| {
             let reason = row.reason.as_deref().map(word).transpose()?;
             Ok(StageCount { stage: row.stage, state: row.state, reason, jobs: number(row.jobs)? })
-        })
-        .collect()
-}
-
-/// Jobs on videos by emotion, stage, state and reason.
-pub async fn outcomes(catalog: &Catalog) -> Result<Vec<OutcomeCount>> {
-    let rows = sqlx::query_file!("queries/catalog/funnel/count_jobs_of_emotions.sql")
-        .fetch_all(&catalog.reader)
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            let reason = row.reason.as_deref().map(word).transpose()?;
-            let count = StageCount { stage: row.stage, state: row.state, reason, jobs: number(row.jobs)? };
-            Ok(OutcomeCount { emotion: word(&row.emotion)?, count })
         })
         .collect()
 }

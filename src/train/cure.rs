@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use super::error::TrainError;
 use super::events::Decision;
-use super::labels::Labels;
 use super::posterior::Posterior;
 use super::recipe::{Method, RelabelBy};
 use super::scouts;
@@ -26,23 +25,6 @@ struct Unit {
     told: Vec<f32>,
 }
 
-impl Labels {
-    /// Mixes predictions (one row of C for each of `samples`) into each sample's target, with `keep` of the old one, and
-    /// returns the new targets in the same order.
-    pub(crate) fn remember(&mut self, samples: &[usize], rows: &[f32], keep: f32) -> Vec<f32> {
-        let classes = rows.len() / samples.len().max(1);
-        let mut targets = Vec::with_capacity(rows.len());
-        for (&sample, row) in samples.iter().zip(rows.chunks(classes.max(1))) {
-            let memory = &mut self.memory[sample * classes..][..classes];
-            for (target, probability) in memory.iter_mut().zip(row) {
-                *target = keep * *target + (1.0 - keep) * probability;
-            }
-            targets.extend_from_slice(memory);
-        }
-        targets
-    }
-}
-
 impl Session<'_> {
     /// Asks the scouts, once in a run (a checkpoint remembers it), and makes the targets of what they tell.
     pub(crate) fn begin_cure(&mut self) -> Result<(), TrainError> {
@@ -52,21 +34,25 @@ impl Session<'_> {
         self.labels.told = scouts::tell(self)?;
         let units = self.units(&self.labels.told);
         let posterior = self.posterior(&units);
-        self.labels.memory = self.spread(&units, &posterior);
+        self.labels.targets = self.spread(&units, &posterior);
         self.save()?;
         scouts::dismiss(self);
         Ok(())
     }
 
     /// Decides about all training labels, and puts the changes in force. The trained net has seen the samples, but not
-    /// only their labels: together with the scouts it is surer than they are, and breaks less.
+    /// only their labels: together with the scouts it is surer than they are, and breaks less. It learnt what is thought
+    /// true, and they learnt labels: its words are mixed as labels are before both are put together.
     pub(crate) fn end_cure(&mut self) -> Result<Vec<Relabel>, TrainError> {
         if self.recipe.method != Method::Cure {
             return Ok(Vec::new());
         }
         let classes = self.set.classes.len();
         let mut told = self.labels.told.clone();
-        for (place, row) in scouts::opinions(self, &self.train_samples)? {
+        let noise = self.posterior(&self.units(&told)).noise as f32;
+        let other = noise / (classes.max(2) - 1) as f32;
+        for (place, mut row) in scouts::opinions(self, &self.train_samples)? {
+            row.iter_mut().for_each(|p| *p = (1.0 - noise - other) * *p + other);
             let both = geometric_mean(&[&told[place * classes..][..classes], &row]);
             told[place * classes..][..classes].copy_from_slice(&both);
         }
@@ -178,15 +164,6 @@ fn geometric_mean(rows: &[&[f32]]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_target_moves_slowly_from_the_judgement_to_what_the_net_says() {
-        let mut labels = Labels::new(vec![0, 1], 2);
-        labels.memory = vec![0.0, 0.0, 0.8, 0.2];
-        let targets = labels.remember(&[1], &[0.4, 0.6], 0.75);
-        assert!((targets[0] - 0.7).abs() < 1e-6 && (targets[1] - 0.3).abs() < 1e-6, "{targets:?}");
-        assert_eq!(labels.memory[..2], [0.0, 0.0]);
-    }
 
     #[test]
     fn frames_of_a_clip_are_one_witness() {

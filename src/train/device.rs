@@ -91,11 +91,17 @@ fn load_cuda() -> Result<(), String> {
             Err(if why.is_null() {
                 "it does not load".to_owned()
             } else {
-                CStr::from_ptr(why).to_string_lossy().into_owned()
+                in_short(&CStr::from_ptr(why).to_string_lossy())
             })
         }
     };
     LOADED.get_or_init(load).clone()
+}
+
+/// The loader's words, but for the usual case: there is none.
+fn in_short(words: &str) -> String {
+    let is_absent = words.starts_with("libtorch_cuda.so: cannot open shared object file");
+    if is_absent { "none is on the library path".to_owned() } else { words.to_owned() }
 }
 
 /// The device, number format and layout that a run would get now, in words; refuses a device that is not there.

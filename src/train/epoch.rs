@@ -198,12 +198,12 @@ fn learning_rate(session: &Session<'_>, epoch: u32) -> f64 {
     session.recipe.optimizer.lr * session.recipe.schedule.factor(epoch, session.recipe.epochs)
 }
 
-fn losses(session: &mut Session<'_>, output: &Output, samples: &[usize]) -> Losses {
+fn losses(session: &Session<'_>, output: &Output, samples: &[usize]) -> Losses {
     let recipe = session.recipe;
     let labels = targets(session, samples).to_device(session.net.compute.device);
     let nothing = || Tensor::zeros([], (Kind::Float, labels.device()));
     match recipe.method {
-        Method::Baseline => {
+        Method::Baseline | Method::Cure => {
             let cross_entropy = scn::cross_entropy(&output.logits, &labels);
             Losses { total: cross_entropy.shallow_clone(), cross_entropy, rank: nothing() }
         }
@@ -220,39 +220,28 @@ fn losses(session: &mut Session<'_>, output: &Output, samples: &[usize]) -> Loss
                 rank,
             }
         }
-        Method::Cure => {
-            let cross_entropy = soft_cross_entropy(session, output, samples);
-            Losses { total: cross_entropy.shallow_clone(), cross_entropy, rank: nothing() }
-        }
     }
 }
 
-/// What a batch should be taken for: class indices, or, where a set has votes, rows of C: the votes on a label that is in
-/// force, 1 for the label alone elsewhere.
+/// What samples should be taken for: class indices, or rows of C where more is known than one label: what cure made of a
+/// sample, or the votes on a label that is in force.
 fn targets(session: &Session<'_>, samples: &[usize]) -> Tensor {
-    let (set, current) = (session.set, session.labels.current());
-    if set.votes.is_none() {
-        let labels: Vec<i64> = samples.iter().map(|&sample| current[sample] as i64).collect();
+    let (set, labels) = (session.set, &session.labels);
+    if labels.targets.is_empty() && set.votes.is_none() {
+        let labels: Vec<i64> = samples.iter().map(|&sample| labels.current()[sample] as i64).collect();
         return Tensor::from_slice(&labels);
     }
     let classes = set.classes.len();
     let mut rows = vec![0.0_f32; samples.len() * classes];
     for (row, &sample) in rows.chunks_mut(classes).zip(samples) {
-        match set.votes_of(sample).filter(|_| current[sample] == set.labels[sample]) {
-            Some(votes) => row.copy_from_slice(votes),
-            None => row[current[sample]] = 1.0,
+        let label = labels.current()[sample];
+        let votes = || set.votes_of(sample).filter(|_| label == set.labels[sample]);
+        match labels.target(sample).or_else(votes) {
+            Some(shares) => row.copy_from_slice(shares),
+            None => row[label] = 1.0,
         }
     }
     Tensor::from_slice(&rows).reshape([-1, classes as i64])
-}
-
-/// Against each sample's target, moved a little beforehand towards what the net says.
-fn soft_cross_entropy(session: &mut Session<'_>, output: &Output, samples: &[usize]) -> Tensor {
-    let said = output.logits.detach().softmax(-1, Kind::Float);
-    let rows = Vec::<f32>::try_from(said.reshape([-1])).unwrap_or_default();
-    let targets = session.labels.remember(samples, &rows, session.recipe.cure.memory as f32);
-    let targets = Tensor::from_slice(&targets).reshape(said.size()).to_device(said.device());
-    scn::cross_entropy(&output.logits, &targets)
 }
 
 /// The probabilities that a method decides by, N×C.

@@ -20,7 +20,7 @@ pub(crate) struct Labels {
     /// What scouts told of the training samples, in their order, a row of C for each; empty where none were asked.
     pub(crate) told: Vec<f32>,
     /// Each sample's target in training, N×C; empty where the label alone is the target.
-    pub(crate) memory: Vec<f32>,
+    pub(crate) targets: Vec<f32>,
     /// What is believed of each sample's label at the end of a run, N×C; empty until then.
     pub(crate) belief: Vec<f32>,
 }
@@ -65,7 +65,7 @@ impl Labels {
             classes,
             seen,
             told: Vec::new(),
-            memory: Vec::new(),
+            targets: Vec::new(),
             belief: Vec::new(),
         }
     }
@@ -84,6 +84,11 @@ impl Labels {
     /// The label in force.
     pub(crate) fn current(&self) -> &[usize] {
         &self.current
+    }
+
+    /// What a sample should be taken for, C, where that is more than one label.
+    pub(crate) fn target(&self, sample: usize) -> Option<&[f32]> {
+        self.targets.get(sample * self.classes..(sample + 1) * self.classes)
     }
 
     /// Every change so far, oldest first.

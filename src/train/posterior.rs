@@ -5,23 +5,32 @@
 //! a fifth: that is how SCN's rule (equation 5) breaks a quarter of the right labels of a hard set. Bayes weighs both:
 //!
 //! ```text
-//! p(true = k | picture, given = g)  ∝  p(k | picture) · p(g | k)
+//! p(true = k | picture, given = g)  ∝  p(true = k | picture) · p(g | k)
 //! ```
 //!
-//! The first factor is told by nets that were trained without the sample, sharpened or softened by one temperature; the
-//! second is the table of how labels go wrong. Temperature and table are those under which the given labels are most
-//! likely (expectation-maximisation, Dawid and Skene 1979), so no noise rate has to be known.
+//! Nets that learnt from wrong labels tell of labels, not of truth. If a share η of all labels went wrong, evenly to the
+//! other classes, what they tell is mixed by the same share, and is unmixed (Patrini et al. 2017 mix it forward):
+//!
+//! ```text
+//! p(given = k | picture)  =  (1 − η − ε) · p(true = k | picture) + ε        ε = η / (C − 1)
+//! ```
+//!
+//! How large η is shows at the floor: no label is told with less than ε. A temperature and η are those under which the
+//! given labels are most likely, so no noise rate has to be known; calibrated nets say that of every η up to the true
+//! one, so the greatest is taken. Measured with scouts that were right on 0.42 and on 0.72 of faces: 0.18 to 0.28 and
+//! 0.22 for a true 0.20. Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to
+//! 0.37, and broke three times as many labels.
 
-/// Rounds of expectation and maximisation for each temperature; the table has settled long before.
-const ROUNDS: usize = 40;
 /// Temperatures that are tried.
 const TEMPERATURES: [f64; 10] = [0.5, 0.65, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.2];
-/// How many labels of every class seem to have been seen beforehand, going wrong evenly: rare classes lean on it.
-const PRIOR_LABELS: f64 = 20.0;
-/// The share of wrong labels that the search begins with.
-const FIRST_NOISE: f64 = 0.2;
-/// No net is surer than this that a class is wrong.
+/// Shares of wrong labels that are tried: so many, so far apart.
+const NOISES: usize = 71;
+const NOISE_STEP: f64 = 0.01;
+/// A share may be this much less likely (natural log) than the likeliest.
+const SLACK: f64 = 0.5;
+/// No net is surer than this that a class is wrong, before and after it is unmixed.
 const FLOOR: f64 = 1e-6;
+const UNMIXED_FLOOR: f64 = 1e-4;
 
 /// Both witnesses together.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,9 +39,7 @@ pub struct Posterior {
     pub rows: Vec<f64>,
     /// What the nets' log probabilities were divided by.
     pub temperature: f64,
-    /// p(given | true), C×C, rows are true classes.
-    pub confusion: Vec<f64>,
-    /// Share of labels that are thought wrong, 0 to 1.
+    /// η, the share of labels that are thought wrong, 0 to 1.
     pub noise: f64,
     classes: usize,
 }
@@ -40,13 +47,22 @@ pub struct Posterior {
 impl Posterior {
     /// From what nets told of samples that they were not trained on (`told`, N×C, rows sum to 1), and the labels given (N).
     pub fn of(told: &[f32], given: &[usize], classes: usize) -> Self {
-        let fits = TEMPERATURES.iter().map(|&temperature| fit(told, given, classes, temperature));
-        let best = fits.reduce(|best, next| if next.1 > best.1 { next } else { best });
-        best.map_or_else(|| Self::nothing(classes), |(posterior, _)| posterior)
-    }
-
-    fn nothing(classes: usize) -> Self {
-        Self { rows: Vec::new(), temperature: 1.0, confusion: even_noise(0.0, classes), noise: 0.0, classes }
+        let most = 0.9 * (1.0 - 1.0 / classes.max(2) as f64);
+        let noises = (0..NOISES).map(|step| step as f64 * NOISE_STEP).filter(|&noise| noise < most);
+        let mixes: Vec<Mix> = noises.map(|noise| Mix::new(noise, classes)).collect();
+        let mut fits: Vec<(f64, f64, Mix)> = Vec::new();
+        for temperature in TEMPERATURES {
+            let nets = tempered(told, classes, temperature);
+            fits.extend(mixes.iter().map(|&mix| (mix.likelihood(&nets, given), temperature, mix)));
+        }
+        let best = fits.iter().map(|&(likelihood, ..)| likelihood).fold(f64::NEG_INFINITY, f64::max);
+        let near = fits.into_iter().filter(|&(likelihood, ..)| likelihood >= best - SLACK);
+        let greatest = near.reduce(|most, next| if next.2.noise > most.2.noise { next } else { most });
+        let (_, temperature, mix) = greatest.unwrap_or((0.0, 1.0, Mix::new(0.0, classes)));
+        let nets = tempered(told, classes, temperature);
+        let rows =
+            nets.chunks(classes).zip(given).flat_map(|(row, &label)| mix.posterior(row, label)).collect();
+        Self { rows, temperature, noise: mix.noise, classes }
     }
 
     /// One sample's probabilities, C.
@@ -83,55 +99,52 @@ fn most_probable(row: &[f64]) -> usize {
     (0..row.len()).reduce(|best, next| if row[next] > row[best] { next } else { best }).unwrap_or(0)
 }
 
-/// Labels of every class go wrong alike, to all others alike.
-fn even_noise(noise: f64, classes: usize) -> Vec<f64> {
-    let other = noise / (classes.max(2) - 1) as f64;
-    let place = |at: usize| if at / classes == at % classes { 1.0 - noise } else { other };
-    (0..classes * classes).map(place).collect()
+/// How labels went wrong: a share of them, evenly to all other classes.
+#[derive(Debug, Clone, Copy)]
+struct Mix {
+    /// η.
+    noise: f64,
+    /// ε, what each other class gets.
+    other: f64,
 }
 
-/// The posterior at one temperature, and how likely the given labels are under it (log).
-fn fit(told: &[f32], given: &[usize], classes: usize, temperature: f64) -> (Posterior, f64) {
-    let nets: Vec<f64> = told.chunks(classes).flat_map(|row| tempered(row, temperature)).collect();
-    let mut confusion = even_noise(FIRST_NOISE, classes);
-    let (mut rows, mut noise, mut likelihood) = (nets.clone(), FIRST_NOISE, f64::NEG_INFINITY);
-    for _ in 0..ROUNDS {
-        likelihood = 0.0;
-        let mut right = 0.0;
-        for ((row, net), &label) in rows.chunks_mut(classes).zip(nets.chunks(classes)).zip(given) {
-            for (class, (probability, net)) in row.iter_mut().zip(net).enumerate() {
-                *probability = net * confusion[class * classes + label];
-            }
-            let sum: f64 = row.iter().sum();
-            row.iter_mut().for_each(|probability| *probability /= sum);
-            likelihood += sum.ln();
-            right += row[label];
-        }
-        noise = 1.0 - right / given.len().max(1) as f64;
-        confusion = counted(&rows, given, classes, noise);
+impl Mix {
+    fn new(noise: f64, classes: usize) -> Self {
+        Self { noise, other: noise / (classes.max(2) - 1) as f64 }
     }
-    (Posterior { rows, temperature, confusion, noise, classes }, likelihood)
+
+    /// p(true | picture) of what is told of labels.
+    fn unmixed(self, row: &[f64]) -> impl Iterator<Item = f64> {
+        let one = move |told: f64| ((told - self.other) / (1.0 - self.noise - self.other)).max(UNMIXED_FLOOR);
+        let sum: f64 = row.iter().map(|&told| one(told)).sum();
+        row.iter().map(move |&told| one(told) / sum)
+    }
+
+    /// How likely the given labels are (natural log).
+    fn likelihood(self, nets: &[f64], given: &[usize]) -> f64 {
+        let classes = nets.len() / given.len().max(1);
+        let mixed = |p_true: f64| (1.0 - self.noise - self.other) * p_true + self.other;
+        let of =
+            |(row, &label): (&[f64], &usize)| self.unmixed(row).nth(label).map_or(0.0, |p| mixed(p).ln());
+        nets.chunks(classes.max(1)).zip(given).map(of).sum()
+    }
+
+    /// p(true | picture, given).
+    fn posterior(self, row: &[f64], given: usize) -> Vec<f64> {
+        let p_given = |class: usize| if class == given { 1.0 - self.noise } else { self.other };
+        let joint: Vec<f64> = self.unmixed(row).enumerate().map(|(class, p)| p * p_given(class)).collect();
+        let sum: f64 = joint.iter().sum();
+        joint.into_iter().map(|p| p / sum).collect()
+    }
 }
 
-fn tempered(row: &[f32], temperature: f64) -> Vec<f64> {
-    let powers: Vec<f64> = row.iter().map(|&p| f64::from(p).max(FLOOR).powf(1.0 / temperature)).collect();
-    let sum: f64 = powers.iter().sum();
-    powers.into_iter().map(|power| power / sum).collect()
-}
-
-/// How labels go wrong, counted by the posterior, with [`PRIOR_LABELS`] of even noise in every row.
-fn counted(rows: &[f64], given: &[usize], classes: usize, noise: f64) -> Vec<f64> {
-    let mut counts: Vec<f64> = even_noise(noise, classes).iter().map(|p| p * PRIOR_LABELS).collect();
-    for (row, &label) in rows.chunks(classes).zip(given) {
-        for (class, probability) in row.iter().enumerate() {
-            counts[class * classes + label] += probability;
-        }
-    }
-    for row in counts.chunks_mut(classes) {
-        let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|count| *count /= sum);
-    }
-    counts
+fn tempered(told: &[f32], classes: usize, temperature: f64) -> Vec<f64> {
+    let one = |row: &[f32]| {
+        let powers: Vec<f64> = row.iter().map(|&p| f64::from(p).max(FLOOR).powf(1.0 / temperature)).collect();
+        let sum: f64 = powers.iter().sum();
+        powers.into_iter().map(move |power| power / sum)
+    };
+    told.chunks(classes.max(1)).flat_map(one).collect()
 }
 
 #[cfg(test)]
@@ -143,8 +156,8 @@ mod tests {
 
     const CLASSES: usize = 4;
 
-    /// Samples whose truth is drawn from what a calibrated net tells, with `noise` of the labels wrong.
-    /// Returns what is told, the labels given, and the truth.
+    /// Samples whose truth is drawn from a calibrated net, with `noise` of the labels wrong, as the net that learnt from
+    /// such labels tells. Returns what is told, the labels given, and the truth.
     fn world(samples: usize, sharpness: f64, noise: f64) -> (Vec<f32>, Vec<usize>, Vec<usize>) {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let (mut told, mut given, mut truth) = (Vec::new(), Vec::new(), Vec::new());
@@ -161,7 +174,9 @@ mod tests {
             let wrong = rng.random_bool(noise);
             truth.push(class);
             given.push(if wrong { (class + rng.random_range(1..CLASSES)) % CLASSES } else { class });
-            told.extend(powers.iter().map(|power| (power / sum) as f32));
+            let other = noise / (CLASSES - 1) as f64;
+            let mixed = |power: &f64| ((1.0 - noise - other) * power / sum + other) as f32;
+            told.extend(powers.iter().map(mixed));
         }
         (told, given, truth)
     }
@@ -188,15 +203,13 @@ mod tests {
         assert!((1.7..=2.5).contains(&temperature), "{temperature}");
     }
 
-    /// By hand: 0.6 · 0.1 against 0.4 · 0.8 keeps the label that SCN would change at δ2 = 0.1.
+    /// By hand, two classes: 0.6 is told of the other one, of which η = ε = 0.2 is noise: 0.4 / 0.6 and 0.2 / 0.6 are
+    /// left; times 0.2 and 0.8 the label is kept at 0.16 / 0.24, which SCN would change at δ2 = 0.1.
     #[test]
     fn a_label_outweighs_a_small_lead() {
-        let rows = |net: [f64; 2], confusion: [f64; 4]| {
-            let (wrong, right) = (net[0] * confusion[1], net[1] * confusion[3]);
-            right / (wrong + right)
-        };
-        assert!((rows([0.6, 0.4], [0.8, 0.2, 0.1, 0.8]) - 0.32 / 0.44).abs() < 1e-12);
-        let (told, given, truth) = world(4_000, 2.0, 0.2);
+        let row = Mix::new(0.2, 2).posterior(&[0.6, 0.4], 1);
+        assert!((row[1] - 0.16 / 0.24).abs() < 1e-12, "{row:?}");
+        let (told, given, truth) = world(4_000, 3.0, 0.2);
         let posterior = Posterior::of(&told, &given, CLASSES);
         let wrong = |labels: &[usize]| labels.iter().zip(&truth).filter(|(a, b)| a != b).count();
         let by_nets: Vec<usize> = told

@@ -137,7 +137,7 @@ fn label_tensors(labels: &Labels) -> Vec<(String, Tensor)> {
         ("seen.probabilities", Tensor::from_slice(&seen.probabilities)),
         ("seen.importance", Tensor::from_slice(&seen.importance)),
         ("told", Tensor::from_slice(&labels.told)),
-        ("memory", Tensor::from_slice(&labels.memory)),
+        ("targets", Tensor::from_slice(&labels.targets)),
     ];
     named.map(|(name, tensor)| (name.to_owned(), tensor)).into()
 }
@@ -159,6 +159,6 @@ fn restore_labels(
         low_views: views(tensors.remove("seen.low_views")?)?,
     };
     labels.told = floats(tensors.remove("told")?)?;
-    labels.memory = floats(tensors.remove("memory")?)?;
+    labels.targets = floats(tensors.remove("targets")?)?;
     Some(())
 }

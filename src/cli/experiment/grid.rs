@@ -1,7 +1,9 @@
 //! The grid of an experiment: which trainings belong to it, where each has its folder, and what it trains on.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
 use super::noise::NoiseArgs;
@@ -15,6 +17,8 @@ use crate::train::recipe::{Method, Recipe};
 
 /// What an experiment's folder was made for.
 const CARD: &str = "experiment.json";
+/// Held by a process while it writes a file of the folder.
+const LOCK: &str = "lock";
 
 /// One training of a grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -81,7 +85,14 @@ impl Grid {
     /// Makes the folder.
     pub(super) fn begin(&self) -> anyhow::Result<()> {
         std::fs::create_dir_all(&self.folder)?;
-        folder::write_json(&self.folder.join(CARD), &self.card)
+        self.alone(|| folder::write_json(&self.folder.join(CARD), &self.card))
+    }
+
+    /// Writes into the experiment's folder while no other process does: several may fill one grid.
+    pub(super) fn alone(&self, write: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let lock = File::create(self.folder.join(LOCK))?;
+        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+        write()
     }
 
     /// What a cell trains by and on. The same seed makes the same labels wrong for every method.

@@ -194,8 +194,10 @@ fn say_failure(cell: &Cell, error: &anyhow::Error, watch: &Watch) {
 fn write_table(grid: &Grid, rows: &[table::Row], paper: Option<Column>) -> anyhow::Result<()> {
     let text = table::markdown(&grid.data(), rows, paper);
     let path: &Path = &grid.folder.join("table.md");
-    write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-    folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), rows, paper))
+    grid.alone(|| {
+        write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), rows, paper))
+    })
 }
 
 #[cfg(test)]

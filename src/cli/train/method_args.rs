@@ -62,9 +62,6 @@ pub struct CureArgs {
     /// Epochs of such a net, as a share of all [default: 1]
     #[arg(long, value_name = "SHARE")]
     pub scout_share: Option<f64>,
-    /// Share that each sample's target keeps of itself when the net sees it again; 1: what the scouts say [default: 1]
-    #[arg(long, value_name = "SHARE")]
-    pub memory: Option<f64>,
 }
 
 words!(/// `--relabel-scope`
@@ -100,7 +97,6 @@ impl CureArgs {
         set(&mut cure.risk, self.risk);
         set(&mut cure.folds, self.folds);
         set(&mut cure.scout_share, self.scout_share);
-        set(&mut cure.memory, self.memory);
     }
 }
 
@@ -111,8 +107,8 @@ mod tests {
     #[test]
     fn what_is_named_changes_and_the_rest_stays() {
         let usual = parse(&[]).recipe();
-        let recipe = parse(&["--method", "cure", "--risk", "0.05", "--memory", "1"]).recipe();
-        assert_eq!((recipe.cure.risk, recipe.cure.memory), (0.05, 1.0));
+        let recipe = parse(&["--method", "cure", "--risk", "0.05", "--scout-share", "0.5"]).recipe();
+        assert_eq!((recipe.cure.risk, recipe.cure.scout_share), (0.05, 0.5));
         assert_eq!((recipe.cure.folds, &recipe.scn), (usual.cure.folds, &usual.scn));
     }
 }

@@ -10,7 +10,7 @@ impl Recipe {
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let scn = &self.scn;
         let accumulate = (1..=(self.batch_size / 2).max(1)).contains(&self.accumulate);
-        let rules: [(&'static str, f64, bool, &'static str); 20] = [
+        let rules: [(&'static str, f64, bool, &'static str); 19] = [
             ("epochs", self.epochs.into(), self.epochs > 0, "at least 1"),
             ("batch_size", self.batch_size as f64, self.batch_size > 0, "at least 1"),
             ("image_size", self.image_size.into(), (16..=1024).contains(&self.image_size), "16 to 1024"),
@@ -26,7 +26,6 @@ impl Recipe {
             ("margin_1", scn.margin_1, share(scn.margin_1), "0 to 1"),
             ("margin_2", scn.margin_2, share(scn.margin_2), "0 to 1"),
             ("gamma", scn.gamma, share(scn.gamma), "0 to 1"),
-            ("cure.memory", self.cure.memory, share(self.cure.memory), "0 to 1"),
             ("cure.risk", self.cure.risk, share(self.cure.risk), "0 to 1"),
             ("cure.scout_share", self.cure.scout_share, positive(self.cure.scout_share), "above 0"),
             ("cure.folds", self.cure.folds.into(), (2..=100).contains(&self.cure.folds), "2 to 100"),

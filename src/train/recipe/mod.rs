@@ -154,6 +154,18 @@ pub enum RelabelBy {
 }
 
 /// The numbers of [`Method::Cure`].
+///
+/// What decides is how much the scouts have learnt. Measured on drawn faces, 20 % wrong labels, 48 px, 15 epochs (hard:
+/// two seeds on a GPU, where the baseline reaches 0.58; easy: one seed on a CPU):
+///
+/// | set | folds | scout_share | scouts right | labels by the scouts alone: fixed / broken / left wrong |
+/// | --- | --- | --- | --- | --- |
+/// | hard | 5 | 0.4 | 0.41 | 0.15 / 0.034 / 0.198 |
+/// | hard | 10 | 0.4 | 0.41 | 0.07 / 0.009 / 0.193 |
+/// | hard | 5 | 0.6 | 0.43 | 0.20 / 0.043 / 0.194 |
+/// | easy | 3 | 1.0 | 0.72 | 0.59 / 0.013 / 0.092 |
+///
+/// Targets that the net's own words moved (a tenth at every view) cost 0.03 of accuracy, and are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CureRecipe {
@@ -163,8 +175,6 @@ pub struct CureRecipe {
     pub scout_share: f64,
     /// The share of a class's labels that may be broken by changing others, as far as can be told.
     pub risk: f64,
-    /// Share of the old value in each sample's target when the net has seen it again; 1 keeps what the scouts made of it.
-    pub memory: f64,
 }
 
 /// How training pictures are varied, on the device, in batch.

@@ -48,7 +48,7 @@ impl Recipe {
                 gamma: 0.5,
                 relabel_start: RelabelStart::Auto,
             },
-            cure: CureRecipe { folds: 3, scout_share: 1.0, risk: 0.02, memory: 1.0 },
+            cure: CureRecipe { folds: 3, scout_share: 1.0, risk: 0.02 },
             relabel_by: RelabelBy::Clip,
             augment: Augment { flip: 0.5, crop: 0.1, erase: 0.25, colour: 0.2 },
             sampling: Sampling::Shuffle,
