@@ -287,7 +287,7 @@ mod tests {
     fn a_batch_is_split_without_loss_and_never_into_single_pictures() {
         let batch = |count| Batch { samples: vec![0; count], places: vec![0; count], pixels: Vec::new() };
         assert_eq!(batch(7).parts(5).collect::<Vec<_>>(), [0..2, 2..4, 4..7]);
-        assert_eq!(batch(1).parts(5).collect::<Vec<_>>(), [0..1]);
+        assert!(batch(1).parts(5).eq(iter::once(0..1)));
     }
 
     #[test]
