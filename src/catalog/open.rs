@@ -255,6 +255,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_sound_catalog_nothing_is_complained() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        create(&path).await.unwrap();
+        let catalog = Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap();
+        assert_eq!(catalog.complaints().await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
     async fn a_missing_catalog_is_created_but_not_for_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/catalog.db");
