@@ -19,7 +19,7 @@
 //! given labels are most likely, so no noise rate has to be known; calibrated nets say that of every η up to the true
 //! one, so the greatest is taken. Measured with scouts that were right on 0.42 and on 0.72 of faces: 0.18 to 0.28 and
 //! 0.22 for a true 0.20. Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to
-//! 0.37, and broke three times as many labels.
+//! 0.37; at a risk of 0.02 it broke 0.039 where this breaks 0.013 (scouts right on 0.72), and as many where they are weak.
 
 /// Temperatures that are tried.
 const TEMPERATURES: [f64; 10] = [0.5, 0.65, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.2];

@@ -99,8 +99,10 @@ async fn a_hundred_thousand_videos() {
     // Loading libtorch: every command pays it, and none can save it.
     let (whole_ms, start_ms) = (median_ms(&["status"]), median_ms(&["completions", "bash"]));
     let own_ms = whole_ms - start_ms;
-    println!("status: {own_ms:.0} ms (target 200 ms) after {start_ms:.0} ms in which any command starts");
-    assert!(own_ms < 200.0);
+    println!(
+        "status: {whole_ms:.0} ms (target 200 ms), of which any command's start {start_ms:.0}, its own {own_ms:.0}"
+    );
+    assert!(whole_ms < 200.0);
 }
 
 #[tokio::test]

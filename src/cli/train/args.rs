@@ -154,6 +154,7 @@ words!(/// `--noise-kind`
     NoiseKindArg => NoiseKind { Symmetric = NoiseKind::Symmetric, Pair = NoiseKind::Pair });
 words!(/// `--precision`
     PrecisionArg => Precision { Auto = Precision::Auto, Fp32 = Precision::Fp32, Bf16 = Precision::Bf16 });
+
 impl TrainArgs {
     /// The recipe of its first seed.
     pub fn recipe(&self) -> Recipe {
