@@ -28,6 +28,10 @@
 //! A *stage* loads a row, runs a tool room, and commits rows; one runner drives every stage over one `job` table.
 //! Sources may go once their clips are committed (`pipeline/discard`). Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
 //!
+//! There are two programs. `webemotion` (`main`) is linked with the commands of `cli/plain` alone and starts at once;
+//! `webemotion-nets` (`nets`) is linked with libtorch, which takes half a second to load, and takes its place for the
+//! commands of `cli/nets`. The linker holds this wall: what `webemotion` can reach may not reach tch.
+//!
 //! # Who may name whom
 //!
 //! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;

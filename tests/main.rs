@@ -19,6 +19,8 @@ mod faults;
 #[cfg(all(feature = "media", feature = "train"))]
 mod fortnight;
 #[cfg(all(feature = "media", feature = "train"))]
+mod front;
+#[cfg(all(feature = "media", feature = "train"))]
 mod fuzz;
 #[cfg(all(feature = "media", feature = "train"))]
 mod help;

@@ -19,6 +19,19 @@ pub struct StageCount {
     pub jobs: u64,
 }
 
+/// How many jobs of one emotion and stage were rejected or given up, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostCount {
+    /// The emotion that was searched for.
+    pub emotion: Emotion,
+    /// The stage.
+    pub stage: String,
+    /// Why.
+    pub reason: Reason,
+    /// How many.
+    pub jobs: u64,
+}
+
 /// How far the data of one emotion came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EmotionCount {
@@ -91,6 +104,17 @@ pub async fn stages(catalog: &Catalog) -> Result<Vec<StageCount>> {
         .map(|row| {
             let reason = row.reason.as_deref().map(word).transpose()?;
             Ok(StageCount { stage: row.stage, state: row.state, reason, jobs: number(row.jobs)? })
+        })
+        .collect()
+}
+
+/// Jobs that were rejected or given up, by emotion, stage and reason.
+pub async fn lost(catalog: &Catalog) -> Result<Vec<LostCount>> {
+    let rows = sqlx::query_file!("queries/catalog/funnel/count_lost.sql").fetch_all(&catalog.reader).await?;
+    rows.into_iter()
+        .map(|row| {
+            let (emotion, reason, jobs) = (word(&row.emotion)?, word(&row.reason)?, number(row.jobs)?);
+            Ok(LostCount { emotion, stage: row.stage, reason, jobs })
         })
         .collect()
 }

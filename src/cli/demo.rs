@@ -19,7 +19,7 @@ use crate::progress::Event;
 use crate::report::{self, Gathering, MethodResult};
 use crate::types::{Emotion, SampleId, Split};
 
-use super::{Cli, Global, Session, execute, report as pages, say, session};
+use super::{Cli, Command, Global, Session, nets, plain, report as pages, say, session};
 
 /// Flags of `demo`.
 #[derive(Debug, Clone, clap::Args)]
@@ -201,7 +201,10 @@ async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<
     let text = format!("$ webemotion --data {data} {}", line.join(" "));
     session::reporter(global).report(&Event::Said { text });
     let cli = Cli::try_parse_from(words)?;
-    Box::pin(execute(cli)).await
+    match cli.command {
+        Command::Plain(command) => plain::execute(command, &cli.global).await,
+        Command::Nets(command) => Box::pin(nets::execute(command, &cli.global)).await,
+    }
 }
 
 /// Measures what the runs did against the truth, writes the page, and prints the closing table.

@@ -88,7 +88,7 @@ fn linked() -> Vec<Finding> {
     #[cfg(feature = "media")]
     findings.push(Finding::new("FFmpeg", Ok(format!("libavcodec {}", crate::media::version()))));
     #[cfg(feature = "train")]
-    findings.push(Finding::new("libtorch", Ok(crate::train::devices_in_words())));
+    findings.push(Finding::new("libtorch", super::nets_program::devices()));
     if findings.is_empty() {
         findings
             .push(Finding::new("libraries", Ok("none: this build searches and downloads only".to_owned())));

@@ -26,6 +26,10 @@ mod measure_train;
 mod merge;
 mod named;
 #[cfg(feature = "train")]
+mod nets;
+mod nets_program;
+mod plain;
+#[cfg(feature = "train")]
 mod predict;
 mod refresh;
 mod report;
@@ -40,7 +44,9 @@ pub mod train;
 #[cfg(all(feature = "media", feature = "train"))]
 mod worker;
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -52,7 +58,14 @@ pub(crate) use session::Session;
 
 /// Builds face-expression data sets from web videos, and trains Self-Cure Networks on them.
 #[derive(Debug, Parser)]
-#[command(name = "webemotion", version, about, propagate_version = true, max_term_width = 110)]
+#[command(
+    name = "webemotion",
+    bin_name = "webemotion",
+    version,
+    about,
+    propagate_version = true,
+    max_term_width = 110
+)]
 #[command(
     after_help = "Begin with:\n  webemotion demo                      the whole walk in a small world, offline\n  \
     webemotion crawl --source local:DIR  videos that are on disk already\n  webemotion clips\n  webemotion train\n  \
@@ -107,119 +120,54 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Every command, by what it needs.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Search videos by emotion word and download what the policy allows
-    Crawl(crawl::CrawlArgs),
-    /// Cut downloaded videos into clips of one face and take samples
-    Clips(clips::ClipsArgs),
-    /// Train a net on the samples, or on a data set of pictures
+    #[command(flatten)]
+    Plain(plain::Plain),
     #[cfg(feature = "train")]
-    Train(Box<train::TrainArgs>),
-    /// Say which emotion a trained net sees in the faces of pictures
-    #[cfg(feature = "train")]
-    Predict(predict::PredictArgs),
-    /// Measure a trained net on a data set of pictures
-    #[cfg(feature = "train")]
-    Eval(eval::EvalArgs),
-    /// Compare methods: many trainings that belong together, and their table
-    #[cfg(feature = "train")]
-    Experiment(experiment::ExperimentArgs),
-    /// Write a trained net for other programs: params, TorchScript, and a card
-    #[cfg(feature = "train")]
-    ExportNet(export_net::ExportNetArgs),
-    /// Do what is due of crawl, clips, train and report: one round, for a scheduler
-    Run(run::RunArgs),
-    /// Show how far every emotion and stage is, and what stands in the way
-    Status(status::StatusArgs),
-    /// Write the report of a run, or of the catalog, as a page
-    Report(report::ReportArgs),
-    /// Look at pictures and videos without a catalog: faces, shots, tracks
-    #[cfg(all(feature = "media", feature = "train"))]
-    Inspect(inspect::InspectArgs),
-    /// Take up again what was rejected or given up
-    Retry(retry::RetryArgs),
-    /// Ask the site again about videos whose metadata grows old, and find those that are gone
-    Refresh(refresh::RefreshArgs),
-    /// Remove files that no row names, and what must not be here
-    Gc(gc::GcArgs),
-    /// Say whether every row and file is sound, and have lost files made again
-    Check(check::CheckArgs),
-    /// Copy the catalog while others work on it
-    Backup(backup::BackupArgs),
-    /// Write work lists for machines that share no catalog
-    Shard(shard::ShardArgs),
-    /// Unite catalogs that were worked on apart
-    Merge(merge::MergeArgs),
-    /// Make a small world on loopback and do the whole walk in it
-    #[cfg(all(feature = "media", feature = "train"))]
-    Demo(demo::DemoArgs),
-    /// Say whether all tools are there, and what is old
-    Doctor(doctor::DoctorArgs),
-    /// Show or write the settings
-    Config(settings::SettingsArgs),
-    /// Measure the parts of training for scripts/bench
-    #[cfg(feature = "train")]
-    #[command(hide = true)]
-    MeasureTrain,
-    /// Print what a shell needs to complete commands and flags
-    Completions(manual::CompletionsArgs),
-    /// Write the manual pages
-    Man(manual::ManArgs),
-    /// Open videos for another process of this program
-    #[cfg(all(feature = "media", feature = "train"))]
-    #[command(hide = true)]
-    Worker(worker::WorkerArgs),
+    #[command(flatten)]
+    Nets(nets::Nets),
 }
 
-/// Runs the command that was typed.
-pub fn run(cli: Cli) -> anyhow::Result<Exit> {
-    log::start(&cli.global);
-    #[cfg(all(feature = "media", feature = "train"))]
-    if let Command::Worker(args) = &cli.command {
-        return worker::run(args);
-    }
-    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(execute(cli))
-}
-
-async fn execute(cli: Cli) -> anyhow::Result<Exit> {
-    let global = &cli.global;
+/// Runs the command that was typed. For `webemotion`, which must not load libtorch: half a second in every command. Where
+/// a command runs nets, `webemotion-nets` takes this process's place.
+pub fn front(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
-        Command::Crawl(args) => crawl::run(args, global).await,
-        Command::Clips(args) => clips::run(args, global).await,
+        Command::Plain(command) => plain::begin(command, &cli.global),
         #[cfg(feature = "train")]
-        Command::Train(args) => train::command::run(*args, global).await,
-        #[cfg(feature = "train")]
-        Command::Predict(args) => predict::run(args, global).await,
-        #[cfg(feature = "train")]
-        Command::Eval(args) => eval::run(args, global).await,
-        #[cfg(feature = "train")]
-        Command::Experiment(args) => experiment::run(args, global).await,
-        #[cfg(feature = "train")]
-        Command::ExportNet(args) => export_net::run(args, global).await,
-        #[cfg(feature = "train")]
-        Command::MeasureTrain => measure_train::run(),
-        Command::Run(args) => run::run(args, global).await,
-        Command::Status(args) => status::run(args, global).await,
-        Command::Report(args) => report::run(args, global).await,
-        #[cfg(all(feature = "media", feature = "train"))]
-        Command::Inspect(args) => inspect::run(args, global).await,
-        Command::Retry(args) => retry::run(args, global).await,
-        Command::Refresh(args) => refresh::run(args, global).await,
-        Command::Gc(args) => gc::run(args, global).await,
-        Command::Check(args) => check::run(args, global).await,
-        Command::Backup(args) => backup::run(args, global).await,
-        Command::Shard(args) => shard::run(args, global).await,
-        Command::Merge(args) => merge::run(args, global).await,
-        #[cfg(all(feature = "media", feature = "train"))]
-        Command::Demo(args) => demo::run(args, global).await,
-        Command::Doctor(args) => doctor::run(args, global).await,
-        Command::Config(args) => settings::run(&args, global),
-        Command::Completions(args) => manual::completions(&args),
-        Command::Man(args) => manual::man(&args),
-        #[cfg(all(feature = "media", feature = "train"))]
-        Command::Worker(args) => worker::run(&args),
+        Command::Nets(_) => match nets_program::take_over()? {},
     }
+}
+
+/// Runs the command that was typed, whatever it needs. For `webemotion-nets`.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Plain(command) => plain::begin(command, &cli.global),
+        #[cfg(feature = "train")]
+        Command::Nets(command) => nets::begin(command, &cli.global),
+    }
+}
+
+/// Says what went wrong and what helps, on standard error, and what the process ends with.
+pub fn end(ended: anyhow::Result<Exit>) -> ExitCode {
+    let exit = ended.unwrap_or_else(|error| {
+        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+        // A closed standard error leaves nobody to tell.
+        let mut out = std::io::stderr().lock();
+        let _ = writeln!(out, "error: {error:#}");
+        if let Some(hint) = failure.and_then(|failure| failure.hint.as_ref()) {
+            let _ = writeln!(out, "hint: {hint}");
+        }
+        failure.map_or(Exit::SomeDead, Failure::exit)
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Begins to log, and lets a command wait for others.
+fn block_on(global: &Global, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    log::start(global);
+    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(command)
 }
 
 /// The worker processes that open videos; none where this program cannot open any.
@@ -228,9 +176,9 @@ pub(crate) fn cpu(session: &Session, count: usize) -> anyhow::Result<Option<Cpu>
     can_open.then(|| workers(&session.config, count)).transpose()
 }
 
-/// A pool of this program's own `worker` processes, started as they are needed.
+/// A pool of `worker` processes, started as they are needed.
 fn workers(config: &Config, count: usize) -> anyhow::Result<Cpu> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = nets_program::find()?;
     let limits = config.workers.clone();
     let mut arguments = vec!["worker".to_owned()];
     arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
@@ -286,7 +234,6 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 

@@ -1,5 +1,6 @@
 //! A full report by hand, for the tests of every renderer.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -88,8 +89,25 @@ fn run() -> RunFacts {
 }
 
 fn step(unit: &str, name: &str, kept: u64, lost: &[(&str, u64)]) -> FunnelStep {
-    let lost = lost.iter().map(|(reason, count)| ReasonCount { reason: (*reason).to_owned(), count: *count });
+    let lost = lost.iter().map(|(reason, count)| ReasonCount {
+        reason: (*reason).to_owned(),
+        count: *count,
+        emotions: if ["searches", "videos"].contains(&unit) { shared_out(*count) } else { BTreeMap::new() },
+    });
     FunnelStep { unit: unit.to_owned(), name: name.to_owned(), kept, waiting: None, lost: lost.collect() }
+}
+
+/// Most to the first emotions, nothing to the last where there is too little.
+fn shared_out(mut count: u64) -> BTreeMap<String, u64> {
+    let mut shares = BTreeMap::new();
+    for emotion in Emotion::ALL {
+        let share = count.div_ceil(3);
+        count -= share;
+        if share > 0 {
+            shares.insert(emotion.to_string(), share);
+        }
+    }
+    shares
 }
 
 fn funnel() -> Funnel {

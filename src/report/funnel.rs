@@ -1,5 +1,7 @@
 //! What is left after each step from searches to samples, and why the rest is not. It knows no stage and no table.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// The way from searches to samples, in order.
@@ -33,6 +35,9 @@ pub struct ReasonCount {
     pub reason: String,
     /// How often.
     pub count: u64,
+    /// How often for each emotion that was searched for, where it is counted and not 0.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub emotions: BTreeMap<String, u64>,
 }
 
 /// One emotion's share of the data.

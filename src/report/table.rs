@@ -1,6 +1,6 @@
 //! Aligned text tables for a terminal or a log. It knows nothing of what stands in them, but for the funnel.
 
-use super::funnel::{EmotionCounts, Funnel, FunnelStep};
+use super::funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
 use super::number::{count, known, share, share_of};
 
 /// Rows of cells under a head; the first column is set left, the others right.
@@ -44,9 +44,15 @@ fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
-/// The funnel as text: emotions as rows and stages as columns, then each step with its reasons below.
+/// The funnel as text: emotions as rows and stages as columns, then each step with its reasons below, then those reasons
+/// by emotion.
 pub fn status(funnel: &Funnel, coloured: bool) -> String {
-    format!("{}\n{}", emotions(funnel).render(coloured), steps(funnel))
+    let mut text = format!("{}\n{}", emotions(funnel).render(coloured), steps(funnel));
+    let lost = lost(funnel);
+    if !lost.rows.is_empty() {
+        text.push_str(&format!("\n{}", lost.render(coloured)));
+    }
+    text
 }
 
 /// Each step of the funnel with its reasons below.
@@ -67,6 +73,23 @@ fn step_line(step: &FunnelStep, whole: u64) -> String {
     let waiting = step.waiting.filter(|waiting| *waiting > 0);
     let waiting = waiting.map_or(String::new(), |waiting| format!("  ({} waiting)", count(waiting)));
     format!("{:<9} {:<14} {:>9}{part}{waiting}\n", plain(&step.unit), plain(&step.name), count(step.kept))
+}
+
+/// Why what is lost is lost: a row for each step and reason, a column for each emotion.
+fn lost(funnel: &Funnel) -> Table {
+    let emotions = || funnel.emotions.iter().map(|counts| counts.emotion.clone());
+    let row = |step: &FunnelStep, lost: &ReasonCount| {
+        let of = |emotion: String| match lost.emotions.get(&emotion) {
+            Some(&number) => count(number),
+            None => "–".to_owned(),
+        };
+        let name = format!("not {}: {}", step.name, lost.reason);
+        std::iter::once(name).chain(emotions().map(of)).collect::<Vec<String>>()
+    };
+    let known = |lost: &&ReasonCount| !lost.emotions.is_empty();
+    let rows =
+        funnel.steps.iter().flat_map(|step| step.lost.iter().filter(known).map(move |lost| row(step, lost)));
+    Table { head: std::iter::once("lost".to_owned()).chain(emotions()).collect(), rows: rows.collect() }
 }
 
 fn emotions(funnel: &Funnel) -> Table {

@@ -21,7 +21,7 @@ struct Unit {
     samples: Vec<usize>,
     /// The label that was given.
     given: usize,
-    /// What scouts tell of it, C.
+    /// What nets tell of it, C.
     told: Vec<f32>,
 }
 
@@ -40,26 +40,17 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Decides about all training labels, and puts the changes in force. The trained net has seen the samples, but not
-    /// only their labels: together with the scouts it is surer than they are, and breaks less. It learnt what is thought
-    /// true, and they learnt labels: its words are mixed as labels are before both are put together.
+    /// Decides about all training labels, and puts the changes in force. The trained net is heard too: it learnt what is
+    /// thought true of all samples, and with the scouts it fixes more and breaks no more.
     pub(crate) fn end_cure(&mut self) -> Result<Vec<Relabel>, TrainError> {
         if self.recipe.method != Method::Cure {
             return Ok(Vec::new());
         }
-        let classes = self.set.classes.len();
-        let mut told = self.labels.told.clone();
-        let noise = self.posterior(&self.units(&told)).noise as f32;
-        let other = noise / (classes.max(2) - 1) as f32;
-        for (place, mut row) in scouts::opinions(self, &self.train_samples)? {
-            row.iter_mut().for_each(|p| *p = (1.0 - noise - other) * *p + other);
-            let both = geometric_mean(&[&told[place * classes..][..classes], &row]);
-            told[place * classes..][..classes].copy_from_slice(&both);
-        }
-        let units = self.units(&told);
-        let posterior = self.posterior(&units);
-        self.labels.belief = self.spread(&units, &posterior);
+        let units = self.units(&self.labels.told);
+        let learnt = self.units(&scouts::opinions(self)?);
         let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
+        let posterior = self.posterior(&units).with_learner(&told(&units), &told(&learnt), &given);
+        self.labels.belief = self.spread(&units, &posterior);
         let decided = posterior.decide(&given, self.recipe.cure.risk);
         let relabels = self.relabels(&units, &posterior, &decided);
         self.labels.apply(&relabels);
@@ -86,9 +77,8 @@ impl Session<'_> {
     }
 
     fn posterior(&self, units: &[Unit]) -> Posterior {
-        let rows: Vec<f32> = units.iter().flat_map(|unit| unit.told.iter().copied()).collect();
         let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
-        Posterior::of(&rows, &given, self.set.classes.len())
+        Posterior::of(&told(units), &given, self.set.classes.len())
     }
 
     /// The posterior of every training sample, N×C; zeros for the samples of other splits.
@@ -143,6 +133,11 @@ impl Session<'_> {
             (false, false) => Decision::Keep,
         })
     }
+}
+
+/// What is told of each unit, one row after the other.
+fn told(units: &[Unit]) -> Vec<f32> {
+    units.iter().flat_map(|unit| unit.told.iter().copied()).collect()
 }
 
 /// Of equally long rows of probabilities; sums to 1.

@@ -17,12 +17,13 @@
 //!
 //! How large η is shows at the floor: no label is told with less than ε. A temperature and η are those under which the
 //! given labels are most likely, so no noise rate has to be known; calibrated nets say that of every η up to the true
-//! one, so the greatest is taken. Measured with scouts that were right on 0.42 and on 0.72 of faces: 0.18 to 0.28 and
-//! 0.22 for a true 0.20. Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to
-//! 0.37; at a risk of 0.02 it broke 0.039 where this breaks 0.013 (scouts right on 0.72), and as many where they are weak.
+//! one, so the greatest is taken. Nets are softened but never sharpened: nets that have not learnt yet look as if they
+//! were, at a temperature below 1, only too modest, and η is then overrated (0.29 and 0.37 for a true 0.20 and 0.30, and
+//! 0.08 to 0.12 of the right labels broken; with temperatures from 1 on 0.22 to 0.26 and 0.33 to 0.36, 0.03 to 0.05).
+//! Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to 0.37 for 0.20.
 
 /// Temperatures that are tried.
-const TEMPERATURES: [f64; 10] = [0.5, 0.65, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.2];
+const TEMPERATURES: [f64; 7] = [1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.2];
 /// Shares of wrong labels that are tried: so many, so far apart.
 const NOISES: usize = 71;
 const NOISE_STEP: f64 = 0.01;
@@ -31,6 +32,10 @@ const SLACK: f64 = 0.5;
 /// No net is surer than this that a class is wrong, before and after it is unmixed.
 const FLOOR: f64 = 1e-6;
 const UNMIXED_FLOOR: f64 = 1e-4;
+/// The same where two nets are heard, so that one alone cannot rule a class out.
+const HEARD_FLOOR: f64 = 1e-3;
+/// What the label still says beside a net that was trained on it, a power of p(g | k): see [`Posterior::with_learner`].
+const LABEL_BESIDE_LEARNER: f64 = 0.75;
 
 /// Both witnesses together.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +68,34 @@ impl Posterior {
         let rows =
             nets.chunks(classes).zip(given).flat_map(|(row, &label)| mix.posterior(row, label)).collect();
         Self { rows, temperature, noise: mix.noise, classes }
+    }
+
+    /// The same with one more witness: a net that was trained on these posteriors and says of each sample what is true
+    /// (`learnt`, N×C). Both nets speak as one, by the geometric mean. The learner echoes a part of the label already, so
+    /// the label counts for less than a whole witness more:
+    ///
+    /// ```text
+    /// p(true = k)  ∝  √(p(k | told) · p(k | learnt)) · p(g | k)^¾
+    /// ```
+    ///
+    /// Measured at a risk of 0.02 on drawn faces with 20 and 30 % wrong labels (hard) and 20 % (easy), two seeds: fixed
+    /// 0.42, 0.39 and 0.87, broken 0.026, 0.032 and 0.003, left 0.68, 0.68 and 0.15 of what was wrong. The power 1 fixed
+    /// 0.34, 0.31 and 0.82; the power ½ broke 0.052, 0.055 and 0.006; without the learner it was 0.40, 0.37 and 0.82
+    /// fixed, 0.025, 0.031 and 0.005 broken.
+    pub fn with_learner(&self, told: &[f32], learnt: &[f32], given: &[usize]) -> Self {
+        let mix = Mix::new(self.noise, self.classes);
+        let nets = tempered(told, self.classes, self.temperature);
+        let joint = |((row, learnt), &label): ((&[f64], &[f32]), &usize)| {
+            let heard = mix
+                .unmixed(row)
+                .zip(learnt)
+                .map(|(told, &learnt)| (told.max(HEARD_FLOOR) * f64::from(learnt).max(HEARD_FLOOR)).sqrt());
+            normalised(
+                heard.enumerate().map(|(class, p)| p * mix.p_given(label, class).powf(LABEL_BESIDE_LEARNER)),
+            )
+        };
+        let pairs = nets.chunks(self.classes).zip(learnt.chunks(self.classes));
+        Self { rows: pairs.zip(given).flat_map(joint).collect(), ..self.clone() }
     }
 
     /// One sample's probabilities, C.
@@ -129,13 +162,22 @@ impl Mix {
         nets.chunks(classes.max(1)).zip(given).map(of).sum()
     }
 
+    /// p(given | true).
+    fn p_given(self, given: usize, truth: usize) -> f64 {
+        if given == truth { 1.0 - self.noise } else { self.other }
+    }
+
     /// p(true | picture, given).
     fn posterior(self, row: &[f64], given: usize) -> Vec<f64> {
-        let p_given = |class: usize| if class == given { 1.0 - self.noise } else { self.other };
-        let joint: Vec<f64> = self.unmixed(row).enumerate().map(|(class, p)| p * p_given(class)).collect();
-        let sum: f64 = joint.iter().sum();
-        joint.into_iter().map(|p| p / sum).collect()
+        normalised(self.unmixed(row).enumerate().map(|(class, p)| p * self.p_given(given, class)))
     }
+}
+
+fn normalised(parts: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut row: Vec<f64> = parts.collect();
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|p| *p /= sum);
+    row
 }
 
 fn tempered(told: &[f32], classes: usize, temperature: f64) -> Vec<f64> {
@@ -201,6 +243,27 @@ mod tests {
         let boasted: Vec<f32> = told.chunks(CLASSES).flat_map(boast).collect();
         let temperature = Posterior::of(&boasted, &given, CLASSES).temperature;
         assert!((1.7..=2.5).contains(&temperature), "{temperature}");
+    }
+
+    /// Nets that know less than they could: sharpened, they would fit the labels better with more of them wrong.
+    #[test]
+    fn nets_that_have_not_learnt_yet_are_not_sharpened() {
+        let (told, given, _) = world(4_000, 4.0, 0.2);
+        let modest: Vec<f32> = told.iter().map(|p| 0.5 * p + 0.5 / CLASSES as f32).collect();
+        let posterior = Posterior::of(&modest, &given, CLASSES);
+        assert!(posterior.temperature >= 1.0, "{}", posterior.temperature);
+    }
+
+    /// By hand, two classes, nothing softened: 0.6 is told of the other one, 0.4 / 0.6 and 0.2 / 0.6 are left (above);
+    /// the learner is sure of the other one by 0.9: √(0.6 / 0.9) against √(0.1 / 3), times 0.2^¾ and 0.8^¾.
+    #[test]
+    fn a_learner_speaks_with_the_nets_and_the_label_counts_for_less() {
+        let posterior = Posterior { rows: Vec::new(), temperature: 1.0, noise: 0.2, classes: 2 };
+        let row = posterior.with_learner(&[0.6, 0.4], &[0.9, 0.1], &[1]).rows;
+        let (other, given) =
+            ((0.6_f64).sqrt() * 0.2_f64.powf(0.75), (0.1_f64 / 3.0).sqrt() * 0.8_f64.powf(0.75));
+        assert!((row[1] - given / (given + other)).abs() < 1e-6, "{row:?}");
+        assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 
     /// By hand, two classes: 0.6 is told of the other one, of which η = ε = 0.2 is noise: 0.4 / 0.6 and 0.2 / 0.6 are

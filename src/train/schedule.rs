@@ -55,9 +55,10 @@ pub struct Curve {
 /// Whether labels may change at the end of the last epoch of `curve` (one entry for each finished epoch).
 ///
 /// The rule for [`RelabelStart::Auto`]: never before the third epoch; then from the first epoch whose training accuracy
-/// exceeds the held-out accuracy: the net has begun to learn labels by heart. Where nothing is held out, from a third of
-/// all epochs on. Once begun, it stays on. A net that has not learnt yet must not relabel: it would call all faces by the
-/// commonest emotion, and believe itself (measured: 20 % wrong labels became 77 %).
+/// exceeds every held-out accuracy so far: the net has begun to learn labels by heart. (Not only the last one: a net that
+/// has not learnt yet leads it by chance.) Where nothing is held out, from a third of all epochs on. Once begun, it stays
+/// on. A net that has not learnt yet must not relabel: it would call all faces by the commonest emotion, and believe
+/// itself (measured: 20 % wrong labels became 77 %).
 pub fn relabels_now(start: RelabelStart, curve: &[Curve], epochs: u32) -> bool {
     match start {
         RelabelStart::Epoch(first) => curve.len() >= first as usize,
@@ -67,7 +68,8 @@ pub fn relabels_now(start: RelabelStart, curve: &[Curve], epochs: u32) -> bool {
 
 fn begins_at(curve: &[Curve], epochs: u32) -> bool {
     let Some(last) = curve.last() else { return false };
-    last.held_out.map_or(curve.len() * 3 >= epochs as usize, |held_out| last.train > held_out)
+    let best_held_out = curve.iter().filter_map(|epoch| epoch.held_out).reduce(f64::max);
+    best_held_out.map_or(curve.len() * 3 >= epochs as usize, |best| last.train > best)
 }
 
 #[cfg(test)]
@@ -106,6 +108,10 @@ mod tests {
     fn a_net_that_has_not_learnt_yet_relabels_nothing_however_flat_its_curve() {
         let flat = curve(&[(0.3, 0.4); 12]);
         assert!(!relabels_now(RelabelStart::Auto, &flat, 15));
+        // As it was seen: the held-out accuracy of 200 faces falls below the other by chance.
+        let early =
+            curve(&[(0.12, 0.14), (0.13, 0.14), (0.14, 0.19), (0.18, 0.17), (0.22, 0.28), (0.23, 0.16)]);
+        assert!(!relabels_now(RelabelStart::Auto, &early, 15));
     }
 
     #[test]

@@ -216,20 +216,15 @@ impl<'a> Session<'a> {
         self.averaged.as_ref().unwrap_or(&self.net)
     }
 
-    /// Moves the running mean of the params after a step; batch statistics are taken as they are. At first it forgets
-    /// faster, or it would remember the random beginning: min(share, (1 + t) / (10 + t)).
+    /// Moves the running mean of the params and of their batch statistics after a step. At first it forgets faster, or it
+    /// would remember the random beginning: min(share, (1 + t) / (10 + t)).
     pub(crate) fn average(&mut self) {
         let Some(averaged) = &self.averaged else { return };
         let step = f64::from(self.optimizer.steps);
         let keep = self.recipe.average.min((1.0 + step) / (10.0 + step));
         no_grad(|| {
             for (mean, param) in averaged.params.0.iter().zip(&self.net.params.0) {
-                let mut tensor = mean.tensor.shallow_clone();
-                if param.trained {
-                    let _ = tensor.lerp_(&param.tensor, 1.0 - keep);
-                } else {
-                    tensor.copy_(&param.tensor);
-                }
+                let _ = mean.tensor.shallow_clone().lerp_(&param.tensor, 1.0 - keep);
             }
         });
     }

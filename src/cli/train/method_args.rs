@@ -59,8 +59,8 @@ pub struct CureArgs {
     /// Into how many parts the training samples are dealt, each judged by a net that saw only the others [default: 3]
     #[arg(long, value_name = "PARTS")]
     pub folds: Option<u32>,
-    /// Epochs of such a net, as a share of all [default: 1]
-    #[arg(long, value_name = "SHARE")]
+    /// Most epochs of such a net, as a multiple of the run's [default: 2]
+    #[arg(long, value_name = "FACTOR")]
     pub scout_share: Option<f64>,
 }
 

@@ -1,34 +1,36 @@
 //! The catalog's group-bys, set in the order data walks.
 
+use std::collections::BTreeMap;
+
 use super::super::funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
-use crate::catalog::funnel::{DroppedCount, EmotionCount, RowCount, StageCount};
+use crate::catalog::funnel::{DroppedCount, EmotionCount, LostCount, RowCount, StageCount};
 use crate::catalog::{Catalog, Result, funnel};
 
 /// Counts everything from searches to samples.
 pub(super) async fn funnel(catalog: &Catalog) -> Result<Funnel> {
     let emotions = funnel::emotions(catalog).await?;
     let stages = funnel::stages(catalog).await?;
+    let lost = funnel::lost(catalog).await?;
     let (rows, dropped) = (funnel::rows(catalog).await?, funnel::dropped(catalog).await?);
     Ok(Funnel {
-        steps: steps(&emotions, &stages, rows, &dropped),
+        steps: steps(&emotions, (&stages, &lost), (rows, &dropped)),
         emotions: emotions.iter().map(counts).collect(),
     })
 }
 
 fn steps(
     emotions: &[EmotionCount],
-    stages: &[StageCount],
-    rows: RowCount,
-    dropped: &[DroppedCount],
+    jobs: (&[StageCount], &[LostCount]),
+    (rows, dropped): (RowCount, &[DroppedCount]),
 ) -> Vec<FunnelStep> {
     let sum = |count: fn(&EmotionCount) -> u64| emotions.iter().map(count).sum();
     vec![
         whole("searches", "planned", sum(|emotion| emotion.searches)),
-        of_stage("searches", "answered", "search", stages),
+        of_stage("searches", "answered", "search", jobs),
         whole("videos", "found", sum(|emotion| emotion.videos)),
-        of_stage("videos", "downloaded", "fetch", stages),
-        of_stage("videos", "looked at", "scan", stages),
-        of_stage("videos", "with a clip", "cut", stages),
+        of_stage("videos", "downloaded", "fetch", jobs),
+        of_stage("videos", "looked at", "scan", jobs),
+        of_stage("videos", "with a clip", "cut", jobs),
         whole("tracks", "followed", rows.tracks),
         after_rules("tracks", "fit for a clip", rows.tracks, "track", dropped),
         whole("clips", "cut", rows.clips),
@@ -43,7 +45,12 @@ fn whole(unit: &str, name: &str, kept: u64) -> FunnelStep {
 }
 
 /// What a stage's jobs came to.
-fn of_stage(unit: &str, name: &str, stage: &str, stages: &[StageCount]) -> FunnelStep {
+fn of_stage(
+    unit: &str,
+    name: &str,
+    stage: &str,
+    (stages, lost): (&[StageCount], &[LostCount]),
+) -> FunnelStep {
     let jobs = || stages.iter().filter(|count| count.stage == stage);
     let sum = |states: &[&str]| {
         jobs().filter(|count| states.contains(&count.state.as_str())).map(|count| count.jobs).sum::<u64>()
@@ -51,7 +58,9 @@ fn of_stage(unit: &str, name: &str, stage: &str, stages: &[StageCount]) -> Funne
     let failed = jobs().filter(|count| ["rejected", "dead"].contains(&count.state.as_str()));
     let reasons = failed.map(|count| {
         let reason = count.reason.map_or_else(|| "no reason given".to_owned(), |reason| reason.as_str());
-        ReasonCount { reason, count: count.jobs }
+        let same = lost.iter().filter(|lost| lost.stage == stage && Some(lost.reason) == count.reason);
+        let emotions = same.map(|lost| (lost.emotion.to_string(), lost.jobs)).collect();
+        ReasonCount { reason, count: count.jobs, emotions }
     });
     FunnelStep {
         waiting: Some(sum(&["open", "held"])),
@@ -63,7 +72,11 @@ fn of_stage(unit: &str, name: &str, stage: &str, stages: &[StageCount]) -> Funne
 /// What rules left of rows that were all kept.
 fn after_rules(unit: &str, name: &str, all: u64, what: &str, dropped: &[DroppedCount]) -> FunnelStep {
     let of_what = dropped.iter().filter(|count| count.what == what);
-    let reasons = of_what.map(|count| ReasonCount { reason: count.reason.as_str(), count: count.rows });
+    let reasons = of_what.map(|count| ReasonCount {
+        reason: count.reason.as_str(),
+        count: count.rows,
+        emotions: BTreeMap::new(),
+    });
     let lost = most_frequent_first(reasons.collect());
     let kept = all.saturating_sub(lost.iter().map(|lost| lost.count).sum());
     FunnelStep { lost, ..whole(unit, name, kept) }
@@ -97,6 +110,7 @@ fn counts(count: &EmotionCount) -> EmotionCounts {
 mod tests {
     use super::*;
     use crate::failure::Reason;
+    use crate::types::Emotion;
 
     fn jobs(state: &str, reason: Option<Reason>, jobs: u64) -> StageCount {
         StageCount { stage: "fetch".to_owned(), state: state.to_owned(), reason, jobs }
@@ -112,10 +126,14 @@ mod tests {
             jobs("dead", Some(Reason::Gone), 1),
             jobs("dead", Some(Reason::Network), 9),
         ];
-        let step = of_stage("videos", "downloaded", "fetch", &stages);
+        let one =
+            |emotion, jobs| LostCount { emotion, stage: "fetch".to_owned(), reason: Reason::Gone, jobs };
+        let by_emotion = [one(Emotion::Anger, 1), one(Emotion::Fear, 3)];
+        let step = of_stage("videos", "downloaded", "fetch", (&stages, &by_emotion));
         assert_eq!((step.kept, step.waiting), (5, Some(3)));
         let lost: Vec<_> = step.lost.iter().map(|lost| (lost.reason.as_str(), lost.count)).collect();
         assert_eq!(lost, [("network", 9), ("gone", 4)]);
+        assert_eq!(step.lost[1].emotions, BTreeMap::from([("anger".to_owned(), 1), ("fear".to_owned(), 3)]));
     }
 
     #[test]

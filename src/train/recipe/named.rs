@@ -48,7 +48,7 @@ impl Recipe {
                 gamma: 0.5,
                 relabel_start: RelabelStart::Auto,
             },
-            cure: CureRecipe { folds: 3, scout_share: 1.0, risk: 0.02 },
+            cure: CureRecipe { folds: 3, scout_share: 2.0, risk: 0.02 },
             relabel_by: RelabelBy::Clip,
             augment: Augment { flip: 0.5, crop: 0.1, erase: 0.25, colour: 0.2 },
             sampling: Sampling::Shuffle,
@@ -56,7 +56,7 @@ impl Recipe {
             precision: Precision::Auto,
             accumulate: whole(),
             early_stop: None,
-            average: if method == Method::Cure { 0.99 } else { 0.0 },
+            average: 0.0,
             init: None,
         }
     }
