@@ -155,16 +155,25 @@ pub async fn rows(catalog: &Catalog) -> Result<RowCount> {
     Ok(RowCount { tracks: number(row.tracks)?, clips: number(row.clips)?, samples: number(row.samples)? })
 }
 
-/// Failed and put-off jobs by cause, most frequent first.
-pub async fn failures(catalog: &Catalog) -> Result<Vec<FailureCount>> {
-    let rows =
-        sqlx::query_file!("queries/catalog/funnel/list_failures.sql").fetch_all(&catalog.reader).await?;
-    rows.into_iter()
-        .map(|row| {
-            let (reason, jobs) = (word(&row.reason)?, number(row.jobs)?);
-            Ok(FailureCount { stage: row.stage, state: row.state, reason, jobs, example: row.example })
-        })
-        .collect()
+/// Failed and put-off jobs by cause, most frequent first: those of [`stages`] that have one, each with an example.
+pub async fn failures(catalog: &Catalog, stages: &[StageCount]) -> Result<Vec<FailureCount>> {
+    let mut failures = Vec::new();
+    for count in stages.iter().filter(|count| ["open", "rejected", "dead"].contains(&count.state.as_str())) {
+        let Some(reason) = count.reason else { continue };
+        let (stage, state, word) = (count.stage.clone(), count.state.clone(), reason.as_str());
+        let row = sqlx::query_file!("queries/catalog/funnel/get_example.sql", stage, state, word)
+            .fetch_optional(&catalog.reader)
+            .await?;
+        failures.push(FailureCount {
+            stage,
+            state,
+            reason,
+            jobs: count.jobs,
+            example: row.map(|row| row.detail),
+        });
+    }
+    failures.sort_by(|a, b| b.jobs.cmp(&a.jobs).then_with(|| a.stage.cmp(&b.stage)));
+    Ok(failures)
 }
 
 /// Where the bytes are.

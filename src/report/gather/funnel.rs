@@ -7,13 +7,12 @@ use crate::catalog::funnel::{DroppedCount, EmotionCount, LostCount, RowCount, St
 use crate::catalog::{Catalog, Result, funnel};
 
 /// Counts everything from searches to samples.
-pub(super) async fn funnel(catalog: &Catalog) -> Result<Funnel> {
+pub(super) async fn funnel(catalog: &Catalog, stages: &[StageCount]) -> Result<Funnel> {
     let emotions = funnel::emotions(catalog).await?;
-    let stages = funnel::stages(catalog).await?;
     let lost = funnel::lost(catalog).await?;
     let (rows, dropped) = (funnel::rows(catalog).await?, funnel::dropped(catalog).await?);
     Ok(Funnel {
-        steps: steps(&emotions, (&stages, &lost), (rows, &dropped)),
+        steps: steps(&emotions, (stages, &lost), (rows, &dropped)),
         emotions: emotions.iter().map(counts).collect(),
     })
 }

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use super::epochs::{Histogram, best, last_five};
 use super::index::IndexEntry;
 use super::run_report::{FailureGroup, RunFacts, RunReport, RunSummary};
+use crate::catalog::funnel::StageCount;
 use crate::catalog::runs::Run;
 use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs, samples};
 use crate::types::{ClipId, RunId, SampleId};
@@ -34,11 +35,12 @@ impl Default for Gathering {
 
 /// The report on the catalog alone, before any training.
 pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport> {
+    let stages = crate::catalog::funnel::stages(catalog).await?;
     Ok(RunReport {
         title: title.to_owned(),
         made_at_ms: catalog.clock().now_ms(),
-        funnel: Some(funnel::funnel(catalog).await?),
-        failures: failures(catalog).await?,
+        funnel: Some(funnel::funnel(catalog, &stages).await?),
+        failures: failures(catalog, &stages).await?,
         compared: summaries(catalog, None).await?,
         ..RunReport::default()
     })
@@ -144,8 +146,8 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
     Ok(summaries)
 }
 
-async fn failures(catalog: &Catalog) -> Result<Vec<FailureGroup>> {
-    let groups = crate::catalog::funnel::failures(catalog).await?;
+async fn failures(catalog: &Catalog, stages: &[StageCount]) -> Result<Vec<FailureGroup>> {
+    let groups = crate::catalog::funnel::failures(catalog, stages).await?;
     let group = |group: crate::catalog::funnel::FailureCount| FailureGroup {
         stage: group.stage,
         reason: group.reason.as_str(),
