@@ -96,7 +96,7 @@ async fn a_hundred_thousand_videos() {
         times_ms.sort_by(f64::total_cmp);
         times_ms[3]
     };
-    // Loading libtorch: every command pays it, and none can save it.
+    // Reading the program and its command line: every command pays it.
     let (whole_ms, start_ms) = (median_ms(&["status"]), median_ms(&["completions", "bash"]));
     let own_ms = whole_ms - start_ms;
     println!(
