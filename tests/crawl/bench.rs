@@ -84,7 +84,6 @@ async fn a_hundred_thousand_videos() {
     }
     let a_second = f64::from(jobs_taken) / began.elapsed().as_secs_f64();
     println!("claiming and finishing jobs: {a_second:.0} a second (target 2000)");
-    assert!(a_second >= 2_000.0);
     catalog.close().await;
 
     let median_ms = |words: &[&str]| {
@@ -102,6 +101,8 @@ async fn a_hundred_thousand_videos() {
     println!(
         "status: {whole_ms:.0} ms (target 200 ms), of which any command's start {start_ms:.0}, its own {own_ms:.0}"
     );
+    // Both are told before either is held to its target.
+    assert!(a_second >= 2_000.0);
     assert!(whole_ms < 200.0);
 }
 
