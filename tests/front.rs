@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Ended, expect};
+use crate::program::Ended;
 
 /// libtorch's name among the libraries that a program asks the system to load.
 fn loads_libtorch(program: &str) -> bool {
@@ -43,14 +43,14 @@ fn without_the_program_that_runs_nets_the_rest_works_and_both_doctor_and_train_s
 }
 
 #[test]
-fn the_program_that_runs_nets_knows_every_command_and_the_same_process_goes_on_in_it() {
+fn the_program_that_runs_nets_knows_every_command_and_calls_itself_by_the_name_that_was_typed() {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Command::new(env!("CARGO_BIN_EXE_webemotion-nets"))
-        .env("WEBEMOTION_DATA", folder.path().join("data"))
-        .args(["crawl", "plan", "--json"])
-        .output()
-        .unwrap();
-    assert!(plan.status.success());
-    let help = expect(0, folder.path(), &["train", "--help"]);
+    let ask = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_webemotion-nets"));
+        Ended::from(command.env("WEBEMOTION_DATA", folder.path().join("data")).args(words).output().unwrap())
+    };
+    let plan = ask(&["crawl", "plan", "--json"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    let help = ask(&["train", "--help"]);
     assert!(help.stdout.contains("Usage: webemotion train"), "{}", help.stdout);
 }

@@ -17,9 +17,10 @@
 //!
 //! How large η is shows at the floor: no label is told with less than ε. A temperature and η are those under which the
 //! given labels are most likely, so no noise rate has to be known; calibrated nets say that of every η up to the true
-//! one, so the greatest is taken. Nets are softened but never sharpened: nets that have not learnt yet look as if they
-//! were, at a temperature below 1, only too modest, and η is then overrated (0.29 and 0.37 for a true 0.20 and 0.30, and
-//! 0.08 to 0.12 of the right labels broken; with temperatures from 1 on 0.22 to 0.26 and 0.33 to 0.36, 0.03 to 0.05).
+//! one, so the greatest is taken. Nets are softened but never sharpened: with
+//! temperatures below 1 too, scouts of hard faces were fitted at 0.8 with an η of 0.28 to 0.30 and 0.36 to 0.38 for a true
+//! 0.20 and 0.30, and 0.08 to 0.12 of the right labels were broken; from 1 on it was 0.24 to 0.27 and 0.33 to 0.36, and
+//! 0.03 to 0.06. The price: of nets that are evenly too modest η is overrated (made up, halfway to even: 0.47 for 0.20).
 //! Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to 0.37 for 0.20.
 
 /// Temperatures that are tried.
@@ -243,15 +244,6 @@ mod tests {
         let boasted: Vec<f32> = told.chunks(CLASSES).flat_map(boast).collect();
         let temperature = Posterior::of(&boasted, &given, CLASSES).temperature;
         assert!((1.7..=2.5).contains(&temperature), "{temperature}");
-    }
-
-    /// Nets that know less than they could: sharpened, they would fit the labels better with more of them wrong.
-    #[test]
-    fn nets_that_have_not_learnt_yet_are_not_sharpened() {
-        let (told, given, _) = world(4_000, 4.0, 0.2);
-        let modest: Vec<f32> = told.iter().map(|p| 0.5 * p + 0.5 / CLASSES as f32).collect();
-        let posterior = Posterior::of(&modest, &given, CLASSES);
-        assert!(posterior.temperature >= 1.0, "{}", posterior.temperature);
     }
 
     /// By hand, two classes, nothing softened: 0.6 is told of the other one, 0.4 / 0.6 and 0.2 / 0.6 are left (above);
