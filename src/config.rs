@@ -184,7 +184,7 @@ pub enum LicencePolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipRecipe {
-    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every two seconds
+    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every three seconds
     /// while faces are tracked, every 0.4 s while nobody is, where a shot begins, and when a face is missed.
     pub scout_fps: f64,
     /// Smallest face that is looked for, pixels of the decoded picture.

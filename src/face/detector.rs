@@ -16,15 +16,15 @@ pub trait Detector {
     /// When the sizes differ or the net refuses to run.
     fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError>;
 
-    /// Looks for each face again near where it was last, which is far cheaper than [`Detector::detect`].
-    /// One answer for each box of `last`, in that order; `None` when the face is not there any more.
+    /// Looks for each face again, in its own view, near where it was last, which is far cheaper than
+    /// [`Detector::detect`]. One answer for each face, in that order; `None` when it is not there any more.
     ///
     /// # Errors
     /// When the net refuses to run.
-    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError>;
+    fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError>;
 }
 
-/// A picture, or a part of one that holds all that matters.
+/// A picture, or a part of one that holds all that matters, in its own size or a smaller one.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The pixels.
@@ -33,7 +33,7 @@ pub struct View {
     pub placement: Placement,
 }
 
-/// Where a view lies in its whole picture.
+/// Where a view lies in its whole picture, whose size is that which it has on the view's scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
     /// Column of the whole picture that the view's first one is.

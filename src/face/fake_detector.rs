@@ -46,10 +46,12 @@ impl Detector for FakeDetector {
         Ok(pictures.iter().map(faces_of).collect())
     }
 
-    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
+    fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError> {
         self.followed += 1;
-        let faces: Vec<Face> = faces_of(&view.picture).into_iter().map(|face| placed(face, view)).collect();
-        let near = |last: &FaceBox| faces.iter().find(|face| face.face_box.iou(last) > 0.3).copied();
+        let near = |(view, last): &(View, FaceBox)| {
+            let mut faces = faces_of(&view.picture).into_iter().map(|face| placed(face, view));
+            faces.find(|face| face.face_box.iou(last) > 0.3)
+        };
         Ok(last.iter().map(near).collect())
     }
 }

@@ -249,23 +249,24 @@ impl Detector for Mtcnn {
         Ok(faces)
     }
 
-    fn follow(&mut self, view: &View, last: &[FaceBox]) -> Result<Vec<Option<Face>>, FaceError> {
+    fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError> {
         let _no_grad = tch::no_grad_guard();
-        let View { picture, placement } = view;
-        let candidate = |(at, face_box): (usize, &FaceBox)| Candidate {
+        let picture_of = |c: &Candidate| &last[c.picture].0.picture;
+        let candidate = |(at, (view, face_box)): (usize, &(View, FaceBox))| Candidate {
             picture: at,
-            corners: squared(corners(face_box, *placement)),
+            corners: squared(corners(face_box, view.placement)),
             score: 0.0,
             shift: [0.0; 4],
         };
         // The R-net moves the box to where the face went on to, whatever its score; the O-net decides.
-        let judged = self.judge(|_| picture, last.iter().enumerate().map(candidate).collect(), 24)?;
+        let judged = self.judge(picture_of, last.iter().enumerate().map(candidate).collect(), 24)?;
         let moved = judged
             .into_iter()
             .map(|(c, opinion)| Candidate { corners: squared(shifted(c.corners, opinion.shift)), ..c });
         let mut faces = vec![None; last.len()];
-        for conclusion in self.conclude(|_| picture, moved.collect())? {
-            faces[conclusion.candidate.picture] = Some(conclusion.face(*placement));
+        for conclusion in self.conclude(picture_of, moved.collect())? {
+            let at = conclusion.candidate.picture;
+            faces[at] = Some(conclusion.face(last[at].0.placement));
         }
         Ok(faces)
     }
@@ -365,7 +366,8 @@ mod tests {
         let found = mtcnn.detect(&pictures()[..1]).unwrap().remove(0)[0];
         let moved = drawn_face(320, 240, (128.0, 113.0, 50.0));
         let elsewhere = FaceBox { x: 0.7, y: 0.1, width: 0.2, height: 0.25 };
-        let followed = mtcnn.follow(&View::whole(moved.clone()), &[elsewhere, found.face_box]).unwrap();
+        let view = View::whole(moved.clone());
+        let followed = mtcnn.follow(&[(view.clone(), elsewhere), (view, found.face_box)]).unwrap();
         assert_eq!(followed[0], None);
         let searched = mtcnn.detect(std::slice::from_ref(&moved)).unwrap().remove(0)[0];
         assert!(followed[1].unwrap().face_box.iou(&searched.face_box) > 0.85, "{followed:?} {searched:?}");

@@ -20,6 +20,8 @@ use super::orientation::Orientation;
 use super::probe::Probe;
 use super::time::Timeline;
 
+/// Pixels that are wider or higher by a smaller share than this count as square.
+const NEARLY_SQUARE: f64 = 0.01;
 /// A file with more broken packets than this is given up.
 const MAX_BROKEN_PACKETS: u32 = 100;
 
@@ -313,9 +315,10 @@ fn frame_rate(stream: &Stream) -> f64 {
     known.map_or(25.0, f64::from)
 }
 
-/// A width in square pixels; ratios that no camera makes are taken for a slip.
+/// A width in square pixels; ratios that no camera makes are taken for a slip, and those that nobody sees (1280:1281 of
+/// 854x480 for 16:9) for square.
 fn widen(width: u32, sample_aspect_ratio: f64) -> u32 {
-    if !(0.25..=4.0).contains(&sample_aspect_ratio) {
+    if !(0.25..=4.0).contains(&sample_aspect_ratio) || (sample_aspect_ratio - 1.0).abs() < NEARLY_SQUARE {
         return width;
     }
     (f64::from(width) * sample_aspect_ratio).round().max(1.0) as u32

@@ -21,6 +21,9 @@ const ROWS_PER_THUMBNAIL_ROW: u32 = 4;
 /// Parts begin and end at multiples of this, so that colour samples are not torn apart.
 const GRID_PX: u32 = 16;
 
+/// How many times smaller [`VideoFrame::part`] can make what it shows, the most first.
+pub const SHRINKS: [u32; 3] = [8, 4, 2];
+
 /// One frame of a video. It keeps a decoder's buffer: drop it soon. Frames stay on the thread that took them.
 pub struct VideoFrame {
     frame: frame::Video,
@@ -47,6 +50,7 @@ pub(super) struct Renderer {
     full: Scaler,
     small: Option<Scaler>,
     part: Option<Scaler>,
+    small_part: Option<Scaler>,
     stills: StillMaker,
 }
 
@@ -54,7 +58,7 @@ impl Renderer {
     pub(super) fn new(display: Display) -> Self {
         let (width, height) = display.size;
         let full = Scaler::new(width, height, Flags::BILINEAR);
-        Self { display, full, small: None, part: None, stills: StillMaker::default() }
+        Self { display, full, small: None, part: None, small_part: None, stills: StillMaker::default() }
     }
 
     /// For whom this renders.
@@ -77,21 +81,32 @@ impl Renderer {
         Ok(orientation.apply(small.run(&coarse)?))
     }
 
-    fn part(&mut self, frame: &frame::Video, part: Part) -> Result<RgbImage, Error> {
+    /// `part` is counted in pixels of the picture made `shrink` times smaller, which divides its sides.
+    fn part(&mut self, frame: &frame::Video, part: Part, shrink: u32) -> Result<RgbImage, Error> {
         let Display { orientation, size, .. } = self.display;
-        if orientation != Orientation::default() || size != (frame.width(), frame.height()) {
-            let whole = self.picture(frame)?;
-            return Ok(cut_out(&whole, part));
+        let small_size = (size.0 / shrink, size.1 / shrink);
+        if size != (frame.width(), frame.height()) {
+            let small = match shrink {
+                1 => self.full.run(frame)?,
+                _ => reused(&mut self.small_part, small_size, Flags::AREA).run(frame)?,
+            };
+            return Ok(cut_out(&orientation.apply(small), part));
         }
+        let part = orientation.source_part(part, small_size);
+        let grid_px = GRID_PX / shrink;
         let snapped = |from: u32, length: u32, limit: u32| {
-            let first = from / GRID_PX * GRID_PX;
-            (first, (from + length).next_multiple_of(GRID_PX).min(limit) - first)
+            let first = from / grid_px * grid_px;
+            (first, (from + length).next_multiple_of(grid_px).min(limit) - first)
         };
-        let (left, width) = snapped(part.left, part.width, size.0);
-        let (top, height) = snapped(part.top, part.height, size.1);
-        let cropped = ffi::cropped(frame, Part { left, top, width, height })?;
-        let around = reused(&mut self.part, (width, height), Flags::BILINEAR).run(&cropped)?;
-        Ok(cut_out(&around, Part { left: part.left - left, top: part.top - top, ..part }))
+        let (left, width) = snapped(part.left, part.width, small_size.0);
+        let (top, height) = snapped(part.top, part.height, small_size.1);
+        let snapped = Part { left, top, width, height };
+        let cropped = ffi::cropped(frame, snapped.times(shrink))?;
+        let around = match shrink {
+            1 => reused(&mut self.part, (width, height), Flags::BILINEAR).run(&cropped)?,
+            _ => reused(&mut self.small_part, (width, height), Flags::AREA).run(&cropped)?,
+        };
+        Ok(orientation.apply(cut_out(&around, Part { left: part.left - left, top: part.top - top, ..part })))
     }
 }
 
@@ -146,12 +161,13 @@ impl VideoFrame {
         self.render(|renderer| renderer.picture(&self.frame))
     }
 
-    /// A part of [`VideoFrame::picture`], which must lie in it; the rest is not even converted.
+    /// A part of [`VideoFrame::picture`] made `shrink` times smaller: 1, or one of [`SHRINKS`] that divides both sides.
+    /// The part is counted in the smaller picture's pixels and must lie in it; the rest is not even converted.
     ///
     /// # Errors
     /// As for [`VideoFrame::picture`].
-    pub fn part(&self, part: Part) -> Result<RgbImage, MediaError> {
-        self.render(|renderer| renderer.part(&self.frame, part))
+    pub fn part(&self, part: Part, shrink: u32) -> Result<RgbImage, MediaError> {
+        self.render(|renderer| renderer.part(&self.frame, part, shrink))
     }
 
     /// A small picture of `width` pixels across and the same shape, cheap and coarse, to compare frames by.

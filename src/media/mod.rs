@@ -19,7 +19,7 @@ pub use ahead::ReadAhead;
 pub use decode::Decoder;
 pub use encode::{ClipWriter, EncoderOptions, Preset, Written};
 pub use error::MediaError;
-pub use frame::VideoFrame;
+pub use frame::{SHRINKS, VideoFrame};
 pub use orientation::Part;
 pub use probe::{Probe, check, probe};
 pub use still::{Colours, Square, Still};

@@ -16,6 +16,14 @@ pub struct Part {
     pub height: u32,
 }
 
+impl Part {
+    /// The same of a picture so many times as large.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        let Self { left, top, width, height } = self;
+        Self { left: left * factor, top: top * factor, width: width * factor, height: height * factor }
+    }
+}
+
 /// First mirrored left to right if so, then turned clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Orientation {
@@ -61,6 +69,15 @@ impl Orientation {
             _ => [x, y],
         };
         [if self.mirrored { width - x } else { x }, y]
+    }
+
+    /// Where a part of the upright picture lies in the decoded one, whose size is given.
+    pub(crate) fn source_part(self, part: Part, size: (u32, u32)) -> Part {
+        let corner = |x: u32, y: u32| self.source_of([f64::from(x), f64::from(y)], size);
+        let [one, other] =
+            [corner(part.left, part.top), corner(part.left + part.width, part.top + part.height)];
+        let (width, height) = self.turned_size((part.width, part.height));
+        Part { left: one[0].min(other[0]) as u32, top: one[1].min(other[1]) as u32, width, height }
     }
 
     /// Stands one plane of a square picture upright, which is `side` pixels wide and high.
@@ -140,6 +157,20 @@ mod tests {
             assert_eq!(orientation.apply_to_square(plane, 4), turned);
             let [x, y] = orientation.source_of([3.5, 1.5], (4, 4));
             assert_eq!(picture.get_pixel(x as u32, y as u32), upright.get_pixel(3, 1));
+        }
+    }
+
+    #[test]
+    fn a_part_turns_as_its_picture_does() {
+        let picture = RgbImage::from_fn(5, 3, |x, y| image::Rgb([(x + 5 * y) as u8; 3]));
+        let cut = |picture: &RgbImage, part: Part| {
+            image::imageops::crop_imm(picture, part.left, part.top, part.width, part.height).to_image()
+        };
+        for (a, b, c, d) in [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (1, 0, 0, -1)] {
+            let orientation = Orientation::from_display_matrix(&matrix(a, b, c, d));
+            let part = Part { left: 1, top: 0, width: 2, height: 3 };
+            let source = cut(&picture, orientation.source_part(part, (5, 3)));
+            assert_eq!(orientation.apply(source), cut(&orientation.apply(picture.clone()), part));
         }
     }
 

@@ -141,6 +141,44 @@ fn a_turned_video_stands_upright() {
     assert!(is_near(*picture.get_pixel(40, 8), [200, 20, 20]), "{:?}", picture.get_pixel(40, 8));
     assert!(is_near(*picture.get_pixel(8, 8), [40, 40, 40]), "{:?}", picture.get_pixel(8, 8));
     assert_eq!(frame.thumbnail(12).unwrap().dimensions(), (12, 16));
+    let part = frame.part(Part { left: 30, top: 2, width: 17, height: 20 }, 1).unwrap();
+    assert_eq!(part, image::imageops::crop_imm(&picture, 30, 2, 17, 20).to_image());
+}
+
+#[test]
+fn a_part_made_smaller_shows_the_same_also_turned() {
+    let folder = TempDir::new().unwrap();
+    let path = a_video(&folder, 3);
+    for turned in [false, true] {
+        if turned {
+            turn_in_container(&path);
+        }
+        let frame = Decoder::open(&path, 1).unwrap().next_frame().unwrap().unwrap();
+        for shrink in SHRINKS {
+            let part = Part { left: 1, top: 1, width: 4, height: 5 };
+            let small = frame.part(part, shrink).unwrap();
+            assert_eq!(small.dimensions(), (4, 5));
+            let whole = Part {
+                left: shrink,
+                top: shrink,
+                width: frame.width() - shrink,
+                height: frame.height() - shrink,
+            };
+            let whole = frame.part(whole, 1).unwrap();
+            for (x, y, pixel) in small.enumerate_pixels() {
+                let middle = whole.get_pixel(x * shrink + shrink / 2, y * shrink + shrink / 2);
+                // Away from the edge of the red quarter, where pixels of both colours meet.
+                if whole.get_pixel(x * shrink, y * shrink)
+                    == whole.get_pixel((x + 1) * shrink - 1, (y + 1) * shrink - 1)
+                {
+                    assert!(
+                        is_near(*pixel, middle.0),
+                        "{turned} 1/{shrink} at {x}, {y}: {pixel:?} {middle:?}"
+                    );
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(super) async fn crawl(
 }
 
 /// Searches and downloads side by side: downloads wait for what searches find, and once enough was downloaded, or
-/// downloads fail, searches end.
+/// downloads fail, searches end. Who wants no video has enough at once.
 async fn both(
     session: &Session,
     searching: &SearchStage,
@@ -53,6 +53,9 @@ async fn both(
     limits: &Limits,
 ) -> Result<(RunSummary, RunSummary), Failure> {
     let (all_asked, enough) = (Stop::default(), limits.enough.clone().unwrap_or_default());
+    if limits.max_jobs == Some(0) {
+        enough.ask();
+    }
     let searches = async {
         let searched = drive(session, searching, &Limits { max_jobs: None, ..limits.clone() }).await;
         all_asked.ask();

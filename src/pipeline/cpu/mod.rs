@@ -46,10 +46,10 @@ impl Cpu {
         }))
     }
 
-    /// Lets the workers end: they hear that there is nothing more to do.
+    /// Ends the workers, which are idle.
     pub async fn close(self) {
-        for worker in self.0.idle.lock().await.drain(..) {
-            worker.end().await;
+        for mut worker in self.0.idle.lock().await.drain(..) {
+            worker.kill().await;
         }
     }
 

@@ -33,8 +33,6 @@ pub(super) struct Worker {
 
 const LAST_WORDS_BYTES: usize = 4_000;
 const LOOK_AT_STOP: Duration = Duration::from_millis(200);
-/// An idle worker has so long to end by itself.
-const TO_END: Duration = Duration::from_secs(5);
 
 impl Worker {
     pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Self, Failure> {
@@ -100,15 +98,7 @@ impl Worker {
         rmp_serde::from_slice(&bytes).map_err(std::io::Error::other)
     }
 
-    /// The worker's input ends, and so does the worker, or it is made to.
-    pub(super) async fn end(self) {
-        let Self { mut child, input, .. } = self;
-        drop(input);
-        if tokio::time::timeout(TO_END, child.wait()).await.is_err() {
-            let _ = child.kill().await;
-        }
-    }
-
+    /// Ends the worker whatever it is at. An idle one has nothing to put in order, and libtorch would take its time.
     pub(super) async fn kill(&mut self) {
         // It may have died by itself a moment ago, which is what is wanted.
         let _ = self.child.kill().await;

@@ -6,21 +6,29 @@ use image::codecs::jpeg::JpegEncoder;
 use crate::face::align::{self, Similarity, aligned_in};
 use crate::face::{Placement, View};
 use crate::failure::Failure;
-use crate::media::{MediaError, Part, VideoFrame};
+use crate::media::{MediaError, Part, SHRINKS, VideoFrame};
 use crate::types::{CropStyle, Face, FaceBox};
 
 /// A face is looked for this far around its last box, in widths and heights of the box.
 const AROUND: f32 = 0.75;
+/// A face that is shown larger than twice this is looked for in a smaller picture, pixels: twice what the nets look at.
+const ENOUGH_PX: f32 = 96.0;
 
-/// The part of a frame in which faces may be that were in these boxes a moment ago; `boxes` is not empty.
-pub(super) fn around(frame: &VideoFrame, boxes: &[FaceBox]) -> Result<View, MediaError> {
-    let placement = Placement::whole((frame.width(), frame.height()));
-    let corners = boxes.iter().flat_map(|face_box| {
-        let (across, down) = (face_box.width * AROUND, face_box.height * AROUND);
-        let (right, bottom) = (face_box.x + face_box.width, face_box.y + face_box.height);
-        [[face_box.x - across, face_box.y - down], [right + across, bottom + down]]
-    });
-    view(frame, corners.map(|corner| placement.to_pixels(corner)))
+/// The part of a frame in which a face may be that was in this box a moment ago, no larger than it must be.
+pub(super) fn around(frame: &VideoFrame, face_box: &FaceBox) -> Result<View, MediaError> {
+    let size = (frame.width(), frame.height());
+    let side_px = (face_box.width * size.0 as f32).min(face_box.height * size.1 as f32);
+    let fits = |shrink: &u32| {
+        size.0.is_multiple_of(*shrink)
+            && size.1.is_multiple_of(*shrink)
+            && side_px >= ENOUGH_PX * *shrink as f32
+    };
+    let shrink = SHRINKS.into_iter().find(fits).unwrap_or(1);
+    let placement = Placement::whole((size.0 / shrink, size.1 / shrink));
+    let (across, down) = (face_box.width * AROUND, face_box.height * AROUND);
+    let (right, bottom) = (face_box.x + face_box.width, face_box.y + face_box.height);
+    let corners = [[face_box.x - across, face_box.y - down], [right + across, bottom + down]];
+    view(frame, corners.into_iter().map(|corner| placement.to_pixels(corner)), shrink)
 }
 
 /// A face's upright crop.
@@ -44,12 +52,13 @@ fn under_crop(frame: &VideoFrame, face: &Face, style: CropStyle) -> Result<View,
     // One pixel more on each side, between which values are interpolated.
     let (first, last) = (-1.0 - 1.0 / to_picture.scale(), style.side_px as f32 + 1.0 / to_picture.scale());
     let corners = [[first, first], [last, first], [first, last], [last, last]];
-    view(frame, corners.into_iter().map(|corner| to_picture.apply(corner)))
+    view(frame, corners.into_iter().map(|corner| to_picture.apply(corner)), 1)
 }
 
-/// The smallest view that holds all these points, as far as they lie in the picture.
-fn view(frame: &VideoFrame, points: impl Iterator<Item = [f32; 2]>) -> Result<View, MediaError> {
-    let size = (frame.width(), frame.height());
+/// The smallest view that holds all these points, as far as they lie in the picture; all on the scale of the picture
+/// made `shrink` times smaller, which its sides must allow.
+fn view(frame: &VideoFrame, points: impl Iterator<Item = [f32; 2]>, shrink: u32) -> Result<View, MediaError> {
+    let size = (frame.width() / shrink, frame.height() / shrink);
     let none = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
     let [left, top, right, bottom] = points.fold(none, |[left, top, right, bottom], [x, y]| {
         [left.min(x), top.min(y), right.max(x), bottom.max(y)]
@@ -58,6 +67,6 @@ fn view(frame: &VideoFrame, points: impl Iterator<Item = [f32; 2]>) -> Result<Vi
     let (left, top) = (first(left, size.0), first(top, size.1));
     let after = |edge: f32, length: u32, first: u32| (edge.ceil().max(0.0) as u32).clamp(first + 1, length);
     let (right, bottom) = (after(right, size.0, left), after(bottom, size.1, top));
-    let picture = frame.part(Part { left, top, width: right - left, height: bottom - top })?;
+    let picture = frame.part(Part { left, top, width: right - left, height: bottom - top }, shrink)?;
     Ok(View { picture, placement: Placement { left, top, size } })
 }

@@ -10,8 +10,8 @@ use std::rc::Rc;
 
 use super::glance::around;
 use crate::config::ClipRecipe;
+use crate::face::Detector;
 use crate::face::track::{OpenTrack, Tracker};
-use crate::face::{Detector, View};
 use crate::failure::Failure;
 use crate::media::VideoFrame;
 use crate::types::{Face, FaceBox, SeenFace, Track};
@@ -187,16 +187,14 @@ impl<'a> Looker<'a> {
 
     /// Every tracked face on this frame, as far as it is where it was.
     fn follow_all(&mut self, frame: &VideoFrame) -> Result<Vec<Option<Face>>, Failure> {
-        match self.tracker.last_boxes() {
-            last if last.is_empty() => Ok(Vec::new()),
-            last => Ok(self.detector.follow(&around(frame, &last)?, &last)?),
-        }
+        let last = self.tracker.last_boxes().into_iter();
+        let last = last.map(|face_box| Ok((around(frame, &face_box)?, face_box)));
+        Ok(self.detector.follow(&last.collect::<Result<Vec<_>, Failure>>()?)?)
     }
 
     /// One face on this frame, if it is where it was.
     fn follow_one(&mut self, frame: &VideoFrame, last: FaceBox) -> Result<Option<Face>, Failure> {
-        let view: View = around(frame, &[last])?;
-        Ok(self.detector.follow(&view, &[last])?.pop().flatten())
+        Ok(self.detector.follow(&[(around(frame, &last)?, last)])?.pop().flatten())
     }
 
     /// The shot's last frame has gone by: sees how far its open tracks reach.

@@ -252,11 +252,12 @@ fn shows_face(
         width: width * across,
         height: height * down,
     };
-    let view = View::whole(still.picture()?);
+    let last = [(View::whole(still.picture()?), expected)];
     let is_same = |face: &crate::types::Face| face.face_box.iou(&expected) > SAME_FACE_IOU;
-    if detector.follow(&view, &[expected])?.pop().flatten().is_some_and(|face| is_same(&face)) {
+    if detector.follow(&last)?.pop().flatten().is_some_and(|face| is_same(&face)) {
         return Ok(true);
     }
+    let [(view, _)] = last;
     Ok(detector.detect(&[view.picture])?.pop().unwrap_or_default().iter().any(is_same))
 }
 
