@@ -31,6 +31,10 @@ pub(super) struct Worker {
     last_words: JoinHandle<String>,
 }
 
+/// A worker needs pictures of the same sizes again and again: glibc is not to give their memory back each time, which
+/// costs more than all copies of them.
+const KEEPS_MEMORY: [(&str, &str); 2] =
+    [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
 const LAST_WORDS_BYTES: usize = 4_000;
 const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 
@@ -39,6 +43,7 @@ impl Worker {
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove(ApiKey::VARIABLE)
+            .envs(KEEPS_MEMORY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
