@@ -22,12 +22,13 @@ static ROUND_FILE: Mutex<Option<File>> = Mutex::new(None);
 
 const LOGS: &str = "logs";
 
-/// Begins to log; `RUST_LOG` overrides `-v` and `-q`. What a round says goes to its file too, once there is one.
+/// Begins to log; `RUST_LOG` overrides `-v` and `-q`. What a round says goes to its file too, once there is one. That a
+/// query was slow is for the file and for who asks for more: it means a busy machine, and shows SQL.
 pub(super) fn start(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
-        (_, 0) => "warn",
-        (_, 1) => "webemotion=info,warn",
+        (_, 0) => "warn,sqlx=error",
+        (_, 1) => "webemotion=info,warn,sqlx=error",
         _ => "webemotion=debug,info",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
