@@ -21,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Readers do not hinder each other; more than this only costs memory.
 const READERS: u32 = 4;
 /// Pages of the write-ahead log that go to the file at once (32 MiB): eight times SQLite's own, since the pages that jobs
-/// are claimed and ended on are written again and again. With it both cost a third less.
+/// are claimed and ended on are written again and again. With it both cost a fifth less.
 const CHECKPOINT_PAGES: &str = "8000";
 
 /// File systems whose locks other machines do not see, by the magic numbers of statfs(2).

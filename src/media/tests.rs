@@ -165,6 +165,7 @@ fn a_part_made_smaller_shows_the_same_also_turned() {
                 height: frame.height() - shrink,
             };
             let whole = frame.part(whole, 1).unwrap();
+            let mut compared = 0;
             for (x, y, pixel) in small.enumerate_pixels() {
                 let middle = whole.get_pixel(x * shrink + shrink / 2, y * shrink + shrink / 2);
                 // Away from the edge of the red quarter, where pixels of both colours meet.
@@ -175,8 +176,10 @@ fn a_part_made_smaller_shows_the_same_also_turned() {
                         is_near(*pixel, middle.0),
                         "{turned} 1/{shrink} at {x}, {y}: {pixel:?} {middle:?}"
                     );
+                    compared += 1;
                 }
             }
+            assert!(compared > 0, "1/{shrink}: no pixel is of one colour");
         }
     }
 }
