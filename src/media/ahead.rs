@@ -1,8 +1,7 @@
 //! Decoding ahead: a thread decodes while whoever takes the frames looks at those before. Knows nothing of what the
 //! frames show.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -19,14 +18,14 @@ const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=32;
 /// A [`super::Decoder`] that decodes ahead.
 pub struct ReadAhead {
     probe: Probe,
-    renderer: Rc<RefCell<Renderer>>,
+    renderer: Arc<Renderer>,
     /// Nothing once the stream has come to its end, well or not.
     frames: Option<Receiver<Result<Option<Placed>, MediaError>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl ReadAhead {
-    pub(super) fn new(source: Source, renderer: Rc<RefCell<Renderer>>) -> Self {
+    pub(super) fn new(source: Source, renderer: Arc<Renderer>) -> Self {
         let probe = source.probe().clone();
         let frame_bytes = u64::from(probe.width) * u64::from(probe.height) * 3 / 2;
         let waiting =
@@ -49,7 +48,7 @@ impl ReadAhead {
         let Some(frames) = &self.frames else { return Ok(None) };
         let told = frames.recv().unwrap_or_else(|_| {
             Err(MediaError::bug(
-                &self.renderer.borrow().display().path,
+                &self.renderer.display().path,
                 "the decoding thread ended without a word",
             ))
         });
@@ -57,7 +56,7 @@ impl ReadAhead {
             self.frames = None;
         }
         let frame = told?;
-        Ok(frame.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Rc::clone(&self.renderer))))
+        Ok(frame.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
     }
 }
 

@@ -1,8 +1,7 @@
 //! A video file as a stream of frames, in order of time. Knows nothing of what the frames show.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use ffmpeg_next::codec::{Context, packet, threading};
 use ffmpeg_next::error::EAGAIN;
@@ -33,7 +32,7 @@ const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,m
 /// Reads one file's frames in order, with bounded memory. It stays on the thread that opened it.
 pub struct Decoder {
     source: Source,
-    renderer: Rc<RefCell<Renderer>>,
+    renderer: Arc<Renderer>,
 }
 
 /// The part of a decoder that may move to another thread: it gives frames that nobody can render yet.
@@ -62,7 +61,7 @@ impl Decoder {
     /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Disk`] if the file cannot be read.
     pub fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
         let source = Source::open(path, threads)?;
-        let renderer = Rc::new(RefCell::new(Renderer::new(source.display.clone())));
+        let renderer = Arc::new(Renderer::new(source.display.clone()));
         Ok(Self { source, renderer })
     }
 
@@ -85,7 +84,7 @@ impl Decoder {
     /// [`MediaError::Undecodable`] after too many broken packets, [`MediaError::Disk`] if reading fails.
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let placed = self.source.next()?;
-        Ok(placed.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Rc::clone(&self.renderer))))
+        Ok(placed.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
     }
 
     /// Goes on decoding on a thread of its own, some frames ahead of whoever takes them.

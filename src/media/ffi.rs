@@ -29,6 +29,12 @@ pub(super) fn sample_aspect_ratio(input: &mut Input, index: usize, frame: &mut f
     if ratio.num > 0 && ratio.den > 0 { Rational::from(ratio) } else { Rational::new(1, 1) }
 }
 
+/// A scaler that may go from thread to thread.
+pub(super) struct Scaling(pub(super) scaling::Context);
+
+// SAFETY: swscale keeps nothing of the thread that made a context or used it last, and whoever runs it holds it alone.
+unsafe impl Send for Scaling {}
+
 /// Tells a scaler to RGB which YUV its source holds; it takes BT.601 with limited range otherwise.
 pub(super) fn set_source_colours(scaler: &mut scaling::Context, space: Space, full_range: bool) {
     let matrix = match space {

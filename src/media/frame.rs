@@ -1,9 +1,8 @@
 //! One decoded frame: when it is, and what it shows, converted only when and where asked. Knows nothing of streams and
 //! packets.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ffmpeg_next::software::scaling::Flags;
 use ffmpeg_next::{Error, frame};
@@ -24,11 +23,11 @@ const GRID_PX: u32 = 16;
 /// How many times smaller [`VideoFrame::part`] can make what it shows, the most first.
 pub const SHRINKS: [u32; 3] = [8, 4, 2];
 
-/// One frame of a video. It keeps a decoder's buffer: drop it soon. Frames stay on the thread that took them.
+/// One frame of a video. It keeps a decoder's buffer: drop it soon. Several threads may look at it at once.
 pub struct VideoFrame {
     frame: frame::Video,
     time_ms: i64,
-    shared: Rc<RefCell<Renderer>>,
+    shared: Arc<Renderer>,
     width: u32,
     height: u32,
 }
@@ -44,21 +43,27 @@ pub(super) struct Display {
     pub(super) size: (u32, u32),
 }
 
-/// What all frames of one decoder share to become pictures.
+/// What all frames of one decoder share to become pictures; each tool serves one thread at a time.
 pub(super) struct Renderer {
     display: Display,
-    full: Scaler,
-    small: Option<Scaler>,
-    part: Option<Scaler>,
-    small_part: Option<Scaler>,
-    stills: StillMaker,
+    full: Mutex<Scaler>,
+    small: Mutex<Option<Scaler>>,
+    part: Mutex<Option<Scaler>>,
+    small_part: Mutex<Option<Scaler>>,
+    stills: Mutex<StillMaker>,
 }
 
 impl Renderer {
     pub(super) fn new(display: Display) -> Self {
         let (width, height) = display.size;
-        let full = Scaler::new(width, height, Flags::BILINEAR);
-        Self { display, full, small: None, part: None, small_part: None, stills: StillMaker::default() }
+        Self {
+            display,
+            full: Mutex::new(Scaler::new(width, height, Flags::BILINEAR)),
+            small: Mutex::default(),
+            part: Mutex::default(),
+            small_part: Mutex::default(),
+            stills: Mutex::default(),
+        }
     }
 
     /// For whom this renders.
@@ -66,29 +71,30 @@ impl Renderer {
         &self.display
     }
 
-    fn picture(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
-        Ok(self.display.orientation.apply(self.full.run(frame)?))
+    fn picture(&self, frame: &frame::Video) -> Result<RgbImage, Error> {
+        Ok(self.display.orientation.apply(used(&self.full).run(frame)?))
     }
 
-    fn thumbnail(&mut self, frame: &frame::Video, width: u32) -> Result<RgbImage, Error> {
+    fn thumbnail(&self, frame: &frame::Video, width: u32) -> Result<RgbImage, Error> {
         let Display { orientation, size, .. } = self.display;
         let (turned_width, turned_height) = orientation.turned_size(size);
         let width = width.clamp(1, turned_width);
         let height = (u64::from(turned_height) * u64::from(width)).div_ceil(u64::from(turned_width)) as u32;
         let (width, height) = orientation.turned_size((width, height));
-        let small = reused(&mut self.small, (width, height), Flags::FAST_BILINEAR);
+        let mut small = used(&self.small);
+        let small = reused(&mut small, (width, height), Flags::FAST_BILINEAR);
         let coarse = ffi::every_nth_row(frame, frame.height() / (height * ROWS_PER_THUMBNAIL_ROW).max(1))?;
         Ok(orientation.apply(small.run(&coarse)?))
     }
 
     /// `part` is counted in pixels of the picture made `shrink` times smaller, which divides its sides.
-    fn part(&mut self, frame: &frame::Video, part: Part, shrink: u32) -> Result<RgbImage, Error> {
+    fn part(&self, frame: &frame::Video, part: Part, shrink: u32) -> Result<RgbImage, Error> {
         let Display { orientation, size, .. } = self.display;
         let small_size = (size.0 / shrink, size.1 / shrink);
         if size != (frame.width(), frame.height()) {
             let small = match shrink {
-                1 => self.full.run(frame)?,
-                _ => reused(&mut self.small_part, small_size, Flags::AREA).run(frame)?,
+                1 => used(&self.full).run(frame)?,
+                _ => reused(&mut used(&self.small_part), small_size, Flags::AREA).run(frame)?,
             };
             return Ok(cut_out(&orientation.apply(small), part));
         }
@@ -103,8 +109,8 @@ impl Renderer {
         let snapped = Part { left, top, width, height };
         let cropped = ffi::cropped(frame, snapped.times(shrink))?;
         let around = match shrink {
-            1 => reused(&mut self.part, (width, height), Flags::BILINEAR).run(&cropped)?,
-            _ => reused(&mut self.small_part, (width, height), Flags::AREA).run(&cropped)?,
+            1 => reused(&mut used(&self.part), (width, height), Flags::BILINEAR).run(&cropped)?,
+            _ => reused(&mut used(&self.small_part), (width, height), Flags::AREA).run(&cropped)?,
         };
         Ok(orientation.apply(cut_out(&around, Part { left: part.left - left, top: part.top - top, ..part })))
     }
@@ -120,6 +126,11 @@ fn cut_out(picture: &RgbImage, part: Part) -> RgbImage {
     RgbImage::from_raw(part.width, part.height, pixels).unwrap_or_default()
 }
 
+/// A tool, once it is free. Whoever had it may have died of it: every tool begins anew with each frame.
+fn used<T>(tool: &Mutex<T>) -> MutexGuard<'_, T> {
+    tool.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The scaler for this size; the last one where it fits.
 fn reused(kept: &mut Option<Scaler>, size: (u32, u32), flags: Flags) -> &mut Scaler {
     match kept {
@@ -130,9 +141,9 @@ fn reused(kept: &mut Option<Scaler>, size: (u32, u32), flags: Flags) -> &mut Sca
 }
 
 impl VideoFrame {
-    pub(super) fn new(frame: frame::Video, time_ms: i64, shared: Rc<RefCell<Renderer>>) -> Self {
+    pub(super) fn new(frame: frame::Video, time_ms: i64, shared: Arc<Renderer>) -> Self {
         let (width, height) = {
-            let Display { orientation, size, .. } = shared.borrow().display;
+            let Display { orientation, size, .. } = shared.display;
             orientation.turned_size(size)
         };
         Self { frame, time_ms, shared, width, height }
@@ -184,13 +195,12 @@ impl VideoFrame {
     /// As for [`VideoFrame::picture`].
     pub fn still(&self, square: Square, side_px: u32) -> Result<Still, MediaError> {
         self.render(|Renderer { display, stills, .. }| {
-            stills.make(&self.frame, (display.orientation, display.size), square, side_px)
+            used(stills).make(&self.frame, (display.orientation, display.size), square, side_px)
         })
     }
 
-    fn render<T>(&self, by: impl FnOnce(&mut Renderer) -> Result<T, Error>) -> Result<T, MediaError> {
-        let mut renderer = self.shared.borrow_mut();
-        by(&mut renderer).map_err(|error| MediaError::undecodable(&renderer.display.path, error))
+    fn render<T>(&self, by: impl FnOnce(&Renderer) -> Result<T, Error>) -> Result<T, MediaError> {
+        by(&self.shared).map_err(|error| MediaError::undecodable(&self.shared.display.path, error))
     }
 }
 

@@ -6,7 +6,7 @@ use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
-use super::ffi::set_source_colours;
+use super::ffi::{Scaling, set_source_colours};
 
 /// Converts frames to RGB pictures of one size; rebuilds itself when the frames change their kind.
 pub(super) struct Scaler {
@@ -15,7 +15,7 @@ pub(super) struct Scaler {
     flags: Flags,
     /// What the frames were when `context` was built.
     source: Option<Source>,
-    context: Option<Context>,
+    context: Option<Scaling>,
     target: frame::Video,
 }
 
@@ -62,16 +62,16 @@ impl Scaler {
             self.source = Some(source);
         }
         let context = self.context.as_mut().ok_or(Error::Bug)?;
-        context.run(frame, &mut self.target)?;
+        context.0.run(frame, &mut self.target)?;
         Ok(copy_rows(&self.target))
     }
 
-    fn build(&self, source: Source) -> Result<Context, Error> {
+    fn build(&self, source: Source) -> Result<Scaling, Error> {
         let Source { format, width, height, space, full_range } = source;
         let (to_width, to_height) = (self.width, self.height);
         let mut context = Context::get(format, width, height, Pixel::RGB24, to_width, to_height, self.flags)?;
         set_source_colours(&mut context, space, full_range);
-        Ok(context)
+        Ok(Scaling(context))
     }
 }
 

@@ -8,6 +8,7 @@ use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
+use super::ffi::Scaling;
 use super::orientation::Orientation;
 use super::scale::Scaler;
 
@@ -73,9 +74,10 @@ impl Still {
             .map_err(|error| super::MediaError::bug(std::path::Path::new("a still"), error))
     }
 
-    /// Its size in memory.
-    pub fn size_bytes(&self) -> usize {
-        (0..3).map(|plane| self.0.data(plane).len()).sum()
+    /// What one of this side takes of memory, at least.
+    pub fn size_bytes(side_px: u32) -> usize {
+        let (luma, chroma) = (side_px as usize, side_px.div_ceil(2) as usize);
+        luma * luma + 2 * chroma * chroma
     }
 }
 
@@ -84,7 +86,7 @@ impl Still {
 pub(super) struct StillMaker {
     resizer: Resizer,
     /// For frames of other kinds than 4:2:0 of 8 bits.
-    converter: Option<(Pixel, Context)>,
+    converter: Option<(Pixel, Scaling)>,
 }
 
 impl StillMaker {
@@ -147,15 +149,15 @@ impl StillMaker {
             return Ok(None);
         }
         let (width, height) = (frame.width(), frame.height());
-        let fits = |(of, context): &(Pixel, Context)| {
+        let fits = |(of, Scaling(context)): &(Pixel, Scaling)| {
             *of == format && (context.input().width, context.input().height) == (width, height)
         };
         if !self.converter.as_ref().is_some_and(fits) {
             let context =
                 Context::get(format, width, height, Pixel::YUV420P, width, height, Flags::FAST_BILINEAR)?;
-            self.converter = Some((format, context));
+            self.converter = Some((format, Scaling(context)));
         }
-        let (_, context) = self.converter.as_mut().ok_or(Error::Bug)?;
+        let (_, Scaling(context)) = self.converter.as_mut().ok_or(Error::Bug)?;
         let mut planes = frame::Video::empty();
         context.run(frame, &mut planes)?;
         Ok(Some(planes))

@@ -1,9 +1,11 @@
 //! Cuts planned clips from a file in one pass, skipping what no plan asks for. Knows nothing of who planned them.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::reel::{Cutting, Reel, Shears};
-use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, tell};
+use super::aside::{Aside, Later};
+use super::reel::{Reel, Shears};
+use super::{DECODER_THREADS, FRAMES_ASIDE, WORTH_A_JUMP_MS, Watch, tell};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
 use crate::face::select::ClipPlan;
@@ -25,6 +27,7 @@ pub fn cut_clips(
     let mut decoder = Decoder::open(path, DECODER_THREADS)?;
     let frame_rate = decoder.probe().frame_rate.clamp(1.0, 240.0);
     let shears = Shears { recipe, folder, frame_rate };
+    let (framing, cutting) = (Aside::new(FRAMES_ASIDE), Aside::new(0));
     let mut waiting: Vec<&ClipPlan> = plans.iter().collect();
     waiting.sort_by_key(|plan| std::cmp::Reverse(plan.span.start_ms));
     let last_ms = plans.iter().map(|plan| plan.span.end_ms).max().unwrap_or(0);
@@ -43,12 +46,12 @@ pub fn cut_clips(
             in_hand.extend(waiting.pop().map(|plan| (plan, Reel::new(plan.span.start_ms))));
         }
         for (plan, reel) in in_hand.iter_mut().filter(|(plan, _)| plan.span.end_ms <= now_ms) {
-            reel.cut(plan, shears, detector)?.map_or(Ok(()), Cutting::finish)?;
+            reel.cut(plan, shears, detector, &cutting)?.map_or(Ok(()), Later::take)?;
         }
         in_hand.retain(|(plan, _)| plan.span.end_ms > now_ms);
-        let Some(frame) = frame else { return Ok(()) };
+        let Some(frame) = frame.map(Arc::new) else { return Ok(()) };
         for (plan, reel) in &mut in_hand {
-            reel.add(&frame, &plan.faces, recipe)?;
+            reel.add(&frame, &plan.faces, recipe, &framing);
         }
         if in_hand.is_empty() && waiting.is_empty() {
             return Ok(());

@@ -6,7 +6,7 @@
 //! then for newcomers, more often while nobody is tracked. When a track begins or ends, the frames since the look before
 //! say just when.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::glance::around;
 use crate::config::ClipRecipe;
@@ -39,9 +39,9 @@ pub(super) struct Looker<'a> {
     last_look_ms: i64,
     last_search_ms: Option<i64>,
     /// Frames since the last look, oldest first.
-    kept: Vec<Rc<VideoFrame>>,
+    kept: Vec<Arc<VideoFrame>>,
     /// Frames of the looks since the last search, oldest first.
-    followed: Vec<Rc<VideoFrame>>,
+    followed: Vec<Arc<VideoFrame>>,
     searches: u64,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Looker<'a> {
     }
 
     /// Takes the next frame of the video.
-    pub(super) fn take(&mut self, frame: &Rc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         if begins_shot {
             self.end_shot()?;
             self.last_search_ms = None;
@@ -76,14 +76,14 @@ impl<'a> Looker<'a> {
         let too_early = passed_ms + 0.5 < f64::from(self.looks_in_shot) * self.look_every_ms;
         let nobody = self.tracker.open_tracks().is_empty();
         if too_early || (nobody && !self.is_due(frame.time_ms(), SEARCH_EMPTY_EVERY_MS)) {
-            self.keep(Rc::clone(frame));
+            self.keep(Arc::clone(frame));
             return Ok(());
         }
         self.looks_in_shot = (passed_ms / self.look_every_ms).round() as u32 + 1;
         self.look(frame, begins_shot)
     }
 
-    fn keep(&mut self, frame: Rc<VideoFrame>) {
+    fn keep(&mut self, frame: Arc<VideoFrame>) {
         if self.kept.len() == MOST_KEPT {
             // Every second one will do.
             let mut stays = false;
@@ -117,7 +117,7 @@ impl<'a> Looker<'a> {
         (self.tracker.finish(frame_ms), self.searches)
     }
 
-    fn look(&mut self, frame: &Rc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
+    fn look(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         let t_ms = frame.time_ms();
         let complete = self.is_complete();
         let followed = self.follow_all(frame)?;
@@ -140,7 +140,7 @@ impl<'a> Looker<'a> {
         if searched {
             self.followed.clear();
         } else {
-            self.followed.push(Rc::clone(frame));
+            self.followed.push(Arc::clone(frame));
         }
         self.last_look_ms = t_ms;
         self.kept.clear();
@@ -201,7 +201,7 @@ impl<'a> Looker<'a> {
     fn end_shot(&mut self) -> Result<(), Failure> {
         let open: Vec<usize> = (0..self.tracker.open_tracks().len()).collect();
         let mut unseen = Vec::new();
-        if let Some(last) = self.kept.last().map(Rc::clone) {
+        if let Some(last) = self.kept.last().map(Arc::clone) {
             for track in open {
                 if !self.reaches(track, &last)? {
                     unseen.push(track);

@@ -1,6 +1,7 @@
 //! The glue of media and faces: a whole video in, a scan or a clip out. Blocking; knows no catalog and no job, and
 //! whoever calls it decides on which thread and in which process.
 
+mod aside;
 mod cut;
 mod draw;
 mod faces;
@@ -28,6 +29,9 @@ pub use scan::scan_video;
 
 /// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
+
+/// Frames that wait to be framed on another thread, at most.
+const FRAMES_ASIDE: usize = 4;
 
 /// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
 const WORTH_A_JUMP_MS: i64 = 3_000;

@@ -2,10 +2,11 @@
 //! Knows nothing of how the frames come, and of where the clips are kept only the folder.
 
 use std::collections::VecDeque;
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 
 use image::RgbImage;
 
+use super::aside::{Aside, Later};
 use super::{framing, glance};
 use crate::config::ClipRecipe;
 use crate::face::select::{ClipPlan, is_sample};
@@ -19,27 +20,6 @@ use crate::types::{Clip, CropStyle, FaceBox, Sample, SeenFace};
 const CHECKED_FRAMES: usize = 3;
 /// A face found again must overlap by this much with where its track was.
 const SAME_FACE_IOU: f32 = 0.3;
-
-/// A clip that another thread encodes meanwhile. Dropped, it is waited for all the same: it writes where others clear up.
-pub(super) struct Cutting(Option<JoinHandle<Result<(), Failure>>>);
-
-impl Cutting {
-    fn begin(work: impl FnOnce() -> Result<(), Failure> + Send + 'static) -> Self {
-        Self(Some(thread::spawn(work)))
-    }
-
-    /// Waits until the clip is laid down.
-    pub(super) fn finish(mut self) -> Result<(), Failure> {
-        let outcome = self.0.take().map_or(Ok(Ok(())), JoinHandle::join);
-        outcome.unwrap_or_else(|_| Err(Failure::bug("the thread that encodes clips ended early")))
-    }
-}
-
-impl Drop for Cutting {
-    fn drop(&mut self) {
-        let _ = self.0.take().map(JoinHandle::join);
-    }
-}
 
 /// What clips are cut by.
 #[derive(Clone, Copy)]
@@ -56,19 +36,20 @@ pub(super) struct Shears<'a> {
 pub(super) struct Reel {
     /// No frame is missing from here on.
     from_ms: i64,
-    /// Ascending.
-    stills: VecDeque<(i64, Still)>,
-    /// Ascending, not encoded yet.
-    samples: VecDeque<(Sample, RgbImage)>,
+    /// By time, ascending.
+    stills: VecDeque<(i64, Later<Still>)>,
+    /// By time, ascending, not encoded yet.
+    samples: VecDeque<(i64, Later<(Sample, RgbImage)>)>,
     /// The size of the source's pictures.
     size: (u32, u32),
-    bytes: usize,
+    /// The memory that one still takes.
+    still_bytes: usize,
 }
 
 impl Reel {
     /// One whose first frame will be the first from this time on.
     pub(super) fn new(from_ms: i64) -> Self {
-        Self { from_ms, stills: VecDeque::new(), samples: VecDeque::new(), size: (1, 1), bytes: 0 }
+        Self { from_ms, stills: VecDeque::new(), samples: VecDeque::new(), size: (1, 1), still_bytes: 0 }
     }
 
     /// What lies before is cut, or was never there.
@@ -78,56 +59,64 @@ impl Reel {
 
     /// Memory that its stills take.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.still_bytes * self.stills.len()
     }
 
-    /// Adds the next frame; `faces` are those around its time.
+    /// Adds the next frame; `faces` are those around its time. It is framed aside.
     pub(super) fn add(
         &mut self,
-        frame: &VideoFrame,
+        frame: &Arc<VideoFrame>,
         faces: &[SeenFace],
         recipe: &ClipRecipe,
-    ) -> Result<(), Failure> {
+        framing: &Aside,
+    ) {
         let t_ms = frame.time_ms();
-        self.size = (frame.width(), frame.height());
-        let still =
-            frame.still(framing::window(faces, self.size, recipe.clip_margin, t_ms), recipe.clip_side_px)?;
-        self.bytes += still.size_bytes();
-        self.stills.push_back((t_ms, still));
-        let Some(at) = faces.iter().position(|seen| seen.t_ms == t_ms) else { return Ok(()) };
+        let size = (frame.width(), frame.height());
+        self.size = size;
+        self.still_bytes = Still::size_bytes(recipe.clip_side_px);
+        let window = framing::window(faces, size, recipe.clip_margin, t_ms);
+        let (shown, side_px) = (Arc::clone(frame), recipe.clip_side_px);
+        self.stills.push_back((t_ms, framing.give(move || Ok(shown.still(window, side_px)?))));
+        let Some(at) = faces.iter().position(|seen| seen.t_ms == t_ms) else { return };
         let before_ms = at.checked_sub(1).map(|before| faces[before].t_ms);
         if is_sample(before_ms, t_ms, recipe.sample_every_ms) {
-            let face = faces[at].face;
-            let crop = glance::crop(frame, &face, CropStyle::plain(recipe.sample_side_px))?;
-            let quality = quality::measure(&crop, &face, self.size);
-            self.samples.push_back((Sample { t_ms, face, quality, jpeg: Vec::new() }, crop));
+            let (shown, face) = (Arc::clone(frame), faces[at].face);
+            let style = CropStyle::plain(recipe.sample_side_px);
+            let sample = framing.give(move || {
+                let crop = glance::crop(&shown, &face, style)?;
+                let quality = quality::measure(&crop, &face, size);
+                Ok((Sample { t_ms, face, quality, jpeg: Vec::new() }, crop))
+            });
+            self.samples.push_back((t_ms, sample));
         }
-        Ok(())
     }
 
-    /// Checks a plan's clip, and begins to cut it and to lay it down; what lies before its end is let go. A plan that
-    /// begins before the reel does is left to others.
+    /// Checks a plan's clip, and has it cut and laid down aside; what lies before its end is let go. A plan that begins
+    /// before the reel does is left to others.
     pub(super) fn cut(
         &mut self,
         plan: &ClipPlan,
         shears: Shears<'_>,
         detector: &mut dyn Detector,
-    ) -> Result<Option<Cutting>, Failure> {
+        cutting: &Aside,
+    ) -> Result<Option<Later<()>>, Failure> {
         let is_whole = self.from_ms <= plan.span.start_ms;
         self.let_go(plan.span.start_ms);
         let after = self.stills.partition_point(|(t_ms, _)| *t_ms < plan.span.end_ms);
-        let stills: Vec<(i64, Still)> = self.stills.drain(..after).collect();
-        let after = self.samples.partition_point(|(sample, _)| sample.t_ms < plan.span.end_ms);
-        let samples: Vec<(Sample, RgbImage)> = self.samples.drain(..after).collect();
+        let stills: Vec<(i64, Later<Still>)> = self.stills.drain(..after).collect();
+        let after = self.samples.partition_point(|(t_ms, _)| *t_ms < plan.span.end_ms);
+        let samples: Vec<(i64, Later<(Sample, RgbImage)>)> = self.samples.drain(..after).collect();
         self.from_ms = plan.span.end_ms;
-        self.bytes = self.stills.iter().map(|(_, still)| still.size_bytes()).sum();
         if !is_whole || stills.is_empty() {
             return Ok(None);
         }
+        let still = |(t_ms, still): (i64, Later<Still>)| Ok((t_ms, still.take()?));
+        let stills = stills.into_iter().map(still).collect::<Result<Vec<_>, Failure>>()?;
+        let samples = samples.into_iter().map(|(_, sample)| sample.take()).collect::<Result<Vec<_>, _>>()?;
         let missing = missing_place(plan, &stills, self.size, shears.recipe, detector)?;
         let (plan, recipe, folder) = (plan.clone(), shears.recipe.clone(), shears.folder.to_owned());
         let frame_rate = shears.frame_rate;
-        Ok(Some(Cutting::begin(move || {
+        Ok(Some(cutting.give(move || {
             let shears = Shears { recipe: &recipe, folder: &folder, frame_rate };
             let outcome = match missing {
                 Some(place) => Err(unsound(&plan, &format!("shows no face in its {place} frames"))),
@@ -142,7 +131,7 @@ impl Reel {
     fn let_go(&mut self, before_ms: i64) {
         let first = self.stills.partition_point(|(t_ms, _)| *t_ms < before_ms);
         self.stills.drain(..first);
-        let first = self.samples.partition_point(|(sample, _)| sample.t_ms < before_ms);
+        let first = self.samples.partition_point(|(t_ms, _)| *t_ms < before_ms);
         self.samples.drain(..first);
     }
 }

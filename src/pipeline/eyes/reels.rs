@@ -5,11 +5,13 @@
 //! whoever plans the clips of the finished scan has it cut from the file again.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::rc::Rc;
+use std::sync::Arc;
 
+use super::FRAMES_ASIDE;
+use super::aside::{Aside, Later};
 use super::framing::REACH_MS;
 use super::looker::Looker;
-use super::reel::{Cutting, Reel, Shears};
+use super::reel::{Reel, Shears};
 use crate::face::select::{self, ClipPlan};
 use crate::face::shots::ShotFinder;
 use crate::face::track::{OpenTrack, Tracker, split_at_shots};
@@ -25,17 +27,21 @@ const HOPELESS: f32 = 0.6;
 const NEAR_MS: i64 = 2_000;
 /// All stills that wait to be cut.
 const MOST_BYTES: usize = 160 << 20;
+/// So many clips wait while another one is encoded.
+const CLIPS_ASIDE: usize = 1;
 
 /// The reels of all tracks that are going on.
 pub(super) struct Reels<'a> {
     shears: Shears<'a>,
     frame_ms: i64,
     /// Frames that wait, oldest first.
-    held: VecDeque<Rc<VideoFrame>>,
+    held: VecDeque<Arc<VideoFrame>>,
     /// By the track's number.
     reels: BTreeMap<usize, Reel>,
-    /// The clip that is being encoded; one at a time.
-    cutting: Option<Cutting>,
+    framing: Aside,
+    cutting: Aside,
+    /// Clips that are being laid down, oldest first.
+    uncertain: VecDeque<Later<()>>,
 }
 
 /// A track as it is around one frame.
@@ -49,13 +55,21 @@ struct Near {
 
 impl<'a> Reels<'a> {
     pub(super) fn new(shears: Shears<'a>, frame_ms: i64) -> Self {
-        Self { shears, frame_ms, held: VecDeque::new(), reels: BTreeMap::new(), cutting: None }
+        Self {
+            shears,
+            frame_ms,
+            held: VecDeque::new(),
+            reels: BTreeMap::new(),
+            framing: Aside::new(FRAMES_ASIDE),
+            cutting: Aside::new(CLIPS_ASIDE),
+            uncertain: VecDeque::new(),
+        }
     }
 
     /// Takes the frame that was just looked at.
     pub(super) fn take(
         &mut self,
-        frame: Rc<VideoFrame>,
+        frame: Arc<VideoFrame>,
         looker: &mut Looker<'_>,
         finder: &ShotFinder,
     ) -> Result<(), Failure> {
@@ -72,12 +86,12 @@ impl<'a> Reels<'a> {
         while let Some(frame) = self.held.pop_front() {
             self.develop(&frame, looker, finder)?;
         }
-        self.cutting.take().map_or(Ok(()), Cutting::finish)
+        self.uncertain.drain(..).try_for_each(Later::take)
     }
 
     fn develop(
         &mut self,
-        frame: &VideoFrame,
+        frame: &Arc<VideoFrame>,
         looker: &mut Looker<'_>,
         finder: &ShotFinder,
     ) -> Result<(), Failure> {
@@ -91,7 +105,7 @@ impl<'a> Reels<'a> {
                 continue;
             }
             let reel = self.reels.entry(near.number).or_insert_with(|| Reel::new(t_ms));
-            reel.add(frame, &near.faces, recipe)?;
+            reel.add(frame, &near.faces, recipe, &self.framing);
             let waiting_ms = t_ms - reel.start_ms().max(near.start_ms);
             if near.is_over || waiting_ms > recipe.max_clip_ms + recipe.min_clip_ms {
                 self.cut(&near, t_ms, looker, finder, size)?;
@@ -131,8 +145,11 @@ impl<'a> Reels<'a> {
         let Some(reel) = self.reels.get_mut(&near.number) else { return Ok(()) };
         for plan in plans(near, looker.tracker(), finder, (recipe, size, self.frame_ms)) {
             if reel.start_ms() < plan.span.end_ms && plan.span.end_ms <= t_ms + self.frame_ms {
-                let cutting = reel.cut(&plan, self.shears, looker.detector())?;
-                std::mem::replace(&mut self.cutting, cutting).map_or(Ok(()), Cutting::finish)?;
+                self.uncertain.extend(reel.cut(&plan, self.shears, looker.detector(), &self.cutting)?);
+                // Whatever is older than those that wait and the one that is encoded is laid down.
+                while self.uncertain.len() > CLIPS_ASIDE + 1 {
+                    self.uncertain.pop_front().map_or(Ok(()), Later::take)?;
+                }
             }
         }
         if near.is_over {

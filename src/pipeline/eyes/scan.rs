@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::looker::Looker;
 use super::reel::Shears;
@@ -68,7 +68,7 @@ impl Walk<'_> {
     }
 
     fn look(&mut self, placed: Placed) -> Result<(), Failure> {
-        let Some(frame) = self.unplaced.pop_front().map(Rc::new) else { return Ok(()) };
+        let Some(frame) = self.unplaced.pop_front().map(Arc::new) else { return Ok(()) };
         self.looker.take(&frame, placed.begins_shot)?;
         match &mut self.reels {
             Some(reels) => reels.take(frame, &mut self.looker, &self.finder),
