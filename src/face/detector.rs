@@ -50,6 +50,16 @@ impl View {
         let placement = Placement::whole(picture.dimensions());
         Self { picture, placement }
     }
+
+    /// A face that was found in the view's picture, as it lies in the whole picture.
+    pub fn to_whole(&self, face: Face) -> Face {
+        let (width, height) = (self.picture.width() as f32, self.picture.height() as f32);
+        let place = |[x, y]: [f32; 2]| self.placement.to_fractions([x * width, y * height]);
+        let FaceBox { x, y, width: across, height: down } = face.face_box;
+        let ([x, y], [end_x, end_y]) = (place([x, y]), place([x + across, y + down]));
+        let face_box = FaceBox { x, y, width: end_x - x, height: end_y - y };
+        Face { face_box, landmarks: face.landmarks.map(place), ..face }
+    }
 }
 
 impl Placement {

@@ -30,16 +30,6 @@ fn faces_of(picture: &RgbImage) -> Vec<Face> {
     extents.into_values().filter(|[left, _, right, _]| right - left > 4).map(face).collect()
 }
 
-/// A face in fractions of a view, in fractions of the whole picture.
-fn placed(face: Face, view: &View) -> Face {
-    let (width, height) = (view.picture.width() as f32, view.picture.height() as f32);
-    let place = |[x, y]: [f32; 2]| view.placement.to_fractions([x * width, y * height]);
-    let FaceBox { x, y, width: across, height: down } = face.face_box;
-    let ([x, y], [end_x, end_y]) = (place([x, y]), place([x + across, y + down]));
-    let face_box = FaceBox { x, y, width: end_x - x, height: end_y - y };
-    Face { face_box, landmarks: face.landmarks.map(place), ..face }
-}
-
 impl Detector for FakeDetector {
     fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError> {
         self.detected += pictures.len();
@@ -49,7 +39,7 @@ impl Detector for FakeDetector {
     fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError> {
         self.followed += 1;
         let near = |(view, last): &(View, FaceBox)| {
-            let mut faces = faces_of(&view.picture).into_iter().map(|face| placed(face, view));
+            let mut faces = faces_of(&view.picture).into_iter().map(|face| view.to_whole(face));
             faces.find(|face| face.face_box.iou(last) > 0.3)
         };
         Ok(last.iter().map(near).collect())

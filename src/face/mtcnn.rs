@@ -128,15 +128,13 @@ impl Mtcnn {
     }
 
     /// First net: windows of every scale that look like a face.
-    fn propose(&self, pictures: &[RgbImage], size: (u32, u32)) -> Result<Vec<Candidate>, FaceError> {
+    fn propose(&self, pictures: &[ColumnSums], size: (u32, u32)) -> Result<Vec<Candidate>, FaceError> {
         let mut all = Vec::new();
-        let sums: Vec<ColumnSums> =
-            pictures.iter().map(|picture| ColumnSums::of(picture, Region::whole(size))).collect();
         for scale in pyramid(size, f64::from(self.settings.min_face_px)) {
             let to = ((f64::from(size.0) * scale + 1.0) as u32, (f64::from(size.1) * scale + 1.0) as u32);
             let mut values = Vec::with_capacity(pictures.len() * (to.0 * to.1 * 3) as usize);
-            for of_picture in &sums {
-                of_picture.push_average(&mut values, to);
+            for picture in pictures {
+                picture.push_average(&mut values, picture.whole(), to);
             }
             let input = channels_last(&values, pictures.len(), to)?;
             let Proposals { scores, shifts, grid } = self.proposals(&input)?;
@@ -151,20 +149,20 @@ impl Mtcnn {
     }
 
     /// Runs the R-net (`side` 24) or O-net (48) over each candidate's pixels; candidates outside their picture go.
-    fn judge<'a>(
+    fn judge(
         &self,
-        picture_of: impl Fn(&Candidate) -> &'a RgbImage,
+        looks: &impl Looks,
         candidates: Vec<Candidate>,
         side: u32,
     ) -> Result<Vec<(Candidate, Opinion)>, FaceError> {
-        let region = |c: &Candidate| Region::of(c.corners, picture_of(c).dimensions());
+        let region = |c: &Candidate| Region::of(c.corners, looks.size(c.picture));
         let inside: Vec<(Candidate, Region)> =
             candidates.into_iter().filter_map(|c| Some((c, region(&c)?))).collect();
         let mut judged = Vec::with_capacity(inside.len());
         for batch in inside.chunks(BATCH) {
             let mut values = Vec::with_capacity(batch.len() * (side * side * 3) as usize);
             for (candidate, region) in batch {
-                ColumnSums::of(picture_of(candidate), *region).push_average(&mut values, (side, side));
+                looks.push_average(&mut values, candidate.picture, *region, side);
             }
             let input = channels_last(&values, batch.len(), (side, side))?;
             let opinions = if side == 24 { self.refine(&input)? } else { self.output(&input)? };
@@ -174,8 +172,8 @@ impl Mtcnn {
     }
 
     /// Second net: fewer boxes, better placed.
-    fn sift(&self, pictures: &[RgbImage], candidates: Vec<Candidate>) -> Result<Vec<Candidate>, FaceError> {
-        let judged = self.judge(|c| &pictures[c.picture], candidates, 24)?.into_iter();
+    fn sift(&self, looks: &impl Looks, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, FaceError> {
+        let judged = self.judge(looks, candidates, 24)?.into_iter();
         let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[1]);
         let better = passed.map(|(c, opinion)| Candidate { score: opinion.score, shift: opinion.shift, ..c });
         let kept = suppress(better.collect(), 0.7, Overlap::Union);
@@ -186,14 +184,42 @@ impl Mtcnn {
     }
 
     /// Third net: final boxes with landmarks, in pixels.
-    fn conclude<'a>(
-        &self,
-        picture_of: impl Fn(&Candidate) -> &'a RgbImage,
-        candidates: Vec<Candidate>,
-    ) -> Result<Vec<Conclusion>, FaceError> {
-        let judged = self.judge(picture_of, candidates, 48)?.into_iter();
+    fn conclude(&self, looks: &impl Looks, candidates: Vec<Candidate>) -> Result<Vec<Conclusion>, FaceError> {
+        let judged = self.judge(looks, candidates, 48)?.into_iter();
         let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[2]);
         Ok(passed.map(|(candidate, opinion)| Conclusion::of(candidate, &opinion)).collect())
+    }
+}
+
+/// The pictures of a batch, of which small parts are looked at.
+trait Looks {
+    fn size(&self, picture: usize) -> (u32, u32);
+
+    /// Appends a part's pixels, averaged to `side` × `side`: see [`ColumnSums::push_average`].
+    fn push_average(&self, values: &mut Vec<f32>, picture: usize, part: Region, side: u32);
+}
+
+/// Many parts of each are looked at.
+impl Looks for Vec<ColumnSums> {
+    fn size(&self, picture: usize) -> (u32, u32) {
+        let Region { right, bottom, .. } = self[picture].whole();
+        (right, bottom)
+    }
+
+    fn push_average(&self, values: &mut Vec<f32>, picture: usize, part: Region, side: u32) {
+        self[picture].push_average(values, part, (side, side));
+    }
+}
+
+/// One part of each is looked at.
+impl Looks for Vec<&RgbImage> {
+    fn size(&self, picture: usize) -> (u32, u32) {
+        self[picture].dimensions()
+    }
+
+    fn push_average(&self, values: &mut Vec<f32>, picture: usize, part: Region, side: u32) {
+        let sums = ColumnSums::of(self[picture], part);
+        sums.push_average(values, sums.whole(), (side, side));
     }
 }
 
@@ -234,9 +260,11 @@ impl Detector for Mtcnn {
             return Err(FaceError::MixedSizes { first: size, other });
         }
         let _no_grad = tch::no_grad_guard();
-        let candidates = self.propose(pictures, size)?;
-        let candidates = self.sift(pictures, candidates)?;
-        let conclusions = self.conclude(|c| &pictures[c.picture], candidates)?;
+        let of_picture = |picture: &RgbImage| ColumnSums::of(picture, Region::whole(size));
+        let sums: Vec<ColumnSums> = pictures.iter().map(of_picture).collect();
+        let candidates = self.propose(&sums, size)?;
+        let candidates = self.sift(&sums, candidates)?;
+        let conclusions = self.conclude(&sums, candidates)?;
         let boxes = conclusions.iter().map(|conclusion| conclusion.candidate).collect();
         let mut faces = vec![Vec::new(); pictures.len()];
         for kept in suppress(boxes, 0.7, Overlap::Smaller) {
@@ -251,7 +279,7 @@ impl Detector for Mtcnn {
 
     fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError> {
         let _no_grad = tch::no_grad_guard();
-        let picture_of = |c: &Candidate| &last[c.picture].0.picture;
+        let views: Vec<&RgbImage> = last.iter().map(|(view, _)| &view.picture).collect();
         let candidate = |(at, (view, face_box)): (usize, &(View, FaceBox))| Candidate {
             picture: at,
             corners: squared(corners(face_box, view.placement)),
@@ -259,12 +287,12 @@ impl Detector for Mtcnn {
             shift: [0.0; 4],
         };
         // The R-net moves the box to where the face went on to, whatever its score; the O-net decides.
-        let judged = self.judge(picture_of, last.iter().enumerate().map(candidate).collect(), 24)?;
+        let judged = self.judge(&views, last.iter().enumerate().map(candidate).collect(), 24)?;
         let moved = judged
             .into_iter()
             .map(|(c, opinion)| Candidate { corners: squared(shifted(c.corners, opinion.shift)), ..c });
         let mut faces = vec![None; last.len()];
-        for conclusion in self.conclude(picture_of, moved.collect())? {
+        for conclusion in self.conclude(&views, moved.collect())? {
             let at = conclusion.candidate.picture;
             faces[at] = Some(conclusion.face(last[at].0.placement));
         }

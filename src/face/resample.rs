@@ -7,9 +7,9 @@ use image::RgbImage;
 use super::boxes::Region;
 
 /// The sums of each column's values down to each row: with them an average over rows costs two look-ups a column,
-/// so that a pyramid of many scales reads its picture once.
+/// so that a pyramid of many scales, and all that is looked at more closely, read their picture once.
 pub(crate) struct ColumnSums {
-    /// `rows + 1` rows of `columns × 3` sums; they may run over, their differences do not.
+    /// `rows + 1` rows of `columns × 3` sums.
     sums: Vec<u32>,
     columns: u32,
     rows: u32,
@@ -21,31 +21,38 @@ impl ColumnSums {
         let (columns, rows) = (region.width(), region.height());
         let width = columns as usize * 3;
         let stride = picture.width() as usize * 3;
-        let mut sums = vec![0_u32; width * (rows as usize + 1)];
+        let mut sums = Vec::with_capacity(width * (rows as usize + 1));
+        let mut line = vec![0_u32; width];
+        sums.extend_from_slice(&line);
         for row in 0..rows as usize {
             let start = (region.top as usize + row) * stride + region.left as usize * 3;
-            let bytes = &picture.as_raw()[start..start + width];
-            let (above, below) = sums[row * width..(row + 2) * width].split_at_mut(width);
-            for ((below, above), byte) in below.iter_mut().zip(above).zip(bytes) {
-                *below = above.wrapping_add(u32::from(*byte));
+            for (sum, byte) in line.iter_mut().zip(&picture.as_raw()[start..start + width]) {
+                *sum += u32::from(*byte);
             }
+            sums.extend_from_slice(&line);
         }
         Self { sums, columns, rows }
     }
 
-    /// Averages the region down (or repeats it up) to `width` × `height` and appends it to `values`, row by row, red,
-    /// green and blue side by side, as `(value − 127.5) / 128`. The same windows as PyTorch's
+    /// All of what was summed.
+    pub(crate) fn whole(&self) -> Region {
+        Region::whole((self.columns, self.rows))
+    }
+
+    /// Averages a part of what was summed down (or repeats it up) to `width` × `height` and appends it to `values`, row by
+    /// row, red, green and blue side by side, as `(value − 127.5) / 128`. The same windows as PyTorch's
     /// `interpolate(mode="area")`.
-    pub(crate) fn push_average(&self, values: &mut Vec<f32>, (width, height): (u32, u32)) {
-        let windows: Vec<Range<usize>> = (0..width).map(|at| window(at, self.columns, width)).collect();
+    pub(crate) fn push_average(&self, values: &mut Vec<f32>, part: Region, (width, height): (u32, u32)) {
+        let windows: Vec<Range<usize>> = (0..width).map(|at| window(at, part.width(), width)).collect();
         let stride = self.columns as usize * 3;
-        let mut line = vec![0_u32; stride];
+        let (left, columns) = (part.left as usize * 3, part.width() as usize * 3);
+        let sums_above = |row: usize| &self.sums[(part.top as usize + row) * stride + left..][..columns];
+        let mut line = vec![0_u32; columns];
         for row in 0..height {
-            let rows = window(row, self.rows, height);
-            let above = &self.sums[rows.start * stride..(rows.start + 1) * stride];
-            let below = &self.sums[rows.end * stride..(rows.end + 1) * stride];
+            let rows = window(row, part.height(), height);
+            let (above, below) = (sums_above(rows.start), sums_above(rows.end));
             for ((sum, below), above) in line.iter_mut().zip(below).zip(above) {
-                *sum = below.wrapping_sub(*above);
+                *sum = below - above;
             }
             for range in &windows {
                 let mut total = [0_u32; 3];
@@ -78,7 +85,8 @@ mod tests {
         // Windows of 5 → 3: [0,2), [1,4), [3,5), as adaptive average pooling takes them.
         let picture = RgbImage::from_fn(5, 1, |x, _| image::Rgb([x as u8 * 10, 0, 255]));
         let mut values = Vec::new();
-        ColumnSums::of(&picture, Region::whole((5, 1))).push_average(&mut values, (3, 1));
+        let sums = ColumnSums::of(&picture, Region::whole((5, 1)));
+        sums.push_average(&mut values, sums.whole(), (3, 1));
         assert_eq!(reds(&values), [5.0, 20.0, 35.0]);
         assert_eq!(values[2], (255.0 - 127.5) / 128.0);
     }
@@ -86,9 +94,13 @@ mod tests {
     #[test]
     fn a_region_grows_by_repetition() {
         let picture = RgbImage::from_fn(4, 4, |x, y| image::Rgb([(x + 4 * y) as u8, 0, 0]));
-        let mut values = Vec::new();
         let region = Region { left: 1, top: 1, right: 3, bottom: 2 };
-        ColumnSums::of(&picture, region).push_average(&mut values, (4, 2));
-        assert_eq!(reds(&values), [5.0, 5.0, 6.0, 6.0, 5.0, 5.0, 6.0, 6.0]);
+        let (part, whole) =
+            (ColumnSums::of(&picture, region), ColumnSums::of(&picture, Region::whole((4, 4))));
+        for (sums, region) in [(&part, part.whole()), (&whole, region)] {
+            let mut values = Vec::new();
+            sums.push_average(&mut values, region, (4, 2));
+            assert_eq!(reds(&values), [5.0, 5.0, 6.0, 6.0, 5.0, 5.0, 6.0, 6.0]);
+        }
     }
 }

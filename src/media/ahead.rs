@@ -13,7 +13,7 @@ use super::probe::Probe;
 /// Frames that wait to be taken hold no more memory than this.
 const WAITING_BYTES: u64 = 64 << 20;
 /// So many wait at most, and at least.
-const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=32;
+const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=128;
 
 /// A [`super::Decoder`] that decodes ahead.
 pub struct ReadAhead {
@@ -47,10 +47,7 @@ impl ReadAhead {
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let Some(frames) = &self.frames else { return Ok(None) };
         let told = frames.recv().unwrap_or_else(|_| {
-            Err(MediaError::bug(
-                &self.renderer.display().path,
-                "the decoding thread ended without a word",
-            ))
+            Err(MediaError::bug(&self.renderer.display().path, "the decoding thread ended without a word"))
         });
         if !matches!(told, Ok(Some(_))) {
             self.frames = None;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::aside::{Aside, Later};
 use super::reel::{Reel, Shears};
-use super::{DECODER_THREADS, FRAMES_ASIDE, WORTH_A_JUMP_MS, Watch, tell};
+use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, frames_aside, tell};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
 use crate::face::select::ClipPlan;
@@ -25,9 +25,10 @@ pub fn cut_clips(
     watch: &mut dyn Watch,
 ) -> Result<(), Failure> {
     let mut decoder = Decoder::open(path, DECODER_THREADS)?;
+    let size = (decoder.probe().width, decoder.probe().height);
     let frame_rate = decoder.probe().frame_rate.clamp(1.0, 240.0);
     let shears = Shears { recipe, folder, frame_rate };
-    let (framing, cutting) = (Aside::new(FRAMES_ASIDE), Aside::new(0));
+    let (framing, cutting) = (Aside::new(frames_aside(size)), Aside::new(0));
     let mut waiting: Vec<&ClipPlan> = plans.iter().collect();
     waiting.sort_by_key(|plan| std::cmp::Reverse(plan.span.start_ms));
     let last_ms = plans.iter().map(|plan| plan.span.end_ms).max().unwrap_or(0);

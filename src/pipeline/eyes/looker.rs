@@ -2,9 +2,9 @@
 //! a detector; cuts are told to it.
 //!
 //! A *look* happens at the recipe's rate and on the first and last frame of each shot. On a look the tracked faces are
-//! followed; the whole picture is searched when a shot begins, when a face is missed that surely was one, and now and
-//! then for newcomers, more often while nobody is tracked. When a track begins or ends, the frames since the look before
-//! say just when.
+//! followed; one that is not where it was is searched for nearby. The whole picture is searched when a shot begins, when
+//! a face is gone that surely was one, and now and then for newcomers, more often while nobody is tracked. When a track
+//! begins or ends, the frames since the look before say just when.
 
 use std::sync::Arc;
 
@@ -17,13 +17,15 @@ use crate::media::VideoFrame;
 use crate::types::{Face, FaceBox, SeenFace, Track};
 
 /// While all tracked faces are seen, the whole picture is searched this often, milliseconds.
-const SEARCH_EVERY_MS: i64 = 3_000;
+const SEARCH_EVERY_MS: i64 = 4_000;
 /// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
 const SEARCH_EMPTY_EVERY_MS: i64 = 400;
 /// Two followed faces that overlap by more are one face that both went to.
 const SAME_FACE_IOU: f32 = 0.6;
-/// A face with a lower score that was not seen on two looks yet may be none: nothing is searched when it goes.
-const SURE_SCORE: f32 = 0.98;
+/// A face that was seen for less time may be none: not everything is searched when it goes.
+const SURE_MS: i64 = 1_000;
+/// A face that is found again this near its last box is the same.
+const SAME_PLACE_IOU: f32 = 0.1;
 /// Frames that are kept between two looks, at most.
 const MOST_KEPT: usize = 16;
 
@@ -119,18 +121,14 @@ impl<'a> Looker<'a> {
 
     fn look(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         let t_ms = frame.time_ms();
-        let complete = self.is_complete();
         let followed = self.follow_all(frame)?;
-        let searches = !complete || followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
-        let faces = match self.all_apart(&followed) {
-            Some(faces) if !searches => faces,
-            _ => {
-                // A face that jumped is matched to where it was just before, not to where the last look saw it.
-                let lost = (0..followed.len()).filter(|at| followed[*at].is_none()).collect::<Vec<_>>();
-                self.find_ends(&lost)?;
-                self.search(frame)?
-            }
-        };
+        let is_due = followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
+        let lost: Vec<usize> = (0..followed.len()).filter(|at| followed[*at].is_none()).collect();
+        let gone: Vec<usize> = lost.iter().copied().filter(|track| self.just_saw_surely(*track)).collect();
+        // A face that jumped is looked for and matched to where it was just before, not to where the last look saw it.
+        self.find_ends(&lost)?;
+        let known = if is_due { None } else { self.known(frame, &followed, &gone)? };
+        let faces = known.map_or_else(|| self.search(frame), Ok)?;
         let searched = self.last_search_ms == Some(t_ms);
         let seen = self.tracker.see(t_ms, &faces);
         self.find_ends(&seen.missed)?;
@@ -152,31 +150,55 @@ impl<'a> Looker<'a> {
         self.last_search_ms.is_none_or(|last_ms| t_ms - last_ms >= every_ms)
     }
 
-    /// Whether the last look saw every tracked face but the doubtful ones.
-    fn is_complete(&self) -> bool {
-        let mut open = self.tracker.open_tracks().iter();
-        open.all(|track| track.last().t_ms == self.last_look_ms || self.is_doubtful(track))
+    /// Whether the last look saw a track's face, and it surely is one.
+    fn just_saw_surely(&self, track: usize) -> bool {
+        let track = &self.tracker.open_tracks()[track];
+        track.last().t_ms == self.last_look_ms && self.is_sure(track)
     }
 
-    /// Whether a track may be a false alarm, as far as can be told yet.
-    fn is_doubtful(&self, track: &OpenTrack) -> bool {
-        let seen_ms = track.last().t_ms - track.first().t_ms;
-        (seen_ms as f64) < 0.9 * self.look_every_ms && track.first().face.detector_score < SURE_SCORE
+    /// Whether a track is no false alarm, as far as can be told yet.
+    fn is_sure(&self, track: &OpenTrack) -> bool {
+        track.last().t_ms - track.first().t_ms >= SURE_MS
     }
 
-    /// The faces if none is missing and no two became one; doubtful ones may.
-    fn all_apart(&self, followed: &[Option<Face>]) -> Option<Vec<Face>> {
+    /// The tracked faces, those that were lost searched for nearby; nothing if the whole picture must be searched: two
+    /// became one, or one of those that are `gone` is not nearby.
+    fn known(
+        &mut self,
+        frame: &VideoFrame,
+        followed: &[Option<Face>],
+        gone: &[usize],
+    ) -> Result<Option<Vec<Face>>, Failure> {
+        let meets = |faces: &[Face], face: &Face| {
+            faces.iter().any(|other| other.face_box.iou(&face.face_box) > SAME_FACE_IOU)
+        };
         let mut faces: Vec<Face> = Vec::with_capacity(followed.len());
         for (track, face) in self.tracker.open_tracks().iter().zip(followed) {
-            let meets =
-                |face: &Face| faces.iter().any(|other| other.face_box.iou(&face.face_box) > SAME_FACE_IOU);
             match face {
-                Some(face) if !meets(face) => faces.push(*face),
-                _ if self.is_doubtful(track) => {}
-                _ => return None,
+                Some(face) if !meets(&faces, face) => faces.push(*face),
+                Some(_) if self.is_sure(track) => return Ok(None),
+                _ => {}
             }
         }
-        Some(faces)
+        for track in (0..followed.len()).filter(|track| followed[*track].is_none()) {
+            match self.search_near(frame, track)?.filter(|face| !meets(&faces, face)) {
+                Some(face) => faces.push(face),
+                None if gone.contains(&track) => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(Some(faces))
+    }
+
+    /// A track's face, searched for around where it was last.
+    fn search_near(&mut self, frame: &VideoFrame, track: usize) -> Result<Option<Face>, Failure> {
+        let last = self.tracker.open_tracks()[track].last().face.face_box;
+        let view = around(frame, &last)?;
+        let found = self.detector.detect(std::slice::from_ref(&view.picture))?.pop().unwrap_or_default();
+        let near = found.into_iter().map(|face| (view.to_whole(face), last));
+        let near = near.map(|(face, last)| (face.face_box.iou(&last), face));
+        let nearest = near.filter(|(iou, _)| *iou > SAME_PLACE_IOU).max_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(nearest.map(|(_, face)| face))
     }
 
     fn search(&mut self, frame: &VideoFrame) -> Result<Vec<Face>, Failure> {

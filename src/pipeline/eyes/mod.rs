@@ -30,8 +30,9 @@ pub use scan::scan_video;
 /// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
 
-/// Frames that wait to be framed on another thread, at most.
-const FRAMES_ASIDE: usize = 4;
+/// Frames that wait to be framed on another thread hold no more memory than this; so many wait at least, and at most.
+const BYTES_ASIDE: u64 = 32 << 20;
+const FRAMES_ASIDE: std::ops::RangeInclusive<u64> = 2..=16;
 
 /// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
 const WORTH_A_JUMP_MS: i64 = 3_000;
@@ -50,6 +51,12 @@ impl Watch for Unwatched {
     fn frame(&mut self, _done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
+}
+
+/// How many frames of this size may wait to be framed.
+fn frames_aside((width, height): (u32, u32)) -> usize {
+    let frame_bytes = u64::from(width) * u64::from(height) * 3 / 2;
+    (BYTES_ASIDE / frame_bytes.max(1)).clamp(*FRAMES_ASIDE.start(), *FRAMES_ASIDE.end()) as usize
 }
 
 /// Tells a watcher; its wish to stop becomes the failure that ends the work.

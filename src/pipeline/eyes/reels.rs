@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::FRAMES_ASIDE;
 use super::aside::{Aside, Later};
+use super::frames_aside;
 use super::framing::REACH_MS;
 use super::looker::Looker;
 use super::reel::{Reel, Shears};
@@ -54,13 +54,13 @@ struct Near {
 }
 
 impl<'a> Reels<'a> {
-    pub(super) fn new(shears: Shears<'a>, frame_ms: i64) -> Self {
+    pub(super) fn new(shears: Shears<'a>, size: (u32, u32), frame_ms: i64) -> Self {
         Self {
             shears,
             frame_ms,
             held: VecDeque::new(),
             reels: BTreeMap::new(),
-            framing: Aside::new(FRAMES_ASIDE),
+            framing: Aside::new(frames_aside(size)),
             cutting: Aside::new(CLIPS_ASIDE),
             uncertain: VecDeque::new(),
         }

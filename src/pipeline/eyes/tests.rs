@@ -90,6 +90,18 @@ fn a_tracked_face_is_mostly_followed_and_a_newcomer_is_found_back_to_its_first_l
     assert!((found[1].1 - 57 * FRAME_MS).abs() <= 200, "{found:?}");
 }
 
+#[test]
+fn a_face_that_hops_is_found_nearby_and_not_everything_is_searched_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 95, |at| scene(90, &[(if at < 58 { 10 } else { 55 }, 30)]));
+    let mut detector = FakeDetector::default();
+    let scan = scan(&path, &mut detector);
+    // The overlap of before and after is too small to be one track.
+    assert_eq!(spans(&scan), [(0, 0, 58 * FRAME_MS), (0, 58 * FRAME_MS, 95 * FRAME_MS)]);
+    assert_eq!(scan.frames_detected, 1);
+    assert!(detector.detected > 1);
+}
+
 /// Cuts one plan by itself.
 fn cut(path: &Path, plan: &ClipPlan, folder: &Path) -> Result<Clip, Failure> {
     let plans = std::slice::from_ref(plan);
