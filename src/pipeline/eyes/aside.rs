@@ -1,32 +1,41 @@
-//! Work that nobody waits for yet, done on a thread of its own in the order in which it is given: the thread that looks
-//! at frames is the one that everything waits for.
+//! Work that nobody waits for yet, done on threads of its own in the order in which it is given: the thread that looks at
+//! frames is the one that everything waits for.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::failure::Failure;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// A thread that works aside. Dropped, it does what it was given before: it writes where others clear up.
+/// Threads that work aside. Dropped, they do what they were given before: they write where others clear up.
 pub(super) struct Aside {
     /// Nothing once it is dropped.
     door: Option<SyncSender<Work>>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 /// What will come of a piece of work.
 pub(super) struct Later<T>(Receiver<Result<T, Failure>>);
 
 impl Aside {
-    /// A thread before whose door so much work waits; with more, whoever brings it waits.
-    pub(super) fn new(waiting: usize) -> Self {
+    /// So many threads before whose door so much work waits; with more, whoever brings it waits.
+    pub(super) fn new(threads: usize, waiting: usize) -> Self {
         let (door, works) = sync_channel::<Work>(waiting);
-        let thread = thread::spawn(move || works.into_iter().for_each(|work| work()));
-        Self { door: Some(door), thread: Some(thread) }
+        let works = Arc::new(Mutex::new(works));
+        let spawn = |_| {
+            let works = Arc::clone(&works);
+            thread::spawn(move || {
+                while let Some(work) = next(&works) {
+                    work();
+                }
+            })
+        };
+        Self { door: Some(door), threads: (0..threads).map(spawn).collect() }
     }
 
-    /// Has work done after all that was given before.
+    /// Has work done once all that was given before is begun.
     pub(super) fn give<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
@@ -36,10 +45,15 @@ impl Aside {
             // Who does not want it any more has let the receiver go.
             let _ = sender.send(work());
         });
-        // A thread that is gone drops the work, and with it the sender: whoever takes what comes of it is told.
+        // Where no thread is left the work is dropped, and with it the sender: whoever takes what comes of it is told.
         let _ = self.door.as_ref().map(|door| door.send(work));
         Later(receiver)
     }
+}
+
+/// The oldest work that waits, when there is some; nothing once there will be none.
+fn next(works: &Mutex<Receiver<Work>>) -> Option<Work> {
+    works.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 impl<T> Later<T> {
@@ -52,8 +66,10 @@ impl<T> Later<T> {
 impl Drop for Aside {
     fn drop(&mut self) {
         self.door = None;
-        // If it panicked, whoever waited for it was told.
-        let _ = self.thread.take().map(JoinHandle::join);
+        for thread in self.threads.drain(..) {
+            // If it panicked, whoever waited for it was told.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -67,7 +83,7 @@ mod tests {
     #[test]
     fn work_is_done_in_its_order_and_what_was_given_is_done_in_the_end() {
         let done = Arc::new(AtomicUsize::new(0));
-        let aside = Aside::new(4);
+        let aside = Aside::new(1, 4);
         let count = |by: usize| {
             let done = Arc::clone(&done);
             move || Ok(done.fetch_add(by, Ordering::SeqCst))
@@ -80,8 +96,17 @@ mod tests {
     }
 
     #[test]
+    fn two_threads_work_at_once() {
+        let aside = Aside::new(2, 0);
+        let (sender, receiver) = sync_channel::<()>(0);
+        let waits = aside.give(move || receiver.recv().map_err(|_| Failure::bug("nobody called")));
+        let calls = aside.give(move || sender.send(()).map_err(|_| Failure::bug("nobody waits")));
+        assert!(calls.take().is_ok() && waits.take().is_ok());
+    }
+
+    #[test]
     fn a_failure_and_a_panic_are_told_to_who_waits() {
-        let aside = Aside::new(4);
+        let aside = Aside::new(1, 4);
         let failed = aside.give(|| Err::<(), _>(Failure::bug("no light")));
         assert_eq!(failed.take().unwrap_err().detail, "no light");
         let lost = aside.give(|| -> Result<(), Failure> { panic!("for the test") });

@@ -28,7 +28,7 @@ pub fn cut_clips(
     let size = (decoder.probe().width, decoder.probe().height);
     let frame_rate = decoder.probe().frame_rate.clamp(1.0, 240.0);
     let shears = Shears { recipe, folder, frame_rate };
-    let (framing, cutting) = (Aside::new(frames_aside(size)), Aside::new(0));
+    let (framing, cutting) = (Aside::new(1, frames_aside(size)), Aside::new(1, 0));
     let mut waiting: Vec<&ClipPlan> = plans.iter().collect();
     waiting.sort_by_key(|plan| std::cmp::Reverse(plan.span.start_ms));
     let last_ms = plans.iter().map(|plan| plan.span.end_ms).max().unwrap_or(0);

@@ -16,8 +16,9 @@ use crate::failure::Failure;
 use crate::media::VideoFrame;
 use crate::types::{Face, FaceBox, SeenFace, Track};
 
-/// While all tracked faces are seen, the whole picture is searched this often, milliseconds.
-const SEARCH_EVERY_MS: i64 = 4_000;
+/// While all tracked faces are seen, the whole picture is searched so many times in the time of the shortest clip, so that
+/// whoever stays for one is found.
+const SEARCHES_PER_CLIP: f64 = 1.25;
 /// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
 const SEARCH_EMPTY_EVERY_MS: i64 = 400;
 /// Two followed faces that overlap by more are one face that both went to.
@@ -34,6 +35,7 @@ pub(super) struct Looker<'a> {
     detector: &'a mut dyn Detector,
     tracker: Tracker,
     look_every_ms: f64,
+    search_every_ms: i64,
     /// Looks are due at `look_every_ms` from here.
     shot_start_ms: i64,
     looks_in_shot: u32,
@@ -53,6 +55,7 @@ impl<'a> Looker<'a> {
             detector,
             tracker: Tracker::new(recipe),
             look_every_ms: 1000.0 / recipe.scout_fps.max(0.1),
+            search_every_ms: (recipe.min_clip_ms as f64 / SEARCHES_PER_CLIP) as i64,
             shot_start_ms: 0,
             looks_in_shot: 0,
             shots: 0,
@@ -122,7 +125,7 @@ impl<'a> Looker<'a> {
     fn look(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         let t_ms = frame.time_ms();
         let followed = self.follow_all(frame)?;
-        let is_due = followed.is_empty() || self.is_due(t_ms, SEARCH_EVERY_MS);
+        let is_due = followed.is_empty() || self.is_due(t_ms, self.search_every_ms);
         let lost: Vec<usize> = (0..followed.len()).filter(|at| followed[*at].is_none()).collect();
         let gone: Vec<usize> = lost.iter().copied().filter(|track| self.just_saw_surely(*track)).collect();
         // A face that jumped is looked for and matched to where it was just before, not to where the last look saw it.

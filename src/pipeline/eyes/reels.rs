@@ -27,8 +27,8 @@ const HOPELESS: f32 = 0.6;
 const NEAR_MS: i64 = 2_000;
 /// All stills that wait to be cut.
 const MOST_BYTES: usize = 160 << 20;
-/// So many clips wait while another one is encoded.
-const CLIPS_ASIDE: usize = 1;
+/// So many clips are encoded at once: of two people in one shot the clips end together.
+const CLIPS_ASIDE: usize = 2;
 
 /// The reels of all tracks that are going on.
 pub(super) struct Reels<'a> {
@@ -60,8 +60,8 @@ impl<'a> Reels<'a> {
             frame_ms,
             held: VecDeque::new(),
             reels: BTreeMap::new(),
-            framing: Aside::new(frames_aside(size)),
-            cutting: Aside::new(CLIPS_ASIDE),
+            framing: Aside::new(1, frames_aside(size)),
+            cutting: Aside::new(CLIPS_ASIDE, 0),
             uncertain: VecDeque::new(),
         }
     }
@@ -146,8 +146,8 @@ impl<'a> Reels<'a> {
         for plan in plans(near, looker.tracker(), finder, (recipe, size, self.frame_ms)) {
             if reel.start_ms() < plan.span.end_ms && plan.span.end_ms <= t_ms + self.frame_ms {
                 self.uncertain.extend(reel.cut(&plan, self.shears, looker.detector(), &self.cutting)?);
-                // Whatever is older than those that wait and the one that is encoded is laid down.
-                while self.uncertain.len() > CLIPS_ASIDE + 1 {
+                // One more than are encoded: the oldest is laid down, or soon.
+                while self.uncertain.len() > CLIPS_ASIDE {
                     self.uncertain.pop_front().map_or(Ok(()), Later::take)?;
                 }
             }
