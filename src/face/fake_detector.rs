@@ -7,12 +7,20 @@ use super::fake::face_at;
 use crate::types::{Face, FaceBox};
 
 /// Takes every pixel whose red is 250 or more as part of a face; the green value tells the faces apart.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FakeDetector {
     /// Pictures that were looked through.
     pub detected: usize,
     /// Pictures on which faces were followed.
     pub followed: usize,
+    /// A face is followed as far as its last box overlaps with it by more than this.
+    pub follows_to_iou: f32,
+}
+
+impl Default for FakeDetector {
+    fn default() -> Self {
+        Self { detected: 0, followed: 0, follows_to_iou: 0.3 }
+    }
 }
 
 fn faces_of(picture: &RgbImage) -> Vec<Face> {
@@ -40,7 +48,7 @@ impl Detector for FakeDetector {
         self.followed += 1;
         let near = |(view, last): &(View, FaceBox)| {
             let mut faces = faces_of(&view.picture).into_iter().map(|face| view.to_whole(face));
-            faces.find(|face| face.face_box.iou(last) > 0.3)
+            faces.find(|face| face.face_box.iou(last) > self.follows_to_iou)
         };
         Ok(last.iter().map(near).collect())
     }

@@ -198,10 +198,10 @@ impl<'a> Looker<'a> {
         let last = self.tracker.open_tracks()[track].last().face.face_box;
         let view = around(frame, &last)?;
         let found = self.detector.detect(std::slice::from_ref(&view.picture))?.pop().unwrap_or_default();
-        let near = found.into_iter().map(|face| (view.to_whole(face), last));
-        let near = near.map(|(face, last)| (face.face_box.iou(&last), face));
-        let nearest = near.filter(|(iou, _)| *iou > SAME_PLACE_IOU).max_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(nearest.map(|(_, face)| face))
+        let overlap = |face: &Face| face.face_box.iou(&last);
+        let near =
+            found.into_iter().map(|face| view.to_whole(face)).filter(|face| overlap(face) > SAME_PLACE_IOU);
+        Ok(near.max_by(|one, other| overlap(one).total_cmp(&overlap(other))))
     }
 
     fn search(&mut self, frame: &VideoFrame) -> Result<Vec<Face>, Failure> {
