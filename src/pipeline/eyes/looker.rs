@@ -19,6 +19,8 @@ use crate::types::{Face, FaceBox, SeenFace, Track};
 /// While all tracked faces are seen, the whole picture is searched so many times in the time of the shortest clip, so that
 /// whoever stays for one is found.
 const SEARCHES_PER_CLIP: f64 = 1.25;
+/// At least this often all the same, milliseconds: the frames of all looks since the last search are kept.
+const MOST_WITHOUT_SEARCH_MS: f64 = 4_000.0;
 /// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
 const SEARCH_EMPTY_EVERY_MS: i64 = 400;
 /// Two followed faces that overlap by more are one face that both went to.
@@ -55,7 +57,8 @@ impl<'a> Looker<'a> {
             detector,
             tracker: Tracker::new(recipe),
             look_every_ms: 1000.0 / recipe.scout_fps.max(0.1),
-            search_every_ms: (recipe.min_clip_ms as f64 / SEARCHES_PER_CLIP) as i64,
+            search_every_ms: (recipe.min_clip_ms as f64 / SEARCHES_PER_CLIP).min(MOST_WITHOUT_SEARCH_MS)
+                as i64,
             shot_start_ms: 0,
             looks_in_shot: 0,
             shots: 0,
