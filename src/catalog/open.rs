@@ -24,6 +24,9 @@ const READERS: u32 = 4;
 /// are claimed and ended on are written again and again. With it both cost a fifth less.
 const CHECKPOINT_PAGES: &str = "8000";
 
+/// SQLite's result code for a file without its header.
+const NOT_A_DATABASE: &str = "26";
+
 /// File systems whose locks other machines do not see, by the magic numbers of statfs(2).
 const NETWORK_FILE_SYSTEMS: [(u64, &str); 9] = [
     (0x6969, "nfs"),
@@ -126,24 +129,28 @@ async fn is_catalog(path: &Path) -> Result<bool> {
     match id {
         Ok(APPLICATION_ID) => Ok(true),
         Ok(_) if found.len() > 0 => Err(other("it is another program's SQLite file")),
-        Ok(_) | Err(sqlx::Error::Database(_)) => Err(other("it is no SQLite file")),
+        Ok(_) => Err(other("it is no SQLite file")),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_A_DATABASE) => {
+            Err(other("it is no SQLite file"))
+        }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Makes the catalog beside its place and moves it there whole: who is killed leaves none, not half of one, and of two
-/// who create it at once the first one wins.
+/// Makes the catalog beside its place and moves it there whole and in WAL mode: who is killed leaves none, not half of
+/// one, nor a journal to roll back, which a reader could not; and of two who create it at once the first one wins.
 async fn create(path: &Path) -> Result<()> {
     let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(unreadable)?;
     let part = tempfile::Builder::new().prefix("catalog-").suffix(".part").tempfile_in(folder);
     let part = part.map_err(unreadable)?;
-    // No WAL yet: what is moved must be all in one file.
+    // What is moved must be all in one file: WAL comes last, when there is nothing left to write.
     let options = writing(part.path()).journal_mode(SqliteJournalMode::Delete);
     let mut connection = SqliteConnection::connect_with(&options).await?;
     migrate(&mut connection, path, &MIGRATIONS).await?;
     connection.close().await?;
+    SqliteConnection::connect_with(&writing(part.path())).await?.close().await?;
     part.as_file().sync_all().map_err(unreadable)?;
     match part.into_temp_path().persist_noclobber(path) {
         Err(lost) if lost.error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -286,6 +293,17 @@ mod tests {
             .collect();
         assert_eq!(names, ["catalog.db"], "nothing else is left behind");
         Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap();
+    }
+
+    /// Else who is killed while the mode changes leaves a journal, and readers take the catalog for none.
+    #[tokio::test]
+    async fn a_catalog_is_in_wal_mode_before_it_has_its_name() {
+        const WRITE_VERSION_WAL: [u8; 2] = [2, 2];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        create(&path).await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap()[18..20], WRITE_VERSION_WAL);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
     }
 
     #[tokio::test]

@@ -56,7 +56,7 @@ async fn killed_ten_times_a_crawl_ends_with_the_same_rows() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    killed.run(&["crawl", "--wait"]).await;
+    killed.expect(0, &["crawl", "--wait"]).await;
     let (expected, found) = (ask(&whole.data, ROWS).await, ask(&killed.data, ROWS).await);
     assert_eq!(expected.len(), 2 * words + 2 * words * each * 4);
     assert!(expected == found, "{:?}", expected.iter().zip(&found).find(|(one, other)| one != other));
