@@ -1,5 +1,7 @@
-//! From bytes to what the net sees: normalised, and varied on the device in batch.
+//! From bytes to what the net sees: normalised, and varied on the device, a GPU in batch and a CPU picture by picture.
 //! What varies is drawn on the CPU by (seed, epoch, place), so that no device and no thread count changes it.
+
+mod one_pass;
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -70,6 +72,14 @@ fn bytes_on(device: Device, bytes: Tensor) -> Tensor {
     }
 }
 
+/// Of each channel, 0..1.
+fn mean_and_deviation(how: Normalise) -> ([f32; 3], [f32; 3]) {
+    match how {
+        Normalise::ZeroOne => ([0.0; 3], [1.0; 3]),
+        Normalise::Imagenet => (IMAGENET_MEAN, IMAGENET_DEVIATION),
+    }
+}
+
 pub(crate) fn normalise(pictures: Tensor, how: Normalise) -> Tensor {
     Normaliser::new(how, pictures.device()).run(pictures)
 }
@@ -83,7 +93,7 @@ impl Normaliser {
             |values: [f32; 3]| Tensor::from_slice(&values).reshape([1, 3, 1, 1]).to_device(device);
         Self(match how {
             Normalise::ZeroOne => None,
-            Normalise::Imagenet => Some([IMAGENET_MEAN, IMAGENET_DEVIATION].map(per_channel)),
+            Normalise::Imagenet => Some(<[_; 2]>::from(mean_and_deviation(how)).map(per_channel)),
         })
     }
 
@@ -109,16 +119,29 @@ pub(crate) fn varied(
     device: Device,
 ) -> Tensor {
     let views = draw(augment, seed, epoch, &batch.places);
+    match device {
+        Device::Cpu => one_pass::varied(batch, side, how, &views),
+        _ => varied_in_batch(batch, side, how, (augment, &views), device),
+    }
+}
+
+fn varied_in_batch(
+    batch: &Batch,
+    side: u32,
+    how: Normalise,
+    (augment, views): (&Augment, &[View]),
+    device: Device,
+) -> Tensor {
     let mut pictures = floats(batch, side, device);
     if augment.flip > 0.0 || augment.crop > 0.0 {
-        pictures = window(&pictures, &views);
+        pictures = window(&pictures, views);
     }
     if augment.colour > 0.0 {
-        pictures = colour(&pictures, &views);
+        pictures = colour(&pictures, views);
     }
     pictures = normalise(pictures, how);
     if augment.erase > 0.0 {
-        pictures = erase(&pictures, &views);
+        pictures = erase(&pictures, views);
     }
     pictures
 }
@@ -203,6 +226,18 @@ mod tests {
         let flipped = vary(Augment { flip: 1.0, ..NOTHING }, &batch);
         let mirrored = vary(NOTHING, &batch).flip([3]);
         assert!((flipped - mirrored).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn a_cpu_sees_what_a_gpu_sees() {
+        let augment = Augment { flip: 0.5, crop: 0.3, erase: 0.5, colour: 0.4 };
+        let batch = batch((0..40).collect());
+        let views = draw(&augment, 3, 1, &batch.places);
+        for how in [Normalise::ZeroOne, Normalise::Imagenet] {
+            let in_batch = varied_in_batch(&batch, 16, how, (&augment, &views), Device::Cpu);
+            let off = (one_pass::varied(&batch, 16, how, &views) - in_batch).abs().max();
+            assert!(off.double_value(&[]) < 1e-5, "{how:?}: {off}");
+        }
     }
 
     #[test]

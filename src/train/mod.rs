@@ -5,7 +5,7 @@
 //! labels · sums · metrics · checkpoint             what an epoch leaves behind
 //! scouts → posterior → cure                        labels judged by nets that never saw the sample
 //! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
-//! net · params · init · update · resume            backbones, their numbers, where they come from and go to
+//! net · params · init · update · resume · host     backbones, their numbers, where they come from and go to
 //! ```
 //!
 //! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod export;
 mod gathered;
+mod host;
 mod init;
 mod judge;
 mod labels;

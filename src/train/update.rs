@@ -1,10 +1,10 @@
 //! The update rules as one pass over plain memory, on all of libtorch's threads. Pure but for the memory it is handed.
 
-use std::slice;
 use std::thread;
 
 use tch::Tensor;
 
+use super::host::memory;
 use super::recipe::{OptimizerKind, OptimizerRecipe};
 
 pub(super) const BETA_1: f64 = 0.9;
@@ -107,11 +107,4 @@ pub(super) fn laid_out_as(tensor: &Tensor, other: &Tensor) -> Tensor {
     let mut copy = other.empty_like();
     copy.copy_(tensor);
     copy
-}
-
-/// # Safety
-/// The tensor must be dense, f32 and on the CPU, outlive the slice, and be reached through it alone.
-unsafe fn memory(tensor: &Tensor) -> &'static mut [f32] {
-    // SAFETY: the caller promises it.
-    unsafe { slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
