@@ -11,11 +11,6 @@ use std::process::Command;
 use crate::failure::{Failure, Reason};
 
 const NAME: &str = "webemotion-nets";
-/// Training needs tensors of the same sizes again and again, larger than what glibc keeps by itself: with these it keeps
-/// them. On a CPU 224 px pictures are decoded and varied a quarter faster, and a step takes 3 % less.
-#[cfg(feature = "train")]
-const KEEPS_TENSORS: [(&str, &str); 2] =
-    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
 
 /// It lies beside this program, and may be this program.
 pub(super) fn find() -> Result<PathBuf, Failure> {
@@ -23,13 +18,11 @@ pub(super) fn find() -> Result<PathBuf, Failure> {
     own.map(|own| own.with_file_name(NAME)).map_err(|error| missing(NAME.as_ref(), &error.to_string()))
 }
 
-/// Becomes it: the same process with the same arguments, and what the environment says of memory goes before what is said
-/// here. Returns only if that cannot be.
+/// Becomes it: the same process with the same arguments. Returns only if that cannot be.
 #[cfg(feature = "train")]
 pub(super) fn take_over() -> Result<Infallible, Failure> {
     let program = find()?;
-    let unsaid = KEEPS_TENSORS.into_iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    let error = Command::new(&program).args(std::env::args_os().skip(1)).envs(unsaid).exec();
+    let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();
     Err(missing(&program, &error.to_string()))
 }
 

@@ -7,6 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::host::lent;
 use super::loader::{Batch, epoch_rng};
 use super::recipe::{Augment, Normalise};
 
@@ -57,7 +58,8 @@ fn rectangle(rng: &mut ChaCha8Rng) -> [f32; 4] {
 fn floats(batch: &Batch, side: u32, device: Device) -> Tensor {
     let side = i64::from(side);
     let size = [batch.samples.len().cast_signed() as i64, side, side, 3];
-    let bytes = Tensor::from_data_size(&batch.pixels, &size, Kind::Uint8);
+    // SAFETY: pinning copies the bytes, and so does what makes floats of them.
+    let bytes = unsafe { lent(&batch.pixels, &size) };
     bytes_on(device, bytes).permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0
 }
 

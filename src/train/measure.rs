@@ -14,7 +14,7 @@ use super::error::TrainError;
 use super::loader::{Batch, PictureShelf, load};
 use super::recipe::{Arch, Method, Precision, Recipe};
 use super::session::{RunPlace, Session};
-use super::{augment, epoch};
+use super::{augment, epoch, host};
 use crate::clock::Stop;
 use crate::types::Split;
 
@@ -119,6 +119,7 @@ fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, 
 }
 
 fn measure_loader(folder: &PathBuf, recipe: &Recipe) -> Result<Answer, TrainError> {
+    host::keep_memory();
     let set = set_of(Arc::new(Jpegs::of(folder)?));
     let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size));
     let began = Instant::now();

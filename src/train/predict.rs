@@ -18,7 +18,7 @@ use super::net::{Net, Output};
 use super::recipe::{Method, Recipe};
 use super::resume::AVERAGED;
 use super::session::{BEST, Session};
-use super::{augment, checkpoint, device, judge};
+use super::{augment, checkpoint, device, host, judge};
 
 /// Pictures asked about at once.
 const BATCH: usize = 64;
@@ -59,6 +59,7 @@ impl Predictor {
     pub fn load(path: &Path, device: &str) -> Result<Self, TrainError> {
         let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
         let card = state.net;
+        host::keep_memory();
         let (compute, _) = device::choose(device, &card.recipe)?;
         let net = Net::new(card.recipe.arch, card.classes.len(), card.recipe.seed, compute);
         for param in &net.params.0 {

@@ -22,7 +22,7 @@ use super::optim::Optimizer;
 use super::predict;
 use super::recipe::{Method, Recipe};
 use super::sums::EpochSums;
-use super::{device, init, judge};
+use super::{device, host, init, judge};
 use crate::clock::Stop;
 use crate::types::Split;
 
@@ -127,6 +127,7 @@ impl<'a> Session<'a> {
         events: &'a SyncSender<TrainEvent>,
         stop: &'a Stop,
     ) -> Result<Self, TrainError> {
+        host::keep_memory();
         let (compute, device_words) = device::choose(&place.device, recipe)?;
         std::fs::create_dir_all(&place.folder)
             .map_err(|source| TrainError::Write { path: place.folder.clone(), source })?;

@@ -35,8 +35,6 @@ pub(super) struct Worker {
 /// costs more than all copies of them.
 const KEEPS_MEMORY: [(&str, &str); 2] =
     [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
-/// What helps training and is nothing for frames.
-const FOR_TENSORS: &str = "MALLOC_MMAP_MAX_";
 const LAST_WORDS_BYTES: usize = 4_000;
 const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 
@@ -45,7 +43,6 @@ impl Worker {
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove(ApiKey::VARIABLE)
-            .env_remove(FOR_TENSORS)
             .envs(KEEPS_MEMORY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
