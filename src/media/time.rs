@@ -10,6 +10,8 @@ pub(crate) struct Timeline {
     step: i64,
     first: Option<i64>,
     last: Option<i64>,
+    /// What came out for it, milliseconds.
+    last_ms: Option<i64>,
     /// Where the next frame lies if it has no stamp and there is no last one.
     resume: i64,
     /// What is added to stamps since the last jump back.
@@ -24,10 +26,11 @@ impl Timeline {
     pub(crate) fn new(numerator: i32, denominator: i32, frame_rate: f64) -> Self {
         let (numerator, denominator) = (i64::from(numerator.max(1)), i64::from(denominator.max(1)));
         let step = (denominator as f64 / (numerator as f64 * frame_rate)).round().max(1.0) as i64;
-        Self { numerator, denominator, step, first: None, last: None, resume: 0, shift: 0 }
+        Self { numerator, denominator, step, first: None, last: None, last_ms: None, resume: 0, shift: 0 }
     }
 
-    /// Milliseconds since the first frame, of a frame whose stamp is `stamp`, or that follows the last one without any.
+    /// Milliseconds since the first frame, of a frame whose stamp is `stamp`, or that follows the last one without any; at
+    /// least one more than for the last one.
     pub(crate) fn place(&mut self, stamp: Option<i64>) -> i64 {
         let expected = self.last.map_or(self.resume, |last| last.saturating_add(self.step));
         let mut ticks = stamp.map_or(expected, |stamp| stamp.saturating_add(self.shift));
@@ -43,7 +46,8 @@ impl Timeline {
         }
         let first = *self.first.get_or_insert(ticks);
         self.last = Some(ticks);
-        self.ms_of(ticks.saturating_sub(first))
+        let ms = self.ms_of(ticks.saturating_sub(first));
+        *self.last_ms.insert(self.last_ms.map_or(ms, |last_ms| ms.max(last_ms.saturating_add(1))))
     }
 
     /// After a seek: a next frame without a stamp is taken to lie at `ms`.
@@ -51,6 +55,7 @@ impl Timeline {
         let ticks = i128::from(ms) * i128::from(self.denominator) / (i128::from(self.numerator) * 1_000);
         self.resume = self.first.unwrap_or(0).saturating_add(i64::try_from(ticks).unwrap_or(0));
         self.last = None;
+        self.last_ms = None;
         self.shift = 0;
     }
 
@@ -94,6 +99,12 @@ mod tests {
     fn a_frame_out_of_place_does_not_go_back_in_time() {
         let mut line = Timeline::new(1, 1_000, 25.0);
         assert_eq!([0, 40, 20, 80].map(|stamp| line.place(Some(stamp))), [0, 40, 41, 80]);
+    }
+
+    #[test]
+    fn frames_within_a_millisecond_are_one_apart() {
+        let mut line = Timeline::new(1, 90_000, 25.0);
+        assert_eq!([0, 3_600, 3_600, 3_603, 7_200].map(|stamp| line.place(Some(stamp))), [0, 40, 41, 42, 80]);
     }
 
     #[test]

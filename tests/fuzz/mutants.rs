@@ -12,6 +12,9 @@ use std::process::Command;
 use image::{ImageFormat, Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use webemotion::demo::camera::Camera;
+use webemotion::demo::film::{Scene, Shot};
+use webemotion::demo::world::{World, WorldSize};
 use webemotion::media::ClipWriter;
 
 /// A file and what was done to it.
@@ -32,24 +35,49 @@ pub fn film(path: &Path, (width, height): (u32, u32), frames: u32) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Sound files to begin from: two sizes of this program's own, and other containers and codecs where there is an ffmpeg.
+/// Six seconds of a drawn face, which is followed and cut.
+fn face_film(path: &Path) -> Vec<u8> {
+    let shows_people = |shot: &Shot| matches!(shot.scene, Scene::People(_));
+    let films = World::plan(5, WorldSize::Small, 0.0).videos.into_iter().filter_map(|video| video.film);
+    let mut film = films.into_iter().find(|film| film.shots.iter().any(shows_people)).unwrap();
+    film.shots.retain(shows_people);
+    film.shots.truncate(1);
+    film.shots[0].duration_ms = 6_000;
+    let mut camera = Camera::new(&film);
+    let mut writer = ClipWriter::create(path, film.width, film.height, 12.5).unwrap();
+    for t_ms in (0..6_000).step_by(80) {
+        writer.push(&camera.picture_at(t_ms), t_ms).unwrap();
+    }
+    writer.finish().unwrap();
+    fs::read(path).unwrap()
+}
+
+/// Sound files to begin from: two sizes of this program's own, and, if wanted, one with a face, and other containers and
+/// codecs where there is an ffmpeg.
 pub fn seeds(folder: &Path, with_others: bool) -> Vec<Vec<u8>> {
-    let first = folder.join("first.mp4");
+    let (first, face) = (folder.join("first.mp4"), folder.join("face.mp4"));
     let mut seeds = vec![film(&first, (160, 120), 15), film(&folder.join("second.mp4"), (96, 64), 12)];
+    if !with_others {
+        return seeds;
+    }
+    seeds.push(face_film(&face));
     let others = [
-        ("webm", &["-c:v", "libvpx-vp9", "-b:v", "60k"][..]),
-        ("mkv", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
-        ("avi", &["-c:v", "mpeg4"]),
-        ("ts", &["-c:v", "mpeg2video"]),
-        ("flv", &["-c:v", "flv1"]),
-        ("mov", &["-c:v", "mjpeg"]),
-        ("mkv", &["-c:v", "ffv1"]),
-        ("mp4", &["-c:v", "libx264", "-bf", "3", "-movflags", "+frag_keyframe+empty_moov"]),
+        (&first, "webm", &["-c:v", "libvpx-vp9", "-b:v", "60k"][..]),
+        (&first, "mkv", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
+        (&first, "avi", &["-c:v", "mpeg4"]),
+        (&first, "ts", &["-c:v", "mpeg2video"]),
+        (&first, "flv", &["-c:v", "flv1"]),
+        (&first, "mov", &["-c:v", "mjpeg"]),
+        (&first, "mkv", &["-c:v", "ffv1"]),
+        (&first, "mp4", &["-c:v", "libx264", "-bf", "3", "-movflags", "+frag_keyframe+empty_moov"]),
+        (&face, "webm", &["-c:v", "libvpx-vp9", "-b:v", "300k", "-cpu-used", "8"]),
+        (&face, "mkv", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
+        (&face, "mp4", &["-c:v", "libx264", "-bf", "3", "-video_track_timescale", "90000"]),
     ];
-    for (number, (extension, codec)) in others.iter().enumerate().filter(|_| with_others) {
+    for (number, (source, extension, codec)) in others.iter().enumerate() {
         let other = folder.join(format!("other-{number}.{extension}"));
         let mut ffmpeg = Command::new("ffmpeg");
-        ffmpeg.args(["-v", "error", "-i"]).arg(&first).args(*codec).arg(&other);
+        ffmpeg.args(["-v", "error", "-i"]).arg(source).args(*codec).arg(&other);
         if ffmpeg.status().is_ok_and(|status| status.success()) {
             seeds.push(fs::read(other).unwrap());
         }
