@@ -74,29 +74,9 @@ impl Stage for CutStage {
     }
 
     async fn run(&self, looked: Looked, context: &JobContext<'_>) -> Result<Cut, Failure> {
-        let (plans, explain) = select::select(&looked.scan, &self.recipe);
         let work = work(looked.video.id, &self.recipe);
-        if let Some(reason) = explain.verdict() {
-            self.store.clear_staging(&work)?;
-            return Err(Failure::rejected(reason, explain_in_words(&explain)));
-        }
-        let folder = self.store.staging(&work)?;
-        self.cut_missing(&looked.video, &plans, &folder, context).await?;
-        let mut clips = Vec::new();
-        let mut unsound = Vec::new();
-        for plan in &plans {
-            match cuttings::read(&folder, plan)? {
-                Some(Ok(clip)) => clips.push(self.publish(&looked, plan, clip, &folder)?),
-                Some(Err(failure)) => unsound.push(failure.detail),
-                None => return Err(Failure::bug(format!("nobody cut the clip {}", plan.name()))),
-            }
-        }
-        if clips.is_empty() {
-            self.store.clear_staging(&work)?;
-            return Err(Failure::rejected(Reason::ClipUnsound, unsound.join("; ")));
-        }
-        self.store.clear_staging(&work)?;
-        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks: looked.tracks, clips })
+        let cut = self.cut(looked, &work, context).await;
+        super::settled(&self.store, &work, cut)
     }
 
     async fn commit(&self, tx: &mut Transaction, cut: Cut) -> Result<Outcome, CatalogError> {
@@ -138,6 +118,29 @@ pub(crate) fn work(video: VideoId, recipe: &ClipRecipe) -> String {
 }
 
 impl CutStage {
+    async fn cut(&self, looked: Looked, work: &str, context: &JobContext<'_>) -> Result<Cut, Failure> {
+        let (plans, explain) = select::select(&looked.scan, &self.recipe);
+        if let Some(reason) = explain.verdict() {
+            return Err(Failure::rejected(reason, explain_in_words(&explain)));
+        }
+        let folder = self.store.staging(work)?;
+        self.cut_missing(&looked.video, &plans, &folder, context).await?;
+        let mut clips = Vec::new();
+        let mut unsound = Vec::new();
+        for plan in &plans {
+            match cuttings::read(&folder, plan)? {
+                Some(Ok(clip)) => clips.push(self.publish(&looked, plan, clip, &folder)?),
+                Some(Err(failure)) => unsound.push(failure.detail),
+                None => return Err(Failure::bug(format!("nobody cut the clip {}", plan.name()))),
+            }
+        }
+        if clips.is_empty() {
+            return Err(Failure::rejected(Reason::ClipUnsound, unsound.join("; ")));
+        }
+        self.store.clear_staging(work)?;
+        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks: looked.tracks, clips })
+    }
+
     /// Has a worker cut what was not cut while the video was looked at.
     async fn cut_missing(
         &self,

@@ -62,23 +62,9 @@ impl Stage for FetchStage {
     }
 
     async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Fetched, Failure> {
-        self.judge(&video)?;
-        self.store.guard(self.policy.min_free_bytes)?;
         let work = format!("fetch-{}", video.id.0);
-        let staging = self.store.staging(&work)?;
-        let local = video.found.site == "local";
-        let part =
-            if local { copy(&video, &staging)? } else { self.download(&video, &staging, context).await? };
-        let promised = video.found.promised_duration_ms;
-        let facts = self.examine(&part, promised, context.stop).await?;
-        let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
-        let file = self.store.publish(&part, &place)?;
-        self.store.clear_staging(&work)?;
-        if let Some(limit) = &self.byte_limit {
-            limit.spend(file.size_bytes);
-        }
-        Ok(Fetched { id: video.id, file, facts })
+        let fetched = self.fetch(&video, &work, context).await;
+        super::settled(&self.store, &work, fetched)
     }
 
     async fn commit(&self, tx: &mut Transaction, fetched: Fetched) -> Result<Outcome, CatalogError> {
@@ -101,6 +87,30 @@ impl Stage for FetchStage {
 }
 
 impl FetchStage {
+    async fn fetch(
+        &self,
+        video: &videos::Video,
+        work: &str,
+        context: &JobContext<'_>,
+    ) -> Result<Fetched, Failure> {
+        self.judge(video)?;
+        self.store.guard(self.policy.min_free_bytes)?;
+        let staging = self.store.staging(work)?;
+        let local = video.found.site == "local";
+        let part =
+            if local { copy(video, &staging)? } else { self.download(video, &staging, context).await? };
+        let promised = video.found.promised_duration_ms;
+        let facts = self.examine(&part, promised, context.stop).await?;
+        let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
+        let file = self.store.publish(&part, &place)?;
+        self.store.clear_staging(work)?;
+        if let Some(limit) = &self.byte_limit {
+            limit.spend(file.size_bytes);
+        }
+        Ok(Fetched { id: video.id, file, facts })
+    }
+
     /// Block lists may have grown since the video was found.
     fn judge(&self, video: &videos::Video) -> Result<(), Failure> {
         let found = &video.found;

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 use crate::catalog::videos::Video;
 use crate::catalog::{Catalog, CatalogError, Transaction};
 use crate::clock::{Clock, Stop};
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, FailureKind, Reason};
 use crate::progress::Reporter;
 use crate::store::Store;
 use crate::types::JobId;
@@ -112,6 +112,14 @@ pub struct JobContext<'a> {
     pub clock: &'a Clock,
     /// Where to tell how far it is.
     pub reporter: &'a dyn Reporter,
+}
+
+/// What came of a piece of unfinished work: of what was rejected nothing is kept, since nobody goes on with it.
+fn settled<T>(store: &Store, work: &str, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    if outcome.as_ref().is_err_and(|failure| failure.kind == FailureKind::Rejected) {
+        store.clear_staging(work)?;
+    }
+    outcome
 }
 
 /// Where a video's file is; one that was discarded cannot be worked on, and what was made of it stays.

@@ -73,7 +73,8 @@ impl Stage for ScanStage {
         self.store.clear_staging(&work)?;
         let clips = self.store.staging(&work)?;
         let task = Task::Scan { path, recipe: self.recipe.clone(), clips };
-        let Product::Scanned(scan) = self.cpu.run(&task, context.stop).await? else {
+        let seen = self.cpu.run(&task, context.stop).await;
+        let Product::Scanned(scan) = super::settled(&self.store, &work, seen)? else {
             return Err(Failure::bug("a worker answered another question than `scan`"));
         };
         let elapsed_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);

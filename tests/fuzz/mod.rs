@@ -67,7 +67,9 @@ fn ends_with_reasons(summary: &Summary) {
 fn leaves_nothing_behind(data: &Path) {
     expect(0, data, &["check", "--quick"]);
     let collected = crate::program::closing(&expect(0, data, &["--json", "gc"]));
-    assert_eq!(collected["files"], serde_json::json!([]));
+    for left in ["files", "unfinished"] {
+        assert_eq!(collected[left], serde_json::json!([]), "{left}");
+    }
     assert!(webemotion(data, &["status"]).output().unwrap().status.success());
 }
 

@@ -52,15 +52,12 @@ fn face_film(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Sound files to begin from: two sizes of this program's own, and, if wanted, one with a face, and other containers and
-/// codecs where there is an ffmpeg.
+/// Sound files to begin from: three of this program's own, one of them with a face, and other containers and codecs where
+/// there is an ffmpeg.
 pub fn seeds(folder: &Path, with_others: bool) -> Vec<Vec<u8>> {
     let (first, face) = (folder.join("first.mp4"), folder.join("face.mp4"));
-    let mut seeds = vec![film(&first, (160, 120), 15), film(&folder.join("second.mp4"), (96, 64), 12)];
-    if !with_others {
-        return seeds;
-    }
-    seeds.push(face_film(&face));
+    let second = film(&folder.join("second.mp4"), (96, 64), 12);
+    let mut seeds = vec![film(&first, (160, 120), 15), second, face_film(&face)];
     let others = [
         (&first, "webm", &["-c:v", "libvpx-vp9", "-b:v", "60k"][..]),
         (&first, "mkv", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
@@ -74,7 +71,7 @@ pub fn seeds(folder: &Path, with_others: bool) -> Vec<Vec<u8>> {
         (&face, "mkv", &["-c:v", "libx265", "-x265-params", "log-level=none"]),
         (&face, "mp4", &["-c:v", "libx264", "-bf", "3", "-video_track_timescale", "90000"]),
     ];
-    for (number, (source, extension, codec)) in others.iter().enumerate() {
+    for (number, (source, extension, codec)) in others.iter().enumerate().filter(|_| with_others) {
         let other = folder.join(format!("other-{number}.{extension}"));
         let mut ffmpeg = Command::new("ffmpeg");
         ffmpeg.args(["-v", "error", "-i"]).arg(source).args(*codec).arg(&other);
