@@ -185,7 +185,7 @@ pub struct CureRecipe {
     pub risk: f64,
 }
 
-/// How training pictures are varied, on the device, in batch.
+/// How training pictures are varied, on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
