@@ -105,9 +105,9 @@ fn size_after(size: i64, stride: i64) -> i64 {
 }
 
 /// The same as a product: what each position sees, N·H·W rows of kernel²·C numbers, times the kernels. No number moves
-/// but those of the rows where tensors are channels-last.
+/// but those of the rows where tensors are channels-last. N is never named, so that a trace takes any number of pictures.
 fn multiplied(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, stride: i64) -> Tensor {
-    let ([count, _, height, width], [outputs, _, side, _]) = (sizes(x), sizes(kernel));
+    let ([_, inputs, height, width], [outputs, _, side, _]) = (sizes(x), sizes(kernel));
     let (height, width) = (size_after(height, stride), size_after(width, stride));
     let padding = side / 2;
     let x = x.permute([0, 2, 3, 1]).constant_pad_nd([0, 0, padding, padding, padding, padding]);
@@ -115,9 +115,10 @@ fn multiplied(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, stride: i64) -
     let seen: Vec<Tensor> = (0..side * side)
         .map(|place| from(&from(&x, 1, place / side, height), 2, place % side, width))
         .collect();
-    let rows = Tensor::cat(&seen, 3).reshape([count * height * width, -1]);
-    let kernels = kernel.permute([0, 2, 3, 1]).reshape([outputs, -1]);
-    rows.linear(&kernels, bias).view([count, height, width, outputs]).permute([0, 3, 1, 2])
+    let numbers = side * side * inputs;
+    let rows = Tensor::cat(&seen, 3).reshape([-1, numbers]);
+    let kernels = kernel.permute([0, 2, 3, 1]).reshape([outputs, numbers]);
+    rows.linear(&kernels, bias).view([-1, height, width, outputs]).permute([0, 3, 1, 2])
 }
 
 fn sizes(tensor: &Tensor) -> [i64; 4] {
