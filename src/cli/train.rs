@@ -25,7 +25,7 @@ use crate::progress::{Event, Reporter};
 use crate::train::data::TrainingSet;
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
-use crate::train::{self, RunPlace, TrainError, TrainEvent, Trained};
+use crate::train::{self, RunPlace, Step, TrainError, TrainEvent, Trained};
 use crate::types::Relabel;
 
 pub use args::{CommonArgs, MethodArg, TrainArgs};
@@ -37,6 +37,8 @@ use diary::Diary;
 const WAITING_EVENTS: usize = 64;
 /// The reporter's name of this work.
 const TASK: &str = "train";
+/// The same of the scouts that `cure` trains before.
+const SCOUTS: &str = "scouts";
 
 /// What a run tells the catalog while it goes on; the default tells nobody. A resumed run says its epochs and label
 /// changes again: the process before may have been killed before they were written down.
@@ -101,26 +103,34 @@ fn follow(
     reporter: &dyn Reporter,
     watch: &mut dyn RunWatch,
 ) -> anyhow::Result<()> {
-    let mut diary = None;
+    let (mut diary, mut scouting) = (None, false);
     for event in events {
         match event {
             TrainEvent::Began { device, epochs, steps, history, relabels, init } => {
                 diary = Some(Diary::begin(&place.folder, &history, Clock::system())?);
                 history.iter().try_for_each(|metrics| watch.epoch(metrics))?;
                 watch.relabelled(&relabels)?;
-                begin(reporter, &device, u64::from(epochs) * steps as u64, init);
+                for text in [Some(format!("training on {device}")), init].into_iter().flatten() {
+                    reporter.report(&Event::Said { text });
+                }
+                begin(reporter, TASK, u64::from(epochs) * steps as u64);
             }
-            TrainEvent::Scouting { scout, scouts, epoch, images_per_s } => {
-                let note = format!("scout {scout} of {scouts}, epoch {epoch}, {images_per_s:.0} images/s");
-                reporter.report(&Event::Advanced { task: TASK.to_owned(), done: 0, note });
+            TrainEvent::Scouting { scout, scouts, epochs, step } => {
+                let of_one = u64::from(epochs) * step.steps as u64;
+                if !scouting {
+                    begin(reporter, SCOUTS, u64::from(scouts) * of_one);
+                    scouting = true;
+                }
+                let done = u64::from(scout - 1) * of_one + step.done();
+                let note = format!("scout {scout} of {scouts}, {}", words(&step));
+                reporter.report(&Event::Advanced { task: SCOUTS.to_owned(), done, note });
             }
-            TrainEvent::Step { epoch, step, steps, loss, accuracy, images_per_s, data_wait_share } => {
-                let note = format!(
-                    "epoch {epoch}, loss {loss:.3}, accuracy {:.1} %, {images_per_s:.0} images/s, waiting {:.0} %",
-                    accuracy * 100.0,
-                    data_wait_share * 100.0
-                );
-                let done = (u64::from(epoch) - 1) * steps as u64 + step as u64;
+            TrainEvent::Step(step) => {
+                if std::mem::take(&mut scouting) {
+                    let note = "what they tell is weighed against the labels".to_owned();
+                    reporter.report(&Event::Ended { task: SCOUTS.to_owned(), note });
+                }
+                let (done, note) = (step.done(), words(&step));
                 reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
             }
             TrainEvent::Epoch(metrics) => {
@@ -138,9 +148,69 @@ fn follow(
     Ok(())
 }
 
-fn begin(reporter: &dyn Reporter, device: &str, steps: u64, init: Option<String>) {
-    for text in [Some(format!("training on {device}")), init].into_iter().flatten() {
-        reporter.report(&Event::Said { text });
+fn begin(reporter: &dyn Reporter, task: &str, steps: u64) {
+    reporter.report(&Event::Began { task: task.to_owned(), total: Some(steps), unit: "steps".to_owned() });
+}
+
+fn words(step: &Step) -> String {
+    format!(
+        "epoch {}, loss {:.3}, accuracy {:.1} %, {:.0} images/s, waiting {:.0} %",
+        step.epoch,
+        step.loss,
+        step.accuracy * 100.0,
+        step.images_per_s,
+        step.data_wait_share * 100.0
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps what it is told.
+    #[derive(Default)]
+    struct Minutes(std::sync::Mutex<Vec<Event>>);
+
+    impl Reporter for Minutes {
+        fn report(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.clone());
+        }
     }
-    reporter.report(&Event::Began { task: TASK.to_owned(), total: Some(steps), unit: "steps".to_owned() });
+
+    /// Two scouts of at most three epochs with five steps; the first ended after one epoch.
+    #[test]
+    fn scouts_have_a_bar_of_their_own_that_ends_when_the_run_s_own_training_begins() {
+        let step = |epoch, step| Step {
+            epoch,
+            step,
+            steps: 5,
+            loss: 1.5,
+            accuracy: 0.25,
+            images_per_s: 80.0,
+            data_wait_share: 0.01,
+        };
+        let scouting =
+            |scout, epoch, at| TrainEvent::Scouting { scout, scouts: 2, epochs: 3, step: step(epoch, at) };
+        let folder = tempfile::tempdir().unwrap();
+        let place = RunPlace { folder: folder.path().to_owned(), device: "cpu".to_owned() };
+        let (sender, receiver) = sync_channel(8);
+        for event in [scouting(1, 1, 5), scouting(2, 3, 4), TrainEvent::Step(step(2, 1))] {
+            sender.send(event).unwrap();
+        }
+        drop(sender);
+        let minutes = Minutes::default();
+        follow(&receiver, &place, &minutes, &mut NoWatch).unwrap();
+
+        let words = "loss 1.500, accuracy 25.0 %, 80 images/s, waiting 1 %";
+        let advanced = |task: &str, done, note: String| Event::Advanced { task: task.to_owned(), done, note };
+        let ended = "what they tell is weighed against the labels".to_owned();
+        let expected = [
+            Event::Began { task: SCOUTS.to_owned(), total: Some(30), unit: "steps".to_owned() },
+            advanced(SCOUTS, 5, format!("scout 1 of 2, epoch 1, {words}")),
+            advanced(SCOUTS, 29, format!("scout 2 of 2, epoch 3, {words}")),
+            Event::Ended { task: SCOUTS.to_owned(), note: ended },
+            advanced(TASK, 6, format!("epoch 2, {words}")),
+        ];
+        assert_eq!(*minutes.0.lock().unwrap(), expected);
+    }
 }

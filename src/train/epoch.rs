@@ -8,7 +8,7 @@ use rand::Rng;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use super::error::TrainError;
-use super::events::TrainEvent;
+use super::events::{Step, TrainEvent};
 use super::judge::{audit, check_unreadable, evaluate};
 use super::labels::RelabelRule;
 use super::loader::{Batch, ahead, epoch_order, epoch_rng, load};
@@ -287,7 +287,7 @@ fn keep_books(
 
 fn tell_step(session: &Session<'_>, epoch: u32, steps: usize, loss: f64) {
     let sums = &session.progress.sums;
-    session.tell(TrainEvent::Step {
+    session.tell(TrainEvent::Step(Step {
         epoch,
         step: session.progress.steps_done,
         steps,
@@ -295,7 +295,7 @@ fn tell_step(session: &Session<'_>, epoch: u32, steps: usize, loss: f64) {
         accuracy: sums.accuracy(),
         images_per_s: sums.images_per_s(),
         data_wait_share: sums.data_wait_share(),
-    });
+    }));
 }
 
 /// Chance that a rightly labelled training sample's importance exceeds a wrongly labelled one's.

@@ -23,34 +23,19 @@ pub enum TrainEvent {
         /// What was loaded from `init`, in words.
         init: Option<String>,
     },
-    /// A scout is being trained: a net that will be asked about samples that it did not see.
+    /// A step of a scout is done: a net that will be asked about samples that it did not see.
     Scouting {
         /// Which one, one-based.
         scout: u32,
         /// How many there are.
         scouts: u32,
-        /// Its epoch, one-based.
-        epoch: u32,
-        /// Pictures a second in this epoch so far.
-        images_per_s: f64,
+        /// Epochs of each at most.
+        epochs: u32,
+        /// How the step went.
+        step: Step,
     },
     /// A step is done.
-    Step {
-        /// One-based.
-        epoch: u32,
-        /// One-based.
-        step: usize,
-        /// Steps an epoch.
-        steps: usize,
-        /// Loss of the step.
-        loss: f64,
-        /// Share of this epoch's pictures so far whose most probable class is the label as given.
-        accuracy: f64,
-        /// Pictures a second in this epoch so far.
-        images_per_s: f64,
-        /// Share of this epoch's time that steps waited for the loader.
-        data_wait_share: f64,
-    },
+    Step(Step),
     /// An epoch is done and measured.
     Epoch(Box<EpochMetrics>),
     /// Labels changed.
@@ -62,6 +47,32 @@ pub enum TrainEvent {
     },
     /// The run came to its end.
     Ended(Box<Trained>),
+}
+
+/// How a step went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// One-based.
+    pub epoch: u32,
+    /// One-based.
+    pub step: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+    /// Loss of the step.
+    pub loss: f64,
+    /// Share of this epoch's pictures so far whose most probable class is the label as given.
+    pub accuracy: f64,
+    /// Pictures a second in this epoch so far.
+    pub images_per_s: f64,
+    /// Share of this epoch's time that steps waited for the loader.
+    pub data_wait_share: f64,
+}
+
+impl Step {
+    /// Steps of the whole training so far.
+    pub fn done(&self) -> u64 {
+        (u64::from(self.epoch) - 1) * self.steps as u64 + self.step as u64
+    }
 }
 
 /// What should be done with a label.

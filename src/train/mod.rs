@@ -49,5 +49,5 @@ mod update;
 pub(crate) use checkpoint::write_whole;
 pub use device::{device_in_words, devices_in_words};
 pub use error::TrainError;
-pub use events::{Decision, Opinion, TrainEvent, Trained};
+pub use events::{Decision, Opinion, Step, TrainEvent, Trained};
 pub use session::{RunPlace, train};

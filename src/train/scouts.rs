@@ -76,15 +76,14 @@ fn one_scout(
     let recipe = recipe(session.recipe, fold);
     let set = part(session.set, trained, held);
     let place = RunPlace { folder: folder(session, fold), device: session.device_name.to_owned() };
-    let folds = session.recipe.cure.folds;
+    let (scouts, epochs) = (session.recipe.cure.folds, recipe.epochs);
     let audience = session.audience();
     let (sender, receiver) = sync_channel(1);
     thread::scope(move |scope| {
         scope.spawn(move || {
             for event in receiver {
-                if let TrainEvent::Step { epoch, images_per_s, .. } = event {
-                    let (scout, scouts) = (fold + 1, folds);
-                    let _ = audience.send(TrainEvent::Scouting { scout, scouts, epoch, images_per_s });
+                if let TrainEvent::Step(step) = event {
+                    let _ = audience.send(TrainEvent::Scouting { scout: fold + 1, scouts, epochs, step });
                 }
             }
         });

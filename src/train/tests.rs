@@ -11,7 +11,7 @@ use super::metrics::EpochMetrics;
 use super::predict::Predictor;
 use super::recipe::{Arch, Method, Recipe, RelabelStart};
 use super::schedule::Schedule;
-use super::{RunPlace, TrainError, TrainEvent, Trained, train};
+use super::{RunPlace, Step, TrainError, TrainEvent, Trained, train};
 use crate::clock::Stop;
 use crate::types::Split;
 
@@ -44,7 +44,7 @@ fn run(
         });
         let mut events = Vec::new();
         for event in receiver {
-            if let TrainEvent::Step { epoch, step, .. } = event
+            if let TrainEvent::Step(Step { epoch, step, .. }) = event
                 && stop_at(epoch, step)
             {
                 stop.ask();
