@@ -170,6 +170,9 @@ pub enum RelabelBy {
 /// | hard, 30 % | 45, constant | 1 | 0.74 | 0.50 / 0.040 / 0.178 |
 /// | easy, 20 % | 30, constant | 2 | 0.91 | 0.80 / 0.004 / 0.043 |
 ///
+/// The whole of it in this program (hard, 20 %, 15 epochs, three seeds, on a CPU; ± is the deviation over seeds): last-5
+/// accuracy 71.8 ± 1.0, mean class 44.2 ± 0.5, fixed 0.49 ± 0.03, broken 0.027 ± 0.002, left wrong 0.123 ± 0.006 of all.
+///
 /// Not taken up: mixed pictures and a regulariser against late learning (at 15 epochs scouts were right on 0.41 to 0.43),
 /// five folds instead of three (0.53 for 0.51, at twice the cost), scouts of scouts (0.52 for 0.48), and targets that the
 /// net's own words move (0.03 of accuracy lost). The trained net's mean of params lags where a run has few steps (0.83 for
