@@ -5,6 +5,8 @@
 //! y = 160; the chin of a frontal face lies near y = 213 and the brows near y = 77, so that all of the face that
 //! shows an emotion is inside, as it is in RAF-DB's aligned pictures.
 
+use std::array;
+
 use image::RgbImage;
 
 use super::detector::{Placement, View};
@@ -14,8 +16,12 @@ use crate::types::{CropStyle, Face, Landmarks};
 pub const TEMPLATE_224: Landmarks =
     [[83.67, 95.51], [140.05, 95.20], [112.04, 127.58], [88.88, 160.58], [135.57, 160.33]];
 
-/// Samples across one output pixel, at most, when a picture is made smaller.
-const MOST_TAPS: u32 = 4;
+/// A picture is made smaller by no more than this before it is turned.
+const MOST_TIMES: u32 = 4;
+/// Red, green and blue.
+const CHANNELS: usize = 3;
+/// Numbers that are reckoned side by side: four are one instruction's work, three are not.
+const LANES: usize = 4;
 
 /// Turn, scale and move: `x' = a·x − b·y + dx`, `y' = b·x + a·y + dy`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -63,6 +69,13 @@ impl Similarity {
         Self { a, b, dx: self.dx + (self.a - self.b) * rest, dy: self.dy + (self.a + self.b) * rest }
     }
 
+    /// The same into a picture that was made so many times smaller.
+    fn shrunk(self, times: u32) -> Self {
+        let share = 1.0 / times as f32;
+        let moved = |by: f32| (by + 0.5) * share - 0.5;
+        Self { a: self.a * share, b: self.b * share, dx: moved(self.dx), dy: moved(self.dy) }
+    }
+
     /// How many times larger it makes things.
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
@@ -88,49 +101,86 @@ pub fn to_picture(face: &Face, placement: Placement, style: CropStyle) -> Simila
     Similarity::between(&template, &landmarks).about(style.side_px as f32 / 2.0, style.margin)
 }
 
-/// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated,
-/// outside the source its border is mirrored, and where the source is larger several points are averaged.
+/// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated, and
+/// outside the source its border is mirrored. A source that is larger is made a whole number of times smaller before.
 pub fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
-    let taps = (to_source.scale() as u32).clamp(1, MOST_TAPS);
-    let step = 1.0 / taps as f32;
-    let offset = move |tap: u32| (tap as f32 + 0.5) * step - 0.5;
-    let share = step * step;
-    let mut bytes = Vec::with_capacity((side_px * side_px * 3) as usize);
-    for (y, x) in (0..side_px).flat_map(|y| (0..side_px).map(move |x| (y, x))) {
-        let mut sum = [0.0; 3];
-        for tap in 0..taps * taps {
-            let point = [x as f32 + offset(tap % taps), y as f32 + offset(tap / taps)];
-            let value = interpolated(picture, to_source.apply(point));
-            sum = [sum[0] + value[0], sum[1] + value[1], sum[2] + value[2]];
+    let times = (to_source.scale() as u32).clamp(1, MOST_TIMES).min(picture.width()).min(picture.height());
+    if times == 1 {
+        return interpolated(picture, to_source, side_px);
+    }
+    interpolated(&shrunk(picture, times), &to_source.shrunk(times), side_px)
+}
+
+/// A picture so many times smaller: the means of its blocks, without what is left of one at the right and below.
+fn shrunk(picture: &RgbImage, times: u32) -> RgbImage {
+    let (width, height) = (picture.width() / times, picture.height() / times);
+    let (stride, times) = (picture.width() as usize * CHANNELS, times as usize);
+    let (mut line, block) = (vec![0_u16; width as usize * times * CHANNELS], (times * times) as u16);
+    let mut bytes = Vec::with_capacity((width * height) as usize * CHANNELS);
+    for rows in picture.as_raw().chunks_exact(stride * times) {
+        line.fill(0);
+        for row in rows.chunks_exact(stride) {
+            line.iter_mut().zip(row).for_each(|(sum, byte)| *sum += u16::from(*byte));
         }
-        bytes.extend(sum.map(|sum| (sum * share + 0.5) as u8));
+        for columns in line.chunks_exact(times * CHANNELS) {
+            let sum = |channel: usize| columns.iter().skip(channel).step_by(CHANNELS).sum::<u16>();
+            bytes.extend([0, 1, 2].map(|channel| ((sum(channel) + block / 2) / block) as u8));
+        }
+    }
+    RgbImage::from_raw(width, height, bytes).unwrap_or_default()
+}
+
+/// As [`warped`], whatever the scale.
+fn interpolated(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
+    let mut bytes = Vec::with_capacity((side_px * side_px) as usize * CHANNELS);
+    for y in 0..side_px {
+        for x in 0..side_px {
+            let [red, green, blue, _] = colours_at(picture, to_source.apply([x as f32, y as f32]));
+            bytes.extend([red, green, blue].map(|value| (value + 0.5) as u8));
+        }
     }
     RgbImage::from_raw(side_px, side_px, bytes).unwrap_or_default()
 }
 
-fn interpolated(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; 3] {
-    let (left, top) = (x.floor(), y.floor());
-    let (across, down) = (x - left, y - top);
-    let (left, top) = (left as i32, top as i32);
+/// The colours at a point, and one number that means nothing.
+fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
+    let (left, top) = (floor(x), floor(y));
+    let (across, down) = (x - left as f32, y - top as f32);
     let (width, height) = (picture.width() as i32, picture.height() as i32);
-    let (bytes, stride) = (picture.as_raw(), width as usize * 3);
-    let mix = |[nw, ne, sw, se]: [u8; 4]| {
-        let [nw, ne, sw, se] = [nw, ne, sw, se].map(f32::from);
-        let north = nw + (ne - nw) * across;
-        let south = sw + (se - sw) * across;
-        north + (south - north) * down
+    let (bytes, stride) = (picture.as_raw(), width as usize * CHANNELS);
+    let mix = |[nw, ne, sw, se]: [[u8; LANES]; 4]| -> [f32; LANES] {
+        let [nw, ne, sw, se] = [nw, ne, sw, se].map(|quad| quad.map(f32::from));
+        array::from_fn(|lane| {
+            let north = nw[lane] + (ne[lane] - nw[lane]) * across;
+            let south = sw[lane] + (se[lane] - sw[lane]) * across;
+            north + (south - north) * down
+        })
     };
-    if (0..width - 1).contains(&left) && (0..height - 1).contains(&top) {
-        let at = top as usize * stride + left as usize * 3;
-        let (north, south) = (&bytes[at..at + 6], &bytes[at + stride..at + stride + 6]);
-        return [0, 1, 2].map(|c| mix([north[c], north[c + 3], south[c], south[c + 3]]));
+    // Not in the last two columns: of a pixel one byte more is read.
+    if (0..width - 2).contains(&left) && (0..height - 1).contains(&top) {
+        let at = top as usize * stride + left as usize * CHANNELS;
+        let pair = |at: usize| -> [u8; CHANNELS + LANES] {
+            let mut pair = [0; CHANNELS + LANES];
+            pair.copy_from_slice(&bytes[at..at + CHANNELS + LANES]);
+            pair
+        };
+        let ([nw @ .., _, _, _], [_, _, _, ne @ ..]) = (pair(at), pair(at));
+        let ([sw @ .., _, _, _], [_, _, _, se @ ..]) = (pair(at + stride), pair(at + stride));
+        return mix([nw, ne, sw, se]);
     }
-    let columns = [left, left + 1].map(|column| mirrored(i64::from(column), picture.width()) * 3);
+    let columns = [left, left + 1].map(|column| mirrored(i64::from(column), picture.width()) * CHANNELS);
     let rows = [top, top + 1].map(|row| mirrored(i64::from(row), picture.height()) * stride);
-    [0, 1, 2].map(|c| {
-        let at = |row: usize, column: usize| bytes[rows[row] + columns[column] + c];
-        mix([at(0, 0), at(0, 1), at(1, 0), at(1, 1)])
-    })
+    let colours = |row: usize, column: usize| {
+        let at = rows[row] + columns[column];
+        [bytes[at], bytes[at + 1], bytes[at + 2], 0]
+    };
+    mix([colours(0, 0), colours(0, 1), colours(1, 0), colours(1, 1)])
+}
+
+/// Without a call of the mathematical library, which is what `f32::floor` is on older processors.
+fn floor(value: f32) -> i32 {
+    let whole = value as i32;
+    whole - i32::from(whole as f32 > value)
 }
 
 /// A position outside `0..length` folded back at the border, which is not repeated: −1 is 1.
@@ -214,6 +264,22 @@ mod tests {
         for (at, wanted) in [([56.0, 56.0], [142.0, 132.0]), ([0.0, 0.0], [-26.0, -36.0])] {
             let [x, y] = wide.apply(at);
             assert!((x - wanted[0]).abs() < 0.01 && (y - wanted[1]).abs() < 0.01, "{x} {y} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_made_smaller_before_shows_the_same_at_the_same_place() {
+        let picture = RgbImage::from_fn(900, 700, |x, y| Rgb([(x / 4) as u8, (y / 4) as u8, 9]));
+        for scale in [1.9_f32, 2.0, 2.7, 3.0, 4.0] {
+            let to_source = Similarity { a: scale, b: 0.2 * scale, dx: 101.3, dy: 8.7 };
+            let crop = warped(&picture, &to_source, 120);
+            for at in [[0, 0], [60, 60], [119, 30], [119, 0]] {
+                let [x, y] = to_source.apply(at.map(|value| value as f32));
+                let Rgb([red, green, blue]) = *crop.get_pixel(at[0], at[1]);
+                // Of four columns of one value the middle is 1.5 from the first.
+                let apart = |value: u8, place: f32| (f32::from(value) - (place - 1.5) / 4.0).abs();
+                assert!(apart(red, x) < 1.0 && apart(green, y) < 1.0 && blue == 9, "{scale} {at:?}");
+            }
         }
     }
 

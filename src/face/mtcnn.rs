@@ -55,7 +55,8 @@ impl Mtcnn {
             tch::set_num_threads(settings.threads as i32);
         }
         let tensors = Tensor::read_safetensors(path).map_err(|error| refuse(error.to_string()))?;
-        let params: HashMap<String, Tensor> = tensors.into_iter().collect();
+        let params: HashMap<String, Tensor> =
+            tensors.into_iter().map(|(name, tensor)| (name, innermost_channels(tensor))).collect();
         let shapes: [(&str, &[i64]); 3] = [
             ("pnet.conv4_2.weight", &[4, 32, 1, 1]),
             ("rnet.dense4.weight", &[128, 576]),
@@ -315,6 +316,14 @@ fn corners(face_box: &FaceBox, placement: Placement) -> [f32; 4] {
 fn channels_last(values: &[f32], count: usize, (width, height): (u32, u32)) -> Result<Tensor, FaceError> {
     let shape = [count as i64, i64::from(height), i64::from(width), 3];
     Ok(Tensor::from_slice(values).f_view(shape)?.f_permute([0, 3, 1, 2])?)
+}
+
+/// The params of a convolution in the layout of [`channels_last`], so that they need not be put into it for every picture.
+fn innermost_channels(param: Tensor) -> Tensor {
+    match param.dim() {
+        4 => param.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+        _ => param,
+    }
 }
 
 fn pool(input: &Tensor, side: i64) -> Result<Tensor, FaceError> {

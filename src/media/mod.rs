@@ -9,6 +9,7 @@ mod ffi;
 mod frame;
 mod orientation;
 mod probe;
+mod resample;
 mod scale;
 mod still;
 #[cfg(test)]

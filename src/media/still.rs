@@ -1,8 +1,6 @@
 //! A square of a frame at one size, placed to fractions of a pixel and kept as the encoder takes it: luma and chroma are
 //! resampled as they are, without a way through RGB. Knows nothing of what the square shows.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::{Error, color, frame};
@@ -10,6 +8,7 @@ use image::RgbImage;
 
 use super::ffi::Scaling;
 use super::orientation::Orientation;
+use super::resample::{Plane, Resampler};
 use super::scale::Scaler;
 
 /// A square of the picture as displayed, in its pixels, counted from the corners of pixels.
@@ -84,7 +83,7 @@ impl Still {
 /// Makes stills; keeps what the next one can use again.
 #[derive(Default)]
 pub(super) struct StillMaker {
-    resizer: Resizer,
+    resampler: Resampler,
     /// For frames of other kinds than 4:2:0 of 8 bits.
     converter: Option<(Pixel, Scaling)>,
 }
@@ -109,12 +108,9 @@ impl StillMaker {
             let halved = if plane == 0 { 1.0 } else { 0.5 };
             let sides = share.map(|share| f64::from(square.side) * share * halved);
             let corner = [0, 1].map(|axis| centre[axis] * share[axis] * halved - sides[axis] / 2.0);
-            let pixels = self.plane(planes, plane, (corner, sides), still.plane_width(plane))?;
-            fill(
-                &mut still,
-                plane,
-                &orientation.apply_to_square(pixels, side_px.div_ceil(if plane == 0 { 1 } else { 2 })),
-            );
+            let to = still.plane_width(plane);
+            let pixels = self.plane(planes, plane, (corner, sides), to);
+            fill(&mut still, plane, &orientation.apply_to_square(pixels, to));
         }
         Ok(Still(still))
     }
@@ -126,20 +122,13 @@ impl StillMaker {
         plane: usize,
         (corner, sides): ([f64; 2], [f64; 2]),
         to: u32,
-    ) -> Result<Vec<u8>, Error> {
-        let (width, height) = (planes.plane_width(plane), planes.plane_height(plane));
-        let limits = [f64::from(width), f64::from(height)];
+    ) -> Vec<u8> {
+        let limits = [planes.plane_width(plane), planes.plane_height(plane)].map(f64::from);
         let sides = [0, 1].map(|axis| sides[axis].clamp(1.0, limits[axis]));
         let corner = [0, 1].map(|axis| corner[axis].clamp(0.0, limits[axis] - sides[axis]));
-        let stride = planes.stride(plane);
-        let bytes = &planes.data(plane)[..stride * height as usize];
-        let source = ImageRef::new(stride as u32, height, bytes, PixelType::U8).map_err(|_| Error::Bug)?;
-        let mut target = Image::new(to, to, PixelType::U8);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(corner[0], corner[1], sides[0], sides[1]);
-        self.resizer.resize(&source, &mut target, &options).map_err(|_| Error::Bug)?;
-        Ok(target.into_vec())
+        let [width, height] = limits.map(|limit| limit as usize);
+        let plane = Plane { bytes: planes.data(plane), stride: planes.stride(plane), width, height };
+        self.resampler.square(plane, corner, sides, to as usize)
     }
 
     /// The frame as 4:2:0 of 8 bits; nothing where it is already.

@@ -49,8 +49,10 @@ pub(super) fn jpeg(crop: &RgbImage, quality: u8) -> Result<Vec<u8>, Failure> {
 fn under_crop(frame: &VideoFrame, face: &Face, style: CropStyle) -> Result<View, MediaError> {
     let to_picture: Similarity =
         align::to_picture(face, Placement::whole((frame.width(), frame.height())), style);
-    // One pixel more on each side, between which values are interpolated.
-    let (first, last) = (-1.0 - 1.0 / to_picture.scale(), style.side_px as f32 + 1.0 / to_picture.scale());
+    // Two pixels more on each side: values are interpolated between one and the next, and a larger picture is made
+    // smaller by whole blocks.
+    let (first, last) =
+        (-2.0 - 1.0 / to_picture.scale(), style.side_px as f32 + 1.0 + 1.0 / to_picture.scale());
     let corners = [[first, first], [last, first], [first, last], [last, last]];
     view(frame, corners.into_iter().map(|corner| to_picture.apply(corner)), 1)
 }
