@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::noise::NoiseArgs;
 use super::table::Measured;
-use crate::cli::train::folder::{self, RunFolder};
+use crate::cli::train::folder;
 use crate::cli::train::spread::Measures;
 use crate::cli::train::{CommonArgs, DatasetArg, todays_samples};
 use crate::cli::{Global, Session};
@@ -30,6 +30,21 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    /// What its folder is called.
+    fn name(&self) -> String {
+        format!("{}-{}-seed{}", self.method.as_str(), self.noise, self.seed)
+    }
+
+    /// The cell of a folder, whatever number follows.
+    fn of_name(name: &str) -> Option<Self> {
+        let mut words = name.split('-');
+        let word = words.next()?;
+        let method =
+            [Method::Baseline, Method::Scn, Method::Cure].into_iter().find(|of| of.as_str() == word)?;
+        let noise = words.next()?.parse().ok()?;
+        Some(Self { noise, method, seed: words.next()?.strip_prefix("seed")?.parse().ok()? })
+    }
+
     /// In words, for those who wait.
     pub(super) fn words(&self) -> String {
         let percent = (1_000.0 * self.noise).round() / 10.0;
@@ -106,10 +121,25 @@ impl Grid {
 
     /// The folder of a cell, which need not be there.
     pub(super) fn place(&self, cell: &Cell, recipe: &Recipe, set: &TrainingSet) -> PathBuf {
-        let word = format!("{}-{}-seed{}", cell.method.as_str(), cell.noise, cell.seed);
+        let word = cell.name();
         // A second one only where an older version of this program trained by another recipe.
         let name = |number| if number == 1 { word.clone() } else { format!("{word}-{number}") };
         folder::place(&self.folder, &name, (recipe, set), false)
+    }
+
+    /// What is done of the experiment, by whichever process; also cells that nobody asks for now.
+    pub(super) fn done(&self) -> anyhow::Result<Vec<Measured>> {
+        let mut done = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let Some(cell) = entry.file_name().to_str().and_then(Cell::of_name) else { continue };
+            let (recipe, set) = self.work(&cell)?;
+            if self.place(&cell, &recipe, &set) == entry.path() {
+                done.extend(measured(&cell, &entry.path()));
+            }
+        }
+        done.sort_by_key(|measured| measured.seed);
+        Ok(done)
     }
 
     /// How far a cell is.
@@ -126,9 +156,9 @@ impl Grid {
 }
 
 /// What a cell's folder says that it came to; `None` while it is not done.
-pub(super) fn measured(cell: &Cell, folder: &RunFolder) -> Option<Measured> {
-    let measures: Measures = serde_json::from_value(folder.closing_line()?).ok()?;
-    let importance_auc = folder.result()?.importance_auc;
+pub(super) fn measured(cell: &Cell, folder: &Path) -> Option<Measured> {
+    let measures: Measures = serde_json::from_value(folder::closing_line(folder)?).ok()?;
+    let importance_auc = folder::result(folder)?.importance_auc;
     let Cell { noise, method, seed } = *cell;
     Some(Measured { noise, method, seed, measures, importance_auc })
 }
@@ -199,6 +229,18 @@ mod tests {
         assert_eq!(told[0], "baseline with 10 % wrong labels, seed 7");
         assert_eq!(told[3], "scn with 20 % wrong labels, seed 7");
         assert_eq!(told[4], "baseline with 10 % wrong labels, seed 8");
+    }
+
+    #[test]
+    fn a_folder_s_name_tells_its_cell() {
+        let cell = Cell { noise: 0.15, method: Method::Cure, seed: 12 };
+        for name in ["cure-0.15-seed12", "cure-0.15-seed12-2"] {
+            assert_eq!(Cell::of_name(name), Some(cell));
+        }
+        assert_eq!(cell.name(), "cure-0.15-seed12");
+        for other in ["table.md", "lock", "cure-x-seed1", "cure-0.1", "cured-0.1-seed1", "scn-0.1-1"] {
+            assert_eq!(Cell::of_name(other), None, "{other}");
+        }
     }
 
     #[test]

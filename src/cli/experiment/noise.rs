@@ -26,7 +26,8 @@ const TASK: &str = "experiment";
 #[command(
     after_help = "Every training has a folder in experiments/noise-N below the data folder; table.md and table.json \
     lie beside them and are kept as the grid fills.\nWhat is done is not trained again, what was cut off goes on, and \
-    shares, methods and seeds may be added later. Layouts of data sets: `webemotion train --help`.
+    shares, methods and seeds may be added later. Several processes may fill one grid at once, each with its own seeds \
+    or shares: the table in its folder is of all of them. Layouts of data sets: `webemotion train --help`.
 
 Examples:
   webemotion experiment noise --dataset raf-db:/data/rafdb --levels 0.1,0.2,0.3 --methods baseline,scn,cure --seeds 3
@@ -141,7 +142,7 @@ async fn walk(
             }
             Err(error) => return Err(error.context(cell.words())),
         }
-        write_table(grid, &table::rows(&done, paper), paper)?;
+        write_table(grid, paper)?;
         let (done, note) = (number as u64 + 1, cell.words());
         watch.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
     }
@@ -159,13 +160,13 @@ fn is_of_this_cell(error: &anyhow::Error) -> bool {
 async fn train(grid: &Grid, cell: &Cell, device: &str, watch: &Watch) -> anyhow::Result<Measured> {
     let (recipe, set) = grid.work(cell)?;
     let folder = RunFolder::take(&grid.place(cell, &recipe, &set), &recipe, &set)?;
-    let measured = match grid::measured(cell, &folder) {
+    let measured = match grid::measured(cell, &folder.path) {
         Some(measured) => measured,
         None => {
             watch.reporter.report(&Event::Said { text: cell.words() });
             let trained = train_in(&folder, (recipe, set), device, (&watch.reporter, &watch.stop)).await?;
             folder.close(&trained.closing_line(&folder.name()))?;
-            grid::measured(cell, &folder).context("the result that was just written cannot be read")?
+            grid::measured(cell, &folder.path).context("the result that was just written cannot be read")?
         }
     };
     if watch.json {
@@ -191,12 +192,14 @@ fn say_failure(cell: &Cell, error: &anyhow::Error, watch: &Watch) {
     tracing::warn!("{text}");
 }
 
-fn write_table(grid: &Grid, rows: &[table::Row], paper: Option<Column>) -> anyhow::Result<()> {
-    let text = table::markdown(&grid.data(), rows, paper);
+/// The table of all that lies in the grid's folder: several processes may fill it.
+fn write_table(grid: &Grid, paper: Option<Column>) -> anyhow::Result<()> {
     let path: &Path = &grid.folder.join("table.md");
     grid.alone(|| {
+        let rows = table::rows(&grid.done()?, paper);
+        let text = table::markdown(&grid.data(), &rows, paper);
         write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
-        folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), rows, paper))
+        folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), &rows, paper))
     })
 }
 

@@ -70,11 +70,6 @@ impl RunFolder {
         write_json(&self.path.join(RESULT), &serde_json::to_value(trained)?)
     }
 
-    /// What [`RunFolder::keep`] wrote.
-    pub(crate) fn result(&self) -> Option<Trained> {
-        serde_json::from_slice(&std::fs::read(self.path.join(RESULT)).ok()?).ok()
-    }
-
     /// Writes the closing line: from now on the run is done.
     pub(crate) fn close(&self, line: &Value) -> anyhow::Result<()> {
         write_json(&self.path.join(CLOSING), line)
@@ -135,6 +130,11 @@ pub(crate) fn data_card(set: &TrainingSet) -> Value {
 /// The closing line of the run in a folder; `None` while it is not done.
 pub(crate) fn closing_line(folder: &Path) -> Option<Value> {
     read_json(&folder.join(CLOSING))
+}
+
+/// What [`RunFolder::keep`] wrote.
+pub(crate) fn result(folder: &Path) -> Option<Trained> {
+    serde_json::from_slice(&std::fs::read(folder.join(RESULT)).ok()?).ok()
 }
 
 /// The JSON of a file; `None` when it is not there or not whole.
