@@ -92,14 +92,15 @@ fn a_grid_that_is_killed_goes_on_and_trains_nothing_twice() {
 fn two_processes_fill_one_grid_and_its_table_is_of_both() {
     let folder = tempfile::tempdir().unwrap();
     let (data, dataset) = (folder.path().join("data"), pictures(folder.path()));
-    let begin = |seed: &str| {
-        let grid = words("experiment noise --levels 0.25 --methods baseline --seeds 1 --seed", &dataset);
-        // The seed follows its flag, the rest of the flags the seed.
-        let at = grid.iter().position(|word| *word == "--seed").unwrap() + 1;
-        let grid = [&grid[..at], &[seed], &grid[at..]].concat();
-        webemotion(&data, &grid).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+    let begin = |seed: u64| {
+        let grid = format!("experiment noise --levels 0.25 --methods baseline --seeds 1 --seed {seed}");
+        webemotion(&data, &words(&grid, &dataset))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
     };
-    let both = [begin("3"), begin("8")].map(|child| Ended::from(child.wait_with_output().unwrap()));
+    let both = [begin(3), begin(8)].map(|child| Ended::from(child.wait_with_output().unwrap()));
     for ended in &both {
         assert_eq!((ended.code, cells(ended).len()), (Some(0), 1), "{}", ended.stdout);
     }

@@ -2,7 +2,8 @@
 //! pixel of the larger of the two, first down and then across. Knows no colours and no frames.
 //!
 //! It runs once for every plane of every frame of every clip, so it is written for what all processors have: bytes,
-//! weights of a 256th and 16-bit sums, sixteen pixels at a time. Results are the same on each of them.
+//! weights of a 256th and 16-bit sums, sixteen pixels at a time. Results are the same on each of them, and less than two
+//! of 255 steps from those of exact weights.
 
 use std::array;
 
@@ -66,8 +67,9 @@ impl Resampler {
             for (at, line) in (top..to).zip(lines.chunks_exact_mut(length)) {
                 plane.sum_down(left, down.of(at), &mut line[..read]);
             }
+            let (lines, _) = lines.as_chunks::<ROWS>();
             for (at, block) in columns.iter_mut().enumerate() {
-                *block = turned(array::from_fn(|row| bytes_at(lines, row * length + at * ROWS)));
+                *block = turned(array::from_fn(|row| lines[row * (length / ROWS) + at]));
             }
             let columns = columns.as_flattened();
             for (at, column) in made.as_flattened_mut().iter_mut().enumerate().take(to) {
@@ -154,12 +156,6 @@ fn weighted<'a, const N: usize>(rows: impl Iterator<Item = (&'a [u8; N], &'a u16
         }
     }
     sums.map(|sum| (sum / ONE) as u8)
-}
-
-fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    let mut these = [0; N];
-    these.copy_from_slice(&bytes[at..at + N]);
-    these
 }
 
 /// Rows to columns. Each of four rounds makes the highest bit of a byte's place its lowest one; after all of them the two

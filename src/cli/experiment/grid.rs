@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use nix::fcntl::{Flock, FlockArg};
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::noise::NoiseArgs;
 use super::table::Measured;
 use crate::cli::train::folder;
 use crate::cli::train::spread::Measures;
-use crate::cli::train::{CommonArgs, DatasetArg, todays_samples};
+use crate::cli::train::{CommonArgs, DatasetArg, MethodArg, todays_samples};
 use crate::cli::{Global, Session};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::{Method, Recipe};
@@ -38,9 +39,7 @@ impl Cell {
     /// The cell of a folder, whatever number follows.
     fn of_name(name: &str) -> Option<Self> {
         let mut words = name.split('-');
-        let word = words.next()?;
-        let method =
-            [Method::Baseline, Method::Scn, Method::Cure].into_iter().find(|of| of.as_str() == word)?;
+        let method = MethodArg::from_str(words.next()?, false).ok()?.into();
         let noise = words.next()?.parse().ok()?;
         Some(Self { noise, method, seed: words.next()?.strip_prefix("seed")?.parse().ok()? })
     }

@@ -134,7 +134,7 @@ pub(crate) fn closing_line(folder: &Path) -> Option<Value> {
 
 /// What [`RunFolder::keep`] wrote.
 pub(crate) fn result(folder: &Path) -> Option<Trained> {
-    serde_json::from_slice(&std::fs::read(folder.join(RESULT)).ok()?).ok()
+    serde_json::from_value(read_json(&folder.join(RESULT))?).ok()
 }
 
 /// The JSON of a file; `None` when it is not there or not whole.
