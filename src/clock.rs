@@ -1,8 +1,10 @@
 //! Time and the wish to stop, both passed in as arguments so that tests decide them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Tells the time in milliseconds since 1970. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -52,21 +54,35 @@ impl Clock {
 
 /// A shared wish to stop. Asked once: finish what is in hand, begin nothing. Asked twice: let go now.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicU8>);
+pub struct Stop {
+    once: CancellationToken,
+    twice: CancellationToken,
+}
 
 impl Stop {
     /// Asks to stop; a second call asks to let go at once.
     pub fn ask(&self) {
-        let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |asked| asked.checked_add(1));
+        let asked = if self.once.is_cancelled() { &self.twice } else { &self.once };
+        asked.cancel();
     }
 
     /// Whether anybody asked.
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
+        self.once.is_cancelled()
     }
 
     /// Whether anybody asked twice.
     pub fn is_urgent(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 1
+        self.twice.is_cancelled()
+    }
+
+    /// Waits until somebody asks; for async rooms, which need not look again and again.
+    pub fn asked(&self) -> WaitForCancellationFuture<'_> {
+        self.once.cancelled()
+    }
+
+    /// Waits until somebody asks twice.
+    pub fn urgent(&self) -> WaitForCancellationFuture<'_> {
+        self.twice.cancelled()
     }
 }

@@ -172,15 +172,15 @@ async fn all(
 /// Discards files as cuts come to their end, until all have.
 async fn let_go(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure> {
     let mut total = Discarded::default();
+    let mut is_last = all_cut.is_asked();
     loop {
-        let is_last = all_cut.is_asked();
         let some = discard::discard(&session.catalog, &session.store).await?;
         total.videos += some.videos;
         total.bytes += some.bytes;
         if is_last {
             return Ok(total);
         }
-        tokio::time::sleep(DISCARD_EVERY).await;
+        is_last = tokio::time::timeout(DISCARD_EVERY, all_cut.asked()).await.is_ok();
     }
 }
 

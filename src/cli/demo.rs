@@ -185,9 +185,7 @@ async fn serve(site: &Site, data: &Path) -> anyhow::Result<Exit> {
         site.youtube_host(),
         data.display()
     ));
-    while !stop.is_asked() {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-    }
+    stop.asked().await;
     Ok(Exit::Done)
 }
 

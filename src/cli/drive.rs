@@ -14,6 +14,9 @@ use crate::types::JobId;
 
 use super::Session;
 
+/// How often the clock is looked at while a moment is waited for: a machine that slept is late.
+pub(super) const GLANCE: Duration = Duration::from_millis(100);
+
 /// How far a command may go.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limits {
@@ -99,10 +102,12 @@ async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limit
         return false;
     }
     while session.clock.now_ms() < resume_ms {
-        if session.stop.is_asked() || limits.are_reached(session, summary) {
+        if limits.are_reached(session, summary) {
             return false;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        if tokio::time::timeout(GLANCE, session.stop.asked()).await.is_ok() {
+            return false;
+        }
     }
     !session.stop.is_asked()
 }

@@ -55,16 +55,14 @@ impl Session {
         let (outer, inner, clock) = (self.stop.clone(), Stop::default(), self.clock.clone());
         let stop = inner.clone();
         let keeper = tokio::spawn(async move {
-            loop {
-                let late = deadline_ms.is_some_and(|end_ms| clock.now_ms() >= end_ms);
-                if (outer.is_asked() || late) && !inner.is_asked() {
-                    inner.ask();
+            while deadline_ms.is_none_or(|end_ms| clock.now_ms() < end_ms) {
+                if tokio::time::timeout(super::drive::GLANCE, outer.asked()).await.is_ok() {
+                    break;
                 }
-                if outer.is_urgent() && !inner.is_urgent() {
-                    inner.ask();
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             }
+            inner.ask();
+            outer.urgent().await;
+            inner.ask();
         });
         let session = Self {
             config: self.config.clone(),

@@ -110,12 +110,7 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exi
             say("\u{1b}[H\u{1b}[2J");
         }
         show(&session, &status)?;
-        for _ in 0..every_s * 10 {
-            if session.stop.is_asked() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let _ = tokio::time::timeout(Duration::from_secs(every_s), session.stop.asked()).await;
     }
     Ok(Exit::Done)
 }

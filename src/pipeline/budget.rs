@@ -10,8 +10,6 @@ use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 
-const LOOK_AT_STOP: Duration = Duration::from_millis(200);
-
 /// So many requests an hour, so far apart. Clones, and other processes on the same catalog, share it.
 #[derive(Clone)]
 pub(crate) struct Budget {
@@ -75,17 +73,12 @@ impl ByteLimit {
     }
 }
 
-/// Waits in small steps, so that a stop is heard.
-async fn sleep(mut left: Duration, stop: &Stop) -> Result<(), Failure> {
-    while left > Duration::ZERO {
-        if stop.is_asked() {
-            return Err(Failure::transient(Reason::Interrupted, "interrupted while waiting for a turn"));
-        }
-        let step = left.min(LOOK_AT_STOP);
-        tokio::time::sleep(step).await;
-        left -= step;
+/// Waits, unless a stop is asked.
+async fn sleep(duration: Duration, stop: &Stop) -> Result<(), Failure> {
+    match tokio::time::timeout(duration, stop.asked()).await {
+        Ok(()) => Err(Failure::transient(Reason::Interrupted, "interrupted while waiting for a turn")),
+        Err(_elapsed) => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::catalog::jobs::{self, HeldJob};
 use crate::catalog::{Catalog, CatalogError};
 use crate::clock::{Clock, Stop};
-
-/// How often a lease's keeper looks whether to let go.
-const GLANCE: Duration = Duration::from_millis(50);
 
 /// Names this process among all that work on a catalog.
 pub fn worker_name(clock: &Clock) -> String {
@@ -35,16 +30,10 @@ pub(super) enum LeaseEnd {
 /// Prolongs the lease every third of its length until that fails or the user is impatient.
 pub(super) async fn keep(catalog: &Catalog, job: &HeldJob, lease_ms: i64, stop: &Stop) -> LeaseEnd {
     let third = Duration::from_millis((lease_ms / 3).max(1).unsigned_abs());
-    let mut beat = Instant::now();
     loop {
-        tokio::time::sleep(GLANCE.min(third)).await;
-        if stop.is_urgent() {
+        if tokio::time::timeout(third, stop.urgent()).await.is_ok() {
             return LeaseEnd::LetGo;
         }
-        if beat.elapsed() < third {
-            continue;
-        }
-        beat = Instant::now();
         match jobs::heartbeat(catalog, job, lease_ms).await {
             Ok(true) => {}
             Ok(false) => return LeaseEnd::Lost,

@@ -75,12 +75,19 @@ impl<'a> Runner<'a> {
             match self.turn(stage, &worker).await {
                 Ok(Turn::Worked) => {}
                 Ok(Turn::Idle) if upstream_ended => return,
-                Ok(Turn::Idle) => tokio::time::sleep(IDLE).await,
+                Ok(Turn::Idle) => self.idle().await,
                 Err(failure) => self.count(|tally| {
                     tally.failure.get_or_insert(failure);
                 }),
             }
         }
+    }
+
+    /// Waits a little for what upstream brings, no longer than it is at work.
+    async fn idle(&self) {
+        let Some(until) = &self.plan.until else { return };
+        // In time or not: either way it is looked again.
+        let _ = tokio::time::timeout(IDLE, until.asked()).await;
     }
 
     /// Whether one more job may be claimed; counts it as claimed if so.

@@ -36,7 +36,6 @@ const MAX_PAGES: usize = 3;
 const MAX_WAITS: u32 = 2;
 /// A longer pause is the whole stage's affair.
 const LONGEST_WAIT_S: u64 = 120;
-const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 /// Much larger than any true answer.
 const LONGEST_BODY: usize = 8 * 1_024 * 1_024;
 
@@ -234,17 +233,12 @@ impl SearchProvider for DataApi {
     }
 }
 
-/// Waits in small steps, so that a stop is heard.
-async fn wait(mut left: Duration, stop: &Stop) -> Result<(), YoutubeError> {
-    while !left.is_zero() {
-        if stop.is_asked() {
-            return Err(YoutubeError::Stopped);
-        }
-        let step = left.min(LOOK_AT_STOP);
-        tokio::time::sleep(step).await;
-        left -= step;
+/// Waits, unless a stop is asked.
+async fn wait(duration: Duration, stop: &Stop) -> Result<(), YoutubeError> {
+    match tokio::time::timeout(duration, stop.asked()).await {
+        Ok(()) => Err(YoutubeError::Stopped),
+        Err(_elapsed) => Ok(()),
     }
-    Ok(())
 }
 
 fn seconds_of(value: &HeaderValue) -> Option<u64> {

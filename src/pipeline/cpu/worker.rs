@@ -36,7 +36,6 @@ pub(super) struct Worker {
 const KEEPS_MEMORY: [(&str, &str); 2] =
     [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
 const LAST_WORDS_BYTES: usize = 4_000;
-const LOOK_AT_STOP: Duration = Duration::from_millis(200);
 
 impl Worker {
     pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Self, Failure> {
@@ -71,7 +70,7 @@ impl Worker {
         loop {
             let answer = tokio::select! {
                 answer = tokio::time::timeout(silence, self.receive()) => answer,
-                () = urgent(stop) => {
+                () = stop.urgent() => {
                     self.kill().await;
                     return Err(Ending::Lost(Failure::transient(Reason::Interrupted, "interrupted")));
                 }
@@ -121,12 +120,6 @@ impl Worker {
         let last_words = tokio::time::timeout(Duration::from_secs(1), &mut self.last_words).await;
         let last_words = last_words.map_or_else(|_| String::new(), Result::unwrap_or_default);
         crashed(status, error, &last_words)
-    }
-}
-
-async fn urgent(stop: &Stop) {
-    while !stop.is_urgent() {
-        tokio::time::sleep(LOOK_AT_STOP).await;
     }
 }
 
