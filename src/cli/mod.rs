@@ -81,6 +81,7 @@ pub struct Cli {
 
 /// The flags that every command takes.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Every command takes")]
 pub(crate) struct Global {
     /// The data folder: catalog, videos, clips and runs
     ///

@@ -26,9 +26,6 @@ Examples:
   webemotion train --dataset raf-db:/data/rafdb --preset paper --init face.safetensors
   webemotion train --dataset folder:birds --method baseline --noise 0.2 --seeds 5")]
 pub struct TrainArgs {
-    /// What every training takes
-    #[command(flatten)]
-    pub common: CommonArgs,
     /// How labels are treated
     #[arg(long, value_enum, default_value = "scn")]
     pub method: MethodArg,
@@ -47,6 +44,9 @@ pub struct TrainArgs {
     /// Train once more although a run of this recipe on this data is done
     #[arg(long, conflicts_with = "resume")]
     pub again: bool,
+    /// What every training takes: last, for its headings would go on over what follows
+    #[command(flatten)]
+    pub common: CommonArgs,
 }
 
 /// What every training takes, however its labels are treated.
