@@ -7,7 +7,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::data::{Pictures, TrainingSet};
+use super::data::{Identity, Pictures, TrainingSet, identity_of};
 use crate::types::Split;
 
 const SIDE: u32 = 32;
@@ -26,6 +26,10 @@ impl Pictures for InMemory {
 
     fn name(&self, index: usize) -> String {
         format!("drawn {index}")
+    }
+
+    fn identity(&self) -> Identity {
+        identity_of(self.0.concat())
     }
 }
 

@@ -92,7 +92,7 @@ impl PictureShelf {
                 true
             }
             Err(cause) => {
-                let line = format!("{}: {cause}", self.pictures.name(sample));
+                let line = format!("{}: {}", self.pictures.name(sample), cause.trim_end());
                 self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).insert(sample, line);
                 false
             }
@@ -244,6 +244,7 @@ fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8
 
 #[cfg(test)]
 mod tests {
+    use super::super::data::{Identity, identity_of};
     use super::*;
 
     struct Drawn;
@@ -254,17 +255,22 @@ mod tests {
         }
 
         fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
-            if index == 3 {
-                return Ok(b"not a picture".to_vec());
-            }
             let picture = RgbImage::from_pixel(20, 30, image::Rgb([index as u8, 0, 0]));
-            let mut png = std::io::Cursor::new(Vec::new());
-            picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
-            Ok(png.into_inner())
+            let mut file = std::io::Cursor::new(Vec::new());
+            let is_torn = index == 3;
+            let format = if is_torn { image::ImageFormat::Jpeg } else { image::ImageFormat::Png };
+            picture.write_to(&mut file, format).unwrap();
+            let mut bytes = file.into_inner();
+            bytes.truncate(if is_torn { 150 } else { bytes.len() });
+            Ok(bytes)
         }
 
         fn name(&self, index: usize) -> String {
             format!("picture {index}")
+        }
+
+        fn identity(&self) -> Identity {
+            identity_of([])
         }
     }
 
@@ -280,7 +286,8 @@ mod tests {
             assert_eq!([batches[0].pixels[0], batches[1].pixels[0], batches[2].pixels[0]], [9, 1, 7]);
         }
         assert_eq!(shelf.unreadable().keys().copied().collect::<Vec<_>>(), [3]);
-        assert!(shelf.unreadable()[&3].starts_with("picture 3: "));
+        let told = &shelf.unreadable()[&3];
+        assert!(told.starts_with("picture 3: ") && !told.contains('\n'), "{told:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Measures the parts of training apart, on the machine at hand and with what a run itself uses; for `scripts/bench`.
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::data::{Pictures, TrainingSet};
+use super::data::{Identity, PictureFiles, Pictures, TrainingSet, identity_of};
 use super::error::TrainError;
 use super::loader::{Batch, PictureShelf, load};
 use super::recipe::{Arch, Method, Precision, Recipe};
@@ -118,9 +118,9 @@ fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, 
     })
 }
 
-fn measure_loader(folder: &PathBuf, recipe: &Recipe) -> Result<Answer, TrainError> {
+fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Answer, TrainError> {
     host::keep_memory();
-    let set = set_of(Arc::new(Jpegs::of(folder)?));
+    let set = set_of(Arc::new(files_of(folder)?));
     let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size));
     let began = Instant::now();
     let mut pictures = 0;
@@ -132,8 +132,8 @@ fn measure_loader(folder: &PathBuf, recipe: &Recipe) -> Result<Answer, TrainErro
     Ok(Answer { pictures, seconds: vec![began.elapsed().as_secs_f64()], ..Answer::default() })
 }
 
-fn measure_epoch(folder: &PathBuf, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
-    let set = set_of(Arc::new(Jpegs::of(folder)?));
+fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
+    let set = set_of(Arc::new(files_of(folder)?));
     with_session(recipe, &set, device, |session| {
         let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
         let mut began = Instant::now();
@@ -198,36 +198,24 @@ impl Pictures for Nothing {
     fn name(&self, index: usize) -> String {
         index.to_string()
     }
-}
 
-/// JPEG files of a folder.
-struct Jpegs(Vec<PathBuf>);
-
-impl Jpegs {
-    fn of(folder: &PathBuf) -> Result<Self, TrainError> {
-        let failed = |source: std::io::Error| TrainError::Unreadable {
-            path: folder.clone(),
-            what: "a folder of JPEG files",
-            detail: source.to_string(),
-        };
-        let entries = std::fs::read_dir(folder).map_err(failed)?;
-        let mut paths =
-            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
-        paths.sort();
-        Ok(Self(paths))
+    fn identity(&self) -> Identity {
+        identity_of([])
     }
 }
 
-impl Pictures for Jpegs {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
-        std::fs::read(&self.0[index])
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.0[index].display().to_string()
-    }
+/// The files of a folder.
+fn files_of(folder: &Path) -> Result<PictureFiles, TrainError> {
+    let failed = |detail: String| TrainError::Unreadable {
+        path: folder.to_owned(),
+        what: "a folder of JPEG files",
+        detail,
+    };
+    let entries = std::fs::read_dir(folder).and_then(|entries| {
+        let paths = entries.map(|entry| Ok(entry?.path()));
+        paths.collect::<std::io::Result<Vec<PathBuf>>>()
+    });
+    let mut paths = entries.map_err(|error| failed(error.to_string()))?;
+    paths.sort();
+    PictureFiles::listed("folder", paths).map_err(|error| failed(error.to_string()))
 }

@@ -10,7 +10,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::data::{Pictures, TrainingSet};
+use super::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
 use super::error::TrainError;
 use super::events::TrainEvent;
 use super::metrics::{EpochMetrics, Prediction};
@@ -220,6 +220,11 @@ impl Pictures for Part {
 
     fn name(&self, index: usize) -> String {
         self.pictures.name(self.positions[index])
+    }
+
+    fn identity(&self) -> Identity {
+        let positions = bytes_of(self.positions.iter().map(|&position| position as u64));
+        identity_of([&self.pictures.identity()[..], &positions].concat())
     }
 }
 

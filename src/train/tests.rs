@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use super::data::{NoiseKind, Pictures, TrainingSet, add_noise};
+use super::data::{Identity, NoiseKind, Pictures, TrainingSet, add_noise};
 use super::drawn::shapes;
 use super::metrics::EpochMetrics;
 use super::predict::Predictor;
@@ -216,6 +216,9 @@ fn unreadable_pictures_are_counted_and_named_up_to_a_limit() {
         }
         fn name(&self, index: usize) -> String {
             format!("torn/{index}.png")
+        }
+        fn identity(&self) -> Identity {
+            self.0.identity()
         }
     }
     let torn = |count: usize| {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use crate::catalog::runs::{FrozenSample, NewRun, Opinion, Run, RunState};
 use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, FailureKind, Reason};
-use crate::train::data::{Pictures, TrainingSet};
+use crate::train::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
 use crate::train::{Trained, device_in_words};
@@ -261,6 +261,10 @@ impl Pictures for CatalogPictures {
 
     fn name(&self, index: usize) -> String {
         format!("sample {}", self.samples[index].0)
+    }
+
+    fn identity(&self) -> Identity {
+        identity_of(bytes_of(self.samples.iter().map(|sample| sample.0.cast_unsigned())))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::demo::portraits::{Difficulty, Portraits};
-use crate::train::data::{Pictures, TrainingSet};
+use crate::train::data::{Identity, Pictures, TrainingSet, identity_of};
 use crate::types::{Emotion, Split};
 
 /// One in five portraits is for the test.
@@ -42,6 +42,11 @@ impl Pictures for Drawn {
 
     fn name(&self, index: usize) -> String {
         format!("portrait {index}")
+    }
+
+    /// By one of them: the others have the same seed, and are drawn by the same lines.
+    fn identity(&self) -> Identity {
+        identity_of(self.0.png(0))
     }
 }
 

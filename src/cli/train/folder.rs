@@ -171,9 +171,10 @@ mod tests {
     #[test]
     fn a_run_that_was_cut_off_is_gone_on_with_and_other_data_get_a_run_of_their_own() {
         let runs = tempfile::tempdir().unwrap();
-        let (set, other) = (shapes(20, 1), shapes(25, 1));
+        let (set, other, as_many) = (shapes(20, 1), shapes(25, 1), shapes(20, 2));
         assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
         assert_eq!(find(runs.path(), &other, false).name(), "scn-2");
+        assert_eq!(find(runs.path(), &as_many, false).name(), "scn-3", "the same labels on other pictures");
         assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
     }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text, separator};
+use super::{DataError, PictureFiles, TrainingSet, read_text, separator};
 use crate::types::Split;
 
 /// In the order of the list's ids 0 to 7; 8 to 10 (none, uncertain, no face) are left out.
@@ -32,13 +32,13 @@ pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataEr
     let folder = FOLDERS.iter().map(|folder| root.join(folder)).find(|folder| folder.join(first).is_file());
     let folder = folder.unwrap_or_else(|| root.join(FOLDERS[0]));
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
-    check_pictures("affectnet", &paths)?;
+    let pictures = PictureFiles::listed("affectnet", paths)?;
     let set = TrainingSet {
         name: format!("affectnet-{classes}"),
         classes: CLASSES[..classes].iter().map(|&class| class.to_owned()).collect(),
         labels,
         splits,
-        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
+        ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
     Ok(set)

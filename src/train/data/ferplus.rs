@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text, separator};
+use super::{DataError, PictureFiles, TrainingSet, read_text, separator};
 use crate::types::{Emotion, Split};
 
 /// Which of FERPlus's usual protocols to read.
@@ -66,14 +66,14 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
         splits.push(split);
         votes.extend(shares(&row.votes[..classes]));
     }
-    check_pictures("ferplus", &paths)?;
+    let pictures = PictureFiles::listed("ferplus", paths)?;
     let set = TrainingSet {
         name: format!("ferplus-{classes}"),
         classes: Emotion::ALL[..classes].iter().map(ToString::to_string).collect(),
         labels,
         votes: (options.labels == FerplusLabels::Soft).then_some(votes),
         splits,
-        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
+        ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
     Ok(set)

@@ -37,29 +37,28 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     }
     classes.sort();
     classes.dedup();
-    let mut set = TrainingSet {
-        name: file_name(root),
-        classes: classes.clone(),
-        labels: Vec::new(),
-        splits: Vec::new(),
-        ..TrainingSet::of(Arc::new(PictureFiles(Vec::new())))
-    };
-    let mut paths = Vec::new();
+    let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
     for (part, split) in &parts {
         for (label, class) in classes.iter().enumerate() {
             let pictures = pictures_of(&part.join(class))?;
-            set.labels.extend(pictures.iter().map(|_| label));
-            set.splits.extend(pictures.iter().map(|_| *split));
+            labels.extend(pictures.iter().map(|_| label));
+            splits.extend(pictures.iter().map(|_| *split));
             paths.extend(pictures);
         }
     }
-    set.pictures = Arc::new(PictureFiles(paths));
-    if set.is_empty() {
+    if paths.is_empty() {
         return Err(DataError::Empty {
             name: root.display().to_string(),
             what: "class folders with pictures",
         });
     }
+    let set = TrainingSet {
+        name: file_name(root),
+        classes,
+        labels,
+        splits,
+        ..TrainingSet::of(Arc::new(PictureFiles::listed("folder", paths)?))
+    };
     set.check()?;
     Ok(set)
 }

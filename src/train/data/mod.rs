@@ -5,6 +5,7 @@ mod affectnet;
 mod ferplus;
 mod folder;
 mod noise;
+mod pictures;
 mod raf_db;
 mod split;
 mod unite;
@@ -23,43 +24,10 @@ pub use affectnet::affectnet;
 pub use ferplus::{FerplusLabels, FerplusOptions, ferplus};
 pub use folder::folder;
 pub use noise::{NoiseKind, add_noise, read_noisy_labels};
+pub use pictures::{Identity, PictureFiles, Pictures};
+pub(crate) use pictures::{bytes_of, identity_of};
 pub use raf_db::raf_db;
 pub use unite::unite;
-
-/// Encoded pictures by position. Implemented for files here, and for the catalog by whoever owns it.
-pub trait Pictures: Send + Sync {
-    /// How many there are.
-    fn len(&self) -> usize;
-
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The bytes of a JPEG or PNG file.
-    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>>;
-
-    /// What to call it in a message: a path, or an id.
-    fn name(&self, index: usize) -> String;
-}
-
-/// Pictures that are files.
-#[derive(Debug, Clone)]
-pub struct PictureFiles(pub Vec<PathBuf>);
-
-impl Pictures for PictureFiles {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
-        std::fs::read(&self.0[index])
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.0[index].display().to_string()
-    }
-}
 
 /// A frozen list of samples. All vectors have one entry for each sample, in the order of `pictures`.
 #[derive(Clone)]
@@ -165,9 +133,10 @@ impl TrainingSet {
         )
     }
 
-    /// sha256 over classes, labels, votes and splits: what a checkpoint was made for.
+    /// sha256 over pictures, classes, labels, votes and splits: what a checkpoint was made for.
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
+        digest.update(self.pictures.identity());
         for class in &self.classes {
             digest.update(class.as_bytes());
             digest.update([0]);
@@ -316,20 +285,6 @@ fn read_text(path: &Path) -> Result<String, DataError> {
 /// What parts the columns of a table: the first of tab, semicolon and comma that its head holds. Fields may hold the others.
 fn separator(head: &str) -> char {
     ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
-}
-
-/// Fails when pictures that a list names are not on disk.
-fn check_pictures(layout: &'static str, paths: &[PathBuf]) -> Result<(), DataError> {
-    let mut missing = paths.iter().filter(|path| !path.is_file());
-    match missing.next() {
-        None => Ok(()),
-        Some(first) => Err(DataError::MissingPictures {
-            layout,
-            missing: missing.count() + 1,
-            listed: paths.len(),
-            first: first.clone(),
-        }),
-    }
 }
 
 /// Class index by name, for readers that meet names.

@@ -94,7 +94,7 @@ mod tests {
             classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
             labels: (0..count).map(|sample| if sample < 200 { 0 } else { 1 + sample % 2 }).collect(),
             splits: (0..count).map(|s| if s % 10 == 0 { Split::Test } else { Split::Train }).collect(),
-            ..TrainingSet::of(Arc::new(PictureFiles(
+            ..TrainingSet::of(Arc::new(PictureFiles::only_named(
                 (0..count).map(|s| PathBuf::from(format!("d/{s}.png"))).collect(),
             )))
         }

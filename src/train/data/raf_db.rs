@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, check_pictures, read_text};
+use super::{DataError, PictureFiles, TrainingSet, read_text};
 use crate::types::Split;
 
 /// In the order of the list's ids 1 to 7.
@@ -24,13 +24,13 @@ pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
         labels.push(label);
         splits.push(split);
     }
-    check_pictures("raf-db", &paths)?;
+    let pictures = PictureFiles::listed("raf-db", paths)?;
     let set = TrainingSet {
         name: "raf-db".to_owned(),
         classes: CLASSES.map(str::to_owned).to_vec(),
         labels,
         splits,
-        ..TrainingSet::of(Arc::new(PictureFiles(paths)))
+        ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
     Ok(set)

@@ -52,7 +52,7 @@ mod tests {
             labels: (0..count).map(|sample| usize::from(sample % 8 >= 6)).collect(),
             splits: vec![Split::Train; count],
             groups: Some((0..count as u64).map(|sample| sample / 2).collect()),
-            ..TrainingSet::of(Arc::new(PictureFiles(vec![Default::default(); count])))
+            ..TrainingSet::of(Arc::new(PictureFiles::only_named(vec![Default::default(); count])))
         };
         set.hold_out_validation(0.2, 5);
         assert_eq!(set.class_counts(Split::Validation), [12, 4]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DataError, Pictures, TrainingSet, index_by_name};
+use super::{DataError, Identity, Pictures, TrainingSet, identity_of, index_by_name};
 
 /// Joins sets in the order given. Classes are those of all sets, by name, in the order they are first met;
 /// two sets without a common class name are refused, for that is nearly always a mistake.
@@ -98,6 +98,10 @@ impl Pictures for Both {
         let (pictures, index) = self.of(index);
         pictures.name(index)
     }
+
+    fn identity(&self) -> Identity {
+        identity_of([self.0.identity(), self.1.identity()].concat())
+    }
 }
 
 #[cfg(test)]
@@ -114,7 +118,7 @@ mod tests {
             classes: classes.iter().map(|&class| class.to_owned()).collect(),
             labels: (0..classes.len()).collect(),
             splits: vec![Split::Train; classes.len()],
-            ..TrainingSet::of(Arc::new(PictureFiles(
+            ..TrainingSet::of(Arc::new(PictureFiles::only_named(
                 classes.iter().map(|c| PathBuf::from(format!("{name}/{c}"))).collect(),
             )))
         }
