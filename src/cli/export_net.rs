@@ -65,6 +65,7 @@ fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
         Some(share) => format!("{:.1} %", 100.0 * share),
         None => "not known".to_owned(),
     };
+    let (mean, deviation) = recipe.normalise.mean_and_deviation();
     let (side, arch, method) = (recipe.image_size, recipe.arch.as_str(), recipe.method.as_str());
     Ok(format!(
         "# {arch}, trained by webemotion ({method})
@@ -74,7 +75,7 @@ fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
 | Run | {run} |
 | Data | {data} |
 | Classes | {classes} |
-| Picture | RGB, {side}×{side} px, upright face crop, normalised {normalise:?} |
+| Picture | RGB, {side}×{side} px, upright face crop, 0 to 1, less {mean:?}, divided by {deviation:?} |
 | Recipe | sha256 {hash} |
 | Last-5 accuracy | {last5} |
 | Best accuracy | {best} |
@@ -88,7 +89,7 @@ fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
     answers = net(pictures)                   # N×3×{side}×{side}, RGB, 0 to 1
     probabilities, importance = answers[:, :-1], answers[:, -1]
 
-    from safetensors.torch import load_file   # the params, under torchvision's names of {arch}
+    from safetensors.torch import load_file   # the params, under torchvision's names of {arch}; normalise yourself
     params = load_file(\"net.safetensors\")     # and `alpha`, the importance head: one dense layer, then a sigmoid
 
 `importance` says how far the net trusts a picture and its label, 0 to 1; it means something for the method `scn` only.
@@ -111,7 +112,6 @@ fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
         run = measures["run"].as_str().unwrap_or("not known"),
         data = card.data,
         classes = classes.collect::<Vec<_>>().join(", "),
-        normalise = recipe.normalise,
         hash = recipe.hash(),
         last5 = percent("last5_accuracy"),
         best = percent("best_accuracy"),
@@ -134,7 +134,8 @@ mod tests {
         let net = Predictor::untrained(Method::Scn, &["anger", "fear"]);
         let measures = json!({"run": "scn-3", "last5_accuracy": 0.8123, "labels": {"left": null}});
         let text = describe(net.card(), &measures).unwrap();
-        for words in ["scn-3", "0 anger, 1 fear", "81.2 %", &net.card().recipe.hash(), "must not decide"] {
+        let (hash, less) = (net.card().recipe.hash(), "less [0.485, 0.456, 0.406]");
+        for words in ["scn-3", "0 anger, 1 fear", "81.2 %", &hash, less, "must not decide"] {
             assert!(text.contains(words), "{words} is missing:\n{text}");
         }
         assert!(text.contains("| Best accuracy | not known |"));

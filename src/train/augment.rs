@@ -11,8 +11,6 @@ use super::host::lent;
 use super::loader::{Batch, epoch_rng};
 use super::recipe::{Augment, Normalise};
 
-const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const IMAGENET_DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 /// Names the random stream of this room.
 const PURPOSE: u64 = 2;
 /// Each picture's share of that stream, in 32-bit words; more than any picture draws.
@@ -74,14 +72,6 @@ fn bytes_on(device: Device, bytes: Tensor) -> Tensor {
     }
 }
 
-/// Of each channel, 0..1.
-fn mean_and_deviation(how: Normalise) -> ([f32; 3], [f32; 3]) {
-    match how {
-        Normalise::ZeroOne => ([0.0; 3], [1.0; 3]),
-        Normalise::Imagenet => (IMAGENET_MEAN, IMAGENET_DEVIATION),
-    }
-}
-
 pub(crate) fn normalise(pictures: Tensor, how: Normalise) -> Tensor {
     Normaliser::new(how, pictures.device()).run(pictures)
 }
@@ -95,7 +85,7 @@ impl Normaliser {
             |values: [f32; 3]| Tensor::from_slice(&values).reshape([1, 3, 1, 1]).to_device(device);
         Self(match how {
             Normalise::ZeroOne => None,
-            Normalise::Imagenet => Some(<[_; 2]>::from(mean_and_deviation(how)).map(per_channel)),
+            Normalise::Imagenet => Some(<[_; 2]>::from(how.mean_and_deviation()).map(per_channel)),
         })
     }
 

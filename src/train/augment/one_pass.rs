@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::super::host::written;
 use super::super::loader::Batch;
 use super::super::recipe::Normalise;
-use super::{View, mean_and_deviation};
+use super::View;
 
 const CHANNELS: usize = 3;
 /// Numbers that are reckoned side by side, whole pixels.
@@ -102,7 +102,7 @@ fn between(first: f32, second: f32, share: f32) -> f32 {
 fn colour(view: &View, how: Normalise, seen: &mut [f32]) {
     let factor = view.contrast * view.brightness / 255.0;
     let offset = mean(seen) / 255.0 * (1.0 - view.contrast) * view.brightness;
-    let (means, deviations) = mean_and_deviation(how);
+    let (means, deviations) = how.mean_and_deviation();
     let means: [f32; LANES] = array::from_fn(|lane| means[lane % CHANNELS]);
     let factors: [f32; LANES] = array::from_fn(|lane| 1.0 / deviations[lane % CHANNELS]);
     let number =

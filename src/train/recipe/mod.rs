@@ -224,6 +224,16 @@ pub enum Normalise {
     ZeroOne,
 }
 
+impl Normalise {
+    /// What is taken from each channel of 0 to 1, and what the rest is divided by; red, green, blue.
+    pub fn mean_and_deviation(self) -> ([f32; 3], [f32; 3]) {
+        match self {
+            Self::Imagenet => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+            Self::ZeroOne => ([0.0; 3], [1.0; 3]),
+        }
+    }
+}
+
 /// Number format of the backbone's forward pass; importance and losses are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
