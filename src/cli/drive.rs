@@ -102,10 +102,8 @@ async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limit
         return false;
     }
     while session.clock.now_ms() < resume_ms {
-        if limits.are_reached(session, summary) {
-            return false;
-        }
-        if tokio::time::timeout(GLANCE, session.stop.asked()).await.is_ok() {
+        let is_over = limits.are_reached(session, summary);
+        if is_over || tokio::time::timeout(GLANCE, session.stop.asked()).await.is_ok() {
             return false;
         }
     }

@@ -334,17 +334,21 @@ mod tests {
 
     #[test]
     fn no_more_labels_of_a_class_are_broken_than_the_risk_allows() {
-        let (told, given, truth) = world(8_000, 6.0, 0.1);
-        let decided = Posterior::of(&told, &given, CLASSES).decide(&given, 0.02);
-        for class in 0..CLASSES {
-            let right: Vec<usize> =
-                (0..given.len()).filter(|&s| given[s] == class && truth[s] == class).collect();
-            let broken = right.iter().filter(|&&sample| decided[sample].is_some()).count();
-            assert!((broken as f64) < 0.04 * right.len() as f64, "{broken} of {}", right.len());
+        // How much is fixed: of a share that calibrated nets leave open, less.
+        for (sharpness, noise, least_fixed) in [(6.0, 0.1, 0.4), (5.0, 0.25, 0.17)] {
+            let (told, given, truth) = world(8_000, sharpness, noise);
+            let decided = Posterior::of(&told, &given, CLASSES).decide(&given, 0.02);
+            for class in 0..CLASSES {
+                let right: Vec<usize> =
+                    (0..given.len()).filter(|&s| given[s] == class && truth[s] == class).collect();
+                let broken = right.iter().filter(|&&sample| decided[sample].is_some()).count();
+                assert!((broken as f64) < 0.04 * right.len() as f64, "{broken} of {}", right.len());
+            }
+            let wrong: Vec<usize> =
+                (0..given.len()).filter(|&sample| given[sample] != truth[sample]).collect();
+            let fixed = wrong.iter().filter(|&&sample| decided[sample] == Some(truth[sample])).count();
+            assert!(fixed as f64 > least_fixed * wrong.len() as f64, "{fixed} of {}", wrong.len());
         }
-        let wrong: Vec<usize> = (0..given.len()).filter(|&sample| given[sample] != truth[sample]).collect();
-        let fixed = wrong.iter().filter(|&&sample| decided[sample] == Some(truth[sample])).count();
-        assert!(fixed as f64 > 0.4 * wrong.len() as f64, "{fixed} of {}", wrong.len());
     }
 
     /// Scouts of a few people's films are sure, and right on few others: it must show in their words, however few there are.
