@@ -1,7 +1,7 @@
 //! The `run`, `run_sample` and `epoch` tables: training runs, on sample lists that are frozen before they begin.
 
 use super::{Catalog, Result, Transaction, json, number, word};
-use crate::types::{RunId, SampleId, Split};
+use crate::types::{ClipId, RunId, SampleId, Split, VideoId};
 
 /// A run that is about to begin.
 #[derive(Debug, Clone)]
@@ -89,6 +89,21 @@ pub struct FrozenSample {
     pub label: usize,
 }
 
+/// A line of a run's frozen list as the catalog has it now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ListedSample {
+    /// Its place in the list when it was frozen, which relabels go by. A removed sample leaves a gap.
+    pub position: usize,
+    /// What was frozen.
+    pub frozen: FrozenSample,
+    /// The clip that it is of.
+    pub clip: ClipId,
+    /// The video that it is of.
+    pub video: VideoId,
+    /// What the run thinks of it, once it has come to its end.
+    pub opinion: Option<Opinion>,
+}
+
 /// What a run thinks of a sample at its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Opinion {
@@ -153,8 +168,8 @@ pub async fn find(catalog: &Catalog, name: &str) -> Result<Option<Run>> {
     Ok(list(catalog).await?.into_iter().find(|run| run.name == name))
 }
 
-/// A run's frozen list in its order, with the run's opinions once it has them.
-pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<(FrozenSample, Option<Opinion>)>> {
+/// A run's frozen list in its order, whatever is in use today, with the run's opinions once it has them.
+pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>> {
     let rows =
         sqlx::query_file!("queries/catalog/run_sample/list.sql", run.0).fetch_all(&catalog.reader).await?;
     rows.into_iter()
@@ -164,14 +179,21 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<(FrozenSample,
                 split: word(&row.split)?,
                 label: number(row.label)?,
             };
-            let Some(predicted) = row.predicted else { return Ok((frozen, None)) };
-            let opinion = Opinion {
-                importance: row.importance.map(|it| it as f32),
-                predicted: number(predicted)?,
-                p_predicted: row.p_predicted.unwrap_or_default() as f32,
-                p_given: row.p_given.unwrap_or_default() as f32,
+            let opinion = |predicted| -> Result<Opinion> {
+                Ok(Opinion {
+                    importance: row.importance.map(|it| it as f32),
+                    predicted: number(predicted)?,
+                    p_predicted: row.p_predicted.unwrap_or_default() as f32,
+                    p_given: row.p_given.unwrap_or_default() as f32,
+                })
             };
-            Ok((frozen, Some(opinion)))
+            Ok(ListedSample {
+                position: number(row.position)?,
+                frozen,
+                clip: ClipId(row.clip_id),
+                video: VideoId(row.video_id),
+                opinion: row.predicted.map(opinion).transpose()?,
+            })
         })
         .collect()
 }
@@ -228,7 +250,7 @@ pub async fn adopt(tx: &mut Transaction, run: RunId, adopted: bool) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{recipes, relabels, samples as sample_rows, tests::empty, videos};
+    use crate::catalog::{forget, recipes, relabels, samples as sample_rows, tests::empty, videos};
     use crate::types::Relabel;
 
     fn relabel(sample: usize, epoch: u32, to: usize) -> Relabel {
@@ -292,10 +314,29 @@ mod tests {
         end(&mut tx, run, RunState::Done, Some("{}")).await.unwrap();
         tx.commit().await.unwrap();
         let lines = samples(&catalog, run).await.unwrap();
-        assert_eq!((lines[0].0.sample, lines[0].1), (ids[1], None));
-        assert_eq!((lines[1].0.sample, lines[1].1), (ids[0], Some(opinion)));
+        assert_eq!((lines[0].frozen.sample, lines[0].opinion), (ids[1], None));
+        assert_eq!((lines[1].frozen.sample, lines[1].opinion), (ids[0], Some(opinion)));
+        assert_eq!(lines[1].video, video);
         assert_eq!(epochs(&catalog, run).await.unwrap(), [(1, "{\"loss\":1}".to_owned())]);
         let found = find(&catalog, "one").await.unwrap().unwrap();
         assert_eq!((found.seed, found.state.as_str(), found.classes.len()), (u64::MAX, "done", 3));
+    }
+
+    #[tokio::test]
+    async fn a_removed_sample_leaves_a_gap_and_moves_no_other() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let gone = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        let stays = videos::upsert(&mut tx, &videos::tests::some("b", None)).await.unwrap().unwrap();
+        let first = sample_rows::tests::fill(&mut tx, gone, 1).await;
+        let ids = sample_rows::tests::fill(&mut tx, stays, 2).await;
+        let run = begin(&mut tx, "one", &[first[0], ids[0], ids[1]]).await;
+        relabels::insert(&mut tx, run, &[relabel(2, 1, 1)]).await.unwrap();
+        forget::video(&mut tx, gone, "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        let lines = samples(&catalog, run).await.unwrap();
+        let places: Vec<_> = lines.iter().map(|line| (line.position, line.frozen.sample)).collect();
+        assert_eq!(places, [(1, ids[0]), (2, ids[1])]);
+        assert_eq!(relabels::of_run(&catalog, run).await.unwrap()[0].sample, 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Which trained net `predict` and `eval` ask: a run's best params, or a file.
+//! Which trained net `predict`, `eval` and `export-net` mean: a run's best params, or a file.
 
 use std::path::{Path, PathBuf};
 
@@ -18,20 +18,22 @@ pub(crate) struct NetArgs {
     /// Params that `train` wrote
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     pub(crate) net: Option<PathBuf>,
-    /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
 }
 
 impl NetArgs {
-    /// Loads the net that is meant; the path says which it is.
-    pub(crate) fn load(&self, global: &Global) -> Result<(PathBuf, Predictor), Failure> {
-        let path = match &self.net {
-            Some(file) => file.clone(),
-            None => of_run(&global.data().join("runs"), self.run.as_deref())?,
-        };
-        let predictor = Predictor::load(&path, &self.device).map_err(|error| error.failure())?;
+    /// Loads the net that is meant on `auto`, `cpu` or `cuda:N`; the path says which it is.
+    pub(crate) fn load(&self, global: &Global, device: &str) -> Result<(PathBuf, Predictor), Failure> {
+        let path = self.path(global)?;
+        let predictor = Predictor::load(&path, device).map_err(|error| error.failure())?;
         Ok((path, predictor))
+    }
+
+    /// Where the params that are meant lie.
+    pub(crate) fn path(&self, global: &Global) -> Result<PathBuf, Failure> {
+        match &self.net {
+            Some(file) => Ok(file.clone()),
+            None => of_run(&global.data().join("runs"), self.run.as_deref()),
+        }
     }
 }
 

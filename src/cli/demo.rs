@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 use serde_json::json;
 
-use crate::catalog::runs::Run;
+use crate::catalog::runs::{ListedSample, Run};
 use crate::catalog::{relabels, runs, samples, videos};
 use crate::clock::Stop;
 use crate::demo::site::{FoundBy, Site, SiteAnswer, SiteLicence, SiteVideo};
@@ -258,15 +258,14 @@ async fn measure(
     truth: &HashMap<SampleId, String>,
 ) -> anyhow::Result<MethodResult> {
     let list = runs::samples(&session.catalog, run.id).await.map_err(Failure::from)?;
-    let mut labels: Vec<usize> = list.iter().map(|(frozen, _)| frozen.label).collect();
-    for relabel in relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)? {
-        labels[relabel.sample] = relabel.to;
-    }
+    let relabels = relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)?;
+    let last: HashMap<usize, usize> = relabels.iter().map(|relabel| (relabel.sample, relabel.to)).collect();
     let (mut wrong_labels, mut trained_on) = (0, 0);
     // Right predictions and samples of each emotion; one that no label names is never predicted.
     let mut held_out: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
-    for ((frozen, opinion), label) in list.iter().zip(labels) {
+    for ListedSample { position, frozen, opinion, .. } in &list {
         let Some(emotion) = truth.get(&frozen.sample) else { continue };
+        let label = *last.get(position).unwrap_or(&frozen.label);
         match (frozen.split, opinion) {
             (Split::Train, _) => {
                 trained_on += 1;

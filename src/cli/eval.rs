@@ -12,7 +12,7 @@ use super::{Global, say};
 use crate::failure::{Exit, Failure, Reason};
 use crate::train::data::{self, TrainingSet};
 use crate::train::metrics::SplitMetrics;
-use crate::train::predict::NetCard;
+use crate::train::predict::{Measured, NetCard};
 use crate::types::Split;
 
 /// Flags of `eval`.
@@ -22,6 +22,9 @@ use crate::types::Split;
 pub(crate) struct EvalArgs {
     #[command(flatten)]
     net: NetArgs,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
     /// What to measure on; several are joined by class name
     #[arg(long, required = true, value_name = "raf-db:DIR|ferplus:DIR|affectnet:DIR|folder:DIR")]
     dataset: Vec<DatasetArg>,
@@ -49,6 +52,7 @@ struct Evaluation {
     part: String,
     samples: usize,
     left_out: usize,
+    unreadable: Vec<String>,
     metrics: SplitMetrics,
 }
 
@@ -66,13 +70,14 @@ pub(crate) async fn run(args: EvalArgs, global: &Global) -> anyhow::Result<Exit>
 
 fn evaluate(args: &EvalArgs, global: &Global) -> Result<Evaluation, Failure> {
     let set = args.set()?;
-    let (net, predictor) = args.net.load(global)?;
+    let (net, predictor) = args.net.load(global, &args.device)?;
     let part = args.split.unwrap_or_else(|| usual_part(&set));
     let (labels, left_out) = labels(&set, part, predictor.card())?;
-    let (samples, metrics) = predictor.measure(&set, &labels).map_err(|error| error.failure())?;
+    let Measured { samples, unreadable, metrics } =
+        predictor.measure(&set, &labels).map_err(|error| error.failure())?;
     let part = format!("{part:?}").to_lowercase();
     let classes = predictor.card().classes.clone();
-    Ok(Evaluation { net, classes, data: set.name, part, samples, left_out, metrics })
+    Ok(Evaluation { net, classes, data: set.name, part, samples, left_out, unreadable, metrics })
 }
 
 impl EvalArgs {
@@ -131,6 +136,7 @@ impl Evaluation {
             "split": self.part,
             "samples": self.samples,
             "left_out": self.left_out,
+            "unreadable": self.unreadable,
             "accuracy": self.metrics.accuracy,
             "mean_class_accuracy": self.metrics.mean_class_accuracy,
             "calibration_error": self.metrics.calibration_error,
@@ -148,9 +154,12 @@ impl Evaluation {
             None => format!("\n  {class:<12}     –"),
         };
         let recalls: String = self.classes.iter().zip(&metrics.recalls).map(recall).collect();
+        let unreadable = self.unreadable.first().map_or_else(String::new, |first| {
+            format!("\n  {} pictures cannot be read; the first: {first}", self.unreadable.len())
+        });
         format!(
             "eval: {data}, split {part}, {samples} samples ({left_out} left out: classes the net lacks)\n  \
-             accuracy {:.1} %, mean class {:.1} %, calibration error {:.3}\nrecall:{recalls}",
+             accuracy {:.1} %, mean class {:.1} %, calibration error {:.3}{unreadable}\nrecall:{recalls}",
             100.0 * metrics.accuracy,
             100.0 * metrics.mean_class_accuracy,
             metrics.calibration_error
@@ -173,9 +182,34 @@ mod tests {
         let (labels, left_out) = labels(&set, PartArg::All, predictor.card()).unwrap();
         assert_eq!((labels.len(), left_out), (10, 5), "crosses are left out");
         assert!(labels.iter().all(|(&sample, &label)| label == [2, 9, 0][set.labels[sample]]));
-        let (samples, metrics) = predictor.measure(&set, &labels).unwrap();
+        let Measured { samples, metrics, .. } = predictor.measure(&set, &labels).unwrap();
         assert_eq!(samples, 10);
         assert_eq!(metrics.confusion[1], [0, 0, 0], "no star was asked about");
+    }
+
+    /// Three of the four pictures are torn: what is left says nothing.
+    #[test]
+    fn pictures_that_cannot_be_read_are_named_and_many_are_too_many() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, content) in [("a/1.png", None), ("a/2.png", Some("torn")), ("b/3.png", None), ("b/4.png", None)] {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match content {
+                Some(content) => std::fs::write(&path, content).unwrap(),
+                None => image::RgbImage::new(8, 8).save(&path).unwrap(),
+            }
+        }
+        let set = data::folder(root.path()).unwrap();
+        let predictor = Predictor::untrained(Method::Baseline, &["a", "b"]);
+        let (labels, _) = labels(&set, PartArg::All, predictor.card()).unwrap();
+        let measured = predictor.measure(&set, &labels).unwrap();
+        assert_eq!((measured.samples, measured.unreadable.len()), (3, 1));
+        assert!(measured.unreadable[0].contains("2.png"), "{:?}", measured.unreadable);
+        for name in ["a/1.png", "b/3.png"] {
+            std::fs::write(root.path().join(name), "torn").unwrap();
+        }
+        let error = predictor.measure(&set, &labels).err().unwrap().to_string();
+        assert!(error.starts_with("3 of 4 pictures cannot be read"), "{error}");
     }
 
     #[test]

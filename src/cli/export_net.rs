@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::asked_net::NetArgs;
 use super::{Global, say};
 use crate::failure::Exit;
-use crate::train::predict::NetCard;
+use crate::train::predict::{NetCard, Predictor};
 use crate::train::write_whole;
 
 /// Flags of `export-net`.
@@ -37,7 +37,8 @@ pub(crate) async fn run(args: ExportNetArgs, global: &Global) -> anyhow::Result<
 }
 
 fn export(args: &ExportNetArgs, global: &Global) -> anyhow::Result<(PathBuf, Vec<String>)> {
-    let (net, predictor) = args.net.load(global)?;
+    let net = args.net.path(global)?;
+    let predictor = Predictor::load_plain(&net).map_err(|error| error.failure())?;
     std::fs::create_dir_all(&args.to).with_context(|| format!("cannot make {}", args.to.display()))?;
     let [params, script, card] = ["net.safetensors", "net.pt", "README.md"].map(|name| args.to.join(name));
     predictor.export(&params).map_err(|error| error.failure())?;

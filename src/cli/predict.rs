@@ -35,6 +35,9 @@ pub(crate) struct PredictArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     net: NetArgs,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    device: String,
     /// One line for each face, with a head line
     #[arg(long, conflicts_with = "json")]
     csv: bool,
@@ -52,7 +55,7 @@ pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Ex
 
 fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<Exit> {
     let files = files(&args.files, !args.whole)?;
-    let (_, predictor) = args.net.load(global)?;
+    let (_, predictor) = args.net.load(global, &args.device)?;
     let mut teller = Teller::new(predictor, &session::load_config(global)?, args.whole, stop)?;
     let reporter = session::reporter(global);
     let mut exit = Exit::Done;

@@ -142,7 +142,6 @@ fn follow(
                 reporter.report(&Event::Measured { task: TASK.to_owned(), measures });
             }
             TrainEvent::Relabelled(relabels) => watch.relabelled(&relabels)?,
-            TrainEvent::Saved { .. } | TrainEvent::Ended(_) => {}
         }
     }
     Ok(())

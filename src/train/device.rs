@@ -8,13 +8,13 @@ use tch::{Cuda, Device, Kind};
 
 use super::error::TrainError;
 use super::net::Compute;
-use super::recipe::{Precision, Recipe};
+use super::recipe::Precision;
 
 /// Resolves `auto`, `cpu` or `cuda:N`; the text says what was taken and why.
-pub(crate) fn choose(asked: &str, recipe: &Recipe) -> Result<(Compute, String), TrainError> {
+pub(crate) fn choose(asked: &str, precision: Precision) -> Result<(Compute, String), TrainError> {
     let (device, why) = find(asked, cuda_devices)?;
     let on_cuda = device != Device::Cpu;
-    let brain = match recipe.precision {
+    let brain = match precision {
         Precision::Auto => on_cuda,
         Precision::Bf16 => true,
         Precision::Fp32 => false,
@@ -100,8 +100,8 @@ fn in_short(words: &str) -> String {
 }
 
 /// The device, number format and layout that a run would get now, in words; refuses a device that is not there.
-pub fn device_in_words(asked: &str, recipe: &Recipe) -> Result<String, TrainError> {
-    choose(asked, recipe).map(|(_, words)| words)
+pub fn device_in_words(asked: &str, precision: Precision) -> Result<String, TrainError> {
+    choose(asked, precision).map(|(_, words)| words)
 }
 
 /// Which devices libtorch sees, in words.
@@ -118,11 +118,10 @@ pub fn devices_in_words() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::recipe::Method;
 
     #[test]
     fn what_was_chosen_is_said() {
-        let (compute, words) = choose("cpu", &Recipe::new(Method::Scn)).unwrap();
+        let (compute, words) = choose("cpu", Precision::Auto).unwrap();
         assert!(compute.channels_last && compute.kind == Kind::Float);
         assert_eq!(words, "cpu (as asked), fp32, channels-last");
     }
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_refused_by_name() {
-        let error = choose("tpu", &Recipe::new(Method::Scn)).unwrap_err();
+        let error = choose("tpu", Precision::Auto).unwrap_err();
         assert_eq!(error.to_string(), "device tpu is not available: it is none of auto, cpu, cuda:N");
     }
 }

@@ -16,7 +16,7 @@ use super::metrics::{self, EpochMetrics};
 use super::net::Output;
 use super::recipe::{Method, Recipe, RelabelBy, RelabelProbabilities, RelabelScope};
 use super::schedule::{Curve, relabels_now};
-use super::session::{BEST, Session};
+use super::session::Session;
 use super::{augment, scn};
 use crate::types::{Relabel, Split};
 
@@ -46,7 +46,6 @@ pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics
     while session.progress.steps_done < steps {
         if session.stop.is_asked() {
             session.save()?;
-            session.tell(TrainEvent::Saved { epoch });
             return Err(TrainError::Stopped { epoch, checkpoint: session.checkpoint_path() });
         }
         let began = Instant::now();
@@ -58,6 +57,7 @@ pub(crate) fn train_one_epoch(session: &mut Session<'_>) -> Result<(EpochMetrics
         tell_step(session, epoch, steps, loss);
         session.save_now_and_then()?;
     }
+    session.check_params()?;
     let importance_auc = importance_auc(session);
     let mut metrics = session.progress.sums.metrics(epoch);
     metrics.validation = evaluate(session, Split::Validation)?;
@@ -111,10 +111,10 @@ pub(crate) fn pictures(session: &Session<'_>, batch: &Batch, epoch: u32) -> Tens
     vary(session.recipe, batch, epoch, session.net.compute.device)
 }
 
-/// One step on a batch; none where no picture could be read. Returns the loss.
+/// One step on a batch; none where fewer than two pictures could be read: one has no batch statistics. Returns the loss.
 pub(crate) fn step_on(session: &mut Session<'_>, ready: Ready, epoch: u32) -> Result<f64, TrainError> {
     let Ready { batch, pictures: made } = ready;
-    if batch.samples.is_empty() {
+    if batch.samples.len() < 2 {
         return Ok(0.0);
     }
     let pictures = made.unwrap_or_else(|| pictures(session, &batch, epoch));
@@ -140,7 +140,7 @@ pub(crate) fn step(
     update(session, &grads, epoch);
     let mut loss = 0.0;
     for (part, share, numbers) in said {
-        loss += share * keep_books(session, &batch.samples[part], &numbers, epoch)?;
+        loss += share * keep_books(session, &batch.samples[part], &numbers)?;
     }
     Ok(loss)
 }
@@ -260,15 +260,13 @@ fn keep_books(
     session: &mut Session<'_>,
     samples: &[usize],
     numbers: &Tensor,
-    epoch: u32,
 ) -> Result<f64, TrainError> {
     let numbers = Vec::<f32>::try_from(numbers).map_err(torch)?;
     let (&losses, rest) = numbers.split_first_chunk::<3>().expect("three losses come first");
     let (importance, rows) = rest.split_at(samples.len());
     let loss = f64::from(losses[0]);
     if !loss.is_finite() {
-        let params = Some(session.folder.join(BEST)).filter(|path| path.is_file());
-        return Err(TrainError::Diverged { epoch, step: session.progress.steps_done + 1, loss, params });
+        return Err(session.diverged(session.progress.steps_done + 1, "the loss", &loss.to_string()));
     }
     let low = scn::low_group(importance, session.recipe.scn.beta);
     let sums = &mut session.progress.sums;
@@ -313,7 +311,14 @@ fn importance_auc(session: &Session<'_>) -> Option<f64> {
 }
 
 fn end_labels(session: &mut Session<'_>, metrics: &EpochMetrics) -> Vec<Relabel> {
-    let held_out = |metrics: &EpochMetrics| metrics.validation.as_ref().map(|split| split.accuracy);
+    let of_train = |labels: &[usize]| session.train_samples.iter().map(|&s| labels[s]).collect::<Vec<_>>();
+    let noise = session.set.truth.as_ref().map(|truth| (of_train(session.labels.given()), of_train(truth)));
+    let held_out = |metrics: &EpochMetrics| {
+        metrics.validation.as_ref().map(|split| match &noise {
+            Some((given, truth)) => metrics::accuracy_if_noisy(&split.confusion, given, truth),
+            None => split.accuracy,
+        })
+    };
     let curve: Vec<Curve> = session
         .progress
         .history

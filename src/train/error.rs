@@ -61,15 +61,17 @@ pub enum TrainError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The loss is not a number any more.
-    #[error("the loss became {loss} in epoch {epoch}, step {step}")]
+    /// The loss or the params are no numbers any more.
+    #[error("{what} became {became} in epoch {epoch}, step {step}")]
     Diverged {
         /// One-based epoch.
         epoch: u32,
         /// One-based step.
         step: usize,
-        /// The value: `NaN` or infinite.
-        loss: f64,
+        /// `the loss` or `params`.
+        what: &'static str,
+        /// `NaN` or infinite.
+        became: String,
         /// The params of the best epoch before, if there was one.
         params: Option<PathBuf>,
     },

@@ -40,13 +40,6 @@ pub enum TrainEvent {
     Epoch(Box<EpochMetrics>),
     /// Labels changed.
     Relabelled(Vec<Relabel>),
-    /// A checkpoint of this epoch is on disk.
-    Saved {
-        /// One-based; an epoch under way when training was stopped.
-        epoch: u32,
-    },
-    /// The run came to its end.
-    Ended(Box<Trained>),
 }
 
 /// How a step went.

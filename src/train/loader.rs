@@ -227,17 +227,21 @@ pub(crate) fn epoch_order(
     order
 }
 
-/// As many draws as samples, each class equally often: a class's samples are gone through before one repeats.
+/// As many draws as samples, each class as often as any other but for one draw, and a class's samples are gone through
+/// before one repeats.
 fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &sample in samples {
         by_class.entry(label(sample)).or_default().push(sample);
     }
-    let quota = samples.len() / by_class.len().max(1);
+    let mut classes: Vec<Vec<usize>> = by_class.into_values().collect();
+    classes.shuffle(rng);
+    let count = classes.len().max(1);
     let mut order = Vec::with_capacity(samples.len());
-    for class in by_class.values_mut() {
+    for (place, class) in classes.iter_mut().enumerate() {
+        let draws = samples.len() / count + usize::from(place < samples.len() % count);
         class.shuffle(rng);
-        order.extend(class.iter().cycle().take(quota));
+        order.extend(class.iter().cycle().take(draws));
     }
     order
 }
@@ -313,6 +317,19 @@ mod tests {
         assert_eq!(order.iter().filter(|&&sample| label(sample) == 1).count(), 45);
         let small: std::collections::BTreeSet<_> = order.iter().filter(|&&s| label(s) == 1).collect();
         assert_eq!(small.len(), 10, "no sample repeats before all were seen");
+    }
+
+    /// The steps of an epoch are counted by its samples: fewer draws would leave the last of them without pictures.
+    #[test]
+    fn balanced_sampling_draws_as_often_as_there_are_samples() {
+        for count in 3..30 {
+            let samples: Vec<usize> = (0..count).collect();
+            let label = |sample: usize| (sample % 5).min(2);
+            let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, 0, 1));
+            let draws = [0, 1, 2].map(|class| order.iter().filter(|&&sample| label(sample) == class).count());
+            assert_eq!(draws.iter().sum::<usize>(), count);
+            assert!(draws.iter().max().unwrap() - draws.iter().min().unwrap() <= 1, "{draws:?}");
+        }
     }
 
     /// Trap 16: the reference's sampler weighs by the labels of the beginning, however many were changed since.

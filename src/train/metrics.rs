@@ -125,6 +125,27 @@ impl LabelAudit {
     }
 }
 
+/// The accuracy that a confusion (rows are true labels, columns predictions) would be against labels that went wrong as
+/// `given` did where `truth` was right: what a net would show on held-out samples if they were as noisy as its own.
+pub fn accuracy_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize]) -> f64 {
+    let classes = confusion.len();
+    let mut became = vec![vec![0_u64; classes]; classes];
+    for (&given, &truth) in given.iter().zip(truth) {
+        became[truth][given] += 1;
+    }
+    let (mut right, mut all) = (0.0, 0_u64);
+    for (class, (row, became)) in confusion.iter().zip(&became).enumerate() {
+        let samples: u64 = became.iter().sum();
+        for (predicted, &count) in row.iter().enumerate() {
+            let unknown = f64::from(u8::from(predicted == class));
+            let share = if samples == 0 { unknown } else { became[predicted] as f64 / samples as f64 };
+            right += share * count as f64;
+            all += count;
+        }
+    }
+    right / all.max(1) as f64
+}
+
 /// Area under the ROC curve: the chance that a value of `higher` exceeds one of `lower`, equal ones counted half.
 /// `None` when either is empty. Used for importance (right labels against wrong ones).
 pub fn auc(higher: &[f32], lower: &[f32]) -> Option<f64> {
@@ -212,6 +233,15 @@ mod tests {
 
     fn prediction(probabilities: &[f32]) -> Prediction {
         Prediction { probabilities: probabilities.to_vec(), importance: None }
+    }
+
+    #[test]
+    fn a_net_that_is_always_right_is_as_often_wrong_by_noisy_labels_as_they_are() {
+        let confusion = [vec![10, 0], vec![0, 30]];
+        let (truth, given) = ([0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0]);
+        assert!((accuracy_if_noisy(&confusion, &given, &truth) - (5.0 + 22.5) / 40.0).abs() < 1e-12);
+        assert!((accuracy_if_noisy(&confusion, &truth, &truth) - 1.0).abs() < 1e-12);
+        assert!((accuracy_if_noisy(&[vec![8, 2], vec![0, 0]], &[], &[]) - 0.8).abs() < 1e-12);
     }
 
     #[test]

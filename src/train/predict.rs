@@ -15,7 +15,7 @@ use super::error::TrainError;
 use super::loader::{Batch, PictureShelf, resize};
 use super::metrics::{Prediction, SplitMetrics};
 use super::net::{Net, Output};
-use super::recipe::{Method, Recipe};
+use super::recipe::{Method, Precision, Recipe};
 use super::resume::AVERAGED;
 use super::session::{BEST, Session};
 use super::{augment, checkpoint, device, host, judge};
@@ -57,10 +57,20 @@ impl Predictor {
     /// Loads `last.safetensors` or `best.safetensors` of a run, or what [`Predictor::export`] wrote, on `auto`, `cpu`
     /// or `cuda:N`.
     pub fn load(path: &Path, device: &str) -> Result<Self, TrainError> {
+        Self::load_in(path, device, None)
+    }
+
+    /// The same on the CPU and in 32-bit floats, whatever it was trained in: for others, who may have no more.
+    pub fn load_plain(path: &Path) -> Result<Self, TrainError> {
+        Self::load_in(path, "cpu", Some(Precision::Fp32))
+    }
+
+    fn load_in(path: &Path, device: &str, precision: Option<Precision>) -> Result<Self, TrainError> {
         let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
         let card = state.net;
         host::keep_memory();
-        let (compute, _) = device::choose(device, &card.recipe)?;
+        let precision = precision.unwrap_or(card.recipe.precision);
+        let (compute, _) = device::choose(device, precision)?;
         let net = Net::new(card.recipe.arch, card.classes.len(), card.recipe.seed, compute);
         for param in &net.params.0 {
             // An averaged net is the one that was judged; exports have plain names.
@@ -101,19 +111,36 @@ impl Predictor {
     }
 
     /// Measures what the net says of samples of a set, whose positions and true classes (of this net) go together.
-    /// Unreadable pictures are left out; the count says how many were measured.
+    ///
+    /// # Errors
+    /// When too many of the pictures cannot be read; a few are left out and named.
     pub fn measure(
         &self,
         set: &TrainingSet,
         labels: &BTreeMap<usize, usize>,
-    ) -> Result<(usize, SplitMetrics), TrainError> {
-        let shelf = PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size);
+    ) -> Result<Measured, TrainError> {
+        let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size));
         let samples: Vec<usize> = labels.keys().copied().collect();
-        let told = judge::ask(&self.net, &self.card.recipe, &Arc::new(shelf), &samples)?;
+        let told = judge::ask(&self.net, &self.card.recipe, &shelf, &samples)?;
+        judge::check_unreadable(&shelf, samples.len())?;
         let truth: Vec<usize> = told.iter().map(|(sample, _)| labels[sample]).collect();
         let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
-        Ok((truth.len(), SplitMetrics::of(&predictions, &truth, self.card.classes.len())))
+        Ok(Measured {
+            samples: truth.len(),
+            unreadable: shelf.unreadable().into_values().collect(),
+            metrics: SplitMetrics::of(&predictions, &truth, self.card.classes.len()),
+        })
     }
+}
+
+/// What [`Predictor::measure`] found.
+pub struct Measured {
+    /// How many pictures were measured.
+    pub samples: usize,
+    /// Name and cause of every picture that was left out.
+    pub unreadable: Vec<String>,
+    /// What they came to.
+    pub metrics: SplitMetrics,
 }
 
 /// Rows of a net's output as plain numbers.
@@ -153,7 +180,7 @@ impl Predictor {
     /// A narrow net that learnt nothing, for tests that only need answers.
     pub(crate) fn untrained(method: Method, classes: &[&str]) -> Self {
         let recipe = Recipe { arch: super::recipe::Arch::Tiny, image_size: 32, ..Recipe::new(method) };
-        let (compute, _) = device::choose("cpu", &recipe).expect("a CPU is there");
+        let (compute, _) = device::choose("cpu", recipe.precision).expect("a CPU is there");
         let net = Net::new(recipe.arch, classes.len(), recipe.seed, compute);
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
         Self { card: NetCard { recipe, classes, data: "nothing".to_owned() }, net }
@@ -180,8 +207,9 @@ mod tests {
 
         let set = shapes(12, 1);
         let labels = BTreeMap::from([(3, 0), (7, 2)]);
-        let (samples, metrics) = loaded.measure(&set, &labels).unwrap();
+        let Measured { samples, unreadable, metrics } = loaded.measure(&set, &labels).unwrap();
         assert_eq!((samples, metrics.confusion.iter().flatten().sum::<u64>()), (2, 2));
+        assert!(unreadable.is_empty());
         assert_eq!(metrics.recalls[1], None, "no sample of the second class was asked about");
     }
 }

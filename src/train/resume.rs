@@ -53,7 +53,11 @@ mod exact {
 
 impl Session<'_> {
     /// Writes everything that [`Session::resume`] needs.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] when it holds no numbers any more: the last good checkpoint stays.
     pub(crate) fn save(&mut self) -> Result<(), TrainError> {
+        self.check_params()?;
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
         for param in &self.net.params.0 {
             tensors.push((format!("net.{}", param.name), param.tensor.shallow_clone()));

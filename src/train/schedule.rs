@@ -43,12 +43,13 @@ impl Schedule {
     }
 }
 
-/// Accuracies of one finished epoch, all against the labels as they were given.
+/// Accuracies of one finished epoch, all against labels as they were given.
 #[derive(Debug, Clone, Copy)]
 pub struct Curve {
     /// On the training samples, as they were seen during the epoch.
     pub train: f64,
-    /// On held-out samples after the epoch.
+    /// On held-out samples after the epoch. Where an experiment held them out clean, as it would be if they were as noisy as
+    /// those that are trained on: of real data they are.
     pub held_out: Option<f64>,
 }
 

@@ -1,6 +1,7 @@
 //! What nets say of samples that they never saw: the training samples are dealt into folds, and a scout is trained for
 //! each fold on all the others. A net's opinion of samples that it was trained on echoes their labels.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -61,7 +62,7 @@ fn deal(set: &TrainingSet, samples: &[usize], folds: u32, seed: u64) -> Vec<u32>
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     order.sort_by_key(|&(label, _)| label);
     let dealt = order.iter().zip(0_u32..).map(|(&(_, unit), place)| (unit, place % folds));
-    let dealt: std::collections::HashMap<u64, u32> = dealt.collect();
+    let dealt: HashMap<u64, u32> = dealt.collect();
     samples.iter().map(|&sample| dealt[&unit(sample)]).collect()
 }
 
@@ -130,8 +131,11 @@ fn both_ways(
     samples: &[usize],
 ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
     let ask = |mirrored| judge::ask_of(net, session.recipe, &session.shelf, (samples, mirrored));
-    let both = ask(false)?.into_iter().zip(ask(true)?);
-    Ok(both.map(|((sample, one), (_, other))| (sample, mean(&one, &other))).collect())
+    let (plain, mirrored) = (ask(false)?, ask(true)?);
+    let mirrored: HashMap<usize, Prediction> = mirrored.into_iter().collect();
+    // A picture may be readable at one time and not at another.
+    let both = plain.into_iter().filter_map(|(sample, one)| Some((sample, mean(&one, mirrored.get(&sample)?))));
+    Ok(both.collect())
 }
 
 /// What the session's own net says of its training samples, in the form of [`tell`].

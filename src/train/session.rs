@@ -19,6 +19,7 @@ use super::loader::PictureShelf;
 use super::metrics::EpochMetrics;
 use super::net::Net;
 use super::optim::Optimizer;
+use super::params::Param;
 use super::predict;
 use super::recipe::{Method, Recipe};
 use super::sums::EpochSums;
@@ -58,6 +59,7 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     recipe.check()?;
     set.check()?;
+    set.check_training()?;
     guarded(recipe, &place.device, || {
         let mut session = Session::begin(recipe, set, place, events, stop)?;
         session.run()
@@ -128,7 +130,7 @@ impl<'a> Session<'a> {
         stop: &'a Stop,
     ) -> Result<Self, TrainError> {
         host::keep_memory();
-        let (compute, device_words) = device::choose(&place.device, recipe)?;
+        let (compute, device_words) = device::choose(&place.device, recipe.precision)?;
         std::fs::create_dir_all(&place.folder)
             .map_err(|source| TrainError::Write { path: place.folder.clone(), source })?;
         let net = Net::new(recipe.arch, set.classes.len(), recipe.seed, compute);
@@ -187,11 +189,8 @@ impl<'a> Session<'a> {
                 self.tell(TrainEvent::Relabelled(relabels));
             }
             self.tell(TrainEvent::Epoch(Box::new(metrics)));
-            self.tell(TrainEvent::Saved { epoch: self.progress.epochs_done });
         }
-        let trained = judge::finish(self)?;
-        self.tell(TrainEvent::Ended(Box::new(trained.clone())));
-        Ok(trained)
+        judge::finish(self)
     }
 
     /// All epochs are done, or too many since the best one.
@@ -258,7 +257,24 @@ impl<'a> Session<'a> {
     /// Steps of an epoch. A last batch of one sample is left out: it has no batch statistics.
     pub(crate) fn steps(&self) -> usize {
         let (samples, batch) = (self.train_samples.len(), self.recipe.batch_size);
-        samples / batch + usize::from(samples % batch > usize::from(batch > 1))
+        samples / batch + usize::from(samples % batch > 1)
+    }
+
+    /// Refuses a net whose params are no numbers any more: it takes no good one's place, and is not judged.
+    pub(crate) fn check_params(&self) -> Result<(), TrainError> {
+        let are_finite = |param: &Param| param.tensor.isfinite().all();
+        let all: Vec<Tensor> = self.net.params.0.iter().map(are_finite).collect();
+        if no_grad(|| Tensor::stack(&all, 0).all()).int64_value(&[]) != 0 {
+            return Ok(());
+        }
+        Err(self.diverged(self.progress.steps_done, "params", "NaN or infinite"))
+    }
+
+    /// What to say when numbers went out of hand in a one-based step of the epoch under way.
+    pub(crate) fn diverged(&self, step: usize, what: &'static str, became: &str) -> TrainError {
+        let params = Some(self.folder.join(BEST)).filter(|path| path.is_file());
+        let epoch = self.progress.epochs_done + 1;
+        TrainError::Diverged { epoch, step, what, became: became.to_owned(), params }
     }
 
     /// All tensors that the optimizer moves, in its order.

@@ -184,6 +184,18 @@ fn a_loss_that_explodes_stops_the_run_and_the_epoch_before_is_good() {
     assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1));
 }
 
+/// The loss is looked at before a step moves the params: of a set so small that an epoch is one step, it tells too late.
+#[test]
+fn params_that_explode_in_the_last_step_of_an_epoch_are_neither_saved_nor_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = small(Method::Baseline, 1);
+    (recipe.batch_size, recipe.optimizer.lr) = (256, 1e30);
+    recipe.optimizer.kind = super::recipe::OptimizerKind::Sgd;
+    let (result, _) = run(&recipe, &shapes(120, 2), folder.path(), |_, _| false);
+    assert!(matches!(result.unwrap_err(), TrainError::Diverged { epoch: 1, step: 1, what: "params", .. }));
+    assert!(!folder.path().join("last.safetensors").exists() && !folder.path().join("best.safetensors").exists());
+}
+
 #[test]
 fn a_checkpoint_that_is_cut_off_is_refused_with_a_remedy_that_works() {
     let folder = tempfile::tempdir().unwrap();

@@ -85,7 +85,7 @@ impl Grid {
             None
         };
         let clean = common.clean_set(catalog)?;
-        clean.check().map_err(|error| error.failure())?;
+        clean.check().and_then(|()| clean.check_training()).map_err(|error| error.failure())?;
         let card = card(common, &clean);
         let folder = folder_of(&global.data().join("experiments"), &card);
         Ok(Self { folder, cells, common: common.clone(), clean, card })

@@ -38,7 +38,7 @@ pub struct TrainArgs {
     /// Train so many times, with --seed and the seeds after it, and tell mean and deviation
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,
-    /// Go on with the run of this folder or name
+    /// Go on with the run of this folder or name, with the flags that it was begun with
     #[arg(long, value_name = "RUN", conflicts_with = "seeds")]
     pub resume: Option<PathBuf>,
     /// Train once more although a run of this recipe on this data is done
@@ -90,7 +90,7 @@ pub struct CommonArgs {
     #[arg(long, value_enum, default_value = "symmetric")]
     pub noise_kind: NoiseKindArg,
     /// Share of the training samples held out where a data set has no validation part
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = below_one)]
     pub validation: f64,
     /// auto, cpu or cuda:N
     #[arg(long, default_value = "auto")]
@@ -203,6 +203,11 @@ impl CommonArgs {
     }
 }
 
+fn below_one(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| format!("'{text}' is no number"))?;
+    if (0.0..1.0).contains(&share) { Ok(share) } else { Err("not 0 to below 1".to_owned()) }
+}
+
 pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
@@ -237,6 +242,15 @@ pub(super) mod tests {
         let recipe = parse(&["--preset", "paper", "--epochs", "3", "--margin-2", "0.4"]).recipe();
         assert_eq!((recipe.epochs, recipe.batch_size, recipe.scn.margin_2), (3, 1024, 0.4));
         assert_eq!(recipe.scn.relabel_scope, RelabelScope::LowGroup);
+    }
+
+    #[test]
+    fn what_is_held_out_is_a_share() {
+        assert_eq!(parse(&["--validation", "0"]).common.validation, 0.0);
+        for percent in ["10", "-0.5", "1", "NaN"] {
+            let error = try_parse(&[&*format!("--validation={percent}")]).unwrap_err().to_string();
+            assert!(error.contains("not 0 to below 1"), "{error}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::catalog::runs::{FrozenSample, NewRun, Opinion, Run, RunState};
+use crate::catalog::runs::{FrozenSample, ListedSample, NewRun, Opinion, Run, RunState};
 use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, FailureKind, Reason};
 use crate::train::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
@@ -23,7 +23,16 @@ pub(super) struct CatalogRun {
     pub(super) run: Run,
     /// What it trains on: the frozen list first, then the other sets that were named.
     pub(super) set: TrainingSet,
-    frozen: usize,
+    /// Where its first samples stand in the list as it was frozen.
+    positions: Arc<[usize]>,
+}
+
+/// A sample of a list, and what it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Member {
+    frozen: FrozenSample,
+    clip: ClipId,
+    video: VideoId,
 }
 
 impl CatalogRun {
@@ -31,11 +40,18 @@ impl CatalogRun {
     /// (unless `--again`) is done, else a new one on a list that is frozen now.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
-        let device = device_in_words(&args.common.device, recipe).map_err(|error| error.failure())?;
-        if let Some(name) = &args.resume {
-            return Self::of(catalog, args, find(catalog, &name.to_string_lossy()).await?).await;
-        }
+        let device = device_in_words(&args.common.device, recipe.precision).map_err(|error| error.failure())?;
         let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
+        if let Some(name) = &args.resume {
+            let found = Self::of(catalog, args, find(catalog, &name.to_string_lossy()).await?).await?;
+            let folder = session.store.root().join(&found.run.folder);
+            match folder.exists() {
+                true => folder::check_is_for(&folder, recipe, &found.set)?,
+                false if found.run.recipe_hash == hash => {}
+                false => return Err(folder::of_another(&folder, "recipe").into()),
+            }
+            return Ok(found);
+        }
         let all = runs::list(catalog).await.map_err(Failure::from)?;
         for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash) {
             let folder = session.store.root().join(&run.folder);
@@ -46,24 +62,27 @@ impl CatalogRun {
             }
             let found = Self::of(catalog, args, run).await?;
             // A run that was killed before it had a folder trained nothing yet, and takes whatever is named now.
-            let is_same = folder::is_for_data(&folder, &found.set) || is_cut_off && !folder.exists();
+            let is_same = folder::is_for_data(&folder, recipe, &found.set) || is_cut_off && !folder.exists();
             if is_same && (is_cut_off || found.is_of_today(catalog).await?) {
                 return Ok(found);
             }
         }
-        Self::of(catalog, args, freeze(catalog, recipe, &device).await?).await
+        Self::of(catalog, args, freeze(catalog, args, recipe, &device).await?).await
     }
 
     async fn of(catalog: &Catalog, args: &TrainArgs, run: Run) -> anyhow::Result<Self> {
-        let list = frozen_list(catalog, &run).await?;
-        let set = training_set(catalog, &run.classes, &list).await?;
-        Ok(Self { run, set: args.training_set(Some(set))?, frozen: list.len() })
+        let list = listed(catalog, &run).await?;
+        let members: Vec<Member> = list.iter().map(Member::of).collect();
+        let set = args.training_set(Some(set_of(catalog, &run.classes, &members)))?;
+        Ok(Self { run, set, positions: list.iter().map(|line| line.position).collect() })
     }
 
     /// Whether a list frozen now would be the same.
     async fn is_of_today(&self, catalog: &Catalog) -> anyhow::Result<bool> {
         let (classes, now) = candidates(catalog).await?;
-        Ok(classes == self.run.classes && now == frozen_list(catalog, &self.run).await?)
+        let then = listed(catalog, &self.run).await?;
+        // What other sets add stands behind the catalog's own classes.
+        Ok(self.run.classes.starts_with(&classes) && then.iter().map(Member::of).eq(now))
     }
 
     /// The closing line of a run that is done.
@@ -81,7 +100,8 @@ impl CatalogRun {
 
     /// Writes rows while the run goes on.
     pub(super) fn watch(&self, catalog: &Catalog) -> Rows {
-        Rows { catalog: catalog.clone(), runtime: Handle::current(), run: self.run.id, frozen: self.frozen }
+        let positions = Arc::clone(&self.positions);
+        Rows { catalog: catalog.clone(), runtime: Handle::current(), run: self.run.id, positions }
     }
 
     /// Writes the run's opinions and its end down, whichever it is.
@@ -96,15 +116,14 @@ impl CatalogRun {
                 let opinions: Vec<(usize, Opinion)> = trained
                     .opinions
                     .iter()
-                    .filter(|opinion| opinion.sample < self.frozen)
-                    .map(|it| {
+                    .filter_map(|it| {
                         let opinion = Opinion {
                             importance: it.importance,
                             predicted: it.predicted,
                             p_predicted: it.p_predicted,
                             p_given: it.p_given,
                         };
-                        (it.sample, opinion)
+                        Some((*self.positions.get(it.sample)?, opinion))
                     })
                     .collect();
                 runs::set_opinions(&mut tx, self.run.id, &opinions).await.map_err(Failure::from)?;
@@ -151,13 +170,18 @@ fn body(recipe: &Recipe) -> anyhow::Result<String> {
     Ok(serde_json::to_string(recipe)?)
 }
 
-async fn frozen_list(catalog: &Catalog, run: &Run) -> anyhow::Result<Vec<FrozenSample>> {
-    let list = runs::samples(catalog, run.id).await.map_err(Failure::from)?;
-    Ok(list.into_iter().map(|(frozen, _)| frozen).collect())
+async fn listed(catalog: &Catalog, run: &Run) -> anyhow::Result<Vec<ListedSample>> {
+    Ok(runs::samples(catalog, run.id).await.map_err(Failure::from)?)
+}
+
+impl Member {
+    fn of(line: &ListedSample) -> Self {
+        Self { frozen: line.frozen, clip: line.clip, video: line.video }
+    }
 }
 
 /// The samples in use with the labels in force, and the names of their classes.
-async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<FrozenSample>)> {
+async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<Member>)> {
     splits::assign(catalog).await.map_err(Failure::from)?;
     let found = samples::for_training(catalog).await.map_err(Failure::from)?;
     if found.is_empty() {
@@ -179,20 +203,20 @@ async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<Froze
             .with_hint("take in videos of at least two emotions")
             .into());
     }
-    let frozen: Vec<FrozenSample> = found
-        .iter()
-        .map(|sample| FrozenSample {
-            sample: sample.sample,
-            split: sample.split,
-            label: classes.iter().position(|class| *class == label(sample)).unwrap_or(0),
-        })
-        .collect();
-    Ok((classes.iter().map(Emotion::to_string).collect(), frozen))
+    let member = |sample: &samples::TrainingSample| {
+        let class = classes.iter().position(|class| *class == label(sample)).unwrap_or(0);
+        let frozen = FrozenSample { sample: sample.sample, split: sample.split, label: class };
+        Member { frozen, clip: sample.clip, video: sample.video }
+    };
+    let members = found.iter().map(member).collect();
+    Ok((classes.iter().map(Emotion::to_string).collect(), members))
 }
 
-/// Freezes the list, and writes the run down.
-async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
-    let (names, frozen) = candidates(catalog).await?;
+/// Freezes the list, and writes the run down, with the classes of all sets that it trains on.
+async fn freeze(catalog: &Catalog, args: &TrainArgs, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
+    let (names, members) = candidates(catalog).await?;
+    let names = args.training_set(Some(set_of(catalog, &names, &members)))?.classes;
+    let frozen: Vec<FrozenSample> = members.iter().map(|member| member.frozen).collect();
     let method = recipe.method.as_str();
     let all = runs::list(catalog).await.map_err(Failure::from)?;
     let number = 1 + all.iter().filter(|run| run.method == method).count();
@@ -215,33 +239,23 @@ async fn freeze(catalog: &Catalog, recipe: &Recipe, device: &str) -> anyhow::Res
 
 /// The catalog's samples as they are today, for trainings that write nothing back.
 pub(crate) async fn todays_samples(catalog: &Catalog) -> anyhow::Result<TrainingSet> {
-    let (classes, list) = candidates(catalog).await?;
-    training_set(catalog, &classes, &list).await
+    let (classes, members) = candidates(catalog).await?;
+    Ok(set_of(catalog, &classes, &members))
 }
 
-async fn training_set(
-    catalog: &Catalog,
-    classes: &[String],
-    list: &[FrozenSample],
-) -> anyhow::Result<TrainingSet> {
-    let origins = samples::for_training(catalog).await.map_err(Failure::from)?;
-    let origins: HashMap<SampleId, (ClipId, VideoId)> =
-        origins.iter().map(|sample| (sample.sample, (sample.clip, sample.video))).collect();
-    let origin = |frozen: &FrozenSample| origins.get(&frozen.sample);
-    let clip = |frozen| origin(frozen).map_or(0, |(clip, _)| clip.0.unsigned_abs());
-    let video = |frozen| origin(frozen).map_or(0, |(_, video)| video.0.unsigned_abs());
-    Ok(TrainingSet {
+fn set_of(catalog: &Catalog, classes: &[String], members: &[Member]) -> TrainingSet {
+    TrainingSet {
         name: "catalog".to_owned(),
         classes: classes.to_vec(),
-        labels: list.iter().map(|frozen| frozen.label).collect(),
-        splits: list.iter().map(|frozen| frozen.split).collect(),
-        groups: Some(list.iter().map(clip).collect()),
-        sources: Some(list.iter().map(video).collect()),
+        labels: members.iter().map(|member| member.frozen.label).collect(),
+        splits: members.iter().map(|member| member.frozen.split).collect(),
+        groups: Some(members.iter().map(|member| member.clip.0.unsigned_abs()).collect()),
+        sources: Some(members.iter().map(|member| member.video.0.unsigned_abs()).collect()),
         ..TrainingSet::of(Arc::new(CatalogPictures {
-            samples: list.iter().map(|frozen| frozen.sample).collect(),
+            samples: members.iter().map(|member| member.frozen.sample).collect(),
             crops: Crops::new(catalog),
         }))
-    })
+    }
 }
 
 /// The crops of a frozen list.
@@ -273,7 +287,7 @@ pub(super) struct Rows {
     catalog: Catalog,
     runtime: Handle,
     run: RunId,
-    frozen: usize,
+    positions: Arc<[usize]>,
 }
 
 impl RunWatch for Rows {
@@ -288,8 +302,9 @@ impl RunWatch for Rows {
     }
 
     fn relabelled(&mut self, relabels: &[Relabel]) -> anyhow::Result<()> {
-        let own: Vec<Relabel> =
-            relabels.iter().filter(|relabel| relabel.sample < self.frozen).copied().collect();
+        // The catalog knows no samples of other sets.
+        let own = |relabel: &Relabel| Some(Relabel { sample: *self.positions.get(relabel.sample)?, ..*relabel });
+        let own: Vec<Relabel> = relabels.iter().filter_map(own).collect();
         self.runtime.block_on(async {
             let mut tx = self.catalog.begin().await?;
             relabels::insert(&mut tx, self.run, &own).await?;

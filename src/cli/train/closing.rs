@@ -1,6 +1,7 @@
 //! How the end of a run is told to people. All of it stands in `result.json` and `metrics.jsonl` for programs.
 
 use crate::train::Trained;
+use crate::train::recipe::Method;
 
 /// Eight heights, and nothing.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -29,7 +30,8 @@ pub(super) fn words(trained: &Trained) -> String {
 
 /// What tells whether to trust it: each class, calibration, importance, and what could not be read.
 pub(super) fn details(trained: &Trained) -> Vec<String> {
-    let parts = [classes(trained), importance(trained), precision(trained), unreadable(trained)];
+    let parts =
+        [classes(trained), importance(trained), unchanged(trained), precision(trained), unreadable(trained)];
     parts.into_iter().flatten().collect()
 }
 
@@ -66,6 +68,13 @@ fn bars(counts: &[u64]) -> String {
         .collect()
 }
 
+/// A Self-Cure Network that cured nothing is one without its third module.
+fn unchanged(trained: &Trained) -> Option<String> {
+    let is_scn = trained.method == Method::Scn.as_str();
+    (is_scn && trained.relabels.is_empty())
+        .then(|| "no label was changed; --relabel-epoch says when relabelling begins".to_owned())
+}
+
 fn precision(trained: &Trained) -> Option<String> {
     let precision = trained.labels?.precision?;
     Some(format!("of the labels that changed {:.1} % are right now", 100.0 * precision))
@@ -81,7 +90,7 @@ fn unreadable(trained: &Trained) -> Option<String> {
 mod tests {
     use super::*;
     use crate::train::metrics::{EpochMetrics, LabelAudit, SplitMetrics};
-    use crate::types::Split;
+    use crate::types::{Relabel, Split};
 
     fn trained() -> Trained {
         Trained {
@@ -113,7 +122,15 @@ mod tests {
                 rank_zero_share: 0.9,
                 ..EpochMetrics::default()
             }],
-            relabels: Vec::new(),
+            relabels: vec![Relabel {
+                sample: 0,
+                epoch: 1,
+                from: 0,
+                to: 1,
+                p_max: 0.9,
+                p_given: 0.1,
+                importance: 0.5,
+            }],
             opinions: Vec::new(),
             unreadable: vec!["a.png: torn".to_owned()],
         }
@@ -130,6 +147,14 @@ mod tests {
              of the labels that changed 80.0 % are right now\n\
              1 pictures could not be read, all are named in result.json; the first: a.png: torn"
         );
+    }
+
+    #[test]
+    fn a_self_cure_network_that_changed_nothing_says_so() {
+        let mut idle = trained();
+        idle.relabels.clear();
+        assert!(details(&idle).iter().any(|line| line.starts_with("no label was changed")));
+        assert!(!details(&trained()).iter().any(|line| line.starts_with("no label was changed")));
     }
 
     #[test]

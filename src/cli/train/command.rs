@@ -87,7 +87,11 @@ async fn on_disk(
     let set = args.training_set(None)?;
     let runs = global.data().join("runs");
     let folder = match &args.resume {
-        Some(run) => RunFolder::take(&folder::named(&runs, run)?, &recipe, &set)?,
+        Some(run) => {
+            let path = folder::named(&runs, run)?;
+            folder::check_is_for(&path, &recipe, &set)?;
+            RunFolder::take(&path, &recipe, &set)?
+        }
         None => RunFolder::find(&runs, &recipe, &set, args.again)?,
     };
     if let Some(line) = folder.closing_line() {
@@ -151,6 +155,8 @@ fn say_together(lines: &[Value], json: bool) -> anyhow::Result<()> {
 /// The same recipe on the same data gives the same net: what is done is told again, not done again.
 fn say_again(folder: &RunFolder, line: &Value, json: bool) {
     if json {
+        let mut line = line.clone();
+        line["again"] = Value::Bool(true);
         say(line);
         return;
     }

@@ -109,17 +109,11 @@ impl ReadingArgs {
 
 impl CommonArgs {
     /// The data sets joined, with the labels that they come with; `catalog` is what the caller read for
-    /// [`DatasetArg::Catalog`].
+    /// [`DatasetArg::Catalog`]. It comes first, whatever stood first: its samples keep their places in the frozen list.
     pub(crate) fn clean_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
-        let mut catalog = catalog;
-        let mut sets = Vec::new();
-        for dataset in &self.dataset {
-            sets.push(match dataset {
-                DatasetArg::Catalog => catalog
-                    .take()
-                    .ok_or_else(|| Failure::permanent(Reason::NothingToDo, "the catalog holds no samples"))?,
-                other => self.readings.read(other).map_err(|error| error.failure())?,
-            });
+        let mut sets: Vec<TrainingSet> = catalog.into_iter().collect();
+        for dataset in self.dataset.iter().filter(|dataset| **dataset != DatasetArg::Catalog) {
+            sets.push(self.readings.read(dataset).map_err(|error| error.failure())?);
         }
         data::unite(sets).map_err(|error| error.failure())
     }
@@ -148,6 +142,7 @@ impl TrainArgs {
         if let Some(list) = &self.noisy_labels {
             data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
         }
+        set.check_training().map_err(|error| error.failure())?;
         Ok(set)
     }
 }

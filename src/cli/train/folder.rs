@@ -16,8 +16,9 @@ use crate::train::{Trained, write_whole};
 
 /// The recipe, written when the run begins.
 const RECIPE: &str = "recipe.json";
-/// Which data it was made for.
+/// Which data it was made for, and the sha256 of the params that it began with.
 const DATA: &str = "data.json";
+const INIT: &str = "init_sha256";
 /// All that was measured at the end.
 const RESULT: &str = "result.json";
 /// The closing line: the run came to its end.
@@ -40,7 +41,9 @@ impl RunFolder {
     pub(crate) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
         let folder = Self { path: path.to_owned(), _lock: lock(path)? };
-        for (file, content) in [(DATA, data_card(set)), (RECIPE, serde_json::to_value(recipe)?)] {
+        let mut data = data_card(set);
+        data[INIT] = json!(init_sha256(recipe));
+        for (file, content) in [(DATA, data), (RECIPE, serde_json::to_value(recipe)?)] {
             if !path.join(file).is_file() {
                 write_json(&path.join(file), &content)?;
             }
@@ -114,12 +117,37 @@ pub(super) fn named(runs: &Path, run: &Path) -> Result<PathBuf, Failure> {
 
 /// Whether a folder was made for this recipe and this data.
 pub(super) fn is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
-    read_json(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok() && is_for_data(folder, set)
+    is_for_recipe(folder, recipe) && is_for_data(folder, recipe, set)
 }
 
-/// Whether a folder was made for this data.
-pub(super) fn is_for_data(folder: &Path, set: &TrainingSet) -> bool {
-    read_json(&folder.join(DATA)).is_some_and(|card| card["hash"] == data_card(set)["hash"])
+fn is_for_recipe(folder: &Path, recipe: &Recipe) -> bool {
+    read_json(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok()
+}
+
+/// Whether a folder was made for this data and the params that the recipe's file holds now. A file that is gone is not
+/// missed: what was begun with it goes on without.
+pub(super) fn is_for_data(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
+    let Some(card) = read_json(&folder.join(DATA)) else { return false };
+    let init = init_sha256(recipe);
+    card["hash"] == data_card(set)["hash"] && init.is_none_or(|init| card[INIT] == init)
+}
+
+/// Refuses the folder that `--resume` means when it was made for something else.
+pub(super) fn check_is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> Result<(), Failure> {
+    match (is_for_recipe(folder, recipe), is_for_data(folder, recipe, set)) {
+        (true, true) => Ok(()),
+        (false, _) => Err(of_another(folder, "recipe")),
+        (true, false) => Err(of_another(folder, "data set or other params to begin from")),
+    }
+}
+
+pub(super) fn of_another(folder: &Path, what: &str) -> Failure {
+    Failure::permanent(Reason::Usage, format!("{} is a run of another {what}", folder.display()))
+        .with_hint("name all flags that it was begun with (recipe.json in its folder tells them), or begin a new run")
+}
+
+fn init_sha256(recipe: &Recipe) -> Option<String> {
+    crate::store::digest(recipe.init.as_ref()?).ok().map(|(_, sha256)| sha256)
 }
 
 /// Which data a run is for.
@@ -188,6 +216,35 @@ mod tests {
         assert_eq!(find(runs.path(), &set, false).closing_line(), Some(line));
         let again = find(runs.path(), &set, true);
         assert_eq!((again.name().as_str(), again.closing_line()), ("scn-2", None));
+    }
+
+    #[test]
+    fn other_params_in_the_same_file_are_another_beginning() {
+        let runs = tempfile::tempdir().unwrap();
+        let init = runs.path().join("face.safetensors");
+        let recipe = Recipe { init: Some(init.clone()), ..Recipe::new(Method::Scn) };
+        let set = shapes(20, 1);
+        let mut find = |params: Option<&str>| {
+            match params {
+                Some(params) => std::fs::write(&init, params).unwrap(),
+                None => std::fs::remove_file(&init).unwrap(),
+            }
+            RunFolder::find(&runs.path().join("runs"), &recipe, &set, false).unwrap().name()
+        };
+        let names = [Some("one"), Some("other"), Some("one"), None].map(&mut find);
+        assert_eq!(names, ["scn-1", "scn-2", "scn-1", "scn-1"]);
+    }
+
+    #[test]
+    fn a_run_of_another_recipe_or_other_data_is_not_gone_on_with() {
+        let runs = tempfile::tempdir().unwrap();
+        let (set, recipe) = (shapes(20, 1), Recipe::new(Method::Scn));
+        let folder = find(runs.path(), &set, false).path.clone();
+        check_is_for(&folder, &recipe, &set).unwrap();
+        let refused = |recipe: &Recipe, set: &TrainingSet| check_is_for(&folder, recipe, set).unwrap_err();
+        let other = Recipe { epochs: 7, ..recipe.clone() };
+        assert!(refused(&other, &set).detail.ends_with("scn-1 is a run of another recipe"));
+        assert!(refused(&recipe, &shapes(25, 1)).detail.contains("another data set"));
     }
 
     #[test]

@@ -13,10 +13,11 @@ pub struct LoopArgs {
     /// How the learning rate falls over the epochs [default: cosine]
     #[arg(long, value_enum)]
     pub schedule: Option<ScheduleArg>,
-    /// What each drop leaves of the learning rate [default: step 0.1, exponential 0.9]
+    /// What each drop leaves of the learning rate; means --schedule step unless another is named that drops [default:
+    /// step 0.1, exponential 0.9]
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     pub drop_factor: Option<f64>,
-    /// After which epochs --schedule step drops it [default: half and three quarters of all]
+    /// After which epochs the learning rate drops; means --schedule step [default: half and three quarters of all]
     #[arg(long, value_name = "EPOCH,…", value_delimiter = ',')]
     pub drop_after: Vec<u32>,
     /// SGD's momentum [default: 0.9]
@@ -80,9 +81,7 @@ fn factor(text: &str) -> Result<f64, String> {
 impl LoopArgs {
     /// Changes what was named.
     pub(super) fn apply(&self, recipe: &mut Recipe) {
-        if let Some(schedule) = self.schedule {
-            recipe.schedule = self.schedule(schedule, recipe.epochs);
-        }
+        recipe.schedule = self.schedule(&recipe.schedule, recipe.epochs);
         set(&mut recipe.optimizer.momentum, self.momentum);
         set(&mut recipe.optimizer.weight_decay, self.weight_decay);
         set(&mut recipe.accumulate, self.accumulate);
@@ -95,18 +94,34 @@ impl LoopArgs {
         recipe.early_stop = self.early_stop.or(recipe.early_stop);
     }
 
-    fn schedule(&self, schedule: ScheduleArg, epochs: u32) -> Schedule {
-        let factor = |usual| self.drop_factor.unwrap_or(usual);
-        match schedule {
-            ScheduleArg::Constant => Schedule::Constant,
-            ScheduleArg::Exponential => Schedule::Exponential { factor: factor(0.9) },
-            ScheduleArg::Cosine => Schedule::Cosine,
-            ScheduleArg::Step => {
-                let usual = vec![epochs / 2, epochs * 3 / 4];
-                let at = if self.drop_after.is_empty() { usual } else { self.drop_after.clone() };
-                Schedule::Step { at, factor: factor(0.1) }
-            }
+    /// The schedule that was named, else the `usual` one, with the drops that were named. Those say for themselves that
+    /// there are drops.
+    fn schedule(&self, usual: &Schedule, epochs: u32) -> Schedule {
+        let steps = || Schedule::Step { at: vec![epochs / 2, epochs * 3 / 4], factor: 0.1 };
+        let mut schedule = match self.schedule {
+            Some(ScheduleArg::Constant) => Schedule::Constant,
+            Some(ScheduleArg::Exponential) => Schedule::Exponential { factor: 0.9 },
+            Some(ScheduleArg::Cosine) => Schedule::Cosine,
+            Some(ScheduleArg::Step) => steps(),
+            None => usual.clone(),
+        };
+        let drops = match schedule {
+            Schedule::Step { .. } => true,
+            Schedule::Exponential { .. } => self.drop_after.is_empty(),
+            Schedule::Constant | Schedule::Cosine => false,
+        };
+        if !drops && (self.drop_factor.is_some() || !self.drop_after.is_empty()) {
+            schedule = steps();
         }
+        match &mut schedule {
+            Schedule::Step { at, factor } => {
+                set(factor, self.drop_factor);
+                set(at, Some(self.drop_after.clone()).filter(|epochs| !epochs.is_empty()));
+            }
+            Schedule::Exponential { factor } => set(factor, self.drop_factor),
+            Schedule::Constant | Schedule::Cosine => {}
+        }
+        schedule
     }
 }
 
@@ -121,6 +136,17 @@ mod tests {
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![20, 30], factor: 0.1 });
         let recipe = parse(&["--schedule", "step", "--drop-after", "15,30", "--drop-factor", "0.5"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![15, 30], factor: 0.5 });
+    }
+
+    #[test]
+    fn drops_that_are_named_change_the_preset_s_and_need_no_other_flag() {
+        let recipe =
+            parse(&["--preset", "paper", "--drop-after", "1", "--drop-factor", "0.5"]).recipe();
+        assert_eq!(recipe.schedule, Schedule::Step { at: vec![1], factor: 0.5 });
+        let recipe = parse(&["--preset", "reference", "--drop-factor", "0.8"]).recipe();
+        assert_eq!(recipe.schedule, Schedule::Exponential { factor: 0.8 });
+        let recipe = parse(&["--epochs", "8", "--drop-after", "6"]).recipe();
+        assert_eq!(recipe.schedule, Schedule::Step { at: vec![6], factor: 0.1 });
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct ScnArgs {
     /// Join the losses by gamma (the paper) or by their sum [default: sum]
     #[arg(long, value_enum)]
     pub loss: Option<LossArg>,
-    /// Share of rank regularisation in --loss gamma [default: 0.5]
+    /// Share of rank regularisation; means --loss gamma [default: 0.5]
     #[arg(long)]
     pub gamma: Option<f64>,
     /// First epoch that may relabel, or auto: before labels are learnt by heart [default: auto]
@@ -85,7 +85,8 @@ impl ScnArgs {
         set(&mut scn.gamma, self.gamma);
         set(&mut scn.relabel_scope, self.relabel_scope.map(Into::into));
         set(&mut scn.relabel_probabilities, self.relabel_probabilities.map(Into::into));
-        set(&mut scn.loss_form, self.loss.map(Into::into));
+        let named = self.gamma.map(|_| LossForm::Gamma);
+        set(&mut scn.loss_form, self.loss.map(Into::into).or(named));
         set(&mut scn.relabel_start, self.relabel_epoch);
         scn.margin_1_learnt |= self.learn_margin_1;
     }
@@ -103,6 +104,14 @@ impl CureArgs {
 #[cfg(test)]
 mod tests {
     use super::super::args::tests::parse;
+    use super::*;
+
+    #[test]
+    fn a_named_gamma_is_used() {
+        assert_eq!(parse(&["--gamma", "0.3"]).recipe().scn.loss_form, LossForm::Gamma);
+        assert_eq!(parse(&["--gamma", "0.3", "--loss", "sum"]).recipe().scn.loss_form, LossForm::Sum);
+        assert_eq!(parse(&[]).recipe().scn.loss_form, LossForm::Sum);
+    }
 
     #[test]
     fn what_is_named_changes_and_the_rest_stays() {

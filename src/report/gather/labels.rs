@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::truth::Truth;
 use super::Gathering;
-use crate::catalog::runs::{FrozenSample, Opinion, Run};
+use crate::catalog::runs::{FrozenSample, ListedSample, Opinion, Run};
 use crate::types::{ClipId, Relabel, SampleId, Split};
 
 /// The training part of a run's list with the run's last word on each sample.
@@ -33,14 +33,13 @@ impl<'a> Judged<'a> {
     /// Joins a run's list with its relabels, which come by epoch: the last word on a sample holds.
     pub(super) fn new(
         run: &'a Run,
-        list: Vec<(FrozenSample, Option<Opinion>)>,
+        list: Vec<ListedSample>,
         relabels: &[Relabel],
     ) -> Self {
         let mut last: HashMap<usize, Relabel> =
             relabels.iter().map(|relabel| (relabel.sample, *relabel)).collect();
-        let of_training =
-            list.into_iter().enumerate().filter(|(_, (frozen, _))| frozen.split == Split::Train);
-        let samples = of_training.map(|(position, (frozen, opinion))| {
+        let of_training = list.into_iter().filter(|line| line.frozen.split == Split::Train);
+        let samples = of_training.map(|ListedSample { position, frozen, opinion, .. }| {
             let relabel = last.remove(&position).filter(|relabel| relabel.to != frozen.label);
             JudgedSample { frozen, opinion, relabel }
         });
@@ -156,7 +155,7 @@ fn first_of_clip(clip_of: &ClipOf) -> impl FnMut(SampleId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::RunId;
+    use crate::types::{RunId, VideoId};
 
     fn run(state: &str) -> Run {
         Run {
@@ -177,12 +176,14 @@ mod tests {
     }
 
     /// Sample 100 + position; labels as given; importance falls with position.
-    fn list(labels: &[usize]) -> Vec<(FrozenSample, Option<Opinion>)> {
+    fn list(labels: &[usize]) -> Vec<ListedSample> {
         let one = |(position, label): (i64, &usize)| {
             let frozen =
                 FrozenSample { sample: SampleId(100 + position), split: Split::Train, label: *label };
             let importance = Some(1.0 - 0.25 * position as f32);
-            (frozen, Some(Opinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 }))
+            let opinion = Some(Opinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 });
+            let (clip, video) = (ClipId(100 + position), VideoId(1));
+            ListedSample { position: position as usize, frozen, clip, video, opinion }
         };
         (0..).zip(labels).map(one).collect()
     }
@@ -203,6 +204,16 @@ mod tests {
     }
 
     #[test]
+    fn a_relabel_stays_with_its_sample_when_another_was_removed() {
+        let run = run("done");
+        let mut list = list(&[0, 0, 1]);
+        list.remove(0);
+        let judged = Judged::new(&run, list, &[relabel(0, 1, 0, 1), relabel(2, 1, 1, 0)]);
+        assert_eq!(judged.relabelled_total(), Some(1));
+        assert_eq!(judged.class_counts()[0].after, Some(2), "the two that are there are of the first class now");
+    }
+
+    #[test]
     fn what_a_run_under_way_has_not_decided_is_not_known() {
         let run = run("open");
         let judged = Judged::new(&run, list(&[0, 1]), &[]);
@@ -213,7 +224,7 @@ mod tests {
     fn the_least_important_stand_first_and_held_out_samples_nowhere() {
         let run = run("done");
         let mut list = list(&[0, 0, 1]);
-        list[2].0.split = Split::Test;
+        list[2].frozen.split = Split::Test;
         let judged = Judged::new(&run, list, &[]);
         let gathering = Gathering { pictures: 5, ..Gathering::default() };
         let ids: Vec<_> = judged

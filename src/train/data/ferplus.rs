@@ -20,7 +20,7 @@ pub struct FerplusOptions {
 /// What the votes on a picture become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FerplusLabels {
-    /// The first class, where it has more than half of all votes.
+    /// The first class, where it has more than half of the votes that count.
     Majority,
     /// The first class as it is, where it is one.
     Argmax,
@@ -39,7 +39,8 @@ const COLUMNS: usize = 12;
 /// The column after the emotions: `unknown`.
 const EMOTIONS: usize = 8;
 
-/// Reads FERPlus. Pictures whose most votes are `unknown` or `not a face` are left out, as are those without a name.
+/// Reads FERPlus as its authors' own reader does (microsoft/FERPlus, `ferplus.py`): a vote that stands alone is an outlier
+/// and counts nothing. Pictures whose most votes are `unknown` or `not a face` are left out, as are those without a name.
 pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, DataError> {
     let list = root.join("fer2013new.csv");
     if !list.is_file() {
@@ -97,7 +98,9 @@ fn parse(line: &str, mark: char) -> Result<Row<'_>, String> {
         "PrivateTest" => ("FER2013Test", Split::Test),
         other => return Err(format!("usage '{other}' is none of Training, PublicTest, PrivateTest")),
     };
-    let votes = fields[2..].iter().map(|votes| votes.trim().parse()).collect::<Result<Vec<u32>, _>>();
+    let counting = |votes: u32| if votes == 1 { 0 } else { votes };
+    let votes = fields[2..].iter().map(|votes| votes.trim().parse().map(counting));
+    let votes = votes.collect::<Result<Vec<u32>, _>>();
     Ok(Row {
         folder,
         split,
@@ -137,14 +140,23 @@ mod tests {
         use FerplusLabels::{Argmax, Majority, Soft};
         let decided = |votes: [u32; 10], labels| decide(&votes, labels, Split::Train);
         assert_eq!(decided([6, 4, 0, 0, 0, 0, 0, 0, 0, 0], Majority), Some(0));
-        assert_eq!(decided([5, 4, 1, 0, 0, 0, 0, 0, 0, 0], Majority), None, "five of ten are no majority");
-        assert_eq!(decided([5, 4, 1, 0, 0, 0, 0, 0, 0, 0], Argmax), Some(0));
+        assert_eq!(decided([5, 3, 2, 0, 0, 0, 0, 0, 0, 0], Majority), None, "five of ten are no majority");
+        assert_eq!(decided([5, 3, 2, 0, 0, 0, 0, 0, 0, 0], Argmax), Some(0));
         let tie = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!((decided(tie, Argmax), decided(tie, Soft)), (None, Some(0)));
         assert_eq!(decide(&tie, Soft, Split::Test), None, "what is measured has one answer");
         for labels in [Majority, Argmax, Soft] {
             assert_eq!(decided([1, 0, 0, 0, 0, 0, 0, 0, 0, 9], labels), None, "not a face");
         }
+    }
+
+    #[test]
+    fn a_vote_that_stands_alone_counts_nothing() {
+        let row = parse("Training,a.png,5,4,1,0,0,0,0,0,0,0", ',').unwrap();
+        assert_eq!(row.votes, [5, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(decide(&row.votes, FerplusLabels::Majority, row.split), Some(0), "five of nine");
+        let row = parse("Training,a.png,1,1,1,1,1,1,1,1,1,1", ',').unwrap();
+        assert_eq!(decide(&row.votes, FerplusLabels::Soft, row.split), None);
     }
 
     #[test]
@@ -185,11 +197,11 @@ mod tests {
         std::fs::create_dir(root.path().join("FER2013Train")).unwrap();
         std::fs::write(root.path().join("FER2013Train/a.png"), b"x").unwrap();
         let csv = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF\n\
-                   Training,a.png,4,3,0,0,0,0,0,1,2,0\n";
+                   Training,a.png,4,2,0,0,0,0,1,2,2,0\n";
         std::fs::write(root.path().join("fer2013new.csv"), csv).unwrap();
         let options = FerplusOptions { labels: FerplusLabels::Soft, ..Default::default() };
         let mut set = ferplus(root.path(), options).unwrap();
-        assert_eq!(set.votes_of(0), Some([0.5, 0.375, 0.0, 0.0, 0.0, 0.0, 0.0, 0.125].as_slice()));
+        assert_eq!(set.votes_of(0), Some([0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25].as_slice()));
         set.set_label(0, 0);
         assert!(set.votes_of(0).is_some());
         set.set_label(0, 1);

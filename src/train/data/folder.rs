@@ -16,7 +16,8 @@ const SPLITS: [(&str, Split); 5] = [
 
 /// Reads a folder; class names are the sub-folders' names, sorted. Pictures are samples, others are ignored.
 ///
-/// Without split folders everything is for training; see [`TrainingSet::hold_out_validation`].
+/// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]); so it is where there is no
+/// `train` beside them but other folders: they may be the names of classes.
 pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     if !root.is_dir() {
         return Err(DataError::Missing { layout: "folder", path: root.to_owned() });
@@ -26,7 +27,9 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
         .map(|&(name, split)| (root.join(name), split))
         .filter(|(path, _)| path.is_dir())
         .collect();
-    if !parts.iter().any(|(_, split)| *split == Split::Train) {
+    let folders = sorted_entries(root)?.into_iter().filter(|path| path.is_dir()).count();
+    let may_be_classes = folders > parts.len() || parts.is_empty();
+    if may_be_classes && !parts.iter().any(|(_, split)| *split == Split::Train) {
         parts = vec![(root.to_owned(), Split::Train)];
     }
     let mut classes = Vec::new();
@@ -119,6 +122,17 @@ mod tests {
         let set = folder(root.path()).unwrap();
         assert_eq!(set.splits, [Split::Train, Split::Train, Split::Validation, Split::Test]);
         assert_eq!(set.labels, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_test_part_alone_is_one_unless_it_may_be_a_class() {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["test/a/1.png", "test/b/2.png"]);
+        let set = folder(root.path()).unwrap();
+        assert_eq!((set.classes.len(), set.splits.as_slice()), (2, [Split::Test; 2].as_slice()));
+        assert!(set.check_training().is_err());
+        make(root.path(), &["drive/3.png", "test/4.png"]);
+        assert_eq!(folder(root.path()).unwrap().classes, ["drive", "test"]);
     }
 
     #[test]

@@ -170,10 +170,16 @@ impl TrainingSet {
                 classes: self.classes.len(),
             });
         }
-        if !self.splits.contains(&Split::Train) {
-            return Err(DataError::Empty { name: self.name.clone(), what: "training samples" });
-        }
         Ok(())
+    }
+
+    /// Refuses what has too little to train on: batch statistics need two pictures.
+    pub fn check_training(&self) -> Result<(), DataError> {
+        match self.of_split(Split::Train).len() {
+            0 => Err(DataError::Empty { name: self.name.clone(), what: "training samples" }),
+            1 => Err(DataError::Empty { name: self.name.clone(), what: "second training sample" }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -205,6 +211,14 @@ pub enum DataError {
         line: usize,
         /// What is wrong.
         problem: String,
+    },
+    /// A list of labels leaves a picture out.
+    #[error("{path} has no label for {name}")]
+    NoLabel {
+        /// The list.
+        path: PathBuf,
+        /// The picture.
+        name: String,
     },
     /// Pictures that a list names are not there.
     #[error("{layout}: {missing} of {listed} listed pictures are missing; the first: {first}")]

@@ -38,8 +38,9 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
         let widened = |set: &TrainingSet, columns: &[usize]| widened(set, columns, first.classes.len());
         [widened(&first, &own), widened(&second, &renumbered)].concat()
     });
-    let groups = numbers(first.groups.take(), second.groups);
-    let sources = numbers(first.sources.take(), second.sources);
+    let clips = |set: &TrainingSet| set.groups.clone();
+    let sources = |set: &TrainingSet| set.together().map(<[u64]>::to_vec);
+    let (groups, sources) = (numbers(&first, &second, clips), numbers(&first, &second, sources));
     first.labels.extend(second.labels.iter().map(|&label| renumbered[label]));
     first.splits.extend(second.splits);
     Ok(TrainingSet {
@@ -53,11 +54,21 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
     })
 }
 
-/// Two sets' numbers as one list, those of the second after those of the first; none unless both have them.
-fn numbers(first: Option<Vec<u64>>, second: Option<Vec<u64>>) -> Option<Vec<u64>> {
-    let (first, second) = (first?, second?);
-    let offset = first.iter().max().map_or(0, |last| last + 1);
-    Some(first.into_iter().chain(second.into_iter().map(|number| number + offset)).collect())
+/// Two sets' numbers as one list, those of the second after those of the first. Where one set has none, each of its samples
+/// stands for itself.
+fn numbers(
+    first: &TrainingSet,
+    second: &TrainingSet,
+    of: impl Fn(&TrainingSet) -> Option<Vec<u64>>,
+) -> Option<Vec<u64>> {
+    let (one, other) = (of(first), of(second));
+    if one.is_none() && other.is_none() {
+        return None;
+    }
+    let own = |set: &TrainingSet| (0..set.len() as u64).collect();
+    let (one, other) = (one.unwrap_or_else(|| own(first)), other.unwrap_or_else(|| own(second)));
+    let offset = one.iter().max().map_or(0, |last| last + 1);
+    Some(one.into_iter().chain(other.into_iter().map(|number| number + offset)).collect())
 }
 
 /// A set's votes as rows of `classes`, each of its columns where `columns` says; zeros where it has none.
@@ -140,6 +151,22 @@ mod tests {
         assert_eq!((both.votes_of(0), both.votes_of(1)), (None, None));
         assert_eq!(both.votes_of(2), Some([0.0, 0.75, 0.25].as_slice()));
         both.check().unwrap();
+    }
+
+    /// Frames of one clip stay together beside pictures that know no clips.
+    #[test]
+    fn a_set_without_clips_takes_none_from_another() {
+        let mut clips = set("one", &["fear", "anger"]);
+        clips.groups = Some(vec![7, 7]);
+        let alone = || set("two", &["anger", "contempt"]);
+        for (sets, expected) in
+            [(vec![clips.clone(), alone()], [7, 7, 8, 9]), (vec![alone(), clips], [0, 1, 9, 9])]
+        {
+            let both = unite(sets).unwrap();
+            assert_eq!(both.groups.as_deref(), Some(expected.as_slice()));
+            assert_eq!(both.together(), Some(expected.as_slice()));
+        }
+        assert_eq!(unite(vec![alone(), alone()]).unwrap().together(), None);
     }
 
     #[test]
