@@ -184,7 +184,7 @@ pub enum LicencePolicy {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipRecipe {
-    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every three seconds
+    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every four seconds
     /// while faces are tracked, every 0.4 s while nobody is, where a shot begins, and when a face is missed.
     pub scout_fps: f64,
     /// Smallest face that is looked for, pixels of the decoded picture.
@@ -264,7 +264,7 @@ pub struct WorkerConfig {
     pub max_memory_bytes: u64,
     /// A worker that says nothing for this long is killed, seconds.
     pub silence_timeout_s: u64,
-    /// One task may take this long, seconds.
+    /// So is one that gets no further in its video for this long, seconds; a whole task takes what time it needs.
     pub task_timeout_s: u64,
     /// A job is given up after this many attempts.
     pub max_attempts: u32,

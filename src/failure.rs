@@ -3,6 +3,8 @@
 //! Who notices a failure knows its kind and says it there; whoever drives the work only obeys.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +24,9 @@ pub enum FailureKind {
 }
 
 /// Why a job did not end in `done`. Closed, so that `status` and `report` are group-bys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -73,7 +77,7 @@ pub enum Reason {
     FaceTooSmall,
     /// The face is not seen in enough of its track.
     FaceTooPatchy,
-    /// A self-check of the finished clip failed: duration, cut inside, or no face found again.
+    /// A self-check of the finished clip failed: its duration, or no face found again.
     ClipUnsound,
     /// The same footage is in the catalog already.
     NearDuplicate,
@@ -92,6 +96,8 @@ pub enum Reason {
     Quota,
     /// Connection, name or time-out trouble.
     Network,
+    /// Several different requests in a row reached nobody.
+    Offline,
     /// The data folder's disk is full or not writable.
     Disk,
     /// yt-dlp no longer understands the site.
@@ -104,7 +110,7 @@ pub enum Reason {
     WorkerTimedOut,
     /// A worker process passed its memory limit.
     WorkerOutOfMemory,
-    /// The video's file was discarded once its clips were cut; what was made of it stays.
+    /// The video's file was discarded once its clips were cut, is gone, or may not be read; what was made of it stays.
     SourceGone,
     /// Taken too often without an end: the work kills whoever takes it.
     AttemptsExhausted,
@@ -129,9 +135,10 @@ impl Reason {
         }
     }
 
-    /// Whether the whole stage must pause, not only this job.
+    /// Whether the whole stage must pause while this may pass, not only this job.
     pub fn pauses_stage(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Blocked | Self::Quota | Self::Disk | Self::ToolOutdated)
+        use Reason::{Blocked, Disk, Offline, Quota, RateLimited, ToolOutdated};
+        matches!(self, RateLimited | Blocked | Quota | Offline | Disk | ToolOutdated)
     }
 }
 
@@ -190,11 +197,29 @@ impl Failure {
         Self { kind: FailureKind::Bug, reason: Reason::Bug, detail: detail.into(), hint: None }
     }
 
+    /// A file that a person named cannot be written: a wrong path is theirs to mend, all else may pass.
+    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        let detail = format!("cannot write {}: {error}", path.display());
+        if is_wrong_path(error) {
+            Self::permanent(Reason::Usage, detail).with_hint("name a place in a folder that may be written")
+        } else {
+            Self::transient(Reason::Disk, detail)
+        }
+    }
+
     /// Adds the remedy.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// What happened and what the user can do, where both are told in one line.
+    pub(crate) fn with_remedy(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.detail),
+            None => self.detail.clone(),
+        }
     }
 
     /// The exit code of a command that ends with this failure.
@@ -211,6 +236,12 @@ impl Failure {
     }
 }
 
+/// Whether a path cannot be right as it stands: a folder of it is not there and cannot be made, or is a file.
+pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | AlreadyExists)
+}
+
 /// The exit codes, a public contract: see the README.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -225,7 +256,7 @@ pub enum Exit {
     Unusable = 3,
     /// Nothing was due.
     NothingToDo = 4,
-    /// Paused: rate limit, quota or disk; come back later.
+    /// Paused: rate limit, quota, network or disk; come back later.
     Paused = 5,
     /// A defect of this program.
     Bug = 70,
@@ -235,12 +266,15 @@ pub enum Exit {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     #[test]
     fn a_reason_survives_the_catalog() {
-        for reason in [Reason::TooLong, Reason::AgeRestricted, Reason::WorkerOutOfMemory, Reason::NotAVideo] {
-            assert_eq!(reason.as_str().parse::<Reason>().unwrap(), reason);
+        for reason in Reason::value_variants() {
+            assert_eq!(reason.as_str().parse::<Reason>().unwrap(), *reason);
+            assert_eq!(reason.to_possible_value().unwrap().get_name(), reason.as_str());
         }
         assert_eq!(Reason::NotAVideo.as_str(), "not-a-video");
         assert!("sometimes".parse::<Reason>().is_err());
@@ -251,5 +285,20 @@ mod tests {
         assert_eq!(Failure::transient(Reason::RateLimited, "x").exit(), Exit::Paused);
         assert_eq!(Failure::permanent(Reason::ToolMissing, "x").exit(), Exit::Unusable);
         assert_eq!(Failure::bug("x").exit(), Exit::Bug);
+    }
+
+    #[test]
+    fn a_failure_in_one_line_ends_with_what_helps() {
+        let failure = Failure::permanent(Reason::ToolMissing, "no yt-dlp");
+        assert_eq!(failure.with_remedy(), "no yt-dlp");
+        assert_eq!(failure.with_hint("run scripts/setup").with_remedy(), "no yt-dlp; run scripts/setup");
+    }
+
+    #[test]
+    fn a_wrong_path_is_a_matter_of_usage_and_a_full_disk_is_none() {
+        let of = |kind: io::ErrorKind| Failure::unwritable(Path::new("x"), &kind.into()).exit();
+        assert_eq!(of(io::ErrorKind::NotFound), Exit::Usage);
+        assert_eq!(of(io::ErrorKind::NotADirectory), Exit::Usage);
+        assert_eq!(of(io::ErrorKind::StorageFull), Exit::Paused);
     }
 }

@@ -7,5 +7,5 @@ use clap::Parser;
 use webemotion::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    cli::end(cli::front(Cli::parse()))
+    cli::front(Cli::parse())
 }

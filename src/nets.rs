@@ -7,5 +7,5 @@ use clap::Parser;
 use webemotion::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    cli::end(cli::run(Cli::parse()))
+    cli::run(Cli::parse())
 }

@@ -65,12 +65,63 @@ impl Reporter for Silent {
     fn report(&self, _event: &Event) {}
 }
 
-/// One JSON object a line on standard output.
+/// When a task that goes on speaks: after 1, 2, 4, 8 … seconds, then every five minutes.
+#[derive(Debug)]
+struct Pace {
+    began: Instant,
+    next: Duration,
+}
+
+const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+
+impl Pace {
+    fn begin() -> Self {
+        Self { began: Instant::now(), next: Duration::from_secs(1) }
+    }
+
+    /// Whether it speaks after this time; if so, it is silent for a while.
+    fn is_due(&mut self, elapsed: Duration) -> bool {
+        let is_due = elapsed >= self.next;
+        if is_due {
+            self.next = elapsed + elapsed.min(LONGEST_SILENCE);
+        }
+        is_due
+    }
+}
+
+/// One JSON object a line on standard output. Of a long task the first hundred steps are told one by one, the others as in
+/// [`PlainLog`].
 #[derive(Debug, Default)]
-pub struct JsonLines;
+pub struct JsonLines {
+    tasks: Mutex<HashMap<String, (Pace, u32)>>,
+}
+
+/// Steps of a task that are told one by one.
+const ONE_BY_ONE: u32 = 100;
+
+impl JsonLines {
+    fn is_told(&self, event: &Event) -> bool {
+        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match event {
+            Event::Advanced { task, .. } => {
+                let (pace, told) = tasks.entry(task.clone()).or_insert_with(|| (Pace::begin(), 0));
+                *told += u32::from(*told <= ONE_BY_ONE);
+                *told <= ONE_BY_ONE || pace.is_due(pace.began.elapsed())
+            }
+            Event::Ended { task, .. } => {
+                tasks.remove(task);
+                true
+            }
+            _ => true,
+        }
+    }
+}
 
 impl Reporter for JsonLines {
     fn report(&self, event: &Event) {
+        if !self.is_told(event) {
+            return;
+        }
         if let Ok(line) = serde_json::to_string(event) {
             // A closed pipe is the reader's wish, not a failure.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
@@ -139,18 +190,23 @@ impl Reporter for Bars {
 /// Lines on standard error for logs and batch jobs: a task speaks after 1, 2, 4, 8 … seconds, then every five minutes.
 #[derive(Debug, Default)]
 pub struct PlainLog {
-    tasks: Mutex<HashMap<String, Pace>>,
+    tasks: Mutex<HashMap<String, Task>>,
 }
 
 #[derive(Debug)]
-struct Pace {
-    began: Instant,
-    next: Duration,
+struct Task {
+    pace: Pace,
     total: Option<u64>,
     unit: String,
 }
 
-const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+impl Task {
+    /// How far it is. What is repeated counts again: a total that is passed says no more.
+    fn far(&self, done: u64) -> String {
+        let total = self.total.filter(|total| done <= *total);
+        format!("{done}{} {}", total.map_or_else(String::new, |total| format!(" of {total}")), self.unit)
+    }
+}
 
 impl PlainLog {
     fn say(text: &str) {
@@ -163,34 +219,56 @@ impl Reporter for PlainLog {
         let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Began { task, total, unit } => {
-                let pace = tasks.entry(task.clone()).or_insert_with(|| Pace {
-                    began: Instant::now(),
-                    next: Duration::from_secs(1),
+                let known = tasks.entry(task.clone()).or_insert_with(|| Task {
+                    pace: Pace::begin(),
                     total: *total,
                     unit: unit.clone(),
                 });
-                pace.total = *total;
+                known.total = *total;
             }
             Event::Advanced { task, done, note } => {
-                let Some(pace) = tasks.get_mut(task) else { return };
-                let elapsed = pace.began.elapsed();
-                if elapsed < pace.next {
-                    return;
+                let Some(known) = tasks.get_mut(task) else { return };
+                let elapsed = known.pace.began.elapsed();
+                if known.pace.is_due(elapsed) {
+                    Self::say(&format!("{task}: {} after {} s  {note}", known.far(*done), elapsed.as_secs()));
                 }
-                pace.next = elapsed + elapsed.min(LONGEST_SILENCE);
-                let total = pace.total.map_or_else(String::new, |total| format!(" of {total}"));
-                Self::say(&format!(
-                    "{task}: {done}{total} {} after {} s  {note}",
-                    pace.unit,
-                    elapsed.as_secs()
-                ));
             }
             Event::Ended { task, note } => {
-                let seconds = tasks.remove(task).map_or(0.0, |pace| pace.began.elapsed().as_secs_f64());
+                let seconds = tasks.remove(task).map_or(0.0, |it| it.pace.began.elapsed().as_secs_f64());
                 Self::say(&format!("{task}: ended after {seconds:.1} s  {note}"));
             }
             Event::Measured { .. } => {}
             Event::Said { text } => Self::say(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_speaks_ever_more_rarely_and_at_least_every_five_minutes() {
+        let mut pace = Pace::begin();
+        let spoke: Vec<u64> = (0..1_000).filter(|second| pace.is_due(Duration::from_secs(*second))).collect();
+        assert_eq!(spoke, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812]);
+    }
+
+    #[test]
+    fn a_program_hears_of_the_first_steps_and_not_of_every_file_of_a_hundred_thousand() {
+        let (lines, task) = (JsonLines::default(), || "check".to_owned());
+        let advanced = |done| lines.is_told(&Event::Advanced { task: task(), done, note: String::new() });
+        assert!((1..=100).all(advanced));
+        let told = (101..=10_000).filter(|done| advanced(*done)).count();
+        assert!(told < 100, "{told}");
+        assert!(lines.is_told(&Event::Ended { task: task(), note: String::new() }));
+        assert!(advanced(1), "a task that begins again is heard again");
+    }
+
+    #[test]
+    fn a_total_that_is_passed_is_left_out() {
+        let task = Task { pace: Pace::begin(), total: Some(1), unit: "searches".to_owned() };
+        assert_eq!(task.far(1), "1 of 1 searches");
+        assert_eq!(task.far(2), "2 searches");
     }
 }

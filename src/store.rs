@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, is_wrong_path};
 
 pub use lock::{Lock, Locked};
 
@@ -31,6 +31,17 @@ impl From<StoreError> for Failure {
                 failure.with_hint("free some space, then start the same command again: nothing is lost")
             }
             _ => failure.with_hint("see that the data folder exists and may be written"),
+        }
+    }
+}
+
+impl StoreError {
+    /// The failure where a person named the data folder: a wrong path will not pass by itself.
+    pub(crate) fn of_named_folder(self) -> Failure {
+        if is_wrong_path(&self.source) {
+            Failure::permanent(Reason::Usage, self.to_string()).with_hint("name the data folder with --data")
+        } else {
+            self.into()
         }
     }
 }
@@ -84,11 +95,18 @@ impl Store {
         self.root.join(relative)
     }
 
-    /// An empty folder for one piece of unfinished work; what an earlier attempt left stays, so that it can be resumed.
+    /// The folder for one piece of unfinished work. What an earlier attempt left there stays, so that it can be resumed.
     pub fn staging(&self, work: &str) -> Result<PathBuf, StoreError> {
         let folder = self.root.join(STAGING).join(work);
         fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
         Ok(folder)
+    }
+
+    /// An empty folder that no other process gets, beside the unfinished work; it goes when this is dropped.
+    pub(crate) fn scratch(&self, work: &str) -> Result<tempfile::TempDir, StoreError> {
+        let folder = self.root.join(STAGING);
+        let made = tempfile::Builder::new().prefix(&format!("{work}-")).tempdir_in(&folder);
+        made.map_err(failed("make a folder in", &folder))
     }
 
     /// Forgets a piece of unfinished work.
@@ -142,14 +160,13 @@ impl Store {
         if target.is_file() && digest(&target)?.1 == sha256 {
             return Ok(true);
         }
-        let staging = self.staging("merge")?;
-        let part = staging.join("part");
+        let scratch = self.scratch("merge")?;
+        let part = scratch.path().join("part");
         fs::copy(source, &part).map_err(failed("copy", source))?;
         let is_sound = digest(&part)?.1 == sha256;
         if is_sound {
             self.publish(&part, relative)?;
         }
-        self.clear_staging("merge")?;
         Ok(is_sound)
     }
 
@@ -176,6 +193,28 @@ impl Store {
                     folders.push(path);
                 } else if let Ok(relative) = path.strip_prefix(&self.root) {
                     found.push(relative.to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Every stored file of one video: its own, in whichever format, and those of its clips. Also what no row names any
+    /// more.
+    pub(crate) fn files_of(&self, site: &str, site_id: &str) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        for (kind, end) in [("videos", '.'), ("clips", '-')] {
+            let folder = self.root.join(kind).join(spread(site_id));
+            if !folder.is_dir() {
+                continue;
+            }
+            let beginning = format!("{site}-{site_id}{end}");
+            for entry in fs::read_dir(&folder).map_err(failed("list", &folder))? {
+                let name = entry.map_err(failed("list", &folder))?.file_name();
+                let name = name.to_string_lossy();
+                if name.starts_with(&beginning) {
+                    found.push(format!("{kind}/{}/{name}", spread(site_id)));
                 }
             }
         }
@@ -276,6 +315,42 @@ mod tests {
         let failure = store.guard(u64::MAX).unwrap_err();
         assert_eq!(failure.reason, Reason::Disk);
         assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn a_data_folder_that_is_a_file_is_a_matter_of_usage() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("in.mp4");
+        fs::write(&file, b"a film").unwrap();
+        let failure = Store::open(&file).unwrap_err().of_named_folder();
+        assert_eq!(failure.reason, Reason::Usage);
+        assert!(failure.detail.contains("in.mp4"), "{}", failure.detail);
+    }
+
+    #[test]
+    fn two_who_copy_at_once_are_not_in_each_others_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let (one, other) = (store.scratch("merge").unwrap(), store.scratch("merge").unwrap());
+        assert_ne!(one.path(), other.path());
+        assert_eq!(store.unfinished().unwrap().len(), 2);
+        drop((one, other));
+        assert!(store.unfinished().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_video_has_its_own_files_and_none_of_another_whose_id_begins_alike() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let own = [clip_path("youtube", "a", "12345678", 0, 0), video_path("youtube", "a", "webm")];
+        // Ids of the site are of one length; those of two videos fall into one folder all the same.
+        let beside = video_path("youtube", "a", "mp4").replace("-a.", "-ab.");
+        for path in own.iter().chain([&beside]) {
+            fs::create_dir_all(store.absolute(path).parent().unwrap()).unwrap();
+            fs::write(store.absolute(path), b"film").unwrap();
+        }
+        assert_eq!(store.files_of("youtube", "a").unwrap(), own);
+        assert!(store.files_of("local", "a").unwrap().is_empty());
     }
 
     #[test]

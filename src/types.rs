@@ -87,11 +87,6 @@ impl Emotion {
     pub fn index(self) -> usize {
         self as usize
     }
-
-    /// The emotion at a place in [`Emotion::ALL`].
-    pub fn from_index(index: usize) -> Option<Self> {
-        Self::ALL.get(index).copied()
-    }
 }
 
 impl fmt::Display for Emotion {

@@ -250,13 +250,36 @@ async fn a_rate_limit_pauses_the_whole_stage_and_harms_no_job() {
 async fn who_is_blocked_waits_until_a_person_lifts_the_pause() {
     let (_folder, catalog) = empty().await;
     ask_for(&catalog, 1..=3).await;
-    let blocked = Fake::new(|_| Err(Failure::permanent(Reason::Blocked, "sign in to confirm")));
+    let blocked = Fake::new(|_| Err(Failure::transient(Reason::Blocked, "sign in to confirm")));
     drive(&catalog, &blocked).await.unwrap();
     catalog.clock().advance_ms(365 * 24 * 3_600_000);
     let fine = Fake::new(|_| Ok(Outcome::Done));
     assert!(drive(&catalog, &fine).await.unwrap().is_idle());
     assert!(pauses::lift(&catalog, "scan").await.unwrap());
     assert_eq!(drive(&catalog, &fine).await.unwrap().done, 3);
+}
+
+#[tokio::test]
+async fn what_will_not_pass_for_one_job_holds_up_no_other() {
+    let (_folder, catalog) = empty().await;
+    ask_for(&catalog, 1..=3).await;
+    let stage = Fake::new(|subject| match subject {
+        1 => Err(Failure::permanent(Reason::Disk, "permission denied")),
+        _ => Ok(Outcome::Done),
+    });
+    let summary = drive(&catalog, &stage).await.unwrap();
+    assert_eq!((summary.done, summary.dead, summary.paused), (2, 1, None));
+}
+
+#[tokio::test]
+async fn a_network_that_is_down_pauses_for_minutes_and_harms_no_job() {
+    let (_folder, catalog) = empty().await;
+    ask_for(&catalog, 1..=9).await;
+    let stage = Fake::new(|_| Err(Failure::transient(Reason::Offline, "nobody is reached")));
+    let pause = drive(&catalog, &stage).await.unwrap().paused.unwrap();
+    assert_eq!((pause.reason, pause.resume_at), (Reason::Offline, Some(NOW_MS + 300_000)));
+    catalog.clock().advance_ms(300_000);
+    assert_eq!(drive(&catalog, &Fake::new(|_| Ok(Outcome::Done))).await.unwrap().done, 9);
 }
 
 #[tokio::test]

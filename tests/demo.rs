@@ -4,11 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use webemotion::demo::world::{WRONG_SHARE, World, WorldSize};
 
-use crate::program::{ask, closing, expect};
+use crate::program::{ask, closing, expect, webemotion};
 
 #[tokio::test]
 async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
@@ -23,6 +27,7 @@ async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
     every_video_came_to_what_was_planned(data, &planned).await;
     labels_are_as_wrong_as_planned(data, &planned, &last["truth"]).await;
 
+    a_report_leaves_the_page_with_the_truth_alone(data, page);
     let status = closing(&expect(0, data, &["--json", "status"]));
     assert_eq!((&status["event"], &status["held"]), (&"status".into(), &0.into()));
     assert_eq!(status["runs"], serde_json::json!(["baseline-1", "scn-1"]));
@@ -34,6 +39,49 @@ async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
     let collected = closing(&expect(0, data, &["--json", "gc"]));
     assert_eq!(collected["files"], serde_json::json!([]), "the walk left orphans");
     expect(4, data, &["clips"]);
+    let checked = expect(0, data, &["-q", "--json", "check", "--quick"]).stdout;
+    assert_eq!(checked.lines().count(), 1, "only the closing line was wanted: {checked}");
+    a_dry_run_counts_what_has_expired(data);
+}
+
+fn a_report_leaves_the_page_with_the_truth_alone(data: &Path, page: &Path) {
+    let shown = fs::read_to_string(page).unwrap();
+    expect(0, data, &["report", "--run", "scn-1"]);
+    assert!(fs::read_to_string(page).unwrap() == shown, "the truth is gone from {}", page.display());
+    let index = fs::read_to_string(data.join("reports/index.html")).unwrap();
+    assert!(index.contains("./demo.html") && index.contains("./scn-1.html"), "{index}");
+    let markdown = expect(0, data, &["report", "--run", "scn-1", "--format", "markdown", "--out", "-"]);
+    assert!(markdown.stdout.starts_with('#') && markdown.stdout.contains("scn-1"), "{}", markdown.stdout);
+}
+
+/// A month later, what the site told may be kept no longer.
+fn a_dry_run_counts_what_has_expired(data: &Path) {
+    let later = ["--json", "--clock-shift-s", "2700000", "gc"];
+    let would = closing(&expect(0, data, &[&later[..], &["--dry-run"]].concat()));
+    let did = closing(&expect(0, data, &later));
+    assert!(would["raw_answers"].as_u64() > Some(0) && would["metadata"].as_u64() > Some(0), "{would}");
+    assert_eq!((&would["raw_answers"], &would["metadata"]), (&did["raw_answers"], &did["metadata"]));
+}
+
+#[test]
+fn who_watches_is_told_as_long_as_somebody_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    expect(4, folder.path(), &["run", "--only", "report"]);
+    let mut command = webemotion(folder.path(), &["--json", "status", "--watch", "1"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains(r#""event":"status""#), "{line}");
+    // The reader is gone now: the next word finds nobody.
+    let given_up = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > given_up {
+            child.kill().unwrap();
+            panic!("it goes on for nobody");
+        }
+        sleep(Duration::from_millis(50));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// A page that shows the same without a network.

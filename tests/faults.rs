@@ -128,6 +128,39 @@ async fn a_broken_video_is_one_rejected_row_and_the_run_goes_on() {
     expect(4, &data, &["crawl", "--source", &source, "--emotion", "fear"]);
 }
 
+#[tokio::test]
+async fn a_source_that_is_gone_holds_up_no_other_and_comes_back() {
+    let (folder, data, source) = with_a_film();
+    let crawl = ["crawl", "--source", &source, "--emotion", "fear"];
+    expect(0, &data, &crawl);
+    let lost = ask(&data, "select file_path from video").await.remove(0);
+    fs::remove_file(data.join(lost)).unwrap();
+    // Another film, whose look comes after: the same but for an empty box at its end.
+    let videos = folder.path().join("videos");
+    let film = fs::read(videos.join("good.mp4")).unwrap();
+    fs::write(videos.join("other.mp4"), [&film[..], b"\0\0\0\x08free"].concat()).unwrap();
+    expect(0, &data, &crawl);
+    expect(1, &data, &["clips"]);
+    let looks = "select title || ' ' || state || ' ' || coalesce(job.reason, '') from job
+                 join video on stage = 'scan' and video.id = subject_id order by 1";
+    assert_eq!(ask(&data, looks).await, ["good.mp4 dead source-gone", "other.mp4 done "]);
+
+    expect(0, &data, &["check", "--repair"]);
+    expect(0, &data, &crawl);
+    assert_eq!(ask(&data, looks).await, ["good.mp4 open ", "other.mp4 done "]);
+    expect(0, &data, &["clips"]);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_is_passed_over_and_counted() {
+    let (folder, data, source) = with_a_film();
+    std::os::unix::fs::symlink("../nowhere/a.mp4", folder.path().join("videos/annexed.mp4")).unwrap();
+    let ended = expect(0, &data, &["crawl", "--source", &source, "--emotion", "fear"]);
+    assert!(ended.stderr.contains("annexed.mp4"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("1 videos and folders cannot be read"), "{}", ended.stdout);
+    assert_eq!(ask(&data, "select title from video where file_path is not null").await, ["good.mp4"]);
+}
+
 #[test]
 fn an_unknown_setting_ends_with_2_and_its_line() {
     let folder = tempfile::tempdir().unwrap();

@@ -34,9 +34,9 @@ const WALK: [(&[&str], u32); 3] = [
             "--batch-size",
             "16",
             "--relabel-epoch",
-            "2",
+            "1",
             "--margin-2",
-            "0.01",
+            "0",
         ],
         5,
     ),
@@ -186,7 +186,7 @@ fn same(table: &str, whole: Vec<String>, killed: Vec<String>) -> usize {
         let counts = (whole.len(), killed.len());
         panic!("{table} {counts:?}: row {at} differs\n  whole  {whole_row:?}\n  killed {killed_row:?}");
     }
-    assert!(longest > 0 || table == "relabels", "no {table} at all");
+    assert!(longest > 0, "no {table} at all");
     longest
 }
 

@@ -25,6 +25,8 @@ mod fuzz;
 #[cfg(all(feature = "media", feature = "train"))]
 mod help;
 #[cfg(all(feature = "media", feature = "train"))]
+mod keep;
+#[cfg(all(feature = "media", feature = "train"))]
 mod kill;
 #[cfg(all(feature = "media", feature = "train"))]
 mod night;

@@ -4,9 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::night::film;
-use crate::program::{Ended, closing, expect, run, webemotion};
+use crate::night::{Site, film};
+use crate::program::{Ended, ask, closing, expect, run, webemotion};
 
 /// A data folder whose source is a folder with one film of a face.
 fn with_a_film() -> (tempfile::TempDir, PathBuf) {
@@ -77,6 +80,34 @@ fn a_wrong_setting_of_training_ends_with_2_before_anything_is_begun() {
 }
 
 #[test]
+fn a_command_that_fails_says_in_its_step_what_helps() {
+    let (_folder, data) = with_a_film();
+    let settings = "[run]\nsource = 'local:../nowhere'\n[crawl]\nmin_free_bytes = 1\n";
+    fs::write(data.join("webemotion.toml"), settings).unwrap();
+    let ended = expect(2, &data, &["--json", "run", "--only", "crawl"]);
+    let why = closing(&ended)["steps"][0]["why"].as_str().unwrap().to_owned();
+    assert!(why.contains("cannot read") && why.contains("takes a folder that exists"), "{why}");
+    assert!(ended.stderr.contains("takes a folder that exists"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_lost_file_that_was_taken_in_from_disk_comes_back_when_it_is_taken_in_again() {
+    let (folder, data) = with_a_film();
+    expect(0, &data, &["run", "--only", "crawl"]);
+    let file = ask(&data, "select file_path from video").await.remove(0);
+    fs::remove_file(data.join(file)).unwrap();
+    let told = expect(0, &data, &["check", "--repair"]).stdout;
+    assert!(told.contains("0 videos will be fetched"), "{told}");
+    assert!(
+        told.contains("1 videos were taken in from disk: `webemotion crawl --source local:DIR`"),
+        "{told}"
+    );
+    let source = format!("local:{}", folder.path().join("videos").display());
+    expect(0, &data, &["crawl", "--source", &source]);
+    expect(0, &data, &["check"]);
+}
+
+#[test]
 fn a_backup_made_while_others_work_is_a_catalog_of_its_own() {
     let (folder, data) = with_a_film();
     expect(0, &data, &["run", "--only", "crawl"]);
@@ -86,4 +117,63 @@ fn a_backup_made_while_others_work_is_a_catalog_of_its_own() {
     assert!(refused.stderr.contains("hint:"), "{}", refused.stderr);
     let status = closing(&expect(0, copy.parent().unwrap(), &["--json", "status"]));
     assert_eq!(status["funnel"]["steps"][3]["kept"], 1, "{status:#}");
+}
+
+/// A data folder that asks a site for these emotions and words; no more than one video may wait to be cut.
+fn asks(site: &Site, data: &Path, emotions: &str) {
+    fs::create_dir_all(data).unwrap();
+    let words = format!("name = \"nights\"\njoin = \"{{word}}\"\n[emotions]\n{emotions}\n");
+    fs::write(data.join("words.toml"), words).unwrap();
+    let settings = format!(
+        "[crawl]\nlexicon = 'words.toml'\naccept_terms = true\nlicence = 'any'\nvideos_per_hour = 3_600_000\n\
+         pause_s = 0.0\nmin_free_bytes = 1\n[run]\nmax_waiting_videos = 1\n[tools]\nytdlp = '{}'\n[workers]\ncount = 1\n",
+        site.program().display()
+    );
+    fs::write(data.join("webemotion.toml"), settings).unwrap();
+}
+
+#[test]
+fn a_round_goes_on_while_searches_bring_more_videos_than_are_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (site, data) = (Site::open(folder.path().join("site")), folder.path().join("data"));
+    let videos: Vec<(String, i64)> = (0..4)
+        .map(|seed| {
+            let id = format!("film-{seed:06}");
+            let duration_ms = film(seed, &site.folder.join("films").join(format!("{id}.mp4")));
+            (id, duration_ms)
+        })
+        .collect();
+    site.answer("happy", &videos[..2]);
+    site.answer("angry", &videos[2..]);
+    asks(&site, &data, "happiness = [\"happy\"]");
+    let words = ["run", "--only", "crawl,clips"];
+    let mut first = webemotion(&data, &words);
+    let first: Ended = first.env("WEBEMOTION_RUN_MAX_VIDEOS", "1").output().unwrap().into();
+    assert_eq!((first.code, site.served().len()), (Some(0), 1), "{}", first.stderr);
+    asks(&site, &data, "happiness = [\"happy\"]\nanger = [\"angry\"]");
+    expect(0, &data, &words);
+    assert_eq!(site.served().len(), 4);
+}
+
+/// By it the next round, also one on another machine, knows that the one before was killed.
+#[tokio::test]
+async fn a_round_bears_the_name_that_stands_in_its_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (site, data) = (Site::open(folder.path().join("site")), folder.path().join("data"));
+    site.answer("happy", &[("film-000000".to_owned(), 7_000)]);
+    asks(&site, &data, "happiness = [\"happy\"]");
+    site.feel("slow");
+    let mut command = webemotion(&data, &["run", "--only", "crawl,clips"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !site.folder.join("begun").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no download was begun");
+        sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let holder = ask(&data, "select holder from round").await;
+    for lock in ["crawl", "clips"] {
+        assert_eq!([text(&data.join("locks").join(format!("{lock}.lock")))], holder[..]);
+    }
 }

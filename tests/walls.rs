@@ -111,20 +111,3 @@ fn no_file_grows_past_five_hundred_lines() {
         .collect();
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
-
-#[test]
-fn every_query_is_named_once_by_the_sources() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let all: String = sources().into_iter().map(|(_, text)| text).collect();
-    let mut queries = Vec::new();
-    for table in fs::read_dir(root.join("queries/catalog")).unwrap() {
-        for query in fs::read_dir(table.unwrap().path()).unwrap() {
-            let path = query.unwrap().path();
-            queries.push(path.strip_prefix(root).unwrap().to_string_lossy().into_owned());
-        }
-    }
-    assert!(!queries.is_empty());
-    let wrong: Vec<_> =
-        queries.into_iter().filter(|query| all.matches(query.as_str()).count() != 1).collect();
-    assert!(wrong.is_empty(), "not named exactly once: {wrong:?}");
-}

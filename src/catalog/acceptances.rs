@@ -7,8 +7,6 @@ use super::{Catalog, Result, Transaction};
 pub struct Acceptance {
     /// Their version or date.
     pub version: String,
-    /// Milliseconds since 1970.
-    pub accepted_at: i64,
 }
 
 /// Writes down that the user accepted terms.

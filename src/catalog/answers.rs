@@ -1,6 +1,8 @@
 //! The `answer` table: the ledger of what was asked when, of whom. Raw answers are kept for a while, then emptied.
 
-use super::{Catalog, Result, Transaction, integer, pack};
+use regex::bytes::Regex;
+
+use super::{Catalog, CatalogError, Result, Transaction, integer, json, number, pack};
 use crate::types::{AnswerId, SearchId};
 
 /// One page of an answer.
@@ -14,7 +16,7 @@ pub struct NewAnswer<'a> {
     pub tool_version: &'a str,
     /// Which page, from 0.
     pub page: usize,
-    /// How many videos it named.
+    /// How many videos the answer named. The first page stands for the whole answer, the others count none.
     pub hits: usize,
     /// The answer as it came.
     pub raw: &'a [u8],
@@ -39,13 +41,43 @@ pub async fn insert(tx: &mut Transaction, answer: &NewAnswer<'_>) -> Result<Answ
     Ok(AnswerId(id))
 }
 
-/// The answer as it came; none once it has expired.
-pub async fn raw(catalog: &Catalog, id: AnswerId) -> Result<Option<Vec<u8>>> {
-    let packed = sqlx::query_file_scalar!("queries/catalog/answer/get_raw.sql", id.0)
-        .fetch_optional(&catalog.reader)
-        .await?
-        .flatten();
-    packed.map(|packed| pack::inflate(&packed)).transpose()
+/// Empties raw pages.
+pub async fn empty(tx: &mut Transaction, pages: &[AnswerId]) -> Result<()> {
+    let list = json(&pages.iter().map(|page| page.0).collect::<Vec<_>>())?;
+    sqlx::query_file!("queries/catalog/answer/empty.sql", list).execute(tx.connection()).await?;
+    Ok(())
+}
+
+/// Pages that are read at once.
+const BATCH: u32 = 100;
+
+/// Empties all raw pages that name one of these videos, whether or not it became evidence: an answer names more than is
+/// kept of it. Reads every page that is still there.
+pub(super) async fn redact(tx: &mut Transaction, site_ids: &[String]) -> Result<()> {
+    if site_ids.is_empty() {
+        return Ok(());
+    }
+    let escaped: Vec<String> = site_ids.iter().map(|id| regex::escape(id)).collect();
+    let wanted = Regex::new(&escaped.join("|"));
+    let wanted = wanted.map_err(|error| CatalogError::Damaged { detail: error.to_string() })?;
+    let (mut naming, mut last) = (Vec::new(), 0);
+    loop {
+        let some = sqlx::query_file!("queries/catalog/answer/list_raw.sql", last, BATCH)
+            .fetch_all(tx.connection())
+            .await?;
+        let Some(page) = some.last() else { break };
+        last = page.id;
+        // What no longer inflates may name anyone.
+        let names = |packed: &[u8]| pack::inflate(packed).map_or(true, |raw| wanted.is_match(&raw));
+        naming.extend(some.iter().filter(|page| names(&page.raw)).map(|page| AnswerId(page.id)));
+    }
+    empty(tx, &naming).await
+}
+
+/// How many raw answers [`expire`] would empty.
+pub async fn count_expired(catalog: &Catalog, before_ms: i64) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/answer/count_expired.sql", before_ms);
+    number(count.fetch_one(&catalog.reader).await?)
 }
 
 /// Empties raw answers older than a time (milliseconds since 1970); says how many.

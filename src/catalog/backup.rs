@@ -30,6 +30,8 @@ pub(super) async fn write(connection: &mut SqliteConnection, to: &Path) -> Resul
     let part = part_of(to);
     // What a killed backup left behind.
     let _ = std::fs::remove_file(&part);
+    // SQLite takes an empty file; what is wrong with the place is told here and not as trouble with the catalog.
+    std::fs::File::create(&part).map_err(failed)?;
     let name = part.display().to_string();
     sqlx::query_file!("queries/catalog/catalog/vacuum_into.sql", name).execute(&mut *connection).await?;
     super::open::must_be_catalog(&part).await?;
@@ -50,6 +52,17 @@ mod tests {
     use super::*;
     use crate::catalog::{tests::empty, tombstones};
     use crate::clock::Clock;
+    use crate::failure::Reason;
+
+    #[tokio::test]
+    async fn a_place_that_cannot_be_is_no_trouble_with_the_catalog() {
+        let (folder, catalog) = empty().await;
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        for to in [Path::new("/proc/backup.sqlite"), &folder.path().join("file/backup.sqlite")] {
+            let failure = catalog.back_up(to).await.unwrap_err().failure();
+            assert_eq!(failure.reason, Reason::Usage, "{failure}");
+        }
+    }
 
     #[tokio::test]
     async fn a_backup_is_a_catalog_of_what_was_committed_when_it_began() {

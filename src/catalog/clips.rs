@@ -207,3 +207,40 @@ pub async fn count_duplicates(catalog: &Catalog) -> Result<u64> {
         .await?;
     number(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{forget, samples, tests::empty, videos};
+
+    #[tokio::test]
+    async fn copies_are_compared_again_when_their_original_goes_or_is_cut_again_and_others_are_not() {
+        for is_forgotten in [true, false] {
+            let (_folder, catalog) = empty().await;
+            let mut tx = catalog.begin().await.unwrap();
+            let mut ids = vec![];
+            for name in ["original", "copy", "other"] {
+                let id = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+                samples::tests::fill(&mut tx, id, 1).await;
+                ids.push(id);
+            }
+            tx.commit().await.unwrap();
+            let [original, copy, other] = motions(&catalog).await.unwrap().try_into().unwrap();
+            let mut tx = catalog.begin().await.unwrap();
+            for (clip, first) in [(&original, None), (&copy, Some(original.clip)), (&other, None)] {
+                set_compared(&mut tx, clip.clip, first).await.unwrap();
+            }
+            if is_forgotten {
+                forget::video(&mut tx, ids[0], "asked for").await.unwrap();
+            } else {
+                samples::tests::fill(&mut tx, ids[0], 1).await;
+            }
+            tx.commit().await.unwrap();
+            let known = motions(&catalog).await.unwrap();
+            let is_new = |id| known.iter().find(|clip| clip.video == id).map(|clip| clip.is_new);
+            assert_eq!((is_new(ids[1]), is_new(ids[2])), (Some(true), Some(false)));
+            assert_eq!(is_new(ids[0]), (!is_forgotten).then_some(true));
+            assert!(known.iter().all(|clip| clip.duplicate_of.is_none()));
+        }
+    }
+}

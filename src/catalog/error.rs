@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, Reason, is_wrong_path};
 
 /// Why the catalog could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,9 @@ impl CatalogError {
             Self::Backup { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
                 Failure::permanent(Reason::Usage, self.explained())
                     .with_hint("name a file that is not there yet, as with $(date +%F) in its name")
+            }
+            Self::Backup { source, .. } if is_wrong_path(source) => {
+                Failure::permanent(Reason::Usage, self.explained()).with_hint("name a file in a folder that may be written")
             }
             Self::Backup { .. } => Failure::transient(Reason::Disk, self.explained()),
             Self::NoRow { .. } => Failure::bug(self.to_string()),

@@ -1,13 +1,31 @@
-//! Removes a person's data: all rows of a video or channel, and a tombstone in their place.
+//! Removes a person's data: all rows of a video, and a tombstone in their place.
 
 use std::path::PathBuf;
 
-use super::{Catalog, Result, Transaction, tombstones};
+use super::{Catalog, Result, Transaction, answers, tombstones};
 use crate::types::VideoId;
 
 /// Removes a video with all that came of it: evidence, raw answers that name it, jobs, scans, tracks, clips, samples,
 /// crops and what runs said of them. Returns the files, relative to the data folder, to delete after the commit.
 pub async fn video(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<Vec<PathBuf>> {
+    videos(tx, &[id], reason).await
+}
+
+/// The same with several at once: the raw answers are read through once.
+pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<Vec<PathBuf>> {
+    let (mut files, mut site_ids) = (Vec::new(), Vec::new());
+    for id in ids {
+        let (of_video, site_id) = remove(tx, *id, reason).await?;
+        files.extend(of_video);
+        site_ids.extend(site_id);
+    }
+    answers::redact(tx, &site_ids).await?;
+    Ok(files)
+}
+
+/// Removes a video and the raw answers that led to it; returns its files, and its id where it is one of YouTube: further
+/// raw answers may name it.
+async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<(Vec<PathBuf>, Option<String>)> {
     let files = sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0)
         .fetch_all(tx.connection())
         .await?;
@@ -15,36 +33,50 @@ pub async fn video(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<Ve
     sqlx::query_file!("queries/catalog/job/delete.sql", id.0).execute(tx.connection()).await?;
     let gone =
         sqlx::query_file!("queries/catalog/video/delete.sql", id.0).fetch_optional(tx.connection()).await?;
-    if let Some(gone) = gone {
+    if let Some(gone) = &gone {
         tombstones::insert(tx, &gone.site, &gone.site_id, reason).await?;
         sqlx::query_file!("queries/catalog/split/delete.sql", gone.source).execute(tx.connection()).await?;
     }
-    Ok(files.into_iter().map(PathBuf::from).collect())
+    let site_id = gone.filter(|gone| gone.site == "youtube").map(|gone| gone.site_id);
+    Ok((files.into_iter().map(PathBuf::from).collect(), site_id))
 }
 
-/// Removes all videos of a channel that are known today; returns their files.
-pub async fn channel(tx: &mut Transaction, channel_id: &str, reason: &str) -> Result<Vec<PathBuf>> {
+/// Sets the tombstone of a video that is not here, and empties the raw answers that name it all the same.
+pub async fn keep_out(tx: &mut Transaction, site: &str, site_id: &str, reason: &str) -> Result<()> {
+    tombstones::insert(tx, site, site_id, reason).await?;
+    if site == "youtube" {
+        answers::redact(tx, &[site_id.to_owned()]).await?;
+    }
+    Ok(())
+}
+
+/// All videos of a channel that are known today.
+pub async fn of_channel(tx: &mut Transaction, channel_id: &str) -> Result<Vec<VideoId>> {
     let ids = sqlx::query_file_scalar!("queries/catalog/video/list_of_channel.sql", channel_id)
         .fetch_all(tx.connection())
         .await?;
-    let mut files = Vec::new();
-    for id in ids {
-        files.extend(video(tx, VideoId(id), reason).await?);
-    }
-    Ok(files)
+    Ok(ids.into_iter().map(VideoId).collect())
 }
 
-/// Videos that have a tombstone and are here all the same, as after a merge by hand, each with the tombstone's reason.
-pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<(VideoId, String)>> {
-    let rows =
-        sqlx::query_file!("queries/catalog/video/list_tombstoned.sql").fetch_all(&catalog.reader).await?;
-    Ok(rows.into_iter().map(|row| (VideoId(row.id), row.reason)).collect())
+/// The names of the runs that have samples of a video in their lists: their nets may have learnt from it.
+pub async fn runs_on(tx: &mut Transaction, id: VideoId) -> Result<Vec<String>> {
+    Ok(sqlx::query_file_scalar!("queries/catalog/run/list_of_video.sql", id.0)
+        .fetch_all(tx.connection())
+        .await?)
+}
+
+/// Videos that have a tombstone and are here all the same, as after a merge by hand.
+pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<VideoId>> {
+    let ids = sqlx::query_file_scalar!("queries/catalog/video/list_tombstoned.sql")
+        .fetch_all(&catalog.reader)
+        .await?;
+    Ok(ids.into_iter().map(VideoId).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{jobs, samples, splits, tests::empty, videos};
+    use crate::catalog::{evidence, jobs, samples, splits, tests::empty, videos};
     use crate::types::Emotion;
 
     async fn rows(catalog: &Catalog) -> Vec<(String, i64)> {
@@ -64,9 +96,9 @@ mod tests {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let mut ids = vec![];
-        for name in ["a", "b"] {
+        for (rank, name) in (1..).zip(["video-00001", "video-00002"]) {
             let id = videos::upsert(&mut tx, &videos::tests::some(name, Some(name))).await.unwrap().unwrap();
-            samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
+            samples::tests::hit(&mut tx, id, Emotion::Fear, rank).await;
             samples::tests::fill(&mut tx, id, 2).await;
             jobs::enqueue(&mut tx, "fetch", "1", 0, id.0).await.unwrap();
             ids.push(id);
@@ -75,9 +107,9 @@ mod tests {
         splits::assign(&catalog).await.unwrap();
 
         let mut tx = catalog.begin().await.unwrap();
-        let files = channel(&mut tx, "a", "asked by mail").await.unwrap();
+        let files = video(&mut tx, ids[0], "asked by mail").await.unwrap();
         assert_eq!(files, [PathBuf::from("clips/1.mp4")]);
-        assert!(videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().is_none());
+        assert!(videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().is_none());
         tx.commit().await.unwrap();
 
         for (table, count) in rows(&catalog).await {
@@ -90,5 +122,51 @@ mod tests {
             .unwrap();
         assert!(raw[0].is_none() && raw[1].is_some());
         assert_eq!(samples::for_training(&catalog).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn no_page_of_any_answer_goes_on_naming_who_was_forgotten() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().unwrap();
+        samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
+        tx.commit().await.unwrap();
+        let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
+        let later: [&[u8]; 2] = [b"{\"id\":\"video-00001\"}", b"{\"id\":\"video-00002\"}"];
+        // The second page of the asking that found it, then two askings that led to no evidence of it.
+        let pages = [(1, &b"{\"title\":\"a name\"}"[..]), (0, later[0]), (0, later[1])];
+        for (page, raw) in pages {
+            let mut tx = catalog.begin().await.unwrap();
+            let (asked_of, tool_version) = ("data-api", "v3");
+            let row = answers::NewAnswer { search, asked_of, tool_version, page, hits: 1, raw };
+            answers::insert(&mut tx, &row).await.unwrap();
+            tx.commit().await.unwrap();
+            catalog.clock().advance_ms(1);
+        }
+
+        let mut tx = catalog.begin().await.unwrap();
+        video(&mut tx, id, "asked by mail").await.unwrap();
+        tx.commit().await.unwrap();
+        let left: Vec<i64> = sqlx::query_scalar("select id from answer where raw is not null")
+            .fetch_all(&catalog.reader)
+            .await
+            .unwrap();
+        assert_eq!(left, [4]);
+    }
+
+    #[tokio::test]
+    async fn of_what_is_forgotten_not_a_byte_stays_in_the_catalogs_file() {
+        const TITLE: &str = "a title that names a person";
+        let (folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let titled = videos::NewVideo { title: Some(TITLE.to_owned()), ..videos::tests::some("a", None) };
+        let id = videos::upsert(&mut tx, &titled).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        video(&mut tx, id, "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        catalog.close().await;
+        let file = std::fs::read(folder.path().join("catalog.db")).unwrap();
+        assert!(!file.windows(TITLE.len()).any(|bytes| bytes == TITLE.as_bytes()));
     }
 }

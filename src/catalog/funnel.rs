@@ -119,6 +119,12 @@ pub async fn lost(catalog: &Catalog) -> Result<Vec<LostCount>> {
         .collect()
 }
 
+/// Searches in force that were answered to the end, whoever was asked: a site, a folder or a list.
+pub async fn answered(catalog: &Catalog) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/funnel/count_answered.sql");
+    number(count.fetch_one(&catalog.reader).await?)
+}
+
 /// The eight emotions, in their order.
 pub async fn emotions(catalog: &Catalog) -> Result<Vec<EmotionCount>> {
     let blank = |emotion| EmotionCount { emotion, searches: 0, videos: 0, files: 0, clips: 0, samples: 0 };

@@ -5,7 +5,7 @@
 
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::{Emotion, JobId};
+use crate::types::{Emotion, JobId, VideoId};
 
 /// A job in somebody's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Only {
     pub emotion: Option<Emotion>,
     /// Jobs on videos that this list names.
     pub list: Option<String>,
+    /// Jobs on videos of this site: `youtube`, or `local` for those on disk.
+    pub site: Option<&'static str>,
 }
 
 /// A job as `status` and `explain` show it.
@@ -164,7 +166,8 @@ pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Resul
         rev,
         until_ms,
         emotion,
-        list
+        list,
+        only.site
     )
     .fetch_optional(&catalog.writer)
     .await?;
@@ -276,7 +279,8 @@ pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
-/// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many.
+/// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many. Those that wait for their
+/// video's file wait on.
 pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Result<u64> {
     let (reason, now_ms) = (reason.as_str(), catalog.clock.now_ms());
     let done = sqlx::query_file!("queries/catalog/job/retry.sql", reason, stage, now_ms)
@@ -299,6 +303,31 @@ pub async fn fetch_again(catalog: &Catalog, rev: &str) -> Result<u64> {
 pub async fn reopen(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
     let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
     let done = sqlx::query_file!("queries/catalog/job/reopen.sql", stage, list, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Has a video whose file is there again looked at and cut, where that ended for want of the file; says how many jobs
+/// that are.
+pub async fn source_is_back(tx: &mut Transaction, video: VideoId) -> Result<u64> {
+    let now_ms = tx.now_ms();
+    let done = sqlx::query_file!("queries/catalog/job/source_is_back.sql", video.0, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected())
+}
+
+/// Has finished work done once more when the videos' files are there again; says how many jobs that are. Until then they
+/// are rejected, since without a file nobody can do them.
+pub async fn await_source(
+    tx: &mut Transaction,
+    stage: &str,
+    subject_ids: &[i64],
+    detail: &str,
+) -> Result<u64> {
+    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
+    let done = sqlx::query_file!("queries/catalog/job/await_source.sql", stage, list, detail, now_ms)
         .execute(tx.connection())
         .await?;
     Ok(done.rows_affected())
@@ -364,7 +393,7 @@ pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> 
 /// The same among some jobs only.
 pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<Option<i64>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list)
+    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list, only.site)
         .fetch_one(&catalog.reader)
         .await?)
 }

@@ -60,7 +60,8 @@ impl Catalog {
         Ok(Self { reader, writer, clock: clock.clone() })
     }
 
-    /// Opens a catalog for reading alone, as `status` and `report` do: it is neither created nor migrated.
+    /// Opens a catalog for reading alone, as `doctor` does: it is neither created nor migrated. What an earlier release did
+    /// not have cannot be asked of it.
     ///
     /// # Errors
     /// As [`Catalog::open`], and [`CatalogError::Missing`].
@@ -88,13 +89,15 @@ impl Catalog {
 }
 
 /// WAL lets readers read while one writes. With `synchronous = normal` a killed process loses nothing that was
-/// committed; a power cut may lose the last commits, which are then simply due again, and never damages the file.
+/// committed; a power cut may lose the last commits, which are then simply due again, and never damages the file. What is
+/// deleted is overwritten: faces of a person who wants to be forgotten must not stay in pages that are free.
 fn writing(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
+        .pragma("secure_delete", "on")
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
 }

@@ -55,8 +55,16 @@ pub async fn count_changed(catalog: &Catalog, run: RunId) -> Result<u64> {
 
 /// The labels that adopted runs changed; every other sample has its video's emotion. Ordered by sample.
 pub async fn in_force(catalog: &Catalog) -> Result<Vec<LabelInForce>> {
-    let rows =
-        sqlx::query_file!("queries/catalog/relabel/list_in_force.sql").fetch_all(&catalog.reader).await?;
+    in_force_with(&catalog.reader).await
+}
+
+/// The same within a transaction.
+pub async fn in_force_in(tx: &mut Transaction) -> Result<Vec<LabelInForce>> {
+    in_force_with(tx.connection()).await
+}
+
+async fn in_force_with(executor: impl sqlx::SqliteExecutor<'_>) -> Result<Vec<LabelInForce>> {
+    let rows = sqlx::query_file!("queries/catalog/relabel/list_in_force.sql").fetch_all(executor).await?;
     rows.into_iter()
         .map(|row| {
             Ok(LabelInForce {

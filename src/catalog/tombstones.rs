@@ -1,6 +1,6 @@
 //! The `tombstone` table: videos that must never come back.
 
-use super::{Catalog, Result, Transaction};
+use super::{Catalog, Result, Transaction, json};
 
 /// Sets a tombstone; `reason` is the person's own words.
 pub async fn insert(tx: &mut Transaction, site: &str, site_id: &str, reason: &str) -> Result<()> {
@@ -20,6 +20,15 @@ pub async fn stands(catalog: &Catalog, site: &str, site_id: &str) -> Result<bool
 /// The same, inside a transaction.
 pub(super) async fn stands_in(tx: &mut Transaction, site: &str, site_id: &str) -> Result<bool> {
     ask(tx.connection(), site, site_id).await
+}
+
+/// Whether one of these videos of a site must not come back.
+pub(crate) async fn any_stands(tx: &mut Transaction, site: &str, site_ids: &[&str]) -> Result<bool> {
+    let list = json(site_ids)?;
+    let count = sqlx::query_file_scalar!("queries/catalog/tombstone/count_named.sql", site, list)
+        .fetch_one(tx.connection())
+        .await?;
+    Ok(count > 0)
 }
 
 async fn ask(connection: &mut sqlx::SqliteConnection, site: &str, site_id: &str) -> Result<bool> {

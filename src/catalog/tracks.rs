@@ -68,10 +68,3 @@ pub(super) fn read_faces(packed: &[u8], whose: &str) -> Result<Vec<SeenFace>> {
     rmp_serde::from_slice(&pack::inflate(packed)?)
         .map_err(|error| CatalogError::Damaged { detail: format!("the faces of {whose}: {error}") })
 }
-
-/// Says why a track became no clip, or that it did.
-pub async fn set_reason(tx: &mut Transaction, id: TrackId, reason: Option<Reason>) -> Result<()> {
-    let reason = reason.map(Reason::as_str);
-    sqlx::query_file!("queries/catalog/track/set_reason.sql", id.0, reason).execute(tx.connection()).await?;
-    Ok(())
-}

@@ -205,6 +205,12 @@ pub async fn count_of_emotion(tx: &mut Transaction, emotion: Emotion) -> Result<
         .await?)
 }
 
+/// Of how many videos [`expire_metadata`] would empty something.
+pub async fn count_expired_metadata(catalog: &Catalog, before_ms: i64) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/video/count_expired.sql", before_ms);
+    number(count.fetch_one(&catalog.reader).await?)
+}
+
 /// Empties titles and channel names that the site told before a time (milliseconds since 1970) and has not repeated
 /// since; says of how many videos. Ids, evidence and labels stay.
 pub async fn expire_metadata(catalog: &Catalog, before_ms: i64) -> Result<u64> {
@@ -219,9 +225,8 @@ pub async fn stale(
     catalog: &Catalog,
     before_ms: i64,
     missing_before_ms: i64,
-    most: u32,
 ) -> Result<Vec<(VideoId, String)>> {
-    let rows = sqlx::query_file!("queries/catalog/video/list_stale.sql", before_ms, missing_before_ms, most)
+    let rows = sqlx::query_file!("queries/catalog/video/list_stale.sql", before_ms, missing_before_ms)
         .fetch_all(&catalog.reader)
         .await?;
     Ok(rows.into_iter().map(|row| (VideoId(row.id), row.site_id)).collect())

@@ -42,6 +42,8 @@ struct Findings {
     problems: Vec<String>,
     /// Videos whose file is to be fetched again.
     videos: BTreeSet<VideoId>,
+    /// How many of them were taken in from this machine's disk: only who takes them in again brings them back.
+    taken_in: usize,
     /// Videos whose clips are to be cut again.
     cuts: BTreeSet<VideoId>,
 }
@@ -50,15 +52,14 @@ pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit
     let session =
         if args.repair { Session::existing(global).await? } else { Session::reading(global).await? };
     let findings = look(&session, args.quick).await?;
-    let mut repaired = 0;
-    if args.repair && findings.damage.is_empty() {
-        repaired = repair(&session, &findings).await?;
+    let is_repaired = args.repair && findings.damage.is_empty();
+    if is_repaired {
+        repair(&session, &findings).await?;
     }
-    close(&session, &findings, repaired);
-    let is_mended = args.repair && findings.problems.len() as u64 == repaired;
+    close(&session, &findings, is_repaired);
     Ok(if !findings.damage.is_empty() {
         Exit::Unusable
-    } else if findings.problems.is_empty() || is_mended {
+    } else if findings.problems.is_empty() || is_repaired {
         Exit::Done
     } else {
         Exit::SomeDead
@@ -94,6 +95,10 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
             findings.videos.insert(*video);
         }
     }
+    for video in &findings.videos {
+        let found = videos::get(&session.catalog, *video).await?.found;
+        findings.taken_in += usize::from(found.site == "local");
+    }
     let note = format!("{} problems", findings.problems.len() + findings.damage.len());
     session.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(findings)
@@ -118,24 +123,30 @@ fn problem_with(session: &Session, file: &PromisedFile, quick: bool) -> Option<S
     }
 }
 
-/// Opens the jobs that make lost files again; says how many problems that settles. A clip that is cut again gets new
-/// samples: what training runs thought of the old ones goes with them.
-async fn repair(session: &Session, findings: &Findings) -> Result<u64, Failure> {
+/// Opens the jobs that make lost files again, which settles every problem. A clip that is cut again gets new samples: what
+/// training runs thought of the old ones goes with them.
+async fn repair(session: &Session, findings: &Findings) -> Result<(), Failure> {
     let ids = |videos: &BTreeSet<VideoId>| videos.iter().map(|id| id.0).collect::<Vec<_>>();
     let mut tx = session.catalog.begin().await?;
     for video in &findings.videos {
         videos::discard_file(&mut tx, *video).await?;
     }
     jobs::reopen(&mut tx, fetch::NAME, &ids(&findings.videos)).await?;
-    jobs::reopen(&mut tx, cut::NAME, &ids(&findings.cuts)).await?;
-    tx.commit().await?;
-    Ok(findings.problems.len() as u64)
+    let (waiting, ready): (BTreeSet<VideoId>, _) =
+        findings.cuts.iter().partition(|video| findings.videos.contains(video));
+    // Opened now, a cut would be rejected before its video is fetched.
+    jobs::await_source(&mut tx, cut::NAME, &ids(&waiting), "its clips are cut again once it is fetched")
+        .await?;
+    jobs::reopen(&mut tx, cut::NAME, &ids(&ready)).await?;
+    Ok(tx.commit().await?)
 }
 
-fn close(session: &Session, findings: &Findings, repaired: u64) {
+fn close(session: &Session, findings: &Findings, is_repaired: bool) {
     if session.json {
+        let repaired = if is_repaired { findings.problems.len() } else { 0 };
         say(json!({"event": "checked", "damage": findings.damage, "problems": findings.problems,
-            "fetch_again": findings.videos.len(), "cut_again": findings.cuts.len(), "repaired": repaired}));
+            "fetch_again": findings.videos.len(), "taken_in": findings.taken_in, "cut_again": findings.cuts.len(),
+            "repaired": repaired}));
         return;
     }
     for line in findings.damage.iter().chain(&findings.problems) {
@@ -145,14 +156,59 @@ fn close(session: &Session, findings: &Findings, repaired: u64) {
         say("check: the catalog's file is damaged: go back to a backup (`webemotion backup` makes them)");
     } else if findings.problems.is_empty() {
         say("check: all is well");
-    } else if repaired > 0 {
+    } else if is_repaired {
         say(format_args!(
             "check: {} problems; {} videos will be fetched and {} cut again by the next `webemotion run`",
             findings.problems.len(),
-            findings.videos.len(),
+            findings.videos.len() - findings.taken_in,
             findings.cuts.len()
         ));
+        if findings.taken_in > 0 {
+            say(format_args!(
+                "check: {} videos were taken in from disk: `webemotion crawl --source local:DIR` brings them back",
+                findings.taken_in
+            ));
+        }
     } else {
         say(format_args!("check: {} problems; --repair has lost files made again", findings.problems.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::samples;
+    use crate::failure::Reason;
+
+    async fn state(session: &Session, stage: &str) -> (String, Option<Reason>) {
+        let job = jobs::get(&session.catalog, stage, 1).await.unwrap().unwrap();
+        (job.state, job.reason)
+    }
+
+    #[tokio::test]
+    async fn a_cut_whose_video_has_to_be_fetched_first_is_due_once_the_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        samples::tests::fill(&mut tx, id, 1).await;
+        let done = jobs::MergedEnd { state: "done".to_owned(), reason: None, detail: None };
+        for stage in ["fetch", "scan", "cut"] {
+            jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let findings = look(&session, true).await.unwrap();
+        assert_eq!((findings.videos.len(), findings.cuts.len()), (1, 1), "its source was discarded");
+        repair(&session, &findings).await.unwrap();
+        assert_eq!(state(&session, "fetch").await, ("open".to_owned(), None));
+        let waits = ("rejected".to_owned(), Some(Reason::SourceGone));
+        assert_eq!(state(&session, "cut").await, waits);
+        assert_eq!(jobs::retry(&session.catalog, Reason::SourceGone, None).await.unwrap(), 0);
+        assert_eq!(state(&session, "cut").await, waits);
+
+        let mut tx = session.catalog.begin().await.unwrap();
+        assert_eq!(jobs::source_is_back(&mut tx, id).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+        assert_eq!(state(&session, "cut").await, ("open".to_owned(), None));
     }
 }

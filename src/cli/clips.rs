@@ -64,7 +64,7 @@ pub(crate) struct ClipsArgs {
     margin: Option<f32>,
     /// Only say what was seen in a video, and which rule kept what of it from becoming clips: a video's id or address on
     /// YouTube, its number in the catalog, or its file
-    #[arg(long, value_name = "VIDEO", conflicts_with_all = ["workers", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
+    #[arg(long, value_name = "VIDEO", allow_hyphen_values = true, conflicts_with_all = ["workers", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
     explain: Option<String>,
 }
 
@@ -231,4 +231,16 @@ async fn ask_for_scans(session: &Session) -> Result<(), Failure> {
     let mut tx = session.catalog.begin().await?;
     jobs::enqueue_all(&mut tx, scan::NAME, &scan::rev(&session.config.clips), 0, &ids).await?;
     Ok(tx.commit().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_may_begin_with_a_hyphen() {
+        let words = ["--explain", "-aaWNWnojH2"].map(str::to_owned);
+        let args: ClipsArgs = super::super::typed("clips", &words).unwrap();
+        assert_eq!(args.explain.as_deref(), Some("-aaWNWnojH2"));
+    }
 }

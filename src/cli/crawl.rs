@@ -27,7 +27,7 @@ use super::drive::Limits;
 use super::{Global, Session, bytes, duration, gc};
 
 pub(super) use self::site::key;
-pub(super) use self::terms::TERMS;
+pub(super) use self::terms::{TERMS, stands};
 
 /// Flags of `crawl`.
 #[derive(Debug, Clone, clap::Args)]

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
         .context("cannot start the site on loopback")?;
     write_settings(&data, &folder, &site, args.small)?;
     if args.serve {
-        return serve(&site, &data).await;
+        return serve(&site, &data, global.json).await;
     }
     for line in walk(&args) {
         let exit = type_in(&data, &line, global).await?;
@@ -177,14 +177,15 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
     Ok(())
 }
 
-async fn serve(site: &Site, data: &Path) -> anyhow::Result<Exit> {
+async fn serve(site: &Site, data: &Path, json: bool) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     session::listen_for_signals(&stop);
-    say(format_args!(
-        "answering at {}; try: webemotion --data {} crawl",
-        site.youtube_host(),
-        data.display()
-    ));
+    let host = site.youtube_host();
+    if json {
+        say(json!({"event": "serving", "host": host, "data": data}));
+    } else {
+        say(format_args!("answering at {host}; try: webemotion --data {} crawl", data.display()));
+    }
     stop.asked().await;
     Ok(Exit::Done)
 }
@@ -222,7 +223,7 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
     if let Some(truth) = &mut page.truth {
         truth.methods = methods;
     }
-    let file = pages::publish(&session, &format!("{}.html", scn.name), &report::html(&page)).await?;
+    let file = pages::publish(&session, "demo.html", &report::html(&page)).await?;
     if global.json {
         say(json!({"event": "demo", "report": file, "truth": page.truth}));
     } else {

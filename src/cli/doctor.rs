@@ -164,9 +164,13 @@ async fn look_at(path: &std::path::Path, clock: &Clock) -> Result<(Finding, i64)
         ));
     }
     let accepted = acceptances::latest(&catalog, crawl::TERMS).await?;
-    let terms = accepted.map_or("terms not accepted: metadata only".to_owned(), |acceptance| {
-        format!("terms of {} accepted", acceptance.version)
-    });
+    let terms = match accepted {
+        Some(acceptance) if crawl::stands(&acceptance) => format!("terms of {} accepted", acceptance.version),
+        Some(acceptance) => {
+            format!("terms of {} accepted, and they have changed since: metadata only", acceptance.version)
+        }
+        None => "terms not accepted: metadata only".to_owned(),
+    };
     let mut finding = Finding::new("catalog", Ok(format!("{} is sound; {terms}", path.display())));
     for pause in pauses::in_force(&catalog).await? {
         let what = format!("{} stands still ({})", pause.stage, pause.reason);
@@ -199,7 +203,7 @@ fn print(finding: &Finding, json: bool) {
         let failure = finding.said.as_ref().err();
         let warnings: Vec<_> =
             finding.warnings.iter().map(|it| json!({"warning": it.what, "hint": it.hint})).collect();
-        say(json!({"tool": finding.what, "found": finding.said.as_ref().ok(),
+        say(json!({"event": "examined", "tool": finding.what, "found": finding.said.as_ref().ok(),
             "missing": failure.map(|it| &it.detail), "hint": failure.and_then(|it| it.hint.as_ref()),
             "warnings": warnings}));
         return;

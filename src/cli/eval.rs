@@ -191,7 +191,9 @@ mod tests {
     #[test]
     fn pictures_that_cannot_be_read_are_named_and_many_are_too_many() {
         let root = tempfile::tempdir().unwrap();
-        for (name, content) in [("a/1.png", None), ("a/2.png", Some("torn")), ("b/3.png", None), ("b/4.png", None)] {
+        for (name, content) in
+            [("a/1.png", None), ("a/2.png", Some("torn")), ("b/3.png", None), ("b/4.png", None)]
+        {
             let path = root.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             match content {

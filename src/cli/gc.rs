@@ -7,12 +7,14 @@ use serde::Serialize;
 
 use crate::catalog::{answers, forget, jobs, videos};
 use crate::failure::{Exit, Failure};
+use crate::types::VideoId;
 
 use super::{Global, Session, say};
 
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion gc --dry-run\n  webemotion gc --json | jq .freed_bytes")]
+#[command(after_help = "Examples:\n  webemotion gc --dry-run\n  webemotion gc --json | jq .freed_bytes\n\n\
+    While a job is held files are left alone; while a merge or forget is at work gc ends at once with 4.")]
 pub(crate) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
@@ -45,54 +47,64 @@ struct Collected {
 
 pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
-    let mut collected = Collected { event: "collected", dry_run: args.dry_run, ..find(&session).await? };
+    let _lock = session.lock_files()?;
+    let tombstoned = forget::tombstoned(&session.catalog).await.map_err(Failure::from)?;
     if !args.dry_run {
-        remove(&session, &collected).await?;
-        let expired = expire(&session).await?;
-        (collected.raw_answers, collected.metadata) = (expired.answers, expired.videos);
+        bury(&session, &tombstoned).await?;
     }
+    let mut collected = sweep(&session, args.dry_run).await?;
+    collected.tombstoned = tombstoned.len();
+    let expired = if args.dry_run { expiring(&session).await? } else { expire(&session).await? };
+    (collected.raw_answers, collected.metadata) = (expired.answers, expired.videos);
     close(&session, &collected)?;
     Ok(Exit::Done)
 }
 
-async fn find(session: &Session) -> Result<Collected, Failure> {
+/// Removes videos whose tombstone stands.
+async fn bury(session: &Session, tombstoned: &[VideoId]) -> Result<(), Failure> {
+    let mut tx = session.catalog.begin().await?;
+    let files = forget::videos(&mut tx, tombstoned, "its tombstone stood").await?;
+    tx.commit().await?;
+    for file in files {
+        session.store.remove(&file.to_string_lossy())?;
+    }
+    Ok(())
+}
+
+/// Removes files that no row names and unfinished work, or only says which, unless somebody is at work.
+///
+/// The order keeps whatever comes meanwhile. Files are listed first: one that comes later is not meant. Then the catalog
+/// is kept from all who would write: nobody can take a job, and so go on with unfinished work or put a file in an
+/// orphan's place; and whoever put a file there with a job that is no longer held has written its row, which is read last.
+async fn sweep(session: &Session, dry_run: bool) -> Result<Collected, Failure> {
+    let (mut files, unfinished) = (session.store.files()?, session.store.unfinished()?);
+    let nobody_writes = session.catalog.begin().await?;
     let now_ms = session.clock.now_ms();
+    let mut collected = Collected { event: "collected", dry_run, ..Collected::default() };
     // A lease that is over holds nothing: whoever had it has lost the job.
-    let is_at_work = jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms);
-    let tombstoned = forget::tombstoned(&session.catalog).await?.len();
-    if is_at_work {
-        return Ok(Collected { tombstoned, is_at_work, ..Collected::default() });
+    collected.is_at_work = jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms);
+    if collected.is_at_work {
+        return Ok(collected);
     }
     let named: HashSet<String> = videos::files(&session.catalog)
         .await?
         .into_iter()
         .map(|(path, _)| path.to_string_lossy().into_owned())
         .collect();
-    let files: Vec<String> =
-        session.store.files()?.into_iter().filter(|path| !named.contains(path)).collect();
+    files.retain(|path| !named.contains(path));
     let size = |path: &String| std::fs::metadata(session.store.absolute(path)).map_or(0, |facts| facts.len());
-    let freed_bytes = files.iter().map(size).sum();
-    let unfinished = session.store.unfinished()?;
-    Ok(Collected { tombstoned, files, freed_bytes, unfinished, ..Collected::default() })
-}
-
-/// Removes what was found.
-async fn remove(session: &Session, collected: &Collected) -> Result<(), Failure> {
-    for (video, reason) in forget::tombstoned(&session.catalog).await? {
-        let mut tx = session.catalog.begin().await?;
-        let files = forget::video(&mut tx, video, &reason).await?;
-        tx.commit().await?;
-        for file in files {
-            session.store.remove(&file.to_string_lossy())?;
+    collected.freed_bytes = files.iter().map(size).sum();
+    if !dry_run {
+        for path in &files {
+            session.store.remove(path)?;
+        }
+        for work in &unfinished {
+            session.store.clear_staging(work)?;
         }
     }
-    for path in &collected.files {
-        session.store.remove(path)?;
-    }
-    for work in &collected.unfinished {
-        session.store.clear_staging(work)?;
-    }
-    Ok(())
+    drop(nobody_writes);
+    (collected.files, collected.unfinished) = (files, unfinished);
+    Ok(collected)
 }
 
 fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
@@ -100,15 +112,15 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
         say(serde_json::to_string(collected)?);
         return Ok(());
     }
-    let would = if collected.dry_run { "would be removed" } else { "removed" };
+    let would = if collected.dry_run { "would be " } else { "" };
     let waits = if collected.is_at_work {
         "; files are left alone while jobs are held, run it again later"
     } else {
         ""
     };
     say(format_args!(
-        "gc: {} files ({} MB), {} pieces of unfinished work and {} videos with a tombstone {would}, {} raw answers \
-         and the titles of {} videos emptied{waits}",
+        "gc: {} files ({} MB), {} pieces of unfinished work and {} videos with a tombstone {would}removed, {} raw \
+         answers and the titles of {} videos {would}emptied{waits}",
         collected.files.len(),
         collected.freed_bytes / 1_000_000,
         collected.unfinished.len(),
@@ -119,13 +131,22 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was emptied because it is older than it may be.
+/// What was emptied, or would be, because it is older than it may be.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expired {
     /// Raw answers.
     pub(crate) answers: u64,
     /// Videos that lost their title and their channel's name.
     pub(crate) videos: u64,
+}
+
+/// What [`expire`] would empty.
+async fn expiring(session: &Session) -> Result<Expired, Failure> {
+    let before_ms = session.clock.now_ms() - KEPT_MS;
+    Ok(Expired {
+        answers: answers::count_expired(&session.catalog, before_ms).await?,
+        videos: videos::count_expired_metadata(&session.catalog, before_ms).await?,
+    })
 }
 
 /// Empties what the site told more than thirty days ago. Ids, evidence and labels stay. Every crawl does it too.
@@ -135,4 +156,72 @@ pub(crate) async fn expire(session: &Session) -> Result<Expired, Failure> {
         answers: answers::expire(&session.catalog, before_ms).await?,
         videos: videos::expire_metadata(&session.catalog, before_ms).await?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::jobs::Claim;
+    use crate::catalog::samples;
+
+    /// A data folder with a file that no row names yet.
+    async fn with_an_orphan(folder: &std::path::Path) -> Session {
+        let session = Session::still(folder).await;
+        std::fs::create_dir_all(session.store.absolute("clips")).unwrap();
+        std::fs::write(session.store.absolute("clips/1.mp4"), b"a clip").unwrap();
+        session
+    }
+
+    #[tokio::test]
+    async fn a_file_whose_row_comes_while_gc_looks_is_kept_and_one_without_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = with_an_orphan(folder.path()).await;
+        assert_eq!(sweep(&session, true).await.unwrap().files, ["clips/1.mp4"]);
+        let mut tx = session.catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        samples::tests::fill(&mut tx, id, 1).await;
+        let naming = async {
+            tokio::task::yield_now().await;
+            tx.commit().await.unwrap();
+        };
+        let (swept, ()) = tokio::join!(sweep(&session, false), naming);
+        assert!(swept.unwrap().files.is_empty());
+        assert!(session.store.absolute("clips/1.mp4").is_file());
+
+        std::fs::write(session.store.absolute("clips/2.mp4"), b"nobody's").unwrap();
+        assert_eq!(sweep(&session, false).await.unwrap().files, ["clips/2.mp4"]);
+        assert_eq!(session.store.files().unwrap(), ["clips/1.mp4"]);
+    }
+
+    #[tokio::test]
+    async fn while_a_job_is_held_files_and_unfinished_work_are_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = with_an_orphan(folder.path()).await;
+        session.store.staging("cut-1").unwrap();
+        let mut tx = session.catalog.begin().await.unwrap();
+        jobs::enqueue(&mut tx, "cut", "1", 0, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        let claim = Claim { stage: "cut", rev: "1", worker: "me", lease_ms: 1_000 };
+        jobs::claim(&session.catalog, claim).await.unwrap().unwrap();
+        let swept = sweep(&session, false).await.unwrap();
+        assert!(swept.is_at_work && swept.files.is_empty() && swept.unfinished.is_empty());
+        assert_eq!(session.store.files().unwrap(), ["clips/1.mp4"]);
+        session.clock.advance_ms(2_000);
+        assert_eq!(sweep(&session, false).await.unwrap().unfinished, ["cut-1"]);
+    }
+
+    #[tokio::test]
+    async fn while_one_moves_files_nobody_else_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = with_an_orphan(folder.path()).await;
+        let lock = session.lock_files().unwrap();
+        let second = session.lock_files().unwrap_err();
+        assert_eq!(second.exit(), Exit::NothingToDo);
+        assert!(
+            second.detail.contains("merge, gc, forget or refresh is at work already: process"),
+            "{second}"
+        );
+        drop(lock);
+        session.lock_files().unwrap();
+    }
 }

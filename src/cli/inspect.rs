@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::{Product, Task};
 use crate::pipeline::inspection::{FaceSeen, InspectOptions, Inspection, TrackSeen};
 use crate::progress::Event;
 
-use super::{Global, say, session};
+use super::{Global, event, say, session};
 
 /// Flags of `inspect`.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +43,11 @@ impl InspectArgs {
             let failure = Failure::permanent(Reason::Usage, "--draw takes one file at a time");
             return Err(failure.with_hint("give one FILE, or leave --draw out"));
         }
+        let is_looked_at = |drawing: &&PathBuf| self.files.iter().any(|file| is_same_file(drawing, file));
+        if let Some(drawing) = self.draw.as_ref().filter(is_looked_at) {
+            let detail = format!("--draw {} would take the place of what is looked at", drawing.display());
+            return Err(Failure::permanent(Reason::Usage, detail).with_hint("draw into another file"));
+        }
         Ok(InspectOptions {
             min_face_px: self.min_face,
             min_score: self.min_score,
@@ -70,8 +77,15 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
             Err(failure) => Err(failure),
         };
         match looked {
-            Ok(Product::Inspected(inspection)) if global.json => say(serde_json::to_string(&inspection)?),
-            Ok(Product::Inspected(inspection)) => say(describe(&inspection)),
+            Ok(Product::Inspected(inspection)) if global.json => {
+                say(event("inspected", &Told { inspection: &inspection, drawn: args.draw.as_deref() })?);
+            }
+            Ok(Product::Inspected(inspection)) => {
+                say(describe(&inspection));
+                if let Some(drawing) = &args.draw {
+                    say(format_args!("drawn: {}", drawing.display()));
+                }
+            }
             Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
             Err(failure) if args.files.len() == 1 => return Err(failure.into()),
             Err(failure) => {
@@ -81,6 +95,19 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
         }
     }
     Ok(exit)
+}
+
+/// What is said of one file with `--json`.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    inspection: &'a Inspection,
+    /// Where it was drawn.
+    drawn: Option<&'a Path>,
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Refuses a name that no file has, before a worker is started for it.
@@ -137,5 +164,46 @@ fn score(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(score) if (0.0..=1.0).contains(&score) => Ok(score),
         _ => Err("must be a number from 0 to 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(files: &[&Path], draw: &Path) -> InspectArgs {
+        InspectArgs {
+            files: files.iter().map(|path| path.to_path_buf()).collect(),
+            min_face: None,
+            min_score: None,
+            min_seconds: 0.0,
+            draw: Some(draw.to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_is_looked_at_is_not_drawn_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let (film, link) = (folder.path().join("film.mp4"), folder.path().join("link.mp4"));
+        std::fs::write(&film, "a film").unwrap();
+        std::os::unix::fs::symlink(&film, &link).unwrap();
+        let roundabout = folder.path().join(".").join("film.mp4");
+        for drawing in [&film, &link, &roundabout] {
+            let refused = args(&[&film], drawing).options().unwrap_err();
+            assert_eq!(refused.reason, Reason::Usage, "{}", drawing.display());
+        }
+        let options = args(&[&film], &folder.path().join("seen.mp4")).options().unwrap();
+        assert_eq!(options.draw, Some(folder.path().join("seen.mp4")));
+    }
+
+    #[test]
+    fn a_line_of_json_names_its_event_and_where_it_was_drawn() {
+        let face = FaceSeen { face_box: [0.1; 4], landmarks: [[0.5; 2]; 5], score: 0.9 };
+        let inspection =
+            Inspection::Image { file: "a.png".to_owned(), width: 4, height: 3, faces: vec![face] };
+        let told = Told { inspection: &inspection, drawn: Some(Path::new("seen.png")) };
+        let line = event("inspected", &told).unwrap();
+        assert!(line.starts_with(r#"{"event":"inspected","kind":"image","file":"a.png""#), "{line}");
+        assert!(line.contains("0.1,0.1") && line.ends_with(r#""drawn":"seen.png"}"#), "{line}");
     }
 }

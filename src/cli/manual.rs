@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::failure::Exit;
 
@@ -38,14 +39,18 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-pub(crate) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
+pub(crate) fn man(args: &ManArgs, json: bool) -> anyhow::Result<Exit> {
     let folder = &args.folder;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Long lines are the pager's business, and what is hidden has no page.
     let command = Cli::command().term_width(0);
     clap_mangen::generate_to(command, folder)
         .with_context(|| format!("cannot write the pages to {}", folder.display()))?;
-    say(format_args!("man: pages in {}", folder.display()));
+    if json {
+        say(json!({"event": "manual", "folder": folder}));
+    } else {
+        say(format_args!("man: pages in {}", folder.display()));
+    }
     Ok(Exit::Done)
 }
 
@@ -78,7 +83,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page_and_a_completion() {
         let folder = tempfile::tempdir().unwrap();
-        man(&ManArgs { folder: folder.path().to_owned() }).unwrap();
+        man(&ManArgs { folder: folder.path().to_owned() }, false).unwrap();
         let page = std::fs::read_to_string(folder.path().join("webemotion-crawl.1")).unwrap();
         assert!(page.contains(".TH") && page.contains("accept"));
         assert!(!folder.path().join("webemotion-worker.1").exists());

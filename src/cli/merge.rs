@@ -16,7 +16,8 @@ use super::{Global, Session, say};
 #[command(
     after_help = "Examples:\n  webemotion --data all merge node-0 node-1\n  webemotion --data all merge nodes/*\n\n\
     Looks, clips and samples of finished videos are taken in with their files; the others stay due. The order of the\n\
-    catalogs does not matter, and a second time does nothing. Kill it at any moment and start it again."
+    catalogs does not matter, and a second time does nothing. Kill it at any moment and start it again. While one merge,\n\
+    gc or forget is at work on the data folder another one ends at once with 4."
 )]
 pub(crate) struct MergeArgs {
     /// Data folders, or the catalog.sqlite in them
@@ -24,13 +25,15 @@ pub(crate) struct MergeArgs {
     catalogs: Vec<PathBuf>,
 }
 
-/// The unfinished work that a catalog's copy is.
-const COPY: &str = "merge-catalog";
+/// How the names of a merge's unfinished work begin: a catalog's copy, and a file on its way here.
+const WORK: &str = "merge";
 
 pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit> {
     // All are looked for before anything is done with one.
     let folders = args.catalogs.iter().map(|path| folder_of(path)).collect::<Result<Vec<_>, _>>()?;
     let session = Session::create(global).await?;
+    let _lock = session.lock_files()?;
+    clear_up(&session.store)?;
     let mut news = 0;
     for folder in &folders {
         let source = Store::reading(folder).map_err(Failure::from)?;
@@ -38,17 +41,24 @@ pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit
             let detail = format!("{} is the data folder itself", folder.display());
             return Err(Failure::permanent(Reason::Usage, detail).into());
         }
-        session.store.clear_staging(COPY).map_err(Failure::from)?;
-        let copy = session.store.staging(COPY).map_err(Failure::from)?;
-        let from = open_copy(&source.catalog(), &copy, &session).await?;
+        let copy = session.store.scratch(WORK).map_err(Failure::from)?;
+        let from = open_copy(&source.catalog(), copy.path(), &session).await?;
         let (into, reporter) = ((&session.catalog, &session.store), session.reporter.as_ref());
         let merged = merge::merge(into, (&from, &source), &session.stop, reporter).await?;
         from.close().await;
-        session.store.clear_staging(COPY).map_err(Failure::from)?;
+        drop(copy);
         close(&session, folder, &merged);
         news += u64::from(matches!(merged, Merged::Now(taken) if taken.taken > 0));
     }
     Ok(if news == 0 { Exit::NothingToDo } else { Exit::Done })
+}
+
+/// Removes what merges that were killed left behind; the lock says that nobody is at it.
+fn clear_up(store: &Store) -> Result<(), Failure> {
+    for work in store.unfinished()?.iter().filter(|work| work.starts_with(WORK)) {
+        store.clear_staging(work)?;
+    }
+    Ok(())
 }
 
 /// A catalog may lie on a network file system, where SQLite must not work, or have been written by an earlier release:

@@ -1,5 +1,6 @@
 //! One file per command: its flags and its `run`. The only room that uses `anyhow`.
 
+mod adopt;
 #[cfg(feature = "train")]
 mod asked_net;
 mod backup;
@@ -16,6 +17,7 @@ mod eval;
 mod experiment;
 #[cfg(feature = "train")]
 mod export_net;
+mod forget;
 mod gc;
 #[cfg(all(feature = "media", feature = "train"))]
 mod inspect;
@@ -50,6 +52,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use serde_json::json;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Reason};
@@ -133,36 +136,49 @@ enum Command {
 
 /// Runs the command that was typed. For `webemotion`, which must not load libtorch: half a second in every command. Where
 /// a command runs nets, `webemotion-nets` takes this process's place.
-pub fn front(cli: Cli) -> anyhow::Result<Exit> {
-    match cli.command {
+pub fn front(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
         #[cfg(feature = "train")]
-        Command::Nets(_) => match nets_program::take_over()? {},
-    }
+        Command::Nets(_) => {
+            let Err(failure) = nets_program::take_over();
+            Err(failure.into())
+        }
+    };
+    end(ended, cli.global.log_format)
 }
 
 /// Runs the command that was typed, whatever it needs. For `webemotion-nets`.
-pub fn run(cli: Cli) -> anyhow::Result<Exit> {
-    match cli.command {
+pub fn run(cli: Cli) -> ExitCode {
+    let ended = match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
         #[cfg(feature = "train")]
         Command::Nets(command) => nets::begin(command, &cli.global),
-    }
+    };
+    end(ended, cli.global.log_format)
 }
 
 /// Says what went wrong and what helps, on standard error, and what the process ends with.
-pub fn end(ended: anyhow::Result<Exit>) -> ExitCode {
+fn end(ended: anyhow::Result<Exit>, log_format: LogFormat) -> ExitCode {
     let exit = ended.unwrap_or_else(|error| {
         let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+        let hint = failure.and_then(|failure| failure.hint.as_deref());
         // A closed standard error leaves nobody to tell.
-        let mut out = std::io::stderr().lock();
-        let _ = writeln!(out, "error: {error:#}");
-        if let Some(hint) = failure.and_then(|failure| failure.hint.as_ref()) {
-            let _ = writeln!(out, "hint: {hint}");
-        }
+        let _ = writeln!(std::io::stderr().lock(), "{}", last_words(&format!("{error:#}"), hint, log_format));
         failure.map_or(Exit::SomeDead, Failure::exit)
     });
     ExitCode::from(exit as u8)
+}
+
+/// An error and its remedy, as log lines look.
+fn last_words(error: &str, hint: Option<&str>, log_format: LogFormat) -> String {
+    match (log_format, hint) {
+        (LogFormat::Json, hint) => {
+            json!({"level": "ERROR", "fields": {"message": error, "hint": hint}}).to_string()
+        }
+        (LogFormat::Text, Some(hint)) => format!("error: {error}\nhint: {hint}"),
+        (LogFormat::Text, None) => format!("error: {error}"),
+    }
 }
 
 /// Begins to log, and lets a command wait for others.
@@ -235,13 +251,39 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = say_if_read(line);
+}
+
+/// The same; false once nobody reads any more.
+pub(crate) fn say_if_read(line: impl std::fmt::Display) -> bool {
+    writeln!(std::io::stdout().lock(), "{line}").is_ok()
+}
+
+/// One line of `--json`: which event it is, then all there is to say of it.
+#[cfg(feature = "train")]
+pub(crate) fn event(name: &'static str, facts: &impl serde::Serialize) -> serde_json::Result<String> {
+    #[derive(serde::Serialize)]
+    struct Line<'a, T> {
+        event: &'static str,
+        #[serde(flatten)]
+        facts: &'a T,
+    }
+    serde_json::to_string(&Line { event: name, facts })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn the_last_words_look_like_the_log() {
+        let words = |format| last_words("no net\nat all", Some("train one"), format);
+        assert_eq!(words(LogFormat::Text), "error: no net\nat all\nhint: train one");
+        let line: serde_json::Value = serde_json::from_str(&words(LogFormat::Json)).unwrap();
+        assert_eq!(line["fields"], json!({"message": "no net\nat all", "hint": "train one"}));
+        assert!(!words(LogFormat::Json).contains('\n'));
+    }
 
     #[test]
     fn the_command_line_is_sound() {

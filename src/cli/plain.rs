@@ -5,8 +5,8 @@ use clap::Subcommand;
 #[cfg(not(feature = "train"))]
 use super::run;
 use super::{
-    Global, backup, block_on, check, clips, crawl, doctor, gc, manual, merge, refresh, report, retry,
-    settings,
+    Global, adopt, backup, block_on, check, clips, crawl, doctor, forget, gc, manual, merge, refresh, report,
+    retry, settings,
 };
 use super::{shard, status};
 use crate::failure::Exit;
@@ -29,12 +29,18 @@ pub(super) enum Plain {
     /// Write the report of a run, or of the catalog, as a page
     #[command(display_order = 10)]
     Report(report::ReportArgs),
+    /// Put the labels that a training run changed in force, or take them back
+    #[command(display_order = 12)]
+    Adopt(adopt::AdoptArgs),
     /// Take up again what was rejected or given up
     #[command(display_order = 12)]
     Retry(retry::RetryArgs),
     /// Ask the site again about videos whose metadata grows old, and find those that are gone
     #[command(display_order = 13)]
     Refresh(refresh::RefreshArgs),
+    /// Remove videos with all that came of them, and keep them from coming back
+    #[command(display_order = 14)]
+    Forget(forget::ForgetArgs),
     /// Remove files that no row names, and what must not be here
     #[command(display_order = 14)]
     Gc(gc::GcArgs),
@@ -76,8 +82,10 @@ pub(super) async fn execute(command: Plain, global: &Global) -> anyhow::Result<E
         Plain::Run(args) => run::run(args, global).await,
         Plain::Status(args) => status::run(args, global).await,
         Plain::Report(args) => report::run(args, global).await,
+        Plain::Adopt(args) => adopt::run(args, global).await,
         Plain::Retry(args) => retry::run(args, global).await,
         Plain::Refresh(args) => refresh::run(args, global).await,
+        Plain::Forget(args) => forget::run(args, global).await,
         Plain::Gc(args) => gc::run(args, global).await,
         Plain::Check(args) => check::run(args, global).await,
         Plain::Backup(args) => backup::run(args, global).await,
@@ -86,6 +94,6 @@ pub(super) async fn execute(command: Plain, global: &Global) -> anyhow::Result<E
         Plain::Doctor(args) => doctor::run(args, global).await,
         Plain::Config(args) => settings::run(&args, global),
         Plain::Completions(args) => manual::completions(&args),
-        Plain::Man(args) => manual::man(&args),
+        Plain::Man(args) => manual::man(&args, global.json),
     }
 }

@@ -10,7 +10,7 @@ use image::RgbImage;
 use tokio::runtime::Handle;
 
 use super::asked_net::NetArgs;
-use super::{Global, say, session};
+use super::{Global, event, say, session};
 use crate::clock::Stop;
 use crate::config::{ClipRecipe, Config};
 use crate::face::{Detector, DetectorSettings, Mtcnn, align};
@@ -67,7 +67,7 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<E
             return Ok(Exit::Interrupted);
         }
         match teller.tell(path, *kind) {
-            Ok(told) if global.json => say(serde_json::to_string(&told)?),
+            Ok(told) if global.json => say(event("predicted", &told)?),
             Ok(told) if args.csv => told.csv_lines().for_each(say),
             Ok(told) => say(told.describe()),
             Err(failure) if files.len() == 1 => return Err(failure.into()),
@@ -95,7 +95,7 @@ fn files(named: &[PathBuf], videos: bool) -> Result<Vec<(PathBuf, Kind)>, Failur
                 Failure::permanent(Reason::Usage, format!("cannot list {}: {error}", path.display()))
             })?;
             found.extend(below.into_iter().filter_map(|path| kind(&path).map(|kind| (path, kind))));
-        } else if let Some(kind) = kind(path) {
+        } else if let Some(kind) = kind(path).filter(|_| path.exists()) {
             found.push((path.clone(), kind));
         } else {
             return Err(refused(path, videos));
@@ -302,6 +302,8 @@ mod tests {
         if cfg!(feature = "media") {
             assert_eq!(paths(true), [first, second, film.clone()]);
         }
+        let gone = files(&[folder.path().join("gone.mp4")], true).unwrap_err();
+        assert!(gone.reason == Reason::Usage && gone.detail.ends_with("is not there"), "{gone}");
         for refused in [files(&[film], false), files(&[words], true)] {
             let failure = refused.unwrap_err();
             assert_eq!(failure.reason, Reason::Usage);

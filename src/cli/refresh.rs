@@ -1,5 +1,7 @@
 //! `webemotion refresh`: asks the Data API again about videos whose metadata grows old, and finds those that are gone.
 
+use std::path::PathBuf;
+
 use serde_json::json;
 
 use crate::catalog::{forget, videos};
@@ -32,28 +34,31 @@ struct Tally {
     renewed: usize,
     missing: usize,
     purged: usize,
+    /// Removed because their tombstone stands.
+    tombstoned: usize,
     files: usize,
 }
 
 pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
+    let _lock = session.lock_files()?;
     let api = DataApi::new(key()?, &session.config.crawl).map_err(Failure::from)?;
     let mut tally = Tally::default();
-    // Fixed now: what this refresh asks about is younger.
-    let began_ms = session.clock.now_ms();
-    while !session.stop.is_asked() {
-        let stale = stale(&session, began_ms, args.older_than).await?;
-        if stale.is_empty() {
+    // Listed once: whatever is answered, nothing is asked about twice.
+    for some in stale(&session, args.older_than).await?.chunks(IDS_A_CALL) {
+        if session.stop.is_asked() {
             break;
         }
-        ask(&session, &api, &stale, &mut tally).await?;
+        ask(&session, &api, some, &mut tally).await?;
     }
     let missing = videos::missing(&session.catalog, DAY_MS).await.map_err(Failure::from)?;
-    for (id, _) in missing.iter().filter(|(_, is_certain)| args.purge && *is_certain) {
-        purge(&session, *id, &mut tally).await?;
+    if args.purge {
+        let certain: Vec<VideoId> =
+            missing.iter().filter(|(_, is_certain)| *is_certain).map(|(id, _)| *id).collect();
+        purge(&session, &certain, &mut tally).await?;
     }
     close(&session, &missing, &tally);
-    let is_idle = tally.renewed + tally.missing + tally.purged == 0;
+    let is_idle = tally.renewed + tally.missing + tally.purged + tally.tombstoned == 0;
     Ok(match (session.stop.is_asked(), is_idle) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::NothingToDo,
@@ -61,14 +66,10 @@ pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Ex
     })
 }
 
-async fn stale(
-    session: &Session,
-    began_ms: i64,
-    older_than_days: u32,
-) -> Result<Vec<(VideoId, String)>, Failure> {
-    let before_ms = began_ms - i64::from(older_than_days) * DAY_MS;
-    let most = u32::try_from(IDS_A_CALL).unwrap_or(u32::MAX);
-    Ok(videos::stale(&session.catalog, before_ms, began_ms - DAY_MS, most).await?)
+async fn stale(session: &Session, older_than_days: u32) -> Result<Vec<(VideoId, String)>, Failure> {
+    let now_ms = session.clock.now_ms();
+    let before_ms = now_ms - i64::from(older_than_days) * DAY_MS;
+    Ok(videos::stale(&session.catalog, before_ms, now_ms - DAY_MS).await?)
 }
 
 fn key() -> Result<crate::youtube::ApiKey, Failure> {
@@ -88,19 +89,24 @@ async fn ask(
     let ids: Vec<SiteId> = stale.iter().filter_map(|(_, site_id)| SiteId::new(site_id)).collect();
     let found = api.look_up(&ids, &session.stop).await?;
     let mut tx = session.catalog.begin().await?;
+    let mut tombstoned = Vec::new();
     for (id, site_id) in stale {
-        match found.iter().find(|video| video.site_id == *site_id) {
-            Some(video) => {
-                videos::upsert(&mut tx, &told(video)).await?;
-                tally.renewed += 1;
-            }
-            None => {
-                videos::set_missing(&mut tx, *id).await?;
-                tally.missing += 1;
-            }
+        let Some(video) = found.iter().find(|video| video.site_id == *site_id) else {
+            videos::set_missing(&mut tx, *id).await?;
+            tally.missing += 1;
+            continue;
+        };
+        if videos::upsert(&mut tx, &told(video)).await?.is_some() {
+            tally.renewed += 1;
+        } else {
+            tombstoned.push(*id);
         }
     }
-    Ok(tx.commit().await?)
+    // These must not be here. Their tombstones stay as they are.
+    let files = forget::videos(&mut tx, &tombstoned, "its tombstone stood").await?;
+    tx.commit().await?;
+    tally.tombstoned += tombstoned.len();
+    remove(session, &files, tally)
 }
 
 fn told(video: &FoundVideo) -> videos::NewVideo {
@@ -116,14 +122,19 @@ fn told(video: &FoundVideo) -> videos::NewVideo {
     }
 }
 
-async fn purge(session: &Session, id: VideoId, tally: &mut Tally) -> Result<(), Failure> {
+async fn purge(session: &Session, ids: &[VideoId], tally: &mut Tally) -> Result<(), Failure> {
     let mut tx = session.catalog.begin().await?;
-    let files = forget::video(&mut tx, id, "gone from the site").await?;
+    let files = forget::videos(&mut tx, ids, "gone from the site").await?;
     tx.commit().await?;
-    for file in &files {
+    tally.purged += ids.len();
+    remove(session, &files, tally)
+}
+
+/// Removes the files of forgotten videos.
+fn remove(session: &Session, files: &[PathBuf], tally: &mut Tally) -> Result<(), Failure> {
+    for file in files {
         session.store.remove(&file.to_string_lossy())?;
     }
-    tally.purged += 1;
     tally.files += files.len();
     Ok(())
 }
@@ -134,7 +145,7 @@ fn close(session: &Session, missing: &[(VideoId, bool)], tally: &Tally) {
     if session.json {
         say(
             json!({"event": "refreshed", "renewed": tally.renewed, "missing": left, "missing_twice": certain,
-            "purged": tally.purged, "files": tally.files}),
+            "purged": tally.purged, "tombstoned": tally.tombstoned, "files": tally.files}),
         );
         return;
     }
@@ -142,6 +153,8 @@ fn close(session: &Session, missing: &[(VideoId, bool)], tally: &Tally) {
         if certain > 0 { format!(", {certain} of them twice: --purge removes those") } else { String::new() };
     say(format_args!(
         "refresh: {} videos renewed, {left} missing from the site{advice}; {} removed with {} files",
-        tally.renewed, tally.purged, tally.files
+        tally.renewed,
+        tally.purged + tally.tombstoned,
+        tally.files
     ));
 }

@@ -11,6 +11,10 @@ use crate::report::{self, Gathering, RunReport};
 
 use super::{Global, Session, say};
 
+/// Pages of no run and no round, and what the index calls them.
+const OTHER_PAGES: [(&str, &str); 2] =
+    [("catalog", "The catalog"), ("demo", "The demo, beside the truth about its world")];
+
 /// Flags of `report`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
@@ -23,7 +27,7 @@ pub(crate) struct ReportArgs {
     /// html, markdown or json
     #[arg(long, value_enum, default_value = "html")]
     format: Format,
-    /// Where to [default: reports/ in the data folder]
+    /// Where to; - is standard output [default: reports/ in the data folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -59,6 +63,11 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
 
 /// Writes the page that the flags mean.
 pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Result<Exit> {
+    let to_stdout = args.out.as_deref() == Some(Path::new("-"));
+    if to_stdout && session.json {
+        let failure = Failure::permanent(Reason::Usage, "--out - and --json both want standard output");
+        return Err(failure.with_hint("leave one of them out; --format json makes a page of JSON").into());
+    }
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let chosen = match &args.run {
         Some(name) => Some(all.iter().find(|run| run.name == *name).ok_or_else(|| unknown(name, &all))?),
@@ -71,6 +80,10 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     let report = report.map_err(Failure::from)?;
     let name = chosen.map_or("catalog", |run| run.name.as_str());
     let text = args.format.render(&report);
+    if to_stdout {
+        say(text.trim_end());
+        return Ok(Exit::Done);
+    }
     let file = match &args.out {
         Some(file) => write(file, &text).map(|()| file.clone())?,
         None => publish(session, &format!("{name}.{}", args.format.extension()), &text).await?,
@@ -98,8 +111,11 @@ async fn write_index(session: &Session) -> anyhow::Result<()> {
         folder.join(&page).is_file().then_some(page)
     };
     let entries = report::gather_index(&session.catalog, &page_of).await.map_err(Failure::from)?;
-    let rounds = report::gather_rounds(&session.catalog, page_of).await.map_err(Failure::from)?;
-    write(&folder.join("index.html"), &report::index(&rounds, &entries, session.clock.now_ms()))
+    let rounds = report::gather_rounds(&session.catalog, &page_of).await.map_err(Failure::from)?;
+    let others: Vec<(&str, String)> =
+        OTHER_PAGES.iter().filter_map(|&(name, title)| Some((title, page_of(name)?))).collect();
+    let index = report::index(&rounds, &entries, &others, session.clock.now_ms());
+    write(&folder.join("index.html"), &index)
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::config::{Config, Leg};
-use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::{takeover, worker_name};
-use crate::store::{Lock, Locked};
+use crate::failure::{Exit, Failure};
+use crate::pipeline::worker_name;
+use crate::store::Lock;
 
 use super::log::{self, Logged};
 use super::{Global, Session, duration, say};
@@ -76,6 +76,7 @@ impl Work {
     #[cfg(feature = "train")]
     pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
         use super::train::{DatasetArg, TrainArgs};
+        use crate::failure::Reason;
         let wrong = |detail: &str| {
             Failure::permanent(Reason::Usage, format!("train.flags: {detail}"))
                 .with_hint("write them as after `webemotion train`, one word each: [\"--method\", \"scn\"]")
@@ -118,10 +119,12 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
     if args.dry_run {
         return say_agenda(&session, &work).await;
     }
-    let locks = locks(&session)?;
+    // One name in the locks and in the round's row: by it the next round knows a dead one of another machine.
+    let holder = worker_name(&session.clock);
+    let locks = locks(&session, &holder)?;
     log::begin_round(session.store.root(), &session.clock, session.config.run.keep_logs)?;
     session.reporter = Arc::new(Logged(session.reporter));
-    let ledger = Ledger::begin(&session, &locks).await?;
+    let ledger = Ledger::begin(&session, &locks, &holder).await?;
     let deadline_ms = match session.config.run.max_runtime_s {
         0 => None,
         runtime_s => {
@@ -133,26 +136,9 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
 }
 
 /// One lock for each command of the round: another round of the same commands on this data folder ends at once.
-fn locks(session: &Session) -> Result<Vec<Lock>, Failure> {
-    let name = worker_name(&session.clock);
-    let mut taken = Vec::new();
-    for leg in Leg::ALL.into_iter().filter(|leg| session.config.run.commands.contains(leg)) {
-        match session.store.lock(leg.as_str(), &name)? {
-            Locked::Taken(lock) => {
-                if let Some(dead) = &lock.taken_over_from {
-                    tracing::warn!(command = leg.as_str(), holder = dead, "took over from one that died");
-                }
-                taken.push(lock);
-            }
-            Locked::HeldBy(holder) => {
-                let who = takeover::in_words(&holder);
-                let detail = format!("{} is at work already: {who}", leg.as_str());
-                return Err(Failure::permanent(Reason::NothingToDo, detail)
-                    .with_hint("`webemotion status` says how far it is; nothing was begun here"));
-            }
-        }
-    }
-    Ok(taken)
+fn locks(session: &Session, holder: &str) -> Result<Vec<Lock>, Failure> {
+    let legs = Leg::ALL.into_iter().filter(|leg| session.config.run.commands.contains(leg));
+    legs.map(|leg| session.lock(leg.as_str(), leg.as_str(), holder)).collect()
 }
 
 async fn say_agenda(session: &Session, work: &Work) -> anyhow::Result<Exit> {

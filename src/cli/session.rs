@@ -8,9 +8,9 @@ use crate::catalog::Catalog;
 use crate::clock::{Clock, Stop};
 use crate::config::{Config, Resolved};
 use crate::failure::{Failure, Reason};
-use crate::pipeline::takeover;
+use crate::pipeline::{takeover, worker_name};
 use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
-use crate::store::Store;
+use crate::store::{Lock, Locked, Store, StoreError};
 
 use super::Global;
 
@@ -43,10 +43,34 @@ impl Session {
         Self::create(global).await
     }
 
-    /// Opens a data folder that must be there already, to look at it only.
+    /// Opens a data folder that must be there already, to look at it: no job is taken back. The catalog of an earlier
+    /// release is brought up to date all the same.
     pub(crate) async fn reading(global: &Global) -> anyhow::Result<Self> {
         must_exist(global)?;
         Self::open(global).await
+    }
+
+    /// Takes a lock of the data folder, or says who has it. `what` is at work then, `holder` is what others are told.
+    pub(crate) fn lock(&self, name: &str, what: &str, holder: &str) -> Result<Lock, Failure> {
+        match self.store.lock(name, holder)? {
+            Locked::Taken(lock) => {
+                if let Some(dead) = &lock.taken_over_from {
+                    tracing::warn!(lock = name, holder = dead, "took over from one that died");
+                }
+                Ok(lock)
+            }
+            Locked::HeldBy(holder) => {
+                let who = takeover::in_words(&holder);
+                let detail = format!("{what} is at work already: {who}");
+                Err(Failure::permanent(Reason::NothingToDo, detail)
+                    .with_hint("`webemotion status` says how far it is; nothing was begun here"))
+            }
+        }
+    }
+
+    /// Takes the lock of those who bring files of videos and clips, or take them away, without a job that they hold.
+    pub(crate) fn lock_files(&self) -> Result<Lock, Failure> {
+        self.lock("files", "merge, gc, forget or refresh", &worker_name(&self.clock))
     }
 
     /// The same session with a stop of its own, which is also asked at a moment. Abort the keeper when the work is over.
@@ -76,8 +100,17 @@ impl Session {
         (session, keeper)
     }
 
+    /// A session on a new data folder whose clock stands still.
+    #[cfg(test)]
+    pub(crate) async fn still(folder: &Path) -> Self {
+        let (store, clock) = (Store::open(folder).unwrap(), Clock::fixed(1_000_000));
+        let catalog = Catalog::open(&store.catalog(), &clock).await.unwrap();
+        let (config, stop, reporter) = (Config::default(), Stop::default(), Arc::new(Silent));
+        Self { config, store, catalog, clock, stop, reporter, json: false }
+    }
+
     async fn open(global: &Global) -> anyhow::Result<Self> {
-        let store = Store::open(&global.data()).map_err(Failure::from)?;
+        let store = Store::open(&global.data()).map_err(StoreError::of_named_folder)?;
         let config = load_config(global)?;
         let clock = Clock::shifted(global.clock_shift_s.saturating_mul(1_000));
         let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
@@ -112,10 +145,10 @@ pub(crate) fn resolve_config(global: &Global) -> Result<Resolved, Failure> {
 
 /// Who is told: a program, a terminal, a log file or nobody.
 pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
-    if global.json {
-        Arc::new(JsonLines)
-    } else if global.quiet {
+    if global.quiet {
         Arc::new(Silent)
+    } else if global.json {
+        Arc::new(JsonLines::default())
     } else if std::io::stderr().is_terminal() {
         Arc::new(Bars::default())
     } else {

@@ -47,7 +47,11 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
         }
         What::Init { file } => {
             std::fs::write(file, TEMPLATE).with_context(|| format!("cannot write {}", file.display()))?;
-            say(format_args!("wrote {}", file.display()));
+            if global.json {
+                say(json!({"event": "configured", "file": file}));
+            } else {
+                say(format_args!("wrote {}", file.display()));
+            }
             Ok(Exit::Done)
         }
         What::Show => {
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
             if global.json {
                 let origins: BTreeMap<&String, String> =
                     resolved.origins.iter().map(|(name, origin)| (name, origin.to_string())).collect();
-                say(json!({"settings": resolved.config, "origins": origins}));
+                say(json!({"event": "settings", "settings": resolved.config, "origins": origins}));
             } else {
                 say(show(&resolved)?.trim_end());
             }

@@ -13,7 +13,7 @@ use crate::pipeline::takeover;
 use crate::report::{self, FailureGroup, Funnel, RoundStep};
 
 use super::run::{Standing, Work, agenda};
-use super::{Global, Session, is_coloured, say};
+use super::{Global, Session, is_coloured, say, say_if_read};
 
 /// Flags of `status`.
 #[derive(Debug, clap::Args)]
@@ -95,6 +95,8 @@ struct Run {
     state: String,
     started_at: i64,
     finished_at: Option<i64>,
+    /// Since when the labels that it changed are in force.
+    adopted_at: Option<i64>,
 }
 
 pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -109,19 +111,21 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exi
         if !session.json && is_coloured(&std::io::stdout()) {
             say("\u{1b}[H\u{1b}[2J");
         }
-        show(&session, &status)?;
+        if !show(&session, &status)? {
+            break;
+        }
         let _ = tokio::time::timeout(Duration::from_secs(every_s), session.stop.asked()).await;
     }
     Ok(Exit::Done)
 }
 
-fn show(session: &Session, status: &Status) -> anyhow::Result<()> {
-    if session.json {
-        say(serde_json::to_string(status)?);
+/// False: nobody reads it.
+fn show(session: &Session, status: &Status) -> anyhow::Result<bool> {
+    Ok(if session.json {
+        say_if_read(serde_json::to_string(status)?)
     } else {
-        say(view::draw(status, is_coloured(&std::io::stdout())));
-    }
-    Ok(())
+        say_if_read(view::draw(status, is_coloured(&std::io::stdout())))
+    })
 }
 
 async fn gather(session: &Session, work: &Work) -> Result<Status, anyhow::Error> {
@@ -229,5 +233,11 @@ async fn last_rounds(session: &Session) -> Result<Vec<Round>, Failure> {
 }
 
 fn last_run(run: runs::Run) -> Run {
-    Run { name: run.name, state: run.state, started_at: run.started_at, finished_at: run.finished_at }
+    Run {
+        name: run.name,
+        state: run.state,
+        started_at: run.started_at,
+        finished_at: run.finished_at,
+        adopted_at: run.adopted_at,
+    }
 }

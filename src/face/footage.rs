@@ -29,8 +29,12 @@ const FROM: f32 = -1.0;
 const REACH: f32 = 4.0;
 
 /// Where a face's eyes and mouth are, ten times a second from a clip's start, in widths of the picture.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Motion(Vec<[f32; VALUES]>);
+#[derive(Debug, Clone, PartialEq)]
+pub struct Motion {
+    moments: Vec<[f32; VALUES]>,
+    /// The least and the greatest of each value.
+    bounds: [[f32; 2]; VALUES],
+}
 
 /// How alike two motions are where they are most alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,19 +55,27 @@ impl Likeness {
 }
 
 impl Motion {
+    fn new(moments: Vec<[f32; VALUES]>) -> Self {
+        let bounds = std::array::from_fn(|at| {
+            let values = moments.iter().map(|moment| moment[at]);
+            values.fold([f32::MAX, f32::MIN], |[least, most], value| [least.min(value), most.max(value)])
+        });
+        Self { moments, bounds }
+    }
+
     /// The motion of a clip's face in pictures of this size; between looks it goes straight.
     pub fn of(faces: &[SeenFace], span: Span, (width, height): (u32, u32)) -> Self {
         let aspect = height as f32 / width.max(1) as f32;
         let moments = span.length_ms() / STEP_MS;
         let at = |moment: i64| values_at(faces, span.start_ms + moment * STEP_MS, aspect);
-        Self((0..moments).map_while(at).collect())
+        Self::new((0..moments).map_while(at).collect())
     }
 
     /// Two bytes a value.
     pub fn to_bytes(&self) -> Vec<u8> {
         let byte =
             |value: &f32| ((value - FROM) / REACH * f32::from(u16::MAX)).round().clamp(0.0, 65_535.0) as u16;
-        self.0.iter().flatten().flat_map(|value| byte(value).to_le_bytes()).collect()
+        self.moments.iter().flatten().flat_map(|value| byte(value).to_le_bytes()).collect()
     }
 
     /// What [`Motion::to_bytes`] wrote.
@@ -72,19 +84,19 @@ impl Motion {
             f32::from(u16::from_le_bytes([pair[0], pair[1]])) / f32::from(u16::MAX) * REACH + FROM
         };
         let moment = |bytes: &[u8]| std::array::from_fn(|at| value(&bytes[2 * at..2 * at + 2]));
-        Self(bytes.chunks_exact(2 * VALUES).map(moment).collect())
+        Self::new(bytes.chunks_exact(2 * VALUES).map(moment).collect())
     }
 
     /// How alike two motions are at best; nothing when one of them is too short, or says nothing.
     pub fn likeness(&self, other: &Self) -> Option<Likeness> {
-        let (mine, theirs) = (self.0.len(), other.0.len());
+        let (mine, theirs) = (self.moments.len(), other.moments.len());
         if mine < LEAST_MOMENTS || theirs < LEAST_MOMENTS || !self.may_meet(other) {
             return None;
         }
         let latest = (mine - LEAST_MOMENTS) as i64;
         let earliest = -((theirs - LEAST_MOMENTS) as i64);
         let shifted = |shift: i64| {
-            let (a, b) = (&self.0[shift.max(0) as usize..], &other.0[(-shift).max(0) as usize..]);
+            let (a, b) = (&self.moments[shift.max(0) as usize..], &other.moments[(-shift).max(0) as usize..]);
             let length = a.len().min(b.len());
             compare(&a[..length], &b[..length]).map(|(apart, correlation)| Likeness {
                 shift_ms: shift * STEP_MS,
@@ -97,16 +109,39 @@ impl Motion {
 
     /// False when the faces are never at the same place.
     fn may_meet(&self, other: &Self) -> bool {
-        let (mine, theirs) = (self.bounds(), other.bounds());
-        let slack = MOST_APART;
-        (0..VALUES).all(|at| mine[at][0] <= theirs[at][1] + slack && theirs[at][0] <= mine[at][1] + slack)
+        let (mine, theirs) = (self.bounds, other.bounds);
+        (0..VALUES)
+            .all(|at| mine[at][0] <= theirs[at][1] + MOST_APART && theirs[at][0] <= mine[at][1] + MOST_APART)
+    }
+}
+
+/// Motions in the order of their leftmost places, so that for one of them not all others are looked at.
+pub struct Places {
+    /// The leftmost place of a left eye, and which motion's it is; ascending.
+    by_left: Vec<(f32, usize)>,
+    /// No left eye moves farther than this.
+    farthest: f32,
+}
+
+impl Places {
+    /// Those of many motions.
+    pub fn of(motions: &[Motion]) -> Self {
+        let of_left_eye = motions.iter().map(|motion| motion.bounds[0]);
+        let farthest = of_left_eye.clone().map(|[least, most]| most - least).fold(0.0, f32::max);
+        let mut by_left: Vec<(f32, usize)> = of_left_eye.map(|[least, _]| least).zip(0..).collect();
+        by_left.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        Self { by_left, farthest }
     }
 
-    fn bounds(&self) -> [[f32; 2]; VALUES] {
-        std::array::from_fn(|at| {
-            let values = self.0.iter().map(|moment| moment[at]);
-            values.fold([f32::MAX, f32::MIN], |[least, most], value| [least.min(value), most.max(value)])
-        })
+    /// Which motions may be at the place of this one, in no order; of those that are left out [`Motion::likeness`] knows
+    /// nothing.
+    pub fn near(&self, motion: &Motion) -> impl Iterator<Item = usize> {
+        let [least, most] = motion.bounds[0];
+        // A little more on both sides: sums of such numbers are rounded.
+        let slack = MOST_APART + 0.001;
+        let first = self.by_left.partition_point(|(left, _)| *left < least - self.farthest - slack);
+        let after = self.by_left.partition_point(|(left, _)| *left <= most + slack);
+        self.by_left[first.min(after)..after].iter().map(|(_, at)| *at)
     }
 }
 
@@ -220,5 +255,31 @@ mod tests {
         assert_eq!(still.likeness(&still), None);
         let brief = motion(1, 0, 3_900, 200);
         assert_eq!(brief.likeness(&motion(1, 0, 9_000, 200)), None);
+    }
+
+    #[test]
+    fn all_that_are_like_one_are_near_it_and_not_all_are_near() {
+        let mut motions: Vec<Motion> = (0..60)
+            .map(|person| {
+                let mut motion = motion(person % 20, 0, 6_000, 200);
+                let aside = (person * 7 % 11) as f32 * 0.05;
+                motion.moments.iter_mut().flatten().for_each(|value| *value += aside);
+                Motion::from_bytes(&Motion::new(motion.moments).to_bytes())
+            })
+            .collect();
+        motions.extend([Motion::from_bytes(&[]), motion(1, 0, 1_000, 200)]);
+        let places = Places::of(&motions);
+        let (mut near, mut meet) = (0, 0);
+        for motion in &motions {
+            let mut found: Vec<usize> = places.near(motion).collect();
+            found.sort_unstable();
+            let alike = |at: &usize| motion.likeness(&motions[*at]).is_some();
+            let plainly: Vec<usize> = (0..motions.len()).filter(alike).collect();
+            near += found.len();
+            meet += plainly.len();
+            found.retain(alike);
+            assert_eq!(found, plainly);
+        }
+        assert!(meet > 60 && near < motions.len() * motions.len() * 3 / 4, "{meet} {near}");
     }
 }

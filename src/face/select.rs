@@ -78,7 +78,7 @@ pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     let mut explain = Explain { tracks: scan.tracks.len(), ..Explain::default() };
     let mut plans = Vec::new();
     for (at, track) in scan.tracks.iter().enumerate() {
-        let verdict = verdict(track, (scan.width, scan.height), recipe);
+        let verdict = verdict(track, (scan.width, scan.height), frame_ms(scan), recipe);
         explain.verdicts.push(verdict);
         if let Some(reason) = verdict {
             *explain.removed.entry(reason).or_default() += 1;
@@ -92,13 +92,18 @@ pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     (plans, explain)
 }
 
-/// Why a track of pictures of this size gives no clip; `None` when it does.
-pub fn verdict(track: &Track, size: (u32, u32), recipe: &ClipRecipe) -> Option<Reason> {
+/// How long a frame of a scan's video lasts on average, milliseconds; 0 where nobody counted them.
+pub fn frame_ms(scan: &Scan) -> f64 {
+    if scan.frames_decoded == 0 { 0.0 } else { scan.duration_ms as f64 / scan.frames_decoded as f64 }
+}
+
+/// Why a track of pictures of this size, each shown for so long, gives no clip; `None` when it does.
+pub fn verdict(track: &Track, size: (u32, u32), frame_ms: f64, recipe: &ClipRecipe) -> Option<Reason> {
     if median_face_px(track, size) < recipe.min_clip_face_px {
         Some(Reason::FaceTooSmall)
     } else if track.span.length_ms() < recipe.min_clip_ms {
         Some(Reason::FaceTooBrief)
-    } else if coverage(track, recipe) < recipe.min_coverage {
+    } else if coverage(track, frame_ms, recipe) < recipe.min_coverage {
         Some(Reason::FaceTooPatchy)
     } else {
         None
@@ -117,13 +122,21 @@ pub fn shorter_side_px(face: &Face, (width, height): (u32, u32)) -> f32 {
     (face.face_box.width * width as f32).min(face.face_box.height * height as f32)
 }
 
-/// Share of a track's looked-at frames on which its face was seen, 0 to 1.
-pub fn coverage(track: &Track, recipe: &ClipRecipe) -> f32 {
-    let look_ms = (1000.0 / recipe.scout_fps).max(1.0);
+/// Share of a track's looked-at frames on which its face was seen, 0 to 1; each frame lasts so long.
+pub fn coverage(track: &Track, frame_ms: f64, recipe: &ClipRecipe) -> f32 {
+    let look_ms = look_ms(frame_ms, recipe);
     let looks =
         |pair: &[SeenFace]| ((pair[1].t_ms - pair[0].t_ms) as f64 / look_ms).round().max(1.0) as usize;
     let looked_at: usize = 1 + track.faces.windows(2).map(looks).sum::<usize>();
     track.faces.len() as f32 / looked_at as f32
+}
+
+/// How long it is at most from one look to the next: where frames are rare, a whole number of them.
+fn look_ms(frame_ms: f64, recipe: &ClipRecipe) -> f64 {
+    let wanted_ms = (1000.0 / recipe.scout_fps).max(1.0);
+    // A mean of frames that last 200 ms may be 199.9.
+    let frames = (wanted_ms / frame_ms.max(1.0) - 0.05).ceil().max(1.0);
+    if frames > 2.0 { wanted_ms } else { frames * frame_ms }
 }
 
 /// The stretches of a track that become clips: what is left without the guard at cuts, the longest that may be for as
@@ -270,6 +283,23 @@ mod tests {
         assert_eq!((explain.verdicts[3], explain.kept, plans[0].track), (None, 1, 3));
         assert_eq!(explain.removed.values().sum::<usize>(), 3);
         assert_eq!(explain.verdict(), None);
+    }
+
+    #[test]
+    fn a_face_on_every_frame_of_a_slow_video_is_seen_on_all_looks() {
+        let recipe = ClipRecipe::default();
+        let of = |times: &[i64], frame_ms: f64| {
+            let faces = times.iter().map(|&t_ms| SeenFace { t_ms, face: face_at(0.3, 0.3, 0.2, 0.2) });
+            let span = Span { start_ms: 0, end_ms: 1_000 };
+            coverage(&Track { shot: 0, span, faces: faces.collect() }, frame_ms, &recipe)
+        };
+        assert_eq!(of(&[0, 333, 667, 1_000], 1_000.0 / 3.0), 1.0);
+        assert_eq!(of(&[0, 250, 500, 750, 1_000], 250.3), 1.0);
+        // At six frames a second, looks are at each frame or at every second one.
+        assert_eq!(of(&[0, 333, 500, 667, 833, 1_000], 166.7), 1.0);
+        for frame_ms in [200.0, 199.8, 100.0, 40.0, 1_001.0 / 30.0, 0.0] {
+            assert_eq!(of(&[0, 200, 600, 800], frame_ms), 0.8, "{frame_ms}");
+        }
     }
 
     #[test]

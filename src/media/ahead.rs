@@ -10,9 +10,9 @@ use super::error::MediaError;
 use super::frame::{Renderer, VideoFrame};
 use super::probe::Probe;
 
-/// Frames that wait to be taken hold no more memory than this.
+/// Frames that wait to be taken hold no more memory than this, but for the least of them.
 const WAITING_BYTES: u64 = 64 << 20;
-/// So many wait at most, and at least.
+/// So many wait at least, and at most.
 const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=128;
 
 /// A [`super::Decoder`] that decodes ahead.
@@ -27,9 +27,8 @@ pub struct ReadAhead {
 impl ReadAhead {
     pub(super) fn new(source: Source, renderer: Arc<Renderer>) -> Self {
         let probe = source.probe().clone();
-        let frame_bytes = u64::from(probe.width) * u64::from(probe.height) * 3 / 2;
         let waiting =
-            (WAITING_BYTES / frame_bytes.max(1)).clamp(*WAITING_FRAMES.start(), *WAITING_FRAMES.end());
+            (WAITING_BYTES / probe.frame_bytes.max(1)).clamp(*WAITING_FRAMES.start(), *WAITING_FRAMES.end());
         let (sender, receiver) = sync_channel(waiting as usize);
         let thread = std::thread::spawn(move || decode(source, &sender));
         Self { probe, renderer, frames: Some(receiver), thread: Some(thread) }

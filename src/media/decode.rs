@@ -45,6 +45,8 @@ pub(super) struct Source {
     timeline: Timeline,
     display: Display,
     probe: Probe,
+    /// Whether the probe's duration is that of the pictures, and not of the whole file.
+    is_own_duration: bool,
     /// A frame that was decoded early, by opening or seeking.
     waiting: Option<Placed>,
     broken_packets: u32,
@@ -58,7 +60,8 @@ impl Decoder {
     ///
     /// # Errors
     /// [`MediaError::NotAVideo`] without a container or video stream, [`MediaError::Undecodable`] without a first frame
-    /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Disk`] if the file cannot be read.
+    /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Unreadable`] if the file is not there or may not be read,
+    /// [`MediaError::Disk`] if reading fails.
     pub fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
         let source = Source::open(path, threads)?;
         let renderer = Arc::new(Renderer::new(source.display.clone()));
@@ -76,6 +79,11 @@ impl Decoder {
     /// As for [`Decoder::next_frame`] and [`Decoder::open`].
     pub fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
         self.source.seek(ms)
+    }
+
+    /// Whether the pictures may end before the probe's duration: it is that of the whole file, and no packet was broken.
+    pub(super) fn may_end_early(&self) -> bool {
+        !self.source.is_own_duration && self.source.broken_packets == 0
     }
 
     /// The next frame, or none at the end.
@@ -107,6 +115,8 @@ impl Source {
         let time_base = stream.time_base();
         let timeline = Timeline::new(time_base.numerator(), time_base.denominator(), frame_rate(&stream));
         let probe = describe(&input, &stream, &timeline);
+        // Matroska knows no duration of a stream; one that FFmpeg tells all the same is the file's.
+        let is_own_duration = stream.duration() > 0 && !probe.container.contains("matroska");
         let stream_orientation = orientation_of(&stream);
         ffi::keep_only_stream(&mut input, stream_index);
 
@@ -119,6 +129,7 @@ impl Source {
             timeline,
             display: Display::upright(path, (1, 1)),
             probe,
+            is_own_duration,
             waiting: None,
             broken_packets: 0,
         };
@@ -176,6 +187,7 @@ impl Source {
         }
         (self.probe.width, self.probe.height) = orientation.turned_size(size);
         self.probe.rotation_deg = orientation.rotation_deg();
+        self.probe.frame_bytes = ffi::size_bytes(&first) as u64;
         self.display = Display { orientation, size, ..Display::upright(&self.path, size) };
         self.waiting = Some(self.place(first));
         Ok(())
@@ -250,13 +262,13 @@ fn blamed(path: &Path, error: &Error) -> MediaError {
     let read = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut std::io::sink()));
     match read {
         Ok(_) => MediaError::undecodable(path, error),
-        Err(error) => MediaError::disk(path, error),
+        Err(error) => MediaError::unread(path, &error),
     }
 }
 
-fn open_input(path: &Path) -> Result<Input, MediaError> {
+pub(super) fn open_input(path: &Path) -> Result<Input, MediaError> {
     // Ask the system first: its words are better, and a missing file is not a verdict about a video.
-    std::fs::File::open(path).map_err(|error| MediaError::disk(path, error))?;
+    std::fs::File::open(path).map_err(|error| MediaError::unread(path, &error))?;
     let Some(name) = path.to_str().filter(|name| !name.contains('\0')) else {
         return Err(MediaError::disk(path, "the path is not UTF-8"));
     };
@@ -297,6 +309,7 @@ fn describe(input: &Input, stream: &Stream, timeline: &Timeline) -> Probe {
         rotation_deg: 0,
         duration_ms,
         frame_rate: frame_rate(stream),
+        frame_bytes: 0,
         has_audio: input.streams().any(|other| other.parameters().medium() == media::Type::Audio),
     }
 }

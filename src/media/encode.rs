@@ -20,13 +20,15 @@ pub struct EncoderOptions {
     pub crf: u8,
     /// Time spent against size.
     pub preset: Preset,
+    /// There is a key frame at least so often, seconds.
+    pub key_frame_every_s: u32,
     /// What the numbers of stills mean; pictures are converted to the default ones.
     pub colours: Colours,
 }
 
 impl Default for EncoderOptions {
     fn default() -> Self {
-        Self { crf: 22, preset: Preset::SuperFast, colours: Colours::default() }
+        Self { crf: 22, preset: Preset::SuperFast, key_frame_every_s: 2, colours: Colours::default() }
     }
 }
 
@@ -87,7 +89,7 @@ impl ClipWriter {
     }
 
     /// Begins a file for pictures of this size; of odd sides the last row or column is left out. The frame rate tells
-    /// how long the last frame lasts and how often there is a key frame (every two seconds); times are as pushed.
+    /// how long the last frame lasts and how many frames lie between key frames; times are as pushed.
     ///
     /// # Errors
     /// [`MediaError::Disk`] if the file cannot be made, [`MediaError::Bug`] for sizes below 2 or without any encoder.
@@ -242,7 +244,7 @@ fn open_encoder(
     video.set_format(Pixel::YUV420P);
     video.set_time_base(TIME_BASE);
     video.set_frame_rate(Some(Rational::from(frame_rate)));
-    video.set_gop((2.0 * frame_rate).round().max(1.0) as u32);
+    video.set_gop((f64::from(options.key_frame_every_s) * frame_rate).round().max(1.0) as u32);
     // Without them a frame is stored when it is shown: times are exact in every reader, without an edit list.
     video.set_max_b_frames(0);
     video.set_colorspace(options.colours.space);

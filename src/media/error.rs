@@ -1,6 +1,7 @@
 //! What can go wrong between a file and its frames, and what each case means to whoever drives the work. Knows nothing of
 //! jobs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Reason};
@@ -34,6 +35,14 @@ pub enum MediaError {
         /// What was expected.
         promised_ms: i64,
     },
+    /// The file is not there, or may not be read: its own matter, no other file fares worse for it.
+    #[error("{}: {detail}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        detail: String,
+    },
     /// The file system refused.
     #[error("{}: {detail}", path.display())]
     Disk {
@@ -65,6 +74,16 @@ impl MediaError {
         Self::Disk { path: path.to_owned(), detail: detail.to_string() }
     }
 
+    /// What the system says when a file is to be read.
+    pub(crate) fn unread(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
+                Self::Unreadable { path: path.to_owned(), detail: error.to_string() }
+            }
+            _ => Self::disk(path, error),
+        }
+    }
+
     pub(crate) fn bug(path: &Path, detail: impl ToString) -> Self {
         Self::Bug { path: path.to_owned(), detail: detail.to_string() }
     }
@@ -76,6 +95,9 @@ impl MediaError {
             Self::NotAVideo { .. } => Failure::rejected(Reason::NotAVideo, detail),
             Self::Undecodable { .. } => Failure::rejected(Reason::Undecodable, detail),
             Self::DurationMismatch { .. } => Failure::rejected(Reason::DurationMismatch, detail),
+            Self::Unreadable { .. } => Failure::permanent(Reason::SourceGone, detail).with_hint(
+                "see that the file is there and may be read; `webemotion check --repair` has one of the data folder made again",
+            ),
             Self::Disk { .. } => Failure::transient(Reason::Disk, detail)
                 .with_hint("look at the free space and the rights of the data folder"),
             Self::Bug { .. } => Failure::bug(detail),

@@ -63,6 +63,14 @@ pub(super) fn set_source_colours(scaler: &mut scaling::Context, space: Space, fu
     }
 }
 
+/// What a frame's pixels take of memory, bytes; its rows may be padded.
+pub(super) fn size_bytes(frame: &frame::Video) -> usize {
+    let sides = [frame.width(), frame.height()].map(|side| i32::try_from(side).unwrap_or(i32::MAX));
+    // SAFETY: a question about numbers; of sizes and formats that there are not the answer is negative.
+    let size = unsafe { ffi::av_image_get_buffer_size(frame.format().into(), sides[0], sides[1], 1) };
+    usize::try_from(size).unwrap_or(0)
+}
+
 /// The same pixels, counted once more: no copy is made.
 fn shared(frame: &frame::Video) -> Result<frame::Video, Error> {
     let mut other = frame::Video::empty();

@@ -164,6 +164,11 @@ impl VideoFrame {
         self.height
     }
 
+    /// What it takes of memory.
+    pub fn size_bytes(&self) -> usize {
+        ffi::size_bytes(&self.frame)
+    }
+
     /// The whole picture as displayed: square pixels, upright.
     ///
     /// # Errors

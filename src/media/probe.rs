@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use ffmpeg_next::Packet;
 use serde::{Deserialize, Serialize};
 
-use super::decode::Decoder;
+use super::decode::{Decoder, open_input};
 use super::error::MediaError;
+use super::time::Timeline;
 
 /// What a video file is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +26,8 @@ pub struct Probe {
     pub duration_ms: i64,
     /// Mean frames a second.
     pub frame_rate: f64,
+    /// What a decoded frame takes of memory, bytes.
+    pub frame_bytes: u64,
     /// Whether it has sound.
     pub has_audio: bool,
 }
@@ -36,17 +40,21 @@ const DURATION_TOLERANCE_MS: i64 = 2_000;
 const DURATION_TOLERANCE: f64 = 0.02;
 
 /// Where in a video [`check`] decodes, as shares of its duration; its first frame is always decoded.
-const CHECKED_AT: [f64; 2] = [0.5, 0.95];
+const CHECKED_AT: [f64; 2] = [0.5, NEAR_THE_END];
+
+/// A file with something at this share of its duration, or after it, is not cut short.
+const NEAR_THE_END: f64 = 0.95;
 
 /// Opens a file, finds its video stream and decodes a first frame.
 ///
 /// # Errors
-/// [`MediaError::NotAVideo`], [`MediaError::Undecodable`], or [`MediaError::Disk`] if the file cannot be read.
+/// As for [`Decoder::open`].
 pub fn probe(path: &Path) -> Result<Probe, MediaError> {
     Ok(Decoder::open(path, 1)?.probe().clone())
 }
 
-/// [`probe`], and more: frames decode at the start, the middle and near the end, and the duration is as promised.
+/// [`probe`], and more: frames decode at the start, the middle and near the end, and the duration is as promised. Where
+/// only the whole file's duration is known, the pictures may begin later than the sound, and end before it.
 ///
 /// # Errors
 /// As for [`probe`], and [`MediaError::DurationMismatch`].
@@ -60,25 +68,44 @@ pub fn check(path: &Path, promised_duration_ms: Option<i64>) -> Result<Probe, Me
             return Err(MediaError::DurationMismatch { path: path.to_owned(), measured_ms, promised_ms });
         }
     }
-    for share in CHECKED_AT {
-        decode_until(&mut decoder, path, (probe.duration_ms as f64 * share) as i64)?;
+    let at = |share: f64| (probe.duration_ms as f64 * share) as i64;
+    for ms in CHECKED_AT.map(at) {
+        let is_as_long = decode_until(&mut decoder, ms)?
+            || (decoder.may_end_early() && goes_on_until(path, at(NEAR_THE_END))?);
+        if !is_as_long {
+            let detail = format!("no frame at {ms} ms, though it should last longer");
+            return Err(MediaError::undecodable(path, detail));
+        }
     }
     Ok(probe)
 }
 
-/// Decodes from the key frame before `ms` to the frame shown at `ms`.
-fn decode_until(decoder: &mut Decoder, path: &Path, ms: i64) -> Result<(), MediaError> {
+/// Decodes from the key frame before `ms` to the frame shown at `ms`; false where the pictures end before.
+fn decode_until(decoder: &mut Decoder, ms: i64) -> Result<bool, MediaError> {
     decoder.seek(ms)?;
     let frame_ms = (1_000.0 / decoder.probe().frame_rate).ceil() as i64;
     let mut reached_ms = -1;
     while reached_ms < ms - 2 * frame_ms {
-        let Some(frame) = decoder.next_frame()? else {
-            return Err(MediaError::undecodable(
-                path,
-                format!("no frame at {ms} ms, though it should last longer"),
-            ));
-        };
+        let Some(frame) = decoder.next_frame()? else { return Ok(false) };
         reached_ms = frame.time_ms();
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Whether any stream has a packet at this time of the file's own clock, or after it.
+fn goes_on_until(path: &Path, ms: i64) -> Result<bool, MediaError> {
+    let mut input = open_input(path)?;
+    let target_us = ms.saturating_mul(1_000);
+    // Without an index the file is read from its start, which tells the same.
+    let _ = input.seek(target_us, ..target_us);
+    let mut packet = Packet::empty();
+    while packet.read(&mut input).is_ok() {
+        let stamp = packet.pts().or_else(|| packet.dts());
+        let base = input.stream(packet.stream()).map(|stream| stream.time_base());
+        let clock = base.map(|base| Timeline::new(base.numerator(), base.denominator(), 1.0));
+        if stamp.zip(clock).is_some_and(|(stamp, clock)| clock.ms_of(stamp) >= ms) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

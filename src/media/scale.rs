@@ -30,16 +30,24 @@ struct Source {
 
 impl Source {
     fn of(frame: &frame::Video) -> Self {
-        let format = frame.format();
-        let of_jpeg = matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P);
         Self {
-            format,
+            format: frame.format(),
             width: frame.width(),
             height: frame.height(),
             space: frame.color_space(),
-            full_range: of_jpeg || frame.color_range() == Range::JPEG,
+            full_range: has_full_range(frame),
         }
     }
+}
+
+/// Whether a frame's numbers go from 0 to 255.
+pub(super) fn has_full_range(frame: &frame::Video) -> bool {
+    is_of_jpeg(frame.format()) || frame.color_range() == Range::JPEG
+}
+
+/// Whether a pixel format alone says so.
+pub(super) fn is_of_jpeg(format: Pixel) -> bool {
+    matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P)
 }
 
 impl Scaler {

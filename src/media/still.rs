@@ -9,7 +9,7 @@ use image::RgbImage;
 use super::ffi::Scaling;
 use super::orientation::Orientation;
 use super::resample::{Plane, Resampler};
-use super::scale::Scaler;
+use super::scale::{Scaler, has_full_range, is_of_jpeg};
 
 /// A square of the picture as displayed, in its pixels, counted from the corners of pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,9 +39,8 @@ impl Default for Colours {
 impl Colours {
     /// Those of a frame, which was perhaps converted to 4:2:0 of 8 bits.
     fn of(frame: &frame::Video, converted: bool) -> Self {
-        let of_jpeg =
-            matches!(frame.format(), Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P);
-        let full = if of_jpeg { !converted } else { frame.color_range() == color::Range::JPEG };
+        // From a format that says so by itself the converter goes to the usual range.
+        let full = has_full_range(frame) && !(converted && is_of_jpeg(frame.format()));
         match frame.color_space() {
             color::Space::RGB => Self::default(),
             space => Self { space, range: if full { color::Range::JPEG } else { color::Range::MPEG } },

@@ -216,9 +216,9 @@ fn garbage_nothing_and_lists_of_other_files_are_not_videos() {
 }
 
 #[test]
-fn a_missing_file_is_the_disks_matter() {
+fn a_missing_file_is_its_own_matter_and_not_the_disks() {
     let missing = Path::new("nowhere/none.mp4");
-    assert_eq!(failure_of(probe(missing)), (FailureKind::Transient, Reason::Disk));
+    assert_eq!(failure_of(probe(missing)), (FailureKind::Permanent, Reason::SourceGone));
 }
 
 #[test]
@@ -238,6 +238,65 @@ fn a_file_cut_short_ends_early_and_fails_the_check() {
     assert!((20..250).contains(&frames), "{frames} frames");
     std::fs::write(&path, &bytes[..200]).unwrap();
     assert_eq!(failure_of(probe(&path)), (FailureKind::Rejected, Reason::NotAVideo));
+}
+
+/// The same pictures in a Matroska file, from `late_ms` on, beside `sound_ms` of silence.
+fn with_sound(video: &Path, late_ms: i64, sound_ms: i64) -> PathBuf {
+    use ffmpeg_next::{ChannelLayout, Packet, codec, encoder, format};
+    let path = video.with_extension("mkv");
+    let pcm = encoder::find(codec::Id::PCM_S16LE).unwrap();
+    let mut sound = codec::Context::new_with_codec(pcm).encoder().audio().unwrap();
+    sound.set_rate(8_000);
+    sound.set_format(format::Sample::I16(format::sample::Type::Packed));
+    sound.set_channel_layout(ChannelLayout::MONO);
+    let sound = sound.open_as(pcm).unwrap();
+    let (mut input, mut output) = (format::input(video).unwrap(), format::output(&path).unwrap());
+    let (parameters, base) = input.stream(0).map(|stream| (stream.parameters(), stream.time_base())).unwrap();
+    output.add_stream(encoder::find(codec::Id::None)).unwrap().set_parameters(parameters);
+    output.add_stream_with(&sound).unwrap();
+    output.write_header().unwrap();
+    let mut packet = Packet::empty();
+    while packet.read(&mut input).is_ok() {
+        packet.rescale_ts(base, (1, 1_000));
+        packet.set_pts(packet.pts().map(|pts_ms| pts_ms + late_ms));
+        packet.set_dts(packet.dts().map(|dts_ms| dts_ms + late_ms));
+        packet.write_interleaved(&mut output).unwrap();
+    }
+    for start_ms in (0..sound_ms).step_by(100) {
+        let mut packet = Packet::copy(&[0; 1_600]);
+        packet.set_stream(1);
+        packet.set_pts(Some(start_ms));
+        packet.set_dts(Some(start_ms));
+        packet.set_duration(100);
+        packet.write_interleaved(&mut output).unwrap();
+    }
+    output.write_trailer().unwrap();
+    path
+}
+
+#[test]
+fn pictures_may_begin_after_the_sound_and_end_before_it() {
+    let folder = TempDir::new().unwrap();
+    let video = a_video(&folder, 150);
+    for (late_ms, sound_ms) in [(0, 10_000), (3_900, 9_900), (2_000, 10_000)] {
+        let path = with_sound(&video, late_ms, sound_ms);
+        let seen = check(&path, None).unwrap();
+        assert!(seen.has_audio && (9_800..=10_000).contains(&seen.duration_ms), "{seen:?}");
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() * 8 / 10]).unwrap();
+        let cut_short = failure_of(check(&path, None));
+        assert_eq!(cut_short, (FailureKind::Rejected, Reason::Undecodable), "{late_ms} {sound_ms}");
+    }
+}
+
+#[test]
+fn a_frame_of_ten_bits_takes_twice_the_memory_of_one_of_eight() {
+    use ffmpeg_next::format::Pixel;
+    use ffmpeg_next::frame::Video;
+    let size_bytes = |format| ffi::size_bytes(&Video::new(format, 64, 48));
+    assert_eq!([Pixel::YUV420P, Pixel::YUV420P10LE].map(size_bytes), [64 * 48 * 3 / 2, 64 * 48 * 3]);
+    let folder = TempDir::new().unwrap();
+    assert_eq!(probe(&a_video(&folder, 2)).unwrap().frame_bytes, 64 * 48 * 3 / 2);
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl Stage for CutStage {
 
     async fn commit(&self, tx: &mut Transaction, cut: Cut) -> Result<Outcome, CatalogError> {
         for track in &cut.tracks {
+            // A clip that is cut again has put its file in the old one's place; a file that no clip has is left to `gc`.
             clips::delete_of_track(tx, *track).await?;
         }
         for CutClip { track, clip, file, motion } in &cut.clips {
@@ -185,7 +186,25 @@ impl CutStage {
 }
 
 fn explain_in_words(explain: &select::Explain) -> String {
+    if explain.tracks == 0 {
+        return "no face was followed".to_owned();
+    }
     let removed: Vec<String> =
         explain.removed.iter().map(|(reason, count)| format!("{reason}: {count}")).collect();
     format!("{} face tracks, none becomes a clip ({})", explain.tracks, removed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_video_without_a_face_is_not_told_of_tracks_and_rules() {
+        let mut explain = select::Explain::default();
+        assert_eq!(explain_in_words(&explain), "no face was followed");
+        explain.tracks = 2;
+        explain.removed.insert(Reason::FaceTooSmall, 2);
+        let said = explain_in_words(&explain);
+        assert_eq!(said, "2 face tracks, none becomes a clip (face-too-small: 2)");
+    }
 }

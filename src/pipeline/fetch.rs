@@ -1,5 +1,7 @@
 //! The stage video → file: downloads or copies one video, has it examined by a worker, and gives it its place.
 
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{Catalog, CatalogError, Transaction, jobs, videos};
@@ -82,6 +84,7 @@ impl Stage for FetchStage {
         };
         videos::set_file(tx, id, &file).await?;
         jobs::enqueue(tx, scan::NAME, &self.scan_rev, 0, id.0).await?;
+        jobs::source_is_back(tx, id).await?;
         Ok(Outcome::Done)
     }
 }
@@ -97,13 +100,18 @@ impl FetchStage {
         self.store.guard(self.policy.min_free_bytes)?;
         let staging = self.store.staging(work)?;
         let local = video.found.site == "local";
-        let part =
-            if local { copy(video, &staging)? } else { self.download(video, &staging, context).await? };
+        let part = if local {
+            take(video, &staging).await?
+        } else {
+            self.download(video, &staging, context).await?
+        };
         let promised = video.found.promised_duration_ms;
         let facts = self.examine(&part, promised, context.stop).await?;
         let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
-        let file = self.store.publish(&part, &place)?;
+        // Large files take long to hash and to sync.
+        let store = self.store.clone();
+        let file = super::blocking(move || store.publish(&part, &place)).await??;
         self.store.clear_staging(work)?;
         if let Some(limit) = &self.byte_limit {
             limit.spend(file.size_bytes);
@@ -141,7 +149,10 @@ impl FetchStage {
         context: &JobContext<'_>,
     ) -> Result<PathBuf, Failure> {
         let Some((ytdlp, budget)) = &self.ytdlp else {
-            return Err(Failure::bug("a video of YouTube was fetched without yt-dlp"));
+            let detail =
+                format!("video {} is one of {}, and no yt-dlp is at hand", video.id.0, video.found.site);
+            return Err(Failure::permanent(Reason::ToolMissing, detail)
+                .with_hint("`webemotion crawl` without --source downloads it"));
         };
         budget.wait_for_turn(NAME, context.stop).await?;
         let site_id = SiteId::new(&video.found.site_id)
@@ -151,19 +162,76 @@ impl FetchStage {
     }
 }
 
-fn copy(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure> {
-    let source = Path::new(&video.found.url);
-    let name = source.file_name().unwrap_or_default();
-    let part = staging.join(name);
-    std::fs::copy(source, &part).map_err(|error| unreadable(source, &error))?;
+/// Copies a video of this machine's disk.
+async fn take(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure> {
+    let source = PathBuf::from(&video.found.url);
+    let part = staging.join(source.file_name().unwrap_or_default());
+    let target = part.clone();
+    super::blocking(move || copy(&source, &target)).await??;
     Ok(part)
 }
 
-fn unreadable(source: &Path, error: &std::io::Error) -> Failure {
-    let detail = format!("cannot copy {}: {error}", source.display());
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::rejected(Reason::Gone, detail),
-        std::io::ErrorKind::PermissionDenied => Failure::permanent(Reason::Disk, detail),
-        _ => Failure::transient(Reason::Disk, detail),
+/// Only what the data folder's disk refuses concerns all videos: what a source refuses is its own matter.
+fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
+    let Err(error) = fs::copy(source, target) else { return Ok(()) };
+    let detail = |error: &io::Error| format!("cannot copy {}: {error}", source.display());
+    match File::open(source).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Failure::rejected(Reason::Gone, detail(&error)))
+        }
+        Err(error) => Err(Failure::permanent(Reason::SourceGone, detail(&error))
+            .with_hint("see that the file may be read, then `webemotion retry --reason source-gone`")),
+        Ok(_) => Err(Failure::transient(Reason::Disk, detail(&error))
+            .with_hint("look at the free space and the rights of the data folder")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::failure::FailureKind;
+    use crate::pipeline::{RunPlan, Runner};
+    use crate::progress::Silent;
+
+    #[tokio::test]
+    async fn without_its_tool_a_video_of_the_site_waits_unharmed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let catalog = Catalog::open(&store.catalog(), &Clock::system()).await.unwrap();
+        let (site, site_id) = ("youtube".to_owned(), "video-00001".to_owned());
+        let video = videos::NewVideo { site, site_id, ..videos::NewVideo::default() };
+        let mut tx = catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &video).await.unwrap().unwrap();
+        jobs::enqueue(&mut tx, NAME, REV, 0, id.0).await.unwrap();
+        tx.commit().await.unwrap();
+        let policy = CrawlConfig { min_free_bytes: 1, ..CrawlConfig::default() };
+        let scan_rev = "1".to_owned();
+        let stage = FetchStage { store, ytdlp: None, cpu: None, policy, byte_limit: None, scan_rev };
+        let (plan, stop) = (RunPlan::new("tester".to_owned()), Stop::default());
+        let failure = Runner::new(&catalog, plan, &stop, &Silent).drive(&stage).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::ToolMissing);
+        let job = jobs::get(&catalog, NAME, id.0).await.unwrap().unwrap();
+        assert_eq!((job.state.as_str(), job.attempt), ("open", 0));
+    }
+
+    fn refusal(source: &Path, target: &Path) -> (FailureKind, Reason) {
+        let failure = copy(source, target).unwrap_err();
+        (failure.kind, failure.reason)
+    }
+
+    #[test]
+    fn a_source_that_cannot_be_read_is_its_own_matter_and_a_full_disk_is_everybodys() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("a.mp4"), folder.path().join("b.mp4"));
+        assert_eq!(refusal(&source, &target), (FailureKind::Rejected, Reason::Gone));
+        // Opens, and refuses to be read.
+        fs::create_dir(&source).unwrap();
+        assert_eq!(refusal(&source, &target), (FailureKind::Permanent, Reason::SourceGone));
+        fs::remove_dir(&source).unwrap();
+        fs::write(&source, b"film").unwrap();
+        // Every write to this device says that no space is left.
+        assert_eq!(refusal(&source, Path::new("/dev/full")), (FailureKind::Transient, Reason::Disk));
+        copy(&source, &target).unwrap();
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::catalog::{Catalog, answers, evidence, jobs, searches, videos};
 use crate::failure::Failure;
-use crate::store;
+use crate::store::{self, StoreError};
 use crate::types::{AnswerId, Emotion, SearchId};
 
 use super::{fetch, local};
@@ -12,12 +12,16 @@ use super::{fetch, local};
 /// What was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Intake {
-    /// Videos listed.
+    /// Videos that could be read.
     pub(crate) videos: usize,
     /// Of these, ones whose file was not asked for before.
     pub(crate) new: u64,
+    /// Videos that were passed over, for they lie in no folder of an emotion.
+    pub(crate) unfiled: usize,
     /// Files that are no videos by their names.
     pub(crate) skipped: usize,
+    /// Videos and folders that cannot be read.
+    pub(crate) unreadable: usize,
 }
 
 /// Writes down every video of a folder and asks for its file. Twice is harmless.
@@ -26,23 +30,36 @@ pub(crate) async fn take_in(
     folder: &Path,
     emotion: Option<Emotion>,
 ) -> Result<Intake, Failure> {
-    let listing = local::list(folder, emotion)?;
+    let local::Listing { videos, unfiled, skipped, unreadable } = local::list(folder, emotion)?;
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
-    let mut new = 0;
+    let mut intake = Intake { videos: 0, new: 0, unfiled, skipped, unreadable };
     for emotion in Emotion::ALL {
         let mut found = Vec::new();
-        for (path, _) in listing.videos.iter().filter(|(_, filed)| *filed == emotion) {
-            found.push(on_disk(path, store::digest(path)?.1));
+        for (path, _) in videos.iter().filter(|(_, filed)| *filed == emotion) {
+            match hash(path).await? {
+                Ok(sha256) => found.push(on_disk(path, sha256)),
+                Err(error) => {
+                    tracing::warn!("{error}: passed over");
+                    intake.unreadable += 1;
+                }
+            }
         }
+        intake.videos += found.len();
         if found.is_empty() {
             continue;
         }
         // One lexicon for each folder and emotion: taking in another folder retires nothing.
         let lexicon = format!("{folder}:{emotion}");
         let origin = Origin { provider: "local", lexicon, text: folder.clone() };
-        new += write_down(catalog, &origin, emotion, &found).await?;
+        intake.new += write_down(catalog, &origin, emotion, &found).await?;
     }
-    Ok(Intake { videos: listing.videos.len(), new, skipped: listing.skipped })
+    Ok(intake)
+}
+
+/// The hash of a file's bytes, read off the runtime's own threads. What cannot be read is that file's own matter.
+async fn hash(path: &Path) -> Result<Result<String, StoreError>, Failure> {
+    let path = path.to_owned();
+    super::blocking(move || store::digest(&path).map(|(_, sha256)| sha256)).await
 }
 
 /// A video on disk; the hash of its bytes is its id.

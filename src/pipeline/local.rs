@@ -18,42 +18,51 @@ const VIDEO_EXTENSIONS: [&str; 18] = [
 pub(crate) struct Listing {
     /// Each video's absolute path and the emotion it is filed under, in order of path.
     pub(crate) videos: Vec<(PathBuf, Emotion)>,
+    /// Videos that lie in no folder of an emotion: nothing says what they show.
+    pub(crate) unfiled: usize,
     /// Files that are no videos by their names.
     pub(crate) skipped: usize,
+    /// Folders that cannot be listed.
+    pub(crate) unreadable: usize,
 }
 
 /// Lists a folder's videos: all of `emotion`, or by the emotion that the folders right below are named after.
 pub(crate) fn list(folder: &Path, emotion: Option<Emotion>) -> Result<Listing, Failure> {
     let folder = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
     let mut listing = Listing::default();
-    if let Some(emotion) = emotion {
-        collect(&folder, emotion, &mut listing)?;
-    } else {
-        for entry in sorted(&folder)? {
-            if entry.is_dir() {
-                collect(&entry, emotion_of(&entry)?, &mut listing)?;
-            } else {
-                listing.skipped += 1;
-            }
-        }
-    }
-    if listing.videos.is_empty() {
-        return Err(nothing(&folder, listing.skipped));
-    }
-    Ok(listing)
-}
-
-fn collect(folder: &Path, emotion: Emotion, listing: &mut Listing) -> Result<(), Failure> {
-    for path in sorted(folder)? {
-        if path.is_dir() {
-            collect(&path, emotion, listing)?;
-        } else if is_video(&path) {
-            listing.videos.push((path, emotion));
+    for entry in sorted(&folder)? {
+        if let Some(emotion) = emotion {
+            collect(entry, emotion, &mut listing);
+        } else if entry.is_dir() {
+            let emotion = emotion_of(&entry)?;
+            collect(entry, emotion, &mut listing);
+        } else if is_video(&entry) {
+            listing.unfiled += 1;
         } else {
             listing.skipped += 1;
         }
     }
-    Ok(())
+    if listing.videos.is_empty() {
+        return Err(nothing(&folder, &listing));
+    }
+    Ok(listing)
+}
+
+/// Takes a file, or all that a folder holds; a folder that cannot be listed is named, and the others go on.
+fn collect(path: PathBuf, emotion: Emotion, listing: &mut Listing) {
+    if path.is_dir() {
+        match sorted(&path) {
+            Ok(paths) => paths.into_iter().for_each(|path| collect(path, emotion, listing)),
+            Err(failure) => {
+                tracing::warn!("{failure}: passed over");
+                listing.unreadable += 1;
+            }
+        }
+    } else if is_video(&path) {
+        listing.videos.push((path, emotion));
+    } else {
+        listing.skipped += 1;
+    }
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -83,9 +92,12 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         .with_hint("--source local:DIR takes a folder that exists")
 }
 
-fn nothing(folder: &Path, skipped: usize) -> Failure {
-    let detail =
-        format!("{} holds no video (files that are none by their name: {skipped})", folder.display());
+fn nothing(folder: &Path, Listing { unfiled, skipped, .. }: &Listing) -> Failure {
+    let detail = if *unfiled > 0 {
+        format!("{unfiled} videos lie in no folder of an emotion, but right in {}", folder.display())
+    } else {
+        format!("{} holds no video (files that are none by their name: {skipped})", folder.display())
+    };
     Failure::permanent(Reason::Usage, detail).with_hint(
         "put the videos in one folder per emotion, such as happiness/, or say --emotion for all of them",
     )
@@ -115,6 +127,20 @@ mod tests {
         let (happiness, sadness) = (Emotion::Happiness, Emotion::Sadness);
         assert_eq!(names, [("b.mp4", happiness), ("a.MOV", happiness), ("c.webm", sadness)]);
         assert_eq!(listing.skipped, 2);
+    }
+
+    #[test]
+    fn a_video_in_no_folder_of_an_emotion_is_counted_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.mp4", "b.mkv", "notes.txt"] {
+            touch(&folder.path().join(name));
+        }
+        let failure = list(folder.path(), None).unwrap_err();
+        assert!(failure.detail.starts_with("2 videos lie in no folder of an emotion"), "{}", failure.detail);
+        assert!(failure.hint.unwrap().contains("--emotion"));
+        touch(&folder.path().join("happy/c.mp4"));
+        let listing = list(folder.path(), None).unwrap();
+        assert_eq!((listing.videos.len(), listing.unfiled, listing.skipped), (1, 2, 1));
     }
 
     #[test]

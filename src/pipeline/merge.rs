@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalog::{Catalog, merge};
+use crate::catalog::{Catalog, merge, tombstones};
 use crate::clock::Stop;
 use crate::failure::{Failure, Reason};
 use crate::progress::{Event, Reporter};
@@ -55,7 +55,8 @@ pub(crate) async fn merge(
     Ok(Merged::Now(taken))
 }
 
-/// Files first, then rows, in one transaction: who is killed between leaves a file for `gc`, never a row without one.
+/// Files first, then rows, in one transaction: who is killed between leaves a file for `gc`, never a row without one. Of
+/// what must not come back neither is taken.
 async fn take(
     into: &Catalog,
     store: &Store,
@@ -64,6 +65,9 @@ async fn take(
     video: &merge::FinishedVideo,
     taken: &mut Taken,
 ) -> Result<(), Failure> {
+    if tombstones::stands(into, &video.site, &video.site_id).await? {
+        return Ok(());
+    }
     let made = merge::read(from, video).await?;
     for clip in &made.clips {
         let path = clip.stored.path.to_string_lossy();
@@ -80,4 +84,49 @@ async fn take(
         taken.clips += made.clips.len() as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::catalog::{jobs, samples, videos};
+    use crate::clock::Clock;
+    use crate::progress::Silent;
+
+    /// A data folder with a catalog.
+    async fn place(folder: &Path) -> (Store, Catalog) {
+        let store = Store::open(folder).unwrap();
+        let catalog = Catalog::open(&store.catalog(), &Clock::fixed(1_000_000)).await.unwrap();
+        (store, catalog)
+    }
+
+    /// One video that is finished, with one clip and its file.
+    async fn finish(store: &Store, catalog: &Catalog) {
+        let mut tx = catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        samples::tests::fill(&mut tx, id, 2).await;
+        let done = jobs::MergedEnd { state: "done".to_owned(), reason: None, detail: None };
+        for stage in ["scan", "cut"] {
+            jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        std::fs::create_dir_all(store.absolute("clips")).unwrap();
+        std::fs::write(store.absolute("clips/1.mp4"), b"a face").unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_a_forgotten_video_not_even_the_files_come_back() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (source, from) = place(folders[0].path()).await;
+        let (store, into) = place(folders[1].path()).await;
+        finish(&source, &from).await;
+        let mut tx = into.begin().await.unwrap();
+        tombstones::insert(&mut tx, "youtube", "a", "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        let merged = merge((&into, &store), (&from, &source), &Stop::default(), &Silent).await.unwrap();
+        assert_eq!(merged, Merged::Now(Taken { videos: 1, taken: 0, clips: 0 }));
+        assert!(store.files().unwrap().is_empty());
+    }
 }

@@ -122,6 +122,12 @@ fn settled<T>(store: &Store, work: &str, outcome: Result<T, Failure>) -> Result<
     outcome
 }
 
+/// Does what takes a thread for a while away from the runtime's own: leases are kept meanwhile, also that of this job.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::bug(format!("work on files ended early: {error}")))
+}
+
 /// Where a video's file is; one that was discarded cannot be worked on, and what was made of it stays.
 fn source(store: &Store, video: &Video) -> Result<PathBuf, Failure> {
     let file = video.file.as_ref().ok_or_else(|| {

@@ -16,6 +16,8 @@ pub struct Patience {
     pub longest_backoff_ms: i64,
     /// After the site asked for a pause.
     pub rate_limited_ms: i64,
+    /// After several requests in a row reached nobody.
+    pub offline_ms: i64,
     /// After the disk was found full.
     pub disk_ms: i64,
     /// After a tool no longer understood the site; the next run may find a newer one.
@@ -28,6 +30,7 @@ impl Default for Patience {
             backoff_ms: 60_000,
             longest_backoff_ms: 6 * HOUR_MS,
             rate_limited_ms: HOUR_MS,
+            offline_ms: 300_000,
             disk_ms: 600_000,
             tool_outdated_ms: 6 * HOUR_MS,
         }
@@ -47,6 +50,7 @@ impl Patience {
         match reason {
             Reason::RateLimited => Some(now_ms + self.rate_limited_ms),
             Reason::Quota => Some(next_midnight_pacific_ms(now_ms)),
+            Reason::Offline => Some(now_ms + self.offline_ms),
             Reason::Disk => Some(now_ms + self.disk_ms),
             Reason::ToolOutdated => Some(now_ms + self.tool_outdated_ms),
             _ => None,

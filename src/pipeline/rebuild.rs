@@ -1,7 +1,7 @@
 //! Takes a list of videos into the catalog, as a search that the list answered: the same rows as any other, and the
 //! list's own spans and boxes beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::catalog::{Catalog, Transaction, evidence, jobs, listed, videos};
@@ -23,8 +23,6 @@ pub(crate) struct Rebuild {
     pub(crate) rows: usize,
     /// Videos that must be asked of YouTube.
     pub(crate) on_site: usize,
-    /// Videos on disk.
-    pub(crate) on_disk: usize,
     /// Videos that were forgotten on request, and stay so.
     pub(crate) forgotten: usize,
 }
@@ -34,16 +32,29 @@ const PRIORITY: i64 = -1;
 /// Rows written in one transaction; others wait for the catalog meanwhile.
 const CHUNK: usize = 500;
 
+/// A list whose rows all name a video and an emotion. Nothing of it is written down yet.
+pub(crate) struct Checked {
+    list: String,
+    wanted: Vec<Wanted>,
+}
+
+impl Checked {
+    /// Reads a list; tells all rows that name none. Rows without an emotion are of `emotion`.
+    pub(crate) fn read(path: &Path, emotion: Option<Emotion>) -> Result<Self, Failure> {
+        Ok(Self { wanted: check(path, lists::read(path)?, emotion)?, list: name(path)? })
+    }
+
+    /// How many videos of YouTube it names.
+    pub(crate) fn on_site(&self) -> usize {
+        let on_site = self.wanted.iter().filter(|wanted| wanted.video.site == "youtube");
+        on_site.map(|wanted| &wanted.video.site_id).collect::<BTreeSet<_>>().len()
+    }
+}
+
 /// Writes down every row of a list and asks for the videos' files. Twice is harmless.
-pub(crate) async fn take_in(
-    catalog: &Catalog,
-    path: &Path,
-    emotion: Option<Emotion>,
-) -> Result<Rebuild, Failure> {
-    let wanted = check(path, lists::read(path)?, emotion)?;
-    let list = name(path)?;
-    let mut rebuild =
-        Rebuild { list: list.clone(), rows: wanted.len(), on_site: 0, on_disk: 0, forgotten: 0 };
+pub(crate) async fn take_in(catalog: &Catalog, checked: &Checked) -> Result<Rebuild, Failure> {
+    let Checked { list, wanted } = checked;
+    let mut rebuild = Rebuild { list: list.clone(), rows: wanted.len(), on_site: 0, forgotten: 0 };
     let mut seen = BTreeMap::new();
     for emotion in Emotion::ALL {
         let rows: Vec<&Wanted> = wanted.iter().filter(|wanted| wanted.emotion == emotion).collect();
@@ -58,13 +69,12 @@ pub(crate) async fn take_in(
             for (place, wanted) in rows.iter().enumerate() {
                 let rank = u32::try_from(chunk * CHUNK + place + 1).unwrap_or(u32::MAX);
                 let why = evidence::Evidence { search: asked.search, answer: asked.answer, rank, emotion };
-                let stays = write_down(&mut tx, &list, wanted, &why).await?;
+                let stays = write_down(&mut tx, list, wanted, &why).await?;
                 seen.insert(&wanted.video.site_id, (wanted.video.site == "local", stays));
             }
             tx.commit().await?;
         }
     }
-    rebuild.on_disk = seen.values().filter(|video| **video == (true, true)).count();
     rebuild.on_site = seen.values().filter(|video| **video == (false, true)).count();
     rebuild.forgotten = seen.values().filter(|(_, stays)| !stays).count();
     Ok(rebuild)

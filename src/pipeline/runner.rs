@@ -215,7 +215,7 @@ impl<'a> Runner<'a> {
             (FailureKind::Rejected, _) => Remedy::Reject,
             (_, Reason::Interrupted) => Remedy::GiveBack,
             (_, Reason::ToolMissing | Reason::Usage | Reason::Catalog) => Remedy::End,
-            (_, reason) if reason.pauses_stage() => Remedy::Pause,
+            (FailureKind::Transient, reason) if reason.pauses_stage() => Remedy::Pause,
             (FailureKind::Transient, _) if job.held.attempt < self.plan.max_attempts => Remedy::Postpone,
             _ => Remedy::GiveUp,
         }

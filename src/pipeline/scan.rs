@@ -89,7 +89,7 @@ impl Stage for ScanStage {
         for (track, reason) in scan.tracks.iter().zip(explain.verdicts) {
             let measured = tracks::MeasuredTrack {
                 track: track.clone(),
-                coverage: select::coverage(track, &self.recipe),
+                coverage: select::coverage(track, select::frame_ms(&scan), &self.recipe),
                 median_face_px: select::median_face_px(track, (scan.width, scan.height)),
                 reason,
             };

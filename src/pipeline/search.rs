@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::catalog::{self, Catalog, CatalogError, Transaction, answers, evidence, jobs, searches, videos};
+use crate::catalog::{
+    self, Catalog, CatalogError, Transaction, answers, evidence, jobs, searches, tombstones, videos,
+};
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
@@ -72,10 +74,15 @@ impl Stage for SearchStage {
                 asked_of: self.asked_of,
                 tool_version: &answer.tool_version,
                 page,
-                hits: answer.hits.len(),
+                hits: if page == 0 { answer.hits.len() } else { 0 },
                 raw,
             };
             pages.push(answers::insert(tx, &row).await?);
+        }
+        // The site goes on naming who was forgotten here.
+        let named: Vec<&str> = answer.hits.iter().map(|hit| hit.site_id.as_str()).collect();
+        if tombstones::any_stands(tx, "youtube", &named).await? {
+            answers::empty(tx, &pages).await?;
         }
         // A hit's rank runs through all pages; the first page stands for the whole answer.
         let Some(&answer_row) = pages.first() else { return Ok(Outcome::Done) };
@@ -230,6 +237,19 @@ mod tests {
         }
         let expected = [1, 1_000, 2, 1_001, 3, 1_002].map(|number| format!("v{number:010}"));
         assert_eq!(fetched, expected);
+    }
+
+    #[tokio::test]
+    async fn a_raw_answer_that_names_who_was_forgotten_is_not_kept() {
+        let (_folder, catalog, searches) = planned(2).await;
+        let mut tx = catalog.begin().await.unwrap();
+        // The last of sixty hits: no more of them than twenty are kept.
+        tombstones::insert(&mut tx, "youtube", "v0000000060", "asked by mail").await.unwrap();
+        for (search, first) in searches.iter().zip([1, 1_000]) {
+            stage().commit(&mut tx, asked(search, first)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(answers::expire(&catalog, i64::MAX).await.unwrap(), 1, "the other answer stays");
     }
 
     /// Not one of the suite: `scripts/bench crawl` runs it.

@@ -1,6 +1,7 @@
 //! Work lists for machines that share no catalog: each names its videos by a hash of their ids, and says everything that
 //! looking at them needs. A list is a text file, one JSON object a line; the first line is its head.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
@@ -64,8 +65,8 @@ pub(crate) async fn write(
     folder: &Path,
 ) -> Result<Vec<u64>, Failure> {
     let rev = scan::rev(recipe);
-    let finished = merge::finished(catalog).await?;
-    let is_finished = |id: VideoId| finished.iter().any(|it| it.id == id && it.rev == rev);
+    let finished = merge::finished(catalog).await?.into_iter().filter(|it| it.rev == rev);
+    let finished: HashSet<VideoId> = finished.map(|it| it.id).collect();
     let head = |shard| Head {
         webemotion_shard: FORMAT,
         shard,
@@ -77,7 +78,7 @@ pub(crate) async fn write(
         (0..of).map(|shard| Ok((json_line(&head(shard))?, 0))).collect::<Result<_, Failure>>()?;
     for id in videos::with_file(catalog).await? {
         let video = videos::get(catalog, id).await?;
-        let Some(file) = video.file.filter(|_| !is_finished(id)) else { continue };
+        let Some(file) = video.file.filter(|_| !finished.contains(&id)) else { continue };
         let shard = shard_of(&video.found.site, &video.found.site_id, of);
         let line = Line { video: video.found, file, found: merge::evidence_of(catalog, id).await? };
         let (text, videos) = &mut lists[shard as usize];
@@ -97,9 +98,7 @@ fn json_line(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 fn put(folder: &Path, name: &str, text: &[u8]) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::transient(Reason::Disk, format!("cannot write {}: {error}", folder.join(name).display()))
-    };
+    let failed = |error: std::io::Error| Failure::unwritable(&folder.join(name), &error);
     std::fs::create_dir_all(folder).map_err(failed)?;
     let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     part.write_all(text).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
@@ -146,8 +145,9 @@ pub(crate) async fn take_in(
         let text = line.map_err(|error| Failure::transient(Reason::Disk, format!("{}: {error}", place())))?;
         let line: Line = serde_json::from_str(&text)
             .map_err(|error| Failure::permanent(Reason::Usage, format!("{}: {error}", place())))?;
-        link(store, data, &line.file)?;
+        // The row comes with the link: whoever looks for files that no row names waits for both.
         let mut tx = catalog.begin().await?;
+        link(store, data, &line.file)?;
         if let Some(id) = merge::introduce(&mut tx, &line.video, &line.found, "shard").await? {
             videos::set_file(&mut tx, id, &line.file).await?;
             jobs::enqueue(&mut tx, scan::NAME, &scan::rev(&head.clips), 0, id.0).await?;
@@ -185,6 +185,15 @@ mod tests {
             counts[shard_of("youtube", &format!("video-{number:05}"), 8) as usize] += 1;
         }
         assert!(counts.iter().all(|count| (850..1_150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_is_a_matter_of_usage() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lists");
+        std::fs::write(&file, "").unwrap();
+        let failure = put(&file.join("deep"), "shard.jsonl", b"").unwrap_err();
+        assert_eq!(failure.reason, Reason::Usage);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::catalog::{Catalog, clips};
-use crate::face::footage::Motion;
+use crate::face::footage::{Motion, Places};
 use crate::failure::Failure;
 use crate::types::{ClipId, VideoId};
 
@@ -49,21 +49,21 @@ async fn fill_in(catalog: &Catalog) -> Result<(), Failure> {
 /// The original of every new clip, where it has one; `known` ascends by clip.
 fn find(known: &[clips::ClipMotion]) -> Vec<(ClipId, Option<ClipId>)> {
     let motions: Vec<Motion> = known.iter().map(|clip| Motion::from_bytes(&clip.motion)).collect();
+    let places = Places::of(&motions);
     let mut originals: HashMap<ClipId, ClipId> =
         known.iter().filter_map(|clip| Some((clip.clip, clip.duplicate_of?))).collect();
     let videos: HashMap<ClipId, VideoId> = known.iter().map(|clip| (clip.clip, clip.video)).collect();
     let mut found = Vec::new();
     for (at, clip) in known.iter().enumerate().filter(|(_, clip)| clip.is_new) {
-        let likest = known[..at]
-            .iter()
-            .zip(&motions)
-            .filter(|(other, _)| other.video != clip.video)
-            .filter_map(|(other, motion)| Some((other.clip, motion.likeness(&motions[at])?)))
+        let likest = places
+            .near(&motions[at])
+            .filter(|other| *other < at && known[*other].video != clip.video)
+            .filter_map(|other| Some((known[other].clip, motions[other].likeness(&motions[at])?)))
             .inspect(|(other, likeness)| {
                 tracing::debug!(clip = clip.clip.0, other = other.0, ?likeness, "compared");
             })
             .filter(|(_, likeness)| likeness.is_same())
-            .min_by(|(_, a), (_, b)| a.apart.total_cmp(&b.apart));
+            .min_by(|(one, a), (other, b)| a.apart.total_cmp(&b.apart).then(one.0.cmp(&other.0)));
         let original = likest.map(|(other, _)| originals.get(&other).copied().unwrap_or(other));
         // Footage that a video shows twice may lead back to itself.
         let original = original.filter(|original| videos.get(original) != Some(&clip.video));
@@ -73,4 +73,55 @@ fn find(known: &[clips::ClipMotion]) -> Vec<(ClipId, Option<ClipId>)> {
         found.push((clip.clip, original));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{forget, samples, videos};
+    use crate::clock::Clock;
+    use crate::types::{Face, FaceBox, SeenFace, Span};
+
+    /// How a swaying head moves, as clips keep it.
+    fn sway() -> Vec<u8> {
+        let seen = |look: i64| {
+            let t = look as f32 / 5.0;
+            let (x, y) = (0.5 + 0.02 * (1.3 * t).sin(), 0.4 + 0.01 * (2.9 * t).sin());
+            let landmarks =
+                [[x - 0.03, y], [x + 0.03, y], [x, y + 0.05], [x - 0.02, y + 0.1], [x + 0.02, y + 0.1]];
+            let face_box = FaceBox { x: x - 0.05, y: y - 0.1, width: 0.1, height: 0.25 };
+            SeenFace { t_ms: look * 200, face: Face { face_box, landmarks, detector_score: 1.0 } }
+        };
+        let faces: Vec<SeenFace> = (0..45).map(seen).collect();
+        Motion::of(&faces, Span { start_ms: 0, end_ms: 9_000 }, (1_280, 720)).to_bytes()
+    }
+
+    #[tokio::test]
+    async fn of_two_copies_one_becomes_the_original_when_theirs_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        let mut ids = vec![];
+        for name in ["first", "second", "third"] {
+            let id = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            samples::tests::fill(&mut tx, id, 1).await;
+            ids.push(id);
+        }
+        tx.commit().await.unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        for clip in clips::motions(&catalog).await.unwrap() {
+            clips::set_motion(&mut tx, clip.clip, &sway()).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(mark(&catalog).await.unwrap(), 2);
+
+        let mut tx = catalog.begin().await.unwrap();
+        forget::video(&mut tx, ids[0], "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(mark(&catalog).await.unwrap(), 1);
+        let second = clips::of_video(&catalog, ids[1]).await.unwrap().remove(0);
+        let third = clips::of_video(&catalog, ids[2]).await.unwrap().remove(0);
+        assert_eq!((second.duplicate_of, third.duplicate_of), (None, Some(second.id)));
+    }
 }

@@ -1,4 +1,4 @@
-//! The page that links the reports of all rounds and all training runs.
+//! The page that links the reports of all rounds and all training runs, and further pages.
 
 use maud::{Markup, html as markup};
 
@@ -32,8 +32,14 @@ pub struct RoundEntry {
     pub page: Option<String>,
 }
 
-/// Draws the lists of rounds and training runs, newest first, whatever order they come in.
-pub fn index(rounds: &[RoundEntry], entries: &[IndexEntry], made_at_ms: i64) -> String {
+/// Draws the lists of rounds and training runs, newest first, whatever order they come in. `others` are further pages: what
+/// each is called, and where it lies, relative to the index.
+pub fn index(
+    rounds: &[RoundEntry],
+    entries: &[IndexEntry],
+    others: &[(&str, String)],
+    made_at_ms: i64,
+) -> String {
     let mut entries: Vec<&IndexEntry> = entries.iter().collect();
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.run.started_at_ms));
     let mut rounds: Vec<&RoundEntry> = rounds.iter().collect();
@@ -52,6 +58,7 @@ pub fn index(rounds: &[RoundEntry], entries: &[IndexEntry], made_at_ms: i64) -> 
             }
             @if !rounds.is_empty() { section { h2 { "Rounds" } (rounds_table(&rounds)) } }
             section { h2 { "Training runs" } (runs_table(&entries)) }
+            @if !others.is_empty() { section { h2 { "Further pages" } (further(others)) } }
         },
     )
     .into_string()
@@ -93,6 +100,10 @@ fn rounds_table(rounds: &[&RoundEntry]) -> Markup {
     }
 }
 
+fn further(others: &[(&str, String)]) -> Markup {
+    markup! { ul { @for (title, page) in others { li { (link(Some(page), title)) } } } }
+}
+
 fn link(page: Option<&str>, name: &str) -> Markup {
     markup! { @match page { Some(page) => a href=(relative(page)) { (name) }, None => (name) } }
 }
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_newest_run_stands_first() {
-        let page = index(&[], &[entry("older", 1_000), entry("newer", 2_000)], 3_000);
+        let page = index(&[], &[entry("older", 1_000), entry("newer", 2_000)], &[], 3_000);
         assert!(page.find("newer").unwrap() < page.find("older").unwrap());
         assert!(page.contains("href=\"./newer.html\""));
     }
@@ -123,12 +134,19 @@ mod tests {
     fn rounds_stand_before_runs_with_the_newest_first() {
         let round =
             |round| RoundEntry { round, page: Some(format!("round-{round}.html")), ..RoundEntry::default() };
-        let page = index(&[round(1), round(2)], &[entry("some", 1_000)], 3_000);
+        let page = index(&[round(1), round(2)], &[entry("some", 1_000)], &[], 3_000);
         let place = |what: &str| page.find(what).unwrap();
         assert!(
             place("./round-2.html") < place("./round-1.html")
                 && place("./round-1.html") < place("./some.html")
         );
+    }
+
+    #[test]
+    fn further_pages_are_linked_where_they_exist() {
+        assert!(!index(&[], &[], &[], 3_000).contains("Further pages"));
+        let page = index(&[], &[], &[("The catalog", "catalog.html".to_owned())], 3_000);
+        assert!(page.contains("<a href=\"./catalog.html\">The catalog</a>"), "{page}");
     }
 
     #[test]

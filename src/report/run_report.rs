@@ -49,7 +49,7 @@ pub struct RunFacts {
     pub name: String,
     /// `baseline`, `scn` or `cure`.
     pub method: String,
-    /// `open`, `done`, `failed` or `stopped`.
+    /// `open`, `done`, `failed` or `stopped`; `adopted` while its labels are in force.
     pub state: String,
     /// Where it ran, in words.
     pub device: Option<String>,
@@ -81,7 +81,7 @@ pub struct RunSummary {
     pub name: String,
     /// Its method.
     pub method: String,
-    /// `open`, `done`, `failed` or `stopped`.
+    /// `open`, `done`, `failed` or `stopped`; `adopted` while its labels are in force.
     pub state: String,
     /// Milliseconds since 1970.
     pub started_at_ms: Option<i64>,

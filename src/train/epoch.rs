@@ -256,11 +256,7 @@ pub(crate) fn probabilities(recipe: &Recipe, output: &Output) -> Tensor {
 }
 
 /// Reads what the net said of samples (see [`backward`]) and keeps it. Returns the loss.
-fn keep_books(
-    session: &mut Session<'_>,
-    samples: &[usize],
-    numbers: &Tensor,
-) -> Result<f64, TrainError> {
+fn keep_books(session: &mut Session<'_>, samples: &[usize], numbers: &Tensor) -> Result<f64, TrainError> {
     let numbers = Vec::<f32>::try_from(numbers).map_err(torch)?;
     let (&losses, rest) = numbers.split_first_chunk::<3>().expect("three losses come first");
     let (importance, rows) = rest.split_at(samples.len());

@@ -134,7 +134,8 @@ fn both_ways(
     let (plain, mirrored) = (ask(false)?, ask(true)?);
     let mirrored: HashMap<usize, Prediction> = mirrored.into_iter().collect();
     // A picture may be readable at one time and not at another.
-    let both = plain.into_iter().filter_map(|(sample, one)| Some((sample, mean(&one, mirrored.get(&sample)?))));
+    let both =
+        plain.into_iter().filter_map(|(sample, one)| Some((sample, mean(&one, mirrored.get(&sample)?))));
     Ok(both.collect())
 }
 

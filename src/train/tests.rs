@@ -193,7 +193,9 @@ fn params_that_explode_in_the_last_step_of_an_epoch_are_neither_saved_nor_judged
     recipe.optimizer.kind = super::recipe::OptimizerKind::Sgd;
     let (result, _) = run(&recipe, &shapes(120, 2), folder.path(), |_, _| false);
     assert!(matches!(result.unwrap_err(), TrainError::Diverged { epoch: 1, step: 1, what: "params", .. }));
-    assert!(!folder.path().join("last.safetensors").exists() && !folder.path().join("best.safetensors").exists());
+    assert!(
+        !folder.path().join("last.safetensors").exists() && !folder.path().join("best.safetensors").exists()
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub enum Class {
     ToolBroken,
     /// yt-dlp understands nothing any more. No text says so: many of the two classes above do.
     ToolOutdated,
-    /// Our own options were wrong.
+    /// It does not know our options: no video would fare better.
     Options,
     /// Nothing known: tried again a few times, never taken for gone.
     Unknown,
@@ -81,7 +81,7 @@ const ROWS: &[(Class, &str)] = &[
     (Class::Network, r"Failed to establish|Failed to resolve|HTTP Error 5\d\d|Did not get any data blocks"),
     (
         Class::Network,
-        r"Network is unreachable|CERTIFICATE_VERIFY_FAILED|\bSSL\b.*error|Temporary failure in name",
+        r"Network is unreachable|No route to host|Connection refused|CERTIFICATE_VERIFY_FAILED|\bSSL\b.*error|Temporary failure in name",
     ),
     (Class::ToolBroken, r"No video formats found|missing a URL|Failed to extract any player response"),
     (Class::ToolBroken, r"Unable to extract|challenge solving failed|Signature solving failed"),
@@ -150,7 +150,9 @@ impl Class {
             Self::ToolBroken => transient(Reason::NoFormat),
             Self::ToolOutdated => transient(Reason::ToolOutdated)
                 .with_hint("upgrade yt-dlp and its JavaScript runtime: run scripts/setup"),
-            Self::Options => Failure::bug(detail.clone()),
+            Self::Options => Failure::permanent(Reason::ToolMissing, detail.clone()).with_hint(
+                "this yt-dlp does not know an option that it is given: run scripts/setup, or name another one under [tools]",
+            ),
         }
     }
 }

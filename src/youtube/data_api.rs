@@ -19,6 +19,7 @@ pub use self::key::ApiKey;
 
 use self::answers::{SearchPage, Searched, VideoDetails, VideoPage};
 use super::border::{self, SiteId};
+use super::doubt::Doubt;
 use super::error::YoutubeError;
 use super::search::{Answer, FoundVideo, Question, SearchProvider};
 use crate::clock::Stop;
@@ -50,6 +51,7 @@ pub struct DataApi {
     key: ApiKey,
     licence: LicencePolicy,
     region: Option<String>,
+    doubt: Doubt,
 }
 
 impl DataApi {
@@ -68,7 +70,8 @@ impl DataApi {
         }
         let client = client.build().map_err(|error| unanswered(error, &key))?;
         let base_url = crawl.data_api_url.trim_end_matches('/').to_owned();
-        Ok(Self { client, base_url, key, licence: crawl.licence, region: crawl.region.clone() })
+        let (licence, region) = (crawl.licence, crawl.region.clone());
+        Ok(Self { client, base_url, key, licence, region, doubt: Doubt::default() })
     }
 
     /// Asks about videos by their ids; those that are gone or private are simply not in the answer. Fifty cost one unit
@@ -229,7 +232,8 @@ impl SearchProvider for DataApi {
         question: Question<'a>,
         stop: &'a Stop,
     ) -> BoxFuture<'a, Result<Answer, YoutubeError>> {
-        self.ask(question, stop).boxed()
+        let what = question.text;
+        async move { self.doubt.note(what, self.ask(question, stop).await) }.boxed()
     }
 }
 

@@ -87,6 +87,12 @@ pub enum YoutubeError {
         /// What happened, without key and address.
         said: String,
     },
+    /// Several different requests in a row reached nobody.
+    #[error("nobody is reached any more: {said}")]
+    Offline {
+        /// What the last of them met.
+        said: String,
+    },
     /// yt-dlp could not be started or spoken with.
     #[error("cannot run {}: {source}", program.display())]
     Tool {
@@ -124,12 +130,33 @@ impl YoutubeError {
             Self::Throttled { .. } => Failure::transient(Reason::RateLimited, detail),
             Self::KeyRefused { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("check WEBEMOTION_YOUTUBE_API_KEY and that YouTube Data API v3 is enabled for it"),
-            Self::BadRequest { .. } => Failure::bug(detail),
+            Self::BadRequest { .. } => Failure::permanent(Reason::Usage, detail)
+                .with_hint("look at crawl.region in the settings and at the lexicon's language"),
+            Self::Offline { .. } => Failure::transient(Reason::Offline, detail)
+                .with_hint("see that this machine reaches the site; nothing is lost"),
             Self::Tool { .. } => Failure::permanent(Reason::ToolMissing, detail)
                 .with_hint("run scripts/setup, or name the file under [tools] in webemotion.toml"),
             Self::Folder { .. } => Failure::transient(Reason::Disk, detail)
                 .with_hint("free some disk space and see that the data folder is writable"),
             Self::Stopped => Failure::transient(Reason::Interrupted, detail),
+        }
+    }
+
+    /// Whether no usable word came back: the network may be at fault, or whoever was asked.
+    pub(super) fn reached_nobody(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { class: Class::Network, .. } | Self::TimedOut { .. } | Self::Unanswered { .. }
+        )
+    }
+
+    /// Whether the site refused in words that only it can have said.
+    pub(super) fn is_an_answer(&self) -> bool {
+        let is_ours = |class: &Class| matches!(class, Class::Local | Class::Options | Class::Unknown);
+        match self {
+            Self::Refused { class, .. } => *class != Class::Network && !is_ours(class),
+            Self::NotAllowed { .. } => true,
+            _ => false,
         }
     }
 }
@@ -152,6 +179,14 @@ mod tests {
             assert_eq!(pause.failure().exit(), Exit::Paused);
         }
         assert_eq!(YoutubeError::Quota { bucket: "units" }.failure().exit(), Exit::Paused);
+        assert_eq!(YoutubeError::Offline { said: String::new() }.failure().exit(), Exit::Paused);
         assert_eq!(YoutubeError::KeyRefused { said: String::new() }.failure().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn what_every_request_would_meet_is_booked_against_none_and_ends_the_run() {
+        let options = YoutubeError::Refused { what: "x".into(), class: Class::Options, said: String::new() };
+        assert_eq!(options.failure().exit(), Exit::Unusable);
+        assert_eq!(YoutubeError::BadRequest { said: String::new() }.failure().exit(), Exit::Usage);
     }
 }

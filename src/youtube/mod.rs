@@ -8,6 +8,7 @@
 mod border;
 mod classes;
 mod data_api;
+mod doubt;
 mod error;
 pub mod lexicon;
 pub mod policy;

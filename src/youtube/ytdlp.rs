@@ -3,7 +3,6 @@
 
 mod canary;
 mod child;
-mod doubt;
 mod download;
 mod facts;
 mod lines;
@@ -16,11 +15,11 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use self::canary::Canary;
-use self::doubt::Doubt;
 pub use self::download::Downloaded;
 pub use self::facts::ToolFacts;
 pub use self::lines::{Extracted, Progress};
 use super::data_api::ApiKey;
+use super::doubt::Doubt;
 use super::error::YoutubeError;
 use crate::config::CrawlConfig;
 

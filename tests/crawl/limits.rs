@@ -110,6 +110,24 @@ async fn what_the_site_told_a_month_ago_is_emptied_and_the_evidence_stays() {
 }
 
 #[tokio::test]
+async fn videos_on_disk_are_taken_in_without_harm_to_downloads_that_are_due() {
+    let place = Place::scripted(1, 2);
+    place.replace("accept_terms = true", "");
+    place.expect(0, &["crawl"]).await;
+    let films = place.folder.path().join("films");
+    fs::create_dir(&films).unwrap();
+    film(&films.join("a.mp4"));
+    let source = format!("local:{}", films.display());
+    let crawl = ["--json", "crawl", "--source", &source, "--emotion", "fear"];
+    let last = closing(&place.expect(0, &crawl).await);
+    assert_eq!((&last["fetched"]["done"], &last["fetched"]["dead"]), (&1.into(), &0.into()), "{last}");
+    let jobs = "select site || ' ' || state || ' ' || attempt from job
+                join video on stage = 'fetch' and video.id = subject_id order by 1";
+    let waits = "youtube open 0";
+    assert_eq!(ask(&place.data, jobs).await, ["local done 1", waits, waits, waits, waits]);
+}
+
+#[tokio::test]
 async fn a_plan_asks_nothing_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -147,4 +165,32 @@ async fn a_refresh_renews_what_is_there_and_purges_what_is_gone_twice() {
     assert_eq!(ask(&place.data, "select site_id from video").await, [id(1)]);
     assert_eq!(ask(&place.data, "select site_id from tombstone").await, [id(2)]);
     place.expect(2, &["refresh"]).await;
+}
+
+#[tokio::test]
+async fn a_refresh_removes_what_has_a_tombstone_and_ends() {
+    let (place, bench) = Place::at_site(vec![short(1), short(2)]).await;
+    film(&bench.folder.path().join("media.mp4"));
+    let with_key = |words: &'static [&'static str]| {
+        let mut command = place.command(words);
+        command.env("WEBEMOTION_YOUTUBE_API_KEY", "good-key");
+        async { tokio::task::spawn_blocking(move || Ended::from(command.output().unwrap())).await.unwrap() }
+    };
+    with_key(&["crawl"]).await;
+    // The first page stands for the whole answer.
+    assert_eq!(ask(&place.data, "select page || ' ' || hits from answer order by id").await, ["0 2", "1 0"]);
+    let stone = format!("insert into tombstone values ('youtube', '{}', 'asked by mail', 1)", id(2));
+    change(&place.data, &stone).await;
+    let asked = bench.site.requests().api_videos;
+    let ended = with_key(&["--json", "refresh", "--older-than", "0"]).await;
+    let last = closing(&ended);
+    assert_eq!(
+        (&last["renewed"], &last["tombstoned"], &last["files"]),
+        (&1.into(), &1.into(), &1.into()),
+        "{last}"
+    );
+    assert_eq!(bench.site.requests().api_videos, asked + 1);
+    assert_eq!(ask(&place.data, "select site_id from video").await, [id(1)]);
+    assert_eq!(ask(&place.data, "select page from answer where raw is not null").await.len(), 0);
+    assert_eq!(ask(&place.data, "select reason from tombstone").await, ["asked by mail"]);
 }

@@ -164,3 +164,40 @@ async fn the_data_api_pauses_searches_alone() {
         }
     }
 }
+
+/// Searches once, then replaces the tool by one that says this of every download.
+async fn with_a_tool_that_says(words: &str, code: i32) -> Place {
+    let place = Place::scripted(2, 2);
+    place.replace("accept_terms = true", "");
+    place.expect(0, &["crawl"]).await;
+    let tool = format!("#!/bin/sh\necho '{words}' >&2\nexit {code}\n");
+    std::fs::write(place.folder.path().join("yt-dlp"), tool).unwrap();
+    place
+}
+
+const DOWNLOADS: &str =
+    "select state || ' ' || attempt from job where stage = 'fetch' order by attempt desc, id";
+
+#[tokio::test]
+async fn an_option_that_the_tool_does_not_know_ends_the_crawl_and_harms_no_job() {
+    let place = with_a_tool_that_says("yt-dlp: error: no such option: --no-plugin-dirs", 2).await;
+    let ended = place.expect(3, &["crawl", "--accept-terms"]).await;
+    assert!(ended.stderr.contains("no such option") && ended.stderr.contains("hint:"), "{}", ended.stderr);
+    assert_eq!(ask(&place.data, DOWNLOADS).await, ["open 0"; 8]);
+}
+
+#[tokio::test]
+async fn a_network_that_is_down_is_booked_against_no_video() {
+    let words = "ERROR: [youtube] x: Failed to resolve youtubei.googleapis.com";
+    let place = with_a_tool_that_says(words, 1).await;
+    let last = closing(&place.expect(5, &["--json", "crawl", "--accept-terms"]).await);
+    assert_eq!(
+        (&last["fetched"]["paused"], &last["fetched"]["dead"]),
+        (&"offline".into(), &0.into()),
+        "{last}"
+    );
+    // Two were put off before a third one made it the network's fault.
+    let mut expected = ["open 0"; 8];
+    expected[..2].fill("open 1");
+    assert_eq!(ask(&place.data, DOWNLOADS).await, expected);
+}

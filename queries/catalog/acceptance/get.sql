@@ -1,2 +1,2 @@
 -- acceptances::latest; scans acceptance, a handful of rows.
-select version, accepted_at from acceptance where terms = $1 order by id desc limit 1
+select version from acceptance where terms = $1 order by id desc limit 1

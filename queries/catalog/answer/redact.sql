@@ -1,2 +1,8 @@
--- forget::video; evidence_of_video, then primary key. The raw answers name what is to be forgotten.
-update answer set raw = null where id in (select answer_id from evidence where video_id = $1)
+-- forget::video; evidence_of_video, then answer_of_search. All pages of the askings that found what is to be forgotten:
+-- evidence points to the first, and the others name it too.
+update answer set raw = null where id in (
+  select page.id from evidence
+  join answer as found on found.id = evidence.answer_id
+  join answer as page on page.search_id = found.search_id and page.asked_at = found.asked_at
+  where evidence.video_id = $1
+)

@@ -1,2 +1,2 @@
--- forget::channel; video_of_channel.
+-- forget::of_channel; video_of_channel.
 select id from video where channel_id = $1 order by id

@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::catalog::jobs::Only;
 use crate::catalog::listed::{self, Outcome};
 use crate::config::CrawlConfig;
-use crate::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::budget::Budget;
-use crate::pipeline::rebuild::{self, Rebuild};
+use crate::pipeline::rebuild::{self, Checked, Rebuild};
 use crate::youtube::YtDlp;
 
 use super::super::drive::{Limits, drive, exit};
@@ -23,14 +23,16 @@ pub(super) async fn crawl(
     policy: CrawlConfig,
     mut limits: Limits,
 ) -> anyhow::Result<Exit> {
-    let rebuild = rebuild::take_in(&session.catalog, list, args.wanted.emotion).await?;
+    let checked = Checked::read(list, args.wanted.emotion)?;
+    let on_site = checked.on_site();
+    if on_site > 0 && !terms::accepted(session, args.accept_terms || policy.accept_terms).await? {
+        return Err(rebuild::needs_terms(on_site).into());
+    }
+    let rebuild = rebuild::take_in(&session.catalog, &checked).await?;
     limits.slots = session.config.crawl.at_once;
-    limits.only = Only { list: Some(rebuild.list.clone()), emotion: None };
+    limits.only = Only { list: Some(rebuild.list.clone()), ..Only::default() };
     let mut ytdlp = None;
     if rebuild.on_site > 0 {
-        if !terms::accepted(session, args.accept_terms || policy.accept_terms).await? {
-            return Err(rebuild::needs_terms(rebuild.on_site).into());
-        }
         let tool = YtDlp::new(session.config.tools.find_ytdlp()?, &policy);
         ytdlp = Some((tool, Budget::new(session.catalog.clone(), &policy)));
     }
@@ -73,7 +75,7 @@ impl Loss {
             }
         }
         if forgotten > 0 {
-            loss.lost.push(("forgotten".to_owned(), forgotten));
+            loss.lost.push((Reason::Forgotten.as_str(), forgotten));
         }
         loss
     }
@@ -101,11 +103,10 @@ impl Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Reason;
 
     #[test]
     fn the_loss_rate_is_of_what_was_tried() {
-        let rebuild = Rebuild { list: "x".into(), rows: 12, on_site: 9, on_disk: 0, forgotten: 1 };
+        let rebuild = Rebuild { list: "x".into(), rows: 12, on_site: 9, forgotten: 1 };
         let outcome = |state: &str, reason, videos| Outcome { state: state.into(), reason, videos };
         let loss = Loss::of(
             &rebuild,

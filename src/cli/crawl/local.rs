@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::catalog::jobs::Only;
 use crate::failure::Exit;
-use crate::pipeline::intake;
+use crate::pipeline::intake::{self, Intake};
 
-use super::super::Session;
 use super::super::drive::{Limits, drive, exit, local_patience, local_wait_ms};
+use super::super::{Session, say};
 use super::{CrawlArgs, fetch_stage, told};
 
 pub(super) async fn crawl(
@@ -18,11 +19,36 @@ pub(super) async fn crawl(
     mut limits: Limits,
 ) -> anyhow::Result<Exit> {
     let found = intake::take_in(&session.catalog, folder, args.wanted.emotion).await?;
+    // Downloads that are due wait for a crawl of their site: there is no yt-dlp here.
+    limits.only = Only { site: Some("local"), ..Only::default() };
     limits.patience = local_patience();
     limits.wait_ms = local_wait_ms(session.config.workers.max_attempts);
     let stage = fetch_stage(session, args, &session.config.crawl, &limits, None)?;
     let fetched = drive(session, &stage, &limits).await?;
-    let facts = json!({"videos": found.videos, "new": found.new, "skipped": found.skipped});
+    let facts = json!({"videos": found.videos, "new": found.new, "unfiled": found.unfiled,
+        "skipped": found.skipped, "unreadable": found.unreadable});
     told::close(session, facts, None, Some(&fetched));
+    if !session.json {
+        tell_passed_over(&found);
+    }
     Ok(exit(session, &[&fetched]))
+}
+
+/// Says which files of the folder were not taken in, and why.
+fn tell_passed_over(found: &Intake) {
+    if found.unfiled > 0 {
+        say(format_args!(
+            "crawl: {} videos lie in no folder of an emotion and were passed over; --emotion says it for all",
+            found.unfiled
+        ));
+    }
+    if found.skipped > 0 {
+        say(format_args!("crawl: {} files are no videos by their names", found.skipped));
+    }
+    if found.unreadable > 0 {
+        say(format_args!(
+            "crawl: {} videos and folders cannot be read; the log names each",
+            found.unreadable
+        ));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::catalog::{jobs, searches};
+use crate::catalog::{Catalog, jobs, searches};
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::search;
@@ -12,7 +12,7 @@ use crate::types::Emotion;
 use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY};
 
 use super::super::{Global, Session, say, session};
-use super::Wanted;
+use super::{Source, Wanted};
 
 /// Of the results of its searches, WebEmotion kept 41,000 of 216,000 videos.
 const PAPERS_SHARE: f64 = 0.19;
@@ -37,13 +37,19 @@ fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
 
 /// Prints counts, budget and days. Asks nothing and writes nothing.
 pub(super) fn print(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
+    if let Source::Local(folder) = &wanted.source {
+        let detail =
+            format!("a plan is of what YouTube would be asked, and local:{} is not", folder.display());
+        return Err(Failure::permanent(Reason::Usage, detail).with_hint("leave --source out").into());
+    }
     let config = session::load_config(global)?.crawl;
     let lexicon = lexicon(wanted, &config)?;
     let cost = Cost::of(&lexicon, wanted, &config);
     if global.json {
-        say(json!({"lexicon": lexicon.name(), "searches": cost.searches(), "left_out_minors": cost.minors,
-            "searches_of_emotions": cost.of_emotions, "results_per_search": config.results_per_search,
-            "most_videos": cost.most_videos(), "videos_per_hour": config.videos_per_hour,
+        say(json!({"event": "planned", "lexicon": lexicon.name(), "searches": cost.searches(),
+            "left_out_minors": cost.minors, "searches_of_emotions": cost.of_emotions,
+            "results_per_search": config.results_per_search, "most_videos": cost.most_videos(),
+            "videos_per_hour": config.videos_per_hour,
             "days_of_searches": cost.days(cost.searches()), "most_days": cost.days(cost.most_requests()),
             "days_of_search_quota": cost.searches().div_ceil(SEARCHES_A_DAY)}));
     } else {
@@ -122,35 +128,48 @@ impl<'a> Cost<'a> {
     }
 }
 
-/// Writes down what the lexicon asks for, and asks for its answers; says how many searches are in force. The nth search
-/// of each emotion comes before the (n + 1)th of any, so that all emotions grow together.
-pub(super) async fn write_down(session: &Session, wanted: &Wanted) -> anyhow::Result<u64> {
+/// What a crawl asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Planned {
+    /// Searches of the lexicon.
+    pub(super) searches: usize,
+    /// Searches of other lexicons that waited to be asked; a crawl with theirs plans them again.
+    pub(super) withdrawn: u64,
+}
+
+/// Writes down what the lexicon asks for, and asks for its answers and no others. The nth search of each emotion comes
+/// before the (n + 1)th of any, so that all emotions grow together.
+pub(super) async fn write_down(session: &Session, wanted: &Wanted) -> anyhow::Result<Planned> {
     let lexicon = lexicon(wanted, &session.config.crawl)?;
     let planned: Vec<searches::NewSearch> =
         lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
-    Ok(plan(session, lexicon.name(), &planned).await?)
+    Ok(plan(&session.catalog, lexicon.name(), &planned).await?)
 }
 
-async fn plan(session: &Session, lexicon: &str, planned: &[searches::NewSearch]) -> Result<u64, Failure> {
-    let mut tx = session.catalog.begin().await?;
+async fn plan(catalog: &Catalog, lexicon: &str, planned: &[searches::NewSearch]) -> Result<Planned, Failure> {
+    let mut tx = catalog.begin().await?;
     let changed = searches::plan(&mut tx, "youtube", lexicon, planned).await?;
     let retired: Vec<i64> = changed.retired.iter().map(|id| id.0).collect();
     jobs::withdraw(&mut tx, search::NAME, &retired).await?;
     tx.commit().await?;
-    let in_force = searches::list(&session.catalog, "youtube").await?;
+    let in_force = searches::list(catalog, "youtube").await?;
+    let (asked, others): (Vec<_>, Vec<_>) =
+        in_force.into_iter().partition(|search| search.lexicon == lexicon);
     let mut turns: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let mut next_turn = [0_i64; Emotion::ALL.len()];
-    for search in &in_force {
+    for search in &asked {
         let turn = &mut next_turn[search.asked.emotion.index()];
         turns.entry(*turn).or_default().push(search.id.0);
         *turn += 1;
     }
-    let mut tx = session.catalog.begin().await?;
+    let others: Vec<i64> = others.iter().map(|search| search.id.0).collect();
+    let mut tx = catalog.begin().await?;
+    let withdrawn = jobs::withdraw(&mut tx, search::NAME, &others).await?;
     for (turn, ids) in &turns {
         jobs::enqueue_all(&mut tx, search::NAME, search::REV, *turn, ids).await?;
     }
     tx.commit().await?;
-    Ok(in_force.len() as u64)
+    Ok(Planned { searches: asked.len(), withdrawn })
 }
 
 fn new_search(search: PlannedSearch) -> searches::NewSearch {
@@ -161,5 +180,37 @@ fn new_search(search: PlannedSearch) -> searches::NewSearch {
         country: search.country,
         age_word: search.age_word,
         language: search.language,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    fn search(text: &str) -> searches::NewSearch {
+        searches::NewSearch {
+            emotion: Emotion::Fear,
+            text: text.to_owned(),
+            word: text.to_owned(),
+            country: None,
+            age_word: None,
+            language: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crawl_asks_what_its_lexicon_plans_and_nothing_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
+        let (one, other) = ([search("scared"), search("afraid")], [search("afraid"), search("timid")]);
+        let planned = |searches, withdrawn| Planned { searches, withdrawn };
+        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned(2, 0));
+        assert_eq!(plan(&catalog, "other", &other).await.unwrap(), planned(2, 1));
+        assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 2);
+        // The rows stay, and whoever plans them again asks them.
+        assert_eq!(searches::list(&catalog, "youtube").await.unwrap().len(), 3);
+        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned(2, 1));
     }
 }

@@ -15,8 +15,8 @@ use crate::pipeline::fetch::FetchStage;
 use crate::pipeline::search::SearchStage;
 use crate::youtube::{ApiKey, DataApi, YtDlp};
 
-use super::super::Session;
 use super::super::drive::{Limits, drive, exit};
+use super::super::{Session, say};
 use super::{CrawlArgs, fetch_stage, plan, terms, told};
 
 pub(super) async fn crawl(
@@ -29,10 +29,16 @@ pub(super) async fn crawl(
     let key = key()?;
     let planned = plan::write_down(session, &args.wanted).await?;
     let may_download = terms::accepted(session, args.accept_terms || policy.accept_terms).await?;
-    limits.only = Only { emotion: args.wanted.emotion, list: None };
+    limits.only = Only { emotion: args.wanted.emotion, ..Only::default() };
     let budget = Budget::new(session.catalog.clone(), &policy);
     let searching = search_stage(&ytdlp, key, &policy, &budget)?;
-    let facts = json!({"searches": planned});
+    let facts = json!({"searches": planned.searches, "withdrawn": planned.withdrawn});
+    if planned.withdrawn > 0 && !session.json {
+        say(format_args!(
+            "crawl: {} searches of other lexicons are not asked; a crawl with theirs asks them",
+            planned.withdrawn
+        ));
+    }
     if !may_download {
         let searched = drive(session, &searching, &Limits { max_jobs: None, ..limits }).await?;
         told::close(session, facts, Some(&searched), None);

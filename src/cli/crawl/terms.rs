@@ -1,6 +1,6 @@
 //! The decision to download: which terms the user accepted, and when.
 
-use crate::catalog::acceptances;
+use crate::catalog::acceptances::{self, Acceptance};
 use crate::failure::Failure;
 
 use super::super::Session;
@@ -9,10 +9,15 @@ pub(crate) const TERMS: &str = "https://www.youtube.com/t/terms";
 /// The version that stood there when this was written; another one has to be accepted anew.
 const TERMS_VERSION: &str = "2023-12-15";
 
+/// Whether what was accepted is what stands there now.
+pub(crate) fn stands(acceptance: &Acceptance) -> bool {
+    acceptance.version == TERMS_VERSION
+}
+
 /// Whether the user took the decision to download, now or earlier; a new decision is written down with its date.
 pub(super) async fn accepted(session: &Session, now: bool) -> Result<bool, Failure> {
     let before = acceptances::latest(&session.catalog, TERMS).await?;
-    let stands = before.is_some_and(|acceptance| acceptance.version == TERMS_VERSION);
+    let stands = before.as_ref().is_some_and(stands);
     if now && !stands {
         let mut tx = session.catalog.begin().await?;
         acceptances::insert(&mut tx, TERMS, TERMS_VERSION).await?;

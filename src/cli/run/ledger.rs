@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use crate::catalog::rounds;
 use crate::config::Leg;
 use crate::failure::{Exit, Failure};
-use crate::pipeline::{takeover, worker_name};
+use crate::pipeline::takeover;
 use crate::report::{self, RoundReport};
 use crate::store::Lock;
 
@@ -32,12 +32,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Writes down that the round begins, and that those before it whose process is no more were killed.
-    pub(super) async fn begin(session: &Session, locks: &[Lock]) -> anyhow::Result<Self> {
+    /// Writes down that the round begins, and that those before it whose process is no more were killed. `holder` is the
+    /// name that stands in its locks.
+    pub(super) async fn begin(session: &Session, locks: &[Lock], holder: &str) -> anyhow::Result<Self> {
         let all = rounds::list(&session.catalog, LOOK_BACK).await.map_err(Failure::from)?;
-        let died = |holder: &String| {
-            takeover::is_dead(holder)
-                || locks.iter().any(|lock| lock.taken_over_from.as_ref() == Some(holder))
+        let died = |before: &String| {
+            takeover::is_dead(before)
+                || locks.iter().any(|lock| lock.taken_over_from.as_ref() == Some(before))
         };
         let killed: Vec<i64> =
             all.iter().filter(|it| it.ended_at.is_none() && died(&it.holder)).map(|it| it.id).collect();
@@ -46,7 +47,7 @@ impl Ledger {
             rounds::end(&mut tx, *round, None, None).await.map_err(Failure::from)?;
         }
         let (round, started_at_ms) =
-            (rounds::begin(&mut tx, &worker_name(&session.clock)).await.map_err(Failure::from)?, tx.now_ms());
+            (rounds::begin(&mut tx, holder).await.map_err(Failure::from)?, tx.now_ms());
         tx.commit().await.map_err(Failure::from)?;
         let before = killed.iter().max().map(|round| {
             format!("Round {round} ended without a word, as if killed; its work was taken up again.")

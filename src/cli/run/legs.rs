@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::catalog::rounds;
 use crate::config::Leg;
 use crate::failure::{Exit, Failure, Reason};
@@ -18,7 +20,9 @@ use super::{Standing, Work};
 const BATCH: u64 = 8;
 /// Fewer are begun after this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-const GLANCE: Duration = Duration::from_millis(300);
+/// How often things are looked at while one waits for the other and hears nothing of it: a look costs a fifth of a second
+/// where there are hundreds of thousands of jobs.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// What became of a command.
 pub(super) struct StepDone {
@@ -68,14 +72,45 @@ enum Pace {
 
 /// Both of them.
 struct Side {
-    crawl: Cell<Pace>,
-    clips: Cell<Pace>,
+    crawl: Told,
+    clips: Told,
+}
+
+/// A pace whose changes wake the other one.
+struct Told {
+    pace: Cell<Pace>,
+    changed: Notify,
+}
+
+impl Told {
+    fn new(pace: Pace) -> Self {
+        Self { pace: Cell::new(pace), changed: Notify::new() }
+    }
+
+    fn get(&self) -> Pace {
+        self.pace.get()
+    }
+
+    fn set(&self, pace: Pace) {
+        if self.pace.replace(pace) != pace {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until it changes, no longer than until the next look is due or the user wants to stop.
+    async fn change(&self, session: &Session) {
+        tokio::select! {
+            () = self.changed.notified() => {}
+            () = session.stop.asked() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
 }
 
 /// Crawl and clips, side by side until both have no more to do.
 async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> Vec<StepDone> {
     let of = |leg| steps.iter().find(|step: &&Step| step.leg == leg);
-    let side = Side { crawl: Cell::new(Pace::Working), clips: Cell::new(Pace::Waiting) };
+    let side = Side { crawl: Told::new(Pace::Working), clips: Told::new(Pace::Waiting) };
     let crawling = async {
         let began = Instant::now();
         let ended = match of(Leg::Crawl).filter(|step| step.is_due) {
@@ -115,7 +150,7 @@ async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
         }
         if exit.is_some() && room == 0 {
             side.crawl.set(Pace::Waiting);
-            tokio::time::sleep(GLANCE).await;
+            side.clips.change(session).await;
             continue;
         }
         side.crawl.set(Pace::Working);
@@ -124,9 +159,9 @@ async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
         words.extend(time_left(session, deadline_ms));
         exit = Some(crawl::crawl(session, &typed("crawl", &words)?).await?);
         // Searches bring downloads while others end: what was fetched is what the room was for.
-        left = left.saturating_sub(room.min(fetched_since(session, before.at_ms).await?));
-        let after = Standing::of_queue(session).await?;
-        if wants && room > 0 && after.downloads >= before.downloads {
+        let fetched = fetched_since(session, before.at_ms).await?;
+        left = left.saturating_sub(room.min(fetched));
+        if wants && room > 0 && fetched == 0 {
             break;
         }
     }
@@ -163,7 +198,7 @@ async fn clips_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
         if crawl == Pace::Ended {
             break;
         }
-        tokio::time::sleep(GLANCE).await;
+        side.crawl.change(session).await;
     }
     Ok(exit)
 }
@@ -238,12 +273,12 @@ fn step_done(
             ("cut short", format!("{}; {by}, it goes on in the next round ({})", step.why, failure.detail))
         }
         (_, Some(failure)) if had_nothing => ("skipped", failure.detail.clone()),
-        (_, Some(failure)) => ("failed", failure.detail.clone()),
+        (_, Some(failure)) => ("failed", failure.with_remedy()),
         _ => ("done", step.why.clone()),
     };
     let failure = failure.filter(|_| !was_cut && !had_nothing);
     if let Some(failure) = &failure {
-        tracing::error!(command = step.leg.as_str(), reason = %failure.reason, "{}", failure.detail);
+        tracing::error!(command = step.leg.as_str(), reason = %failure.reason, "{}", failure.with_remedy());
     }
     let took_ms = matches!(ended, Some(Ok(Some(_)) | Err(_)))
         .then(|| i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX));

@@ -14,7 +14,7 @@ pub(crate) struct Standing {
     pub(crate) at_ms: i64,
     /// Whether any search was ever planned.
     pub(crate) is_planned: bool,
-    /// Whether the site's terms were accepted.
+    /// Whether the site's terms were accepted, as they stand now.
     pub(crate) may_download: bool,
     /// Searches due now.
     pub(crate) searches: u64,
@@ -45,7 +45,7 @@ impl Standing {
         Ok(Self { new_samples, cut_off, ..Self::of_queue(session).await? })
     }
 
-    /// The same without what concerns training: that can be asked every second.
+    /// The same without what concerns training: that can be asked every few seconds.
     pub(crate) async fn of_queue(session: &Session) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
         let of_stages = funnel::stages(catalog).await.map_err(Failure::from)?;
@@ -60,7 +60,9 @@ impl Standing {
         Ok(Self {
             at_ms: session.clock.now_ms(),
             is_planned: of_stages.iter().any(|it| it.stage == search::NAME),
-            may_download: is_local || session.config.crawl.accept_terms || accepted.is_some(),
+            may_download: is_local
+                || session.config.crawl.accept_terms
+                || accepted.as_ref().is_some_and(crawl::stands),
             searches: due(search::NAME).await?,
             downloads: due(fetch::NAME).await?,
             cuts: due(scan::NAME).await? + due(cut::NAME).await?,
@@ -88,4 +90,19 @@ async fn cut_off(session: &Session, work: &Work) -> anyhow::Result<Option<String
 async fn cut_off(session: &Session, _work: &Work) -> anyhow::Result<Option<String>> {
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     Ok(all.into_iter().rfind(|run| run.state == runs::RunState::Stopped.as_str()).map(|run| run.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn terms_that_changed_since_they_were_accepted_allow_no_download() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        acceptances::insert(&mut tx, crawl::TERMS, "1999-01-01").await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!Standing::of_queue(&session).await.unwrap().may_download);
+    }
 }

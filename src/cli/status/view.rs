@@ -97,7 +97,7 @@ fn runs(status: &Status) -> String {
             format!("  {}", run.name),
             clock_time(run.started_at),
             run.finished_at.map_or_else(|| "–".to_owned(), |at| time_span(at - run.started_at)),
-            run.state.clone(),
+            if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.clone() },
         ]
     };
     table(["  run", "began", "took", "state"], status.last_runs.iter().map(row).collect())
@@ -184,6 +184,7 @@ mod tests {
                 state: "done".into(),
                 started_at: minutes(-1_000),
                 finished_at: Some(minutes(-970)),
+                adopted_at: None,
             }],
             next: vec![RoundStep {
                 command: "crawl".into(),
@@ -214,5 +215,12 @@ mod tests {
             !text.contains("stands still") && !text.contains("at work") && !text.contains("last rounds"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_run_whose_labels_are_in_force_is_shown_as_adopted() {
+        let mut status = status();
+        status.last_runs[0].adopted_at = Some(status.at_ms);
+        assert!(draw(&status, false).lines().any(|line| line.contains("scn-1") && line.ends_with("adopted")));
     }
 }

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use crate::catalog::runs::{FrozenSample, ListedSample, NewRun, Opinion, Run, RunState};
 use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, FailureKind, Reason};
+use crate::pipeline::twins;
 use crate::train::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
 use crate::train::metrics::EpochMetrics;
 use crate::train::recipe::Recipe;
@@ -40,7 +41,8 @@ impl CatalogRun {
     /// (unless `--again`) is done, else a new one on a list that is frozen now.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
-        let device = device_in_words(&args.common.device, recipe.precision).map_err(|error| error.failure())?;
+        let device =
+            device_in_words(&args.common.device, recipe.precision).map_err(|error| error.failure())?;
         let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
         if let Some(name) = &args.resume {
             let found = Self::of(catalog, args, find(catalog, &name.to_string_lossy()).await?).await?;
@@ -182,6 +184,8 @@ impl Member {
 
 /// The samples in use with the labels in force, and the names of their classes.
 async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<Member>)> {
+    // Copies that a merge brought, or that lost their original, go into one split.
+    twins::mark(catalog).await?;
     splits::assign(catalog).await.map_err(Failure::from)?;
     let found = samples::for_training(catalog).await.map_err(Failure::from)?;
     if found.is_empty() {
@@ -303,7 +307,8 @@ impl RunWatch for Rows {
 
     fn relabelled(&mut self, relabels: &[Relabel]) -> anyhow::Result<()> {
         // The catalog knows no samples of other sets.
-        let own = |relabel: &Relabel| Some(Relabel { sample: *self.positions.get(relabel.sample)?, ..*relabel });
+        let own =
+            |relabel: &Relabel| Some(Relabel { sample: *self.positions.get(relabel.sample)?, ..*relabel });
         let own: Vec<Relabel> = relabels.iter().filter_map(own).collect();
         self.runtime.block_on(async {
             let mut tx = self.catalog.begin().await?;

@@ -142,8 +142,9 @@ pub(super) fn check_is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) ->
 }
 
 pub(super) fn of_another(folder: &Path, what: &str) -> Failure {
-    Failure::permanent(Reason::Usage, format!("{} is a run of another {what}", folder.display()))
-        .with_hint("name all flags that it was begun with (recipe.json in its folder tells them), or begin a new run")
+    Failure::permanent(Reason::Usage, format!("{} is a run of another {what}", folder.display())).with_hint(
+        "name all flags that it was begun with (recipe.json in its folder tells them), or begin a new run",
+    )
 }
 
 fn init_sha256(recipe: &Recipe) -> Option<String> {

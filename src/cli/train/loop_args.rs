@@ -140,8 +140,7 @@ mod tests {
 
     #[test]
     fn drops_that_are_named_change_the_preset_s_and_need_no_other_flag() {
-        let recipe =
-            parse(&["--preset", "paper", "--drop-after", "1", "--drop-factor", "0.5"]).recipe();
+        let recipe = parse(&["--preset", "paper", "--drop-after", "1", "--drop-factor", "0.5"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![1], factor: 0.5 });
         let recipe = parse(&["--preset", "reference", "--drop-factor", "0.8"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Exponential { factor: 0.8 });

@@ -10,7 +10,6 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 
@@ -20,7 +19,7 @@ use crate::failure::Failure;
 
 pub use task::{Answer, Picture, Product, Recrop, Task};
 pub use wire::serve;
-use worker::{Ending, Worker, timed_out};
+use worker::{Ending, Worker};
 
 /// The pool. Cloning shares it.
 #[derive(Clone)]
@@ -61,15 +60,7 @@ impl Cpu {
             Some(worker) => worker,
             None => Worker::start(&self.0.program, &self.0.arguments)?,
         };
-        let limit = Duration::from_secs(self.0.limits.task_timeout_s);
-        let outcome = match tokio::time::timeout(limit, worker.run(task, &self.0.limits, stop)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                worker.kill().await;
-                Err(Ending::Lost(timed_out(format!("not done after {} s", limit.as_secs()))))
-            }
-        };
-        match outcome {
+        match worker.run(task, &self.0.limits, stop).await {
             Ok(outcome) => {
                 self.0.idle.lock().await.push(worker);
                 Ok(outcome)
@@ -117,5 +108,51 @@ mod tests {
         let cpu = shell("sleep 60", WorkerConfig { silence_timeout_s: 1, ..WorkerConfig::default() });
         let failure = cpu.run(&check(), &Stop::default()).await.unwrap_err();
         assert_eq!(failure.reason, Reason::WorkerTimedOut);
+        assert!(failure.hint.unwrap().contains("silence_timeout_s"));
+    }
+
+    /// Shell words that say so many milliseconds (one octal digit) are done.
+    fn beat(done_ms: &str) -> String {
+        format!(r"printf '\023\000\000\000\201\247Working\201\247done_ms\00'{done_ms}")
+    }
+
+    const DONE: &str = r"printf '\012\000\000\000\201\244Done\243Cut'";
+
+    #[tokio::test]
+    async fn a_worker_that_gets_on_may_take_longer_than_one_that_stands_still() {
+        let limits = WorkerConfig { task_timeout_s: 1, silence_timeout_s: 30, ..WorkerConfig::default() };
+        let gets_on = format!("for ms in 1 2 3 4 5; do {}; sleep 0.4; done; {DONE}; cat", beat("$ms"));
+        let product = shell(&gets_on, limits.clone()).run(&check(), &Stop::default()).await.unwrap();
+        assert!(matches!(product, Product::Cut));
+        let stands_still = format!("while :; do {}; sleep 0.2; done", beat("7"));
+        let failure = shell(&stands_still, limits).run(&check(), &Stop::default()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.reason), (FailureKind::Transient, Reason::WorkerTimedOut));
+        assert!(failure.detail.contains("no further than 7 ms"), "{}", failure.detail);
+        assert!(failure.hint.unwrap().contains("task_timeout_s"));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_a_missing_tool() {
+        let cpu = Cpu::new("/nowhere/webemotion-nets".into(), Vec::new(), 1, WorkerConfig::default());
+        let failure = cpu.run(&check(), &Stop::default()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.reason), (FailureKind::Permanent, Reason::ToolMissing));
+        assert!(failure.detail.contains("/nowhere/webemotion-nets"), "{}", failure.detail);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_cannot_be_loaded_is_a_missing_tool_and_one_that_ran_is_not() {
+        let fails = "echo 'error while loading shared libraries: libtorch.so' >&2; exit 127";
+        let failure =
+            shell(fails, WorkerConfig::default()).run(&check(), &Stop::default()).await.unwrap_err();
+        assert_eq!((failure.kind, failure.reason), (FailureKind::Permanent, Reason::ToolMissing));
+        assert!(failure.detail.contains("libtorch.so"), "{}", failure.detail);
+        // It takes the task before it dies.
+        let ran = format!("head -c 10 >/dev/null; {}; {fails}", beat("1"));
+        let failure = shell(&ran, WorkerConfig::default()).run(&check(), &Stop::default()).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::WorkerCrashed);
+        let too_large = "echo 'libtorch.so: Cannot allocate memory' >&2; exit 127";
+        let failure =
+            shell(too_large, WorkerConfig::default()).run(&check(), &Stop::default()).await.unwrap_err();
+        assert_eq!(failure.reason, Reason::WorkerOutOfMemory);
     }
 }

@@ -108,7 +108,7 @@ pub enum Product {
 pub enum Answer {
     /// Still at work: so much of the video is behind it.
     Working {
-        /// Milliseconds of video done.
+        /// Milliseconds of video done; a second pass comes on top.
         done_ms: i64,
     },
     /// The task is done.

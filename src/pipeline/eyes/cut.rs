@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::aside::{Aside, Later};
+use super::jump::Jumper;
 use super::reel::{Reel, Shears};
-use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, frames_aside, tell};
+use super::{DECODER_THREADS, Watch, frames_aside, tell};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
 use crate::face::select::ClipPlan;
@@ -24,24 +25,20 @@ pub fn cut_clips(
     folder: &Path,
     watch: &mut dyn Watch,
 ) -> Result<(), Failure> {
-    let mut decoder = Decoder::open(path, DECODER_THREADS)?;
-    let size = (decoder.probe().width, decoder.probe().height);
+    let decoder = Decoder::open(path, DECODER_THREADS)?;
+    let frame_bytes = decoder.probe().frame_bytes;
     let frame_rate = decoder.probe().frame_rate.clamp(1.0, 240.0);
+    let mut frames = Jumper::new(decoder);
     let shears = Shears { recipe, folder, frame_rate };
-    let (framing, cutting) = (Aside::new(1, frames_aside(size)), Aside::new(1, 0));
+    let (framing, cutting) = (Aside::new(1, frames_aside(frame_bytes)), Aside::new(1, 0));
     let mut waiting: Vec<&ClipPlan> = plans.iter().collect();
     waiting.sort_by_key(|plan| std::cmp::Reverse(plan.span.start_ms));
     let last_ms = plans.iter().map(|plan| plan.span.end_ms).max().unwrap_or(0);
     let mut in_hand: Vec<(&ClipPlan, Reel)> = Vec::new();
-    let mut now_ms = 0;
     loop {
-        if let Some(next) = waiting.last().filter(|_| in_hand.is_empty())
-            && next.span.start_ms > now_ms + WORTH_A_JUMP_MS
-        {
-            decoder.seek(next.span.start_ms)?;
-        }
-        let frame = decoder.next_frame()?;
-        now_ms = frame.as_ref().map_or(i64::MAX, |frame| frame.time_ms());
+        let next = waiting.last().filter(|_| in_hand.is_empty());
+        let frame = frames.next_frame(next.map(|plan| plan.span.start_ms))?;
+        let now_ms = frame.as_ref().map_or(i64::MAX, |frame| frame.time_ms());
         tell(watch, now_ms.min(last_ms), last_ms, path)?;
         while waiting.last().is_some_and(|plan| plan.span.start_ms <= now_ms) {
             in_hand.extend(waiting.pop().map(|plan| (plan, Reel::new(plan.span.start_ms))));

@@ -31,7 +31,7 @@ pub(super) fn draw_face(picture: &mut RgbImage, face: &Face, colour: usize) {
     }
 }
 
-/// Writes the whole video again with every track drawn.
+/// Writes the whole video again with every track drawn; to the watcher that is its second half.
 pub(super) fn draw_video(
     path: &Path,
     scan: &Scan,
@@ -43,7 +43,7 @@ pub(super) fn draw_video(
     let mut writer = ClipWriter::create(drawing, scan.width, scan.height, frame_rate)?;
     while let Some(frame) = decoder.next_frame()? {
         let t_ms = frame.time_ms();
-        tell(watch, t_ms, scan.duration_ms, path)?;
+        tell(watch, scan.duration_ms + t_ms, 2 * scan.duration_ms, path)?;
         writer.push(&drawn(frame.picture()?, scan, t_ms), t_ms)?;
     }
     writer.finish()?;

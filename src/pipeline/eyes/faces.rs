@@ -51,7 +51,7 @@ fn take_looks(
     let mut decoder = Decoder::open(path, DECODER_THREADS)?;
     while let Some(frame) = decoder.next_frame()?.filter(|_| !wanted.is_empty()) {
         let t_ms = frame.time_ms();
-        tell(watch, t_ms, scan.duration_ms, path)?;
+        tell(watch, scan.duration_ms + t_ms, 2 * scan.duration_ms, path)?;
         let Some(here) = wanted.remove(&t_ms) else { continue };
         let picture = frame.picture()?;
         for (at, face) in here {

@@ -1,5 +1,6 @@
 //! What the eyes see in one picture or video, without a catalog: for people who tune thresholds, and for judging.
 
+use std::io;
 use std::path::Path;
 
 use super::super::inspection::{
@@ -30,8 +31,8 @@ pub fn inspect_file(
     scan.tracks.retain(|track| track.span.length_ms() as f64 >= options.min_seconds * 1_000.0);
     if let Some(drawing) = &options.draw {
         match extension(drawing).as_str() {
-            "mp4" => draw::draw_video(path, &scan, drawing, watch)?,
-            "png" => draw::draw_frame(path, &scan, drawing)?,
+            "mp4" => whole(drawing, |part| draw::draw_video(path, &scan, part, watch))?,
+            "png" => whole(drawing, |part| draw::draw_frame(path, &scan, part))?,
             _ => return Err(no_drawing(drawing)),
         }
     }
@@ -53,7 +54,7 @@ fn inspect_picture(
         for (at, face) in faces.iter().enumerate() {
             draw::draw_face(&mut picture, face, at);
         }
-        draw::save(&picture, drawing)?;
+        whole(drawing, |part| draw::save(&picture, part))?;
     }
     let seen = |face: &Face| {
         let (face_box, landmarks, score) = parts(face);
@@ -61,6 +62,16 @@ fn inspect_picture(
     };
     let faces = faces.iter().map(seen).collect();
     Ok(Inspection::Image { file: path.display().to_string(), width, height, faces })
+}
+
+/// Has a drawing made beside its place and moves it there: until then, and when it fails, what stood there stays.
+fn whole(drawing: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::unwritable(drawing, &error);
+    let folder = drawing.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let aside = tempfile::Builder::new().prefix(".webemotion-").tempdir_in(folder).map_err(failed)?;
+    let part = aside.path().join(drawing.file_name().unwrap_or_default());
+    make(&part)?;
+    std::fs::rename(&part, drawing).map_err(failed)
 }
 
 fn of_scan(path: &Path, scan: &Scan) -> Inspection {
@@ -146,6 +157,22 @@ mod tests {
         assert!(json["faces"][0]["score"].as_f64().unwrap() > 0.9);
         let drawn = image::open(folder.path().join("drawn.png")).unwrap().to_rgb8();
         assert_ne!(drawn, image::open(&path).unwrap().to_rgb8());
+    }
+
+    #[test]
+    fn a_drawing_that_fails_leaves_what_stood_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let drawing = folder.path().join("drawn.png");
+        std::fs::write(&drawing, "of yesterday").unwrap();
+        let failed = whole(&drawing, |part| {
+            std::fs::write(part, "half").unwrap();
+            Err(Failure::bug("the pen broke"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(std::fs::read_to_string(&drawing).unwrap(), "of yesterday");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a part is left behind");
+        let nowhere = whole(&folder.path().join("none/drawn.png"), |_| Ok(())).unwrap_err();
+        assert_eq!(nowhere.reason, Reason::Usage);
     }
 
     #[test]

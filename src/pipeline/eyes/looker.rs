@@ -87,7 +87,7 @@ impl<'a> Looker<'a> {
             self.keep(Arc::clone(frame));
             return Ok(());
         }
-        self.looks_in_shot = (passed_ms / self.look_every_ms).round() as u32 + 1;
+        self.looks_in_shot = ((passed_ms + 0.5) / self.look_every_ms) as u32 + 1;
         self.look(frame, begins_shot)
     }
 

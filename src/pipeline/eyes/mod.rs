@@ -8,6 +8,7 @@ mod faces;
 mod framing;
 mod glance;
 mod inspect;
+mod jump;
 mod looker;
 mod recrop;
 mod reel;
@@ -30,16 +31,15 @@ pub use scan::scan_video;
 /// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
 
-/// Frames that wait to be framed on another thread hold no more memory than this; so many wait at least, and at most.
+/// Frames that wait to be framed on another thread hold no more memory than this, but for the least of them; so many
+/// wait at least, and at most.
 const BYTES_ASIDE: u64 = 32 << 20;
 const FRAMES_ASIDE: std::ops::RangeInclusive<u64> = 2..=16;
 
-/// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
-const WORTH_A_JUMP_MS: i64 = 3_000;
-
 /// Hears of every decoded frame and may stop the work there.
 pub trait Watch {
-    /// So much of the stretch is decoded, of so much in all (an estimate), milliseconds. `Break` stops.
+    /// So much of the stretch is decoded, of so much in all (an estimate), milliseconds; a second pass comes on
+    /// top. `Break` stops.
     fn frame(&mut self, done_ms: i64, total_ms: i64) -> ControlFlow<()>;
 }
 
@@ -53,9 +53,8 @@ impl Watch for Unwatched {
     }
 }
 
-/// How many frames of this size may wait to be framed.
-fn frames_aside((width, height): (u32, u32)) -> usize {
-    let frame_bytes = u64::from(width) * u64::from(height) * 3 / 2;
+/// How many frames that take so much memory may wait to be framed.
+fn frames_aside(frame_bytes: u64) -> usize {
     (BYTES_ASIDE / frame_bytes.max(1)).clamp(*FRAMES_ASIDE.start(), *FRAMES_ASIDE.end()) as usize
 }
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{DECODER_THREADS, WORTH_A_JUMP_MS, Watch, glance, tell};
+use super::jump::Jumper;
+use super::{DECODER_THREADS, Watch, glance, tell};
 use crate::failure::{Failure, Reason};
 use crate::media::{Decoder, VideoFrame};
 use crate::pipeline::cpu::{Picture, Recrop};
@@ -23,14 +24,10 @@ pub fn recrop_video(path: &Path, recrop: &Recrop, watch: &mut dyn Watch) -> Resu
     }
     let last_ms = wanted.last_key_value().map_or(0, |(t_ms, _)| *t_ms);
     let mut crops = vec![Picture::default(); recrop.faces.len()];
-    let mut decoder = Decoder::open(path, DECODER_THREADS)?;
-    let mut now_ms = 0;
+    let mut frames = Jumper::new(Decoder::open(path, DECODER_THREADS)?);
     while let Some((&next_ms, _)) = wanted.first_key_value() {
-        if next_ms > now_ms + WORTH_A_JUMP_MS {
-            decoder.seek(next_ms)?;
-        }
-        let frame = decoder.next_frame()?.ok_or_else(|| no_frame(path, next_ms))?;
-        now_ms = frame.time_ms();
+        let frame = frames.next_frame(Some(next_ms))?.ok_or_else(|| no_frame(path, next_ms))?;
+        let now_ms = frame.time_ms();
         tell(watch, now_ms.min(last_ms), last_ms, path)?;
         if now_ms > next_ms {
             return Err(no_frame(path, next_ms));

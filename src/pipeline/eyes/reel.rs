@@ -157,15 +157,23 @@ fn write(stills: Vec<(i64, Still)>, plan: &ClipPlan, shears: Shears<'_>) -> Resu
     let options = EncoderOptions { colours, ..EncoderOptions::default() };
     let (film, side_px) = (cuttings::film(shears.folder, plan), shears.recipe.clip_side_px);
     let mut writer = ClipWriter::create_with(&film, (side_px, side_px), shears.frame_rate, options)?;
+    let tolerance_ms = tolerance_ms(&stills, shears);
     for (t_ms, still) in stills {
         writer.push_still(still, t_ms)?;
     }
     let written = writer.finish()?;
-    let tolerance_ms = (2_000.0 / shears.frame_rate) as i64 + 50;
     if (written.duration_ms - plan.span.length_ms()).abs() > tolerance_ms {
         return Err(unsound(plan, &format!("lasts {} ms", written.duration_ms)));
     }
     Ok(written)
+}
+
+/// How much a film may differ from its span, which at both ends may cut into a frame: one that is shown as long as any of
+/// the film's, but no longer than a track may go without its face.
+fn tolerance_ms(stills: &[(i64, Still)], shears: Shears<'_>) -> i64 {
+    let gaps_ms = stills.windows(2).map(|pair| pair[1].0 - pair[0].0);
+    let longest_ms = gaps_ms.max().unwrap_or(0).min(shears.recipe.max_gap_ms);
+    (2 * longest_ms).max((2_000.0 / shears.frame_rate) as i64) + 50
 }
 
 fn finished(

@@ -1,7 +1,7 @@
 //! Cuts clips while the video is being looked at: what is known of a frame's faces a second later decides how it is
 //! framed, and what a track has come to, whether it is cut. One decoding then is enough.
 //!
-//! It never holds more than a bounded number of stills; a clip for which that is not enough is simply not cut here, and
+//! It never holds more than a bounded number of bytes; a clip for which that is not enough is simply not cut here, and
 //! whoever plans the clips of the finished scan has it cut from the file again.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,6 +25,8 @@ const HOLD_MS: i64 = REACH_MS + 500;
 const HOPELESS: f32 = 0.6;
 /// Faces this far away from a frame still say where its window is.
 const NEAR_MS: i64 = 2_000;
+/// All frames that wait; where they take more, clips are cut afterwards.
+const MOST_HELD_BYTES: usize = 1 << 30;
 /// All stills that wait to be cut.
 const MOST_BYTES: usize = 160 << 20;
 /// So many clips are encoded at once: of two people in one shot the clips end together.
@@ -54,13 +56,13 @@ struct Near {
 }
 
 impl<'a> Reels<'a> {
-    pub(super) fn new(shears: Shears<'a>, size: (u32, u32), frame_ms: i64) -> Self {
+    pub(super) fn new(shears: Shears<'a>, frame_bytes: u64, frame_ms: i64) -> Self {
         Self {
             shears,
             frame_ms,
             held: VecDeque::new(),
             reels: BTreeMap::new(),
-            framing: Aside::new(1, frames_aside(size)),
+            framing: Aside::new(1, frames_aside(frame_bytes)),
             cutting: Aside::new(CLIPS_ASIDE, 0),
             uncertain: VecDeque::new(),
         }
@@ -77,6 +79,11 @@ impl<'a> Reels<'a> {
         self.held.push_back(frame);
         while let Some(frame) = self.held.pop_front_if(|frame| frame.time_ms() + HOLD_MS <= now_ms) {
             self.develop(&frame, looker, finder)?;
+        }
+        if self.held.iter().map(|frame| frame.size_bytes()).sum::<usize>() > MOST_HELD_BYTES {
+            // What goes leaves a gap in every reel.
+            self.held.clear();
+            self.reels.clear();
         }
         Ok(())
     }
@@ -183,7 +190,7 @@ fn plans(
     let last = pieces.len().saturating_sub(1);
     let of_piece = |(at, piece): (usize, &crate::types::Track)| {
         let goes_on = !near.is_over && at == last;
-        let spans = match select::verdict(piece, size, recipe) {
+        let spans = match select::verdict(piece, size, frame_ms as f64, recipe) {
             Some(_) => Vec::new(),
             None => select::spans(piece, &shots, recipe, goes_on),
         };

@@ -34,7 +34,8 @@ pub fn scan_video(
     let frame_ms = (1000.0 / frame_rate.max(1.0)).round() as i64;
     let frame_rate = frame_rate.clamp(1.0, 240.0);
     let shears = |folder| Shears { recipe, folder, frame_rate };
-    let reels = clips.map(|folder| Reels::new(shears(folder), (width, height), frame_ms));
+    let frame_bytes = decoder.probe().frame_bytes;
+    let reels = clips.map(|folder| Reels::new(shears(folder), frame_bytes, frame_ms));
     let finder = ShotFinder::new(recipe);
     let mut walk = Walk { finder, looker: Looker::new(recipe, detector), reels, unplaced: VecDeque::new() };
     let (mut frames_decoded, mut last_ms) = (0, 0);

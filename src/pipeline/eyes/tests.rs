@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
 
-use super::{Unwatched, Watch, cut_clips, scan_video};
+use super::{Unwatched, Watch, cut_clips, recrop_video, scan_video};
 use crate::config::ClipRecipe;
 use crate::face::fake_detector::FakeDetector;
 use crate::face::select::{ClipPlan, select};
 use crate::failure::{Failure, Reason};
-use crate::media::{ClipWriter, Decoder};
+use crate::media::{ClipWriter, Decoder, EncoderOptions, Preset};
+use crate::pipeline::cpu::Recrop;
 use crate::pipeline::cuttings;
-use crate::types::{Clip, Scan, Span};
+use crate::types::{Clip, CropStyle, Scan, SeenFace, Span};
 
 const FRAME_MS: i64 = 40;
 
@@ -26,13 +27,37 @@ fn scene(grey: u8, squares: &[(u32, u8)]) -> RgbImage {
 
 /// Writes a video of so many frames.
 fn film(folder: &Path, frames: i64, picture: impl Fn(i64) -> RgbImage) -> PathBuf {
+    let times = (0..frames).map(|at| at * FRAME_MS);
+    film_at(folder, times, EncoderOptions::default(), picture)
+}
+
+/// Writes a video with a frame at each of these times.
+fn film_at(
+    folder: &Path,
+    times_ms: impl Iterator<Item = i64>,
+    options: EncoderOptions,
+    picture: impl Fn(i64) -> RgbImage,
+) -> PathBuf {
     let path = folder.join("film.mp4");
-    let mut writer = ClipWriter::create(&path, 160, 120, 25.0).unwrap();
-    for at in 0..frames {
-        writer.push(&picture(at), at * FRAME_MS).unwrap();
+    let mut writer = ClipWriter::create_with(&path, (160, 120), 25.0, options).unwrap();
+    for (at, time_ms) in (0..).zip(times_ms) {
+        writer.push(&picture(at), time_ms).unwrap();
     }
     writer.finish().unwrap();
     path
+}
+
+/// Stops the work after so many frames.
+struct Impatient {
+    seen: u32,
+    most: u32,
+}
+
+impl Watch for Impatient {
+    fn frame(&mut self, _done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
+        self.seen += 1;
+        if self.seen > self.most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 fn recipe() -> ClipRecipe {
@@ -174,16 +199,68 @@ fn a_plan_whose_face_is_not_there_makes_an_unsound_clip() {
 
 #[test]
 fn a_watcher_stops_a_scan_at_a_frame() {
-    struct Impatient(u32);
-    impl Watch for Impatient {
-        fn frame(&mut self, _done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
-            self.0 += 1;
-            if self.0 > 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        }
-    }
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), 50, |_| scene(90, &[]));
-    let mut watch = Impatient(0);
+    let mut watch = Impatient { seen: 0, most: 5 };
     let failure = scan_video(&path, &recipe(), &mut FakeDetector::default(), None, &mut watch).unwrap_err();
-    assert_eq!((failure.reason, watch.0), (Reason::Interrupted, 6));
+    assert_eq!((failure.reason, watch.seen), (Reason::Interrupted, 6));
+}
+
+/// A still face in 14 seconds without a key frame but the first.
+fn film_without_key_frames(folder: &Path) -> PathBuf {
+    let options =
+        EncoderOptions { key_frame_every_s: 20, preset: Preset::UltraFast, ..EncoderOptions::default() };
+    film_at(folder, (0..350).map(|at| at * FRAME_MS), options, |_| scene(90, &[(40, 30)]))
+}
+
+#[test]
+fn a_clip_far_behind_the_last_key_frame_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film_without_key_frames(folder.path());
+    let scan = scan(&path, &mut FakeDetector::default());
+    let plan = ClipPlan::new(0, &scan.tracks[0], Span { start_ms: 8_000, end_ms: 13_000 });
+    let mut watch = Impatient { seen: 0, most: 350 };
+    let plans = std::slice::from_ref(&plan);
+    cut_clips(&path, plans, &recipe(), &mut FakeDetector::default(), folder.path(), &mut watch).unwrap();
+    assert_eq!(cuttings::read(folder.path(), &plan).unwrap().unwrap().unwrap().frames, 125);
+}
+
+#[test]
+fn crops_far_behind_the_last_key_frame_are_made_in_one_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film_without_key_frames(folder.path());
+    let face = scan(&path, &mut FakeDetector::default()).tracks[0].faces[0].face;
+    let faces = [0, 5_000, 10_000, 13_960].map(|t_ms| SeenFace { t_ms, face }).to_vec();
+    let recrop = Recrop { faces, style: CropStyle::plain(64), jpeg_quality: 90 };
+    let mut watch = Impatient { seen: 0, most: 355 };
+    let crops = recrop_video(&path, &recrop, &mut watch).unwrap();
+    assert!(crops.len() == 4 && crops.iter().all(|crop| !crop.jpeg.is_empty()));
+}
+
+#[test]
+fn a_clip_may_lack_a_frame_at_each_end_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    // Fifty frames a second, then four.
+    let times = (0..200).map(|at| 20 * at).chain((0..42).map(|at| 4_000 + 240 * at));
+    let path = film_at(folder.path(), times, EncoderOptions::default(), |_| scene(90, &[(40, 30)]));
+    let scan = scan(&path, &mut FakeDetector::default());
+    let plan = |start_ms, end_ms| ClipPlan::new(0, &scan.tracks[0], Span { start_ms, end_ms });
+    let clip = cut(&path, &plan(4_481, 10_240), folder.path()).unwrap();
+    assert_eq!((clip.span.length_ms(), clip.frames), (5_759, 23));
+    let path = film(folder.path(), 180, |_| scene(90, &[(40, 30)]));
+    let failure = cut(&path, &plan(0, 7_400), folder.path()).unwrap_err();
+    assert_eq!(failure.reason, Reason::ClipUnsound);
+    assert!(failure.detail.contains("lasts 7200 ms"), "{failure}");
+}
+
+#[test]
+fn a_face_in_a_slow_video_becomes_a_clip() {
+    for frame_ms in [333, 250, 167, 125] {
+        let folder = tempfile::tempdir().unwrap();
+        let times = (0..6_500 / frame_ms).map(|at| at * frame_ms);
+        let path = film_at(folder.path(), times, EncoderOptions::default(), |_| scene(90, &[(40, 30)]));
+        let scan = scan(&path, &mut FakeDetector::default());
+        let (plans, explain) = select(&scan, &recipe());
+        assert_eq!(plans.len(), 1, "{frame_ms}: {explain:?}");
+    }
 }

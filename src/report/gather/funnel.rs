@@ -9,23 +9,24 @@ use crate::catalog::{Catalog, Result, funnel};
 /// Counts everything from searches to samples.
 pub(super) async fn funnel(catalog: &Catalog, stages: &[StageCount]) -> Result<Funnel> {
     let emotions = funnel::emotions(catalog).await?;
-    let lost = funnel::lost(catalog).await?;
+    let (answered, lost) = (funnel::answered(catalog).await?, funnel::lost(catalog).await?);
     let (rows, dropped) = (funnel::rows(catalog).await?, funnel::dropped(catalog).await?);
     Ok(Funnel {
-        steps: steps(&emotions, (stages, &lost), (rows, &dropped)),
+        steps: steps((&emotions, answered), (stages, &lost), (rows, &dropped)),
         emotions: emotions.iter().map(counts).collect(),
     })
 }
 
 fn steps(
-    emotions: &[EmotionCount],
+    (emotions, answered): (&[EmotionCount], u64),
     jobs: (&[StageCount], &[LostCount]),
     (rows, dropped): (RowCount, &[DroppedCount]),
 ) -> Vec<FunnelStep> {
     let sum = |count: fn(&EmotionCount) -> u64| emotions.iter().map(count).sum();
     vec![
         whole("searches", "planned", sum(|emotion| emotion.searches)),
-        of_stage("searches", "answered", "search", jobs),
+        // Folders and lists are searches too, and no job asks them.
+        FunnelStep { kept: answered, ..of_stage("searches", "answered", "search", jobs) },
         whole("videos", "found", sum(|emotion| emotion.videos)),
         of_stage("videos", "downloaded", "fetch", jobs),
         of_stage("videos", "looked at", "scan", jobs),

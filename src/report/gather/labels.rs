@@ -31,11 +31,7 @@ impl JudgedSample {
 
 impl<'a> Judged<'a> {
     /// Joins a run's list with its relabels, which come by epoch: the last word on a sample holds.
-    pub(super) fn new(
-        run: &'a Run,
-        list: Vec<ListedSample>,
-        relabels: &[Relabel],
-    ) -> Self {
+    pub(super) fn new(run: &'a Run, list: Vec<ListedSample>, relabels: &[Relabel]) -> Self {
         let mut last: HashMap<usize, Relabel> =
             relabels.iter().map(|relabel| (relabel.sample, *relabel)).collect();
         let of_training = list.into_iter().filter(|line| line.frozen.split == Split::Train);
@@ -210,7 +206,11 @@ mod tests {
         list.remove(0);
         let judged = Judged::new(&run, list, &[relabel(0, 1, 0, 1), relabel(2, 1, 1, 0)]);
         assert_eq!(judged.relabelled_total(), Some(1));
-        assert_eq!(judged.class_counts()[0].after, Some(2), "the two that are there are of the first class now");
+        assert_eq!(
+            judged.class_counts()[0].after,
+            Some(2),
+            "the two that are there are of the first class now"
+        );
     }
 
     #[test]

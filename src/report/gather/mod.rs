@@ -89,6 +89,11 @@ async fn clips(catalog: &Catalog) -> Result<HashMap<SampleId, ClipId>> {
     Ok(samples.into_iter().map(|sample| (sample.sample, sample.clip)).collect())
 }
 
+/// How a run stands, in a word.
+fn state(run: &Run) -> String {
+    if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.clone() }
+}
+
 async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
     let recipe = recipes::get(catalog, &run.recipe_hash).await?.unwrap_or_default();
     let mut settings =
@@ -100,7 +105,7 @@ async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
     Ok(RunFacts {
         name: run.name.clone(),
         method: run.method.clone(),
-        state: run.state.clone(),
+        state: state(run),
         device: run.device.clone(),
         started_at_ms: Some(run.started_at),
         finished_at_ms: run.finished_at,
@@ -132,9 +137,9 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
         let measured: Vec<_> = measured.into_iter().map(epochs::facts).collect();
         let relabelled = relabels::count_changed(catalog, run.id).await?;
         summaries.push(RunSummary {
+            state: state(&run),
             name: run.name,
             method: run.method,
-            state: run.state,
             started_at_ms: Some(run.started_at),
             epochs: measured.len() as u64,
             last_five_accuracy: last_five(&measured),

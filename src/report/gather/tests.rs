@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::runs::{FrozenSample, NewRun, Opinion, RunState};
-use crate::catalog::{jobs, samples, tests::empty, videos};
+use crate::catalog::{answers, jobs, samples, searches, tests::empty, videos};
 use crate::failure::Reason;
 use crate::types::{Emotion, Relabel, Split};
 
@@ -55,6 +55,66 @@ async fn a_run_is_gathered_with_its_catalog_and_its_pictures() {
     assert!(report.compared.is_empty());
     assert_eq!(report.funnel.as_ref().unwrap().last("samples").unwrap().kept, 2);
     assert!(super::super::html(&report).contains("&lt;b&gt;300 s&lt;/b&gt;"));
+}
+
+#[tokio::test]
+async fn a_run_whose_labels_are_in_force_is_told_as_adopted() {
+    let (_folder, catalog) = empty().await;
+    let (run, _) = fill(&catalog).await;
+    for (adopted, state) in [(true, "adopted"), (false, "done")] {
+        let mut tx = catalog.begin().await.unwrap();
+        runs::adopt(&mut tx, run, adopted).await.unwrap();
+        tx.commit().await.unwrap();
+        let report = gather_run(&catalog, run, &Gathering::default()).await.unwrap();
+        let listed = gather_index(&catalog, |_| None).await.unwrap();
+        assert_eq!((report.run.unwrap().state.as_str(), listed[0].run.state.as_str()), (state, state));
+    }
+}
+
+/// Writes searches down, and an answer to the first of them.
+async fn plan(catalog: &Catalog, provider: &str, texts: &[&str]) -> Vec<i64> {
+    let search = |text: &&str| searches::NewSearch {
+        emotion: Emotion::Fear,
+        text: (*text).to_owned(),
+        word: "fear".to_owned(),
+        country: None,
+        age_word: None,
+        language: None,
+    };
+    let planned: Vec<_> = texts.iter().map(search).collect();
+    let mut tx = catalog.begin().await.unwrap();
+    searches::plan(&mut tx, provider, provider, &planned).await.unwrap();
+    tx.commit().await.unwrap();
+    let ids: Vec<_> = searches::list(catalog, provider).await.unwrap().iter().map(|it| it.id).collect();
+    let mut tx = catalog.begin().await.unwrap();
+    let answer = answers::NewAnswer {
+        search: ids[0],
+        asked_of: provider,
+        tool_version: "1",
+        page: 0,
+        hits: 1,
+        raw: b"[]",
+    };
+    answers::insert(&mut tx, &answer).await.unwrap();
+    tx.commit().await.unwrap();
+    ids.iter().map(|id| id.0).collect()
+}
+
+#[tokio::test]
+async fn a_folder_has_answered_its_search_and_a_search_with_more_pages_to_come_has_not() {
+    let (_folder, catalog) = empty().await;
+    let searches_of = async |name: &str| {
+        let report = gather_catalog(&catalog, "Catalog").await.unwrap();
+        report.funnel.unwrap().step("searches", name).unwrap().clone()
+    };
+    plan(&catalog, "local", &["/films"]).await;
+    assert_eq!((searches_of("planned").await.kept, searches_of("answered").await.kept), (1, 1));
+    let asked = plan(&catalog, "youtube", &["scared", "afraid"]).await;
+    let mut tx = catalog.begin().await.unwrap();
+    jobs::enqueue_all(&mut tx, "search", "1", 0, &asked).await.unwrap();
+    tx.commit().await.unwrap();
+    let answered = searches_of("answered").await;
+    assert_eq!((searches_of("planned").await.kept, answered.kept, answered.waiting), (3, 1, Some(2)));
 }
 
 #[tokio::test]

@@ -59,8 +59,7 @@ pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataE
     for sample in set.of_split(Split::Train) {
         let name = set.pictures.name(sample);
         let line = by_file.get(file_name(&name)).and_then(|lines| nearest(lines, &name));
-        let line =
-            line.ok_or_else(|| DataError::NoLabel { path: list.to_owned(), name: name.clone() })?;
+        let line = line.ok_or_else(|| DataError::NoLabel { path: list.to_owned(), name: name.clone() })?;
         if let Some(other) = taken.insert(line.number, name.clone()) {
             let problem = format!("'{}' may be {other} or {name}: write their folders too", line.name);
             return Err(DataError::Line { path: list.to_owned(), line: line.number, problem });
@@ -204,7 +203,10 @@ mod tests {
             read_noisy_labels(&mut numbered_by_class(), &list).unwrap_err().to_string()
         };
         let error = refused("0.png 0\n1.png 1\n");
-        assert!(error.ends_with("line 1: '0.png' may be d/a/0.png or d/b/0.png: write their folders too"), "{error}");
+        assert!(
+            error.ends_with("line 1: '0.png' may be d/a/0.png or d/b/0.png: write their folders too"),
+            "{error}"
+        );
         let error = refused("0.png 0\n");
         assert!(error.ends_with("has no label for d/a/1.png"), "{error}");
     }

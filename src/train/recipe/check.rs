@@ -68,8 +68,14 @@ mod tests {
     #[test]
     fn a_run_that_would_end_before_it_began_is_refused() {
         let recipe = Recipe { early_stop: Some(0), ..Recipe::new(Method::Baseline) };
-        assert_eq!(recipe.check().unwrap_err().to_string(), "recipe: early_stop is 0, but must be at least 1");
+        assert_eq!(
+            recipe.check().unwrap_err().to_string(),
+            "recipe: early_stop is 0, but must be at least 1"
+        );
         let recipe = Recipe { batch_size: 1, ..Recipe::new(Method::Baseline) };
-        assert_eq!(recipe.check().unwrap_err().to_string(), "recipe: batch_size is 1, but must be at least 2");
+        assert_eq!(
+            recipe.check().unwrap_err().to_string(),
+            "recipe: batch_size is 1, but must be at least 2"
+        );
     }
 }

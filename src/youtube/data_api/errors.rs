@@ -53,6 +53,8 @@ pub(super) fn read(status: u16, retry_after_s: Option<u64>, body: &str) -> Youtu
         400 if message.contains("API key") || has(&["API_KEY_INVALID", "keyInvalid"]) => {
             YoutubeError::KeyRefused { said }
         }
+        // The token is the API's own: this one search is at fault, not what all of them ask.
+        400 if has(&["invalidPageToken"]) => YoutubeError::Unanswered { said },
         400 => YoutubeError::BadRequest { said },
         _ => YoutubeError::Unanswered { said },
     }
@@ -99,8 +101,12 @@ mod tests {
         let new_style = r#"{"error":{"status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}"#;
         assert!(matches!(read(400, None, new_style), YoutubeError::KeyRefused { .. }));
         assert!(matches!(
-            read(400, None, &envelope("x", "invalidPageToken")),
+            read(400, None, &envelope("x", "invalidParameter")),
             YoutubeError::BadRequest { .. }
+        ));
+        assert!(matches!(
+            read(400, None, &envelope("x", "invalidPageToken")),
+            YoutubeError::Unanswered { .. }
         ));
     }
 

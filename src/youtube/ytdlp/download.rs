@@ -30,9 +30,10 @@ pub struct Downloaded {
     pub licence: Option<String>,
 }
 
-/// Smaller dimension at most 720 if there is such a format, H.264 and MP4 preferred.
-const SORT: &str = "res:720,vcodec:h264,ext:mp4,proto";
-const SORT_PLAIN: &str = "res:720";
+/// Smaller dimension at most 720 if there is such a format; of one size SDR, since HDR comes out flat where no tones are
+/// mapped; H.264 and MP4 preferred.
+const SORT: &str = "res:720,hdr:sdr,vcodec:h264,ext:mp4,proto";
+const SORT_PLAIN: &str = "res:720,hdr:sdr";
 /// The one reason of a quiet end that only its screen tells.
 const TOO_LARGE: &[u8] = b"[download] File is larger than max-filesize";
 /// The sound is not used.
@@ -58,7 +59,8 @@ impl YtDlp {
             let source = io::ErrorKind::NotADirectory.into();
             return Err(YoutubeError::Folder { path: folder.to_owned(), source });
         }
-        self.doubt.note(self.attempts(site_id, folder, on_progress, stop).await)
+        let downloaded = self.attempts(site_id, folder, on_progress, stop).await;
+        self.doubt.note(site_id.as_str(), downloaded)
     }
 
     /// At most two: some refusals pass when asked once more in another way.
@@ -261,6 +263,7 @@ fn remove_parts(site_id: &SiteId, folder: &Path) -> Result<(), YoutubeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::CrawlConfig;
 
     fn site_id() -> SiteId {
         SiteId::new("vid00000001").unwrap()
@@ -283,6 +286,17 @@ mod tests {
             Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into(), ..Moved::default() };
         let downloaded = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap();
         assert_eq!((downloaded.size_bytes, downloaded.duration_ms), (1, Some(12_000)));
+    }
+
+    #[test]
+    fn of_two_formats_of_one_size_the_one_for_any_screen_is_taken() {
+        let ytdlp = YtDlp::new("yt-dlp".into(), &CrawlConfig::default());
+        for choice in [Choice::BEST, Choice::PLAIN] {
+            let command = ytdlp.download_command(&site_id(), Path::new("."), choice);
+            let sort = command.as_std().get_args().skip_while(|word| *word != "--format-sort").nth(1);
+            let sort = sort.unwrap().to_str().unwrap().to_owned();
+            assert!(sort.starts_with("res:720,hdr:sdr"), "{sort}");
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl YtDlp {
         let mut json = Json::default();
         let ended = child::run(command, &limits, &mut json, stop).await;
         let ended = ended.map_err(|source| self.not_run(source))?;
-        self.doubt.note(read(&text, json.0, &ended))
+        self.doubt.note(&text, read(&text, json.0, &ended))
     }
 
     /// The words that ask for `count` results. Under `creative-commons` the search page with the site's filter is

@@ -1,2 +1,0 @@
--- answers::raw; primary key.
-select raw from answer where id = $1

@@ -1,2 +1,0 @@
--- tracks::set_reason; primary key.
-update track set reason = $2 where id = $1

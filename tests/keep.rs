@@ -1,0 +1,63 @@
+//! What is taken out of a data folder: by whom, and that it stays out.
+
+#![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
+
+use std::fs;
+use std::path::Path;
+
+use webemotion::store::{Locked, Store};
+
+use crate::night::film;
+use crate::program::{ask, closing, expect};
+
+fn pictures(data: &Path) -> usize {
+    let page = fs::read_to_string(data.join("reports/round-0001.html")).unwrap();
+    page.matches("data:image/jpeg").count()
+}
+
+#[tokio::test]
+async fn a_forgotten_video_is_gone_with_its_pictures_and_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (videos, data) = (folder.path().join("videos/fear"), folder.path().join("data"));
+    fs::create_dir_all(&videos).unwrap();
+    fs::create_dir_all(&data).unwrap();
+    film(1, &videos.join("a.mp4"));
+    let settings = "[run]\nsource = 'local:../videos'\n[crawl]\nmin_free_bytes = 1\n";
+    fs::write(data.join("webemotion.toml"), settings).unwrap();
+    expect(0, &data, &["run", "--only", "crawl,clips,report"]);
+    let shown = pictures(&data);
+    assert!(shown > 0);
+
+    let film = videos.join("a.mp4");
+    let film = film.to_str().unwrap();
+    let would = closing(&expect(0, &data, &["--json", "forget", film, "--dry-run"]));
+    assert_eq!((&would["pictures"], pictures(&data)), (&shown.into(), shown));
+    let done = closing(&expect(0, &data, &["--json", "forget", film, "--reason", "asked by mail"]));
+    assert_eq!((&done["files"], &done["pages"]), (&would["files"], &would["pages"]));
+    for table in ["select count(*) from video", "select count(*) from crop", "select count(*) from job"] {
+        assert_eq!(ask(&data, table).await, ["0"], "{table}");
+    }
+    assert!(Store::open(&data).unwrap().files().unwrap().is_empty());
+    assert_eq!(pictures(&data), 0);
+    assert!(expect(4, &data, &["forget", film]).stdout.contains("was forgotten before"));
+    expect(4, &data, &["run", "--only", "crawl,clips"]);
+    assert_eq!(ask(&data, "select count(*) from video").await, ["0"]);
+    expect(0, &data, &["check"]);
+}
+
+#[test]
+fn while_one_brings_or_removes_files_another_one_ends_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    for place in [&data, &other] {
+        expect(4, place, &["run", "--only", "report"]);
+    }
+    let lock = Store::open(&data).unwrap().lock("files", "somebody").unwrap();
+    assert!(matches!(lock, Locked::Taken(_)));
+    for words in [&["gc"][..], &["merge", other.to_str().unwrap()], &["forget", "abcdefghijk"]] {
+        let ended = expect(4, &data, words);
+        assert!(ended.stderr.contains("is at work already: somebody"), "{}", ended.stderr);
+    }
+    drop(lock);
+    expect(0, &data, &["gc"]);
+}
