@@ -49,7 +49,9 @@
 //! * **shot** – frames between two cuts. **track** – one face followed through one shot.
 //! * **clip** – five or more seconds of video of one face, cropped. **sample** – one aligned face crop of a clip.
 //! * **emotion** – what was searched for. **label** – what training uses for a sample.
-//! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label.
+//! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label. It holds while its run is
+//!   *adopted* (`cli/adopt`).
+//! * **tombstone** – a video that must not come back (`cli/forget`).
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
 //! * **net** and **params** – the function and its numbers (never *model*).
 //! * **score** – always with its noun: detector score, quality score.

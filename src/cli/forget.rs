@@ -28,8 +28,9 @@ use super::{Global, Session, named, say};
     files that videos on disk were taken from stay as they are. A video that is not in the catalog is kept from coming.\n\
     While a worker holds a job of a video nothing is removed. Twice is harmless: then it ends with 4.")]
 pub(crate) struct ForgetArgs {
-    /// Videos: their ids or addresses on YouTube, their numbers in the catalog, or their files
-    #[arg(value_name = "VIDEO", required_unless_present = "channel", allow_hyphen_values = true)]
+    /// Videos: their ids or addresses on YouTube (an id that begins with a hyphen after --), their numbers in the catalog,
+    /// or their files
+    #[arg(value_name = "VIDEO", required_unless_present = "channel")]
     videos: Vec<String>,
     /// All videos of this channel that are in the catalog
     #[arg(long, value_name = "ID", conflicts_with = "videos")]

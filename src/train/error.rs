@@ -68,13 +68,16 @@ pub enum TrainError {
         epoch: u32,
         /// One-based step.
         step: usize,
-        /// `the loss` or `params`.
+        /// `the loss`, `params` or `answers`.
         what: &'static str,
         /// `NaN` or infinite.
         became: String,
         /// The params of the best epoch before, if there was one.
         params: Option<PathBuf>,
     },
+    /// What a net says is no number any more.
+    #[error("the net answers with what is no number")]
+    NoNumbers,
     /// Too many pictures cannot be decoded.
     #[error("{count} of {of} pictures cannot be read, more than the {limit} allowed; the first: {first}")]
     TooManyUnreadable {
@@ -155,6 +158,8 @@ impl TrainError {
                     path.display()
                 ))
             }
+            Self::NoNumbers => Failure::permanent(Reason::Usage, detail)
+                .with_hint("its params went out of hand in training: train again with a lower --lr"),
             Self::TooManyUnreadable { .. } => Failure::permanent(Reason::Usage, detail),
             Self::Device { .. } => Failure::permanent(Reason::ToolMissing, detail).with_hint(
                 "--device cpu works everywhere; scripts/setup --cuda fetches a libtorch for NVIDIA",

@@ -36,13 +36,16 @@ pub(crate) fn audit(session: &Session<'_>) -> Option<LabelAudit> {
     Some(LabelAudit::of(&given, &in_force, &of_train(truth)))
 }
 
-/// Measures one split against its labels as given; `None` when it is empty.
+/// Measures one split after the last step of an epoch, against its labels as given; `None` when it is empty.
 pub(crate) fn evaluate(session: &Session<'_>, split: Split) -> Result<Option<SplitMetrics>, TrainError> {
     let samples = session.set.of_split(split);
     if samples.is_empty() {
         return Ok(None);
     }
-    measure(session, session.judged(), &samples).map(Some)
+    match measure(session, session.judged(), &samples) {
+        Err(TrainError::NoNumbers) => Err(session.diverged(session.progress.steps_done, "answers", "NaN")),
+        measured => measured.map(Some),
+    }
 }
 
 fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<SplitMetrics, TrainError> {

@@ -144,12 +144,18 @@ pub struct Measured {
 }
 
 /// Rows of a net's output as plain numbers.
+///
+/// # Errors
+/// [`TrainError::NoNumbers`] when one of them is none: it would count as the first class.
 pub(crate) fn predictions(recipe: &Recipe, output: &Output) -> Result<Vec<Prediction>, TrainError> {
     let failed = |error: tch::TchError| TrainError::Torch(error.to_string());
     let rows = probabilities(recipe, output);
     let classes = rows.size()[1] as usize;
     let rows = Vec::<f32>::try_from(rows.reshape([-1])).map_err(failed)?;
     let importance = Vec::<f32>::try_from(&output.importance).map_err(failed)?;
+    if !rows.iter().chain(&importance).all(|number| number.is_finite()) {
+        return Err(TrainError::NoNumbers);
+    }
     let has_importance = recipe.method == Method::Scn;
     let prediction = |(row, &importance): (&[f32], &f32)| Prediction {
         probabilities: row.to_vec(),
