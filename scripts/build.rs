@@ -4,6 +4,7 @@
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=migrations");
+    println!("cargo:rustc-check-cfg=cfg(another_linker)");
     if std::env::var_os("CARGO_FEATURE_TRAIN").is_none() {
         return;
     }
@@ -14,7 +15,10 @@ fn main() {
     // they do. Elsewhere `webemotion` loads libtorch and is as good, but slower.
     let word = |name: &str| std::env::var(name).unwrap_or_default();
     let has_lld = word("TARGET") == "x86_64-unknown-linux-gnu";
-    if has_lld && ["2", "3"].contains(&word("OPT_LEVEL").as_str()) {
+    let flags = word("CARGO_ENCODED_RUSTFLAGS");
+    if ["fuse-ld", "linker"].iter().any(|sign| flags.contains(sign)) || !word("RUSTC_LINKER").is_empty() {
+        println!("cargo:rustc-cfg=another_linker");
+    } else if has_lld && ["2", "3"].contains(&word("OPT_LEVEL").as_str()) {
         println!("cargo:rustc-link-arg-bin=webemotion=-Wl,--remap-inputs=*libtorch_sys-*.rlib=/dev/null");
     }
 }

@@ -12,13 +12,19 @@ use std::time::{Duration, Instant};
 
 use webemotion::demo::world::{WRONG_SHARE, World, WorldSize};
 
-use crate::program::{ask, closing, expect, webemotion};
+use crate::program::{Ended, ask, closing, expect, webemotion};
 
 #[tokio::test]
 async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
-    let last = closing(&expect(0, data, &["--json", "demo", "--small"]));
+    let data = &folder.path().join("data");
+    // The user's own settings, which are for another site.
+    let settings = folder.path().join("own.toml");
+    fs::write(&settings, "[crawl]\nyoutube_host = \"127.0.0.1:9\"\n").unwrap();
+    let mut demo = webemotion(data, &["--json", "demo", "--small"]);
+    let ended: Ended = demo.env("WEBEMOTION_CONFIG", &settings).output().unwrap().into();
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    let last = closing(&ended);
     assert_eq!(last["event"], "demo");
     let page = Path::new(last["report"].as_str().unwrap());
     is_self_contained(page);
@@ -61,6 +67,22 @@ fn a_dry_run_counts_what_has_expired(data: &Path) {
     let did = closing(&expect(0, data, &later));
     assert!(would["raw_answers"].as_u64() > Some(0) && would["metadata"].as_u64() > Some(0), "{would}");
     assert_eq!((&would["raw_answers"], &would["metadata"]), (&did["raw_answers"], &did["metadata"]));
+}
+
+#[test]
+fn settings_and_a_catalog_that_are_not_its_own_are_left_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("webemotion.toml");
+    fs::write(&settings, "[crawl]\npause_s = 5.0\n").unwrap();
+    let ended = expect(2, folder.path(), &["demo", "--small"]);
+    assert!(ended.stderr.contains("webemotion.toml was not written by demo"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: name a folder of its own with --data"), "{}", ended.stderr);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), "[crawl]\npause_s = 5.0\n");
+    fs::remove_file(&settings).unwrap();
+    expect(4, folder.path(), &["run", "--only", "report"]);
+    let ended = expect(2, folder.path(), &["demo", "--small"]);
+    assert!(ended.stderr.contains("holds a catalog that is not the demo's"), "{}", ended.stderr);
+    assert!(!folder.path().join("demo").exists() && !settings.exists());
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn loads_libtorch(program: &str) -> bool {
 }
 
 #[test]
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu", not(another_linker)))]
 fn the_program_that_is_typed_does_not_load_libtorch_and_the_one_that_runs_nets_does() {
     assert!(!loads_libtorch(env!("CARGO_BIN_EXE_webemotion")));
     assert!(loads_libtorch(env!("CARGO_BIN_EXE_webemotion-nets")));

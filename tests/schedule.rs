@@ -1,11 +1,17 @@
-//! The Slurm script in a make-believe cluster: `sbatch` runs the array's tasks at once, each as a node would.
+//! The Slurm script in a make-believe cluster: `sbatch` runs the array's tasks at once, each as a node would. And what
+//! a Kubernetes job runs, when its pod has to go.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::night::film;
 use crate::program::{Ended, ask, expect};
@@ -21,6 +27,13 @@ done
 echo "7;cluster"
 "#;
 
+/// Writes a script that can be started.
+fn program(path: &Path, script: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, script).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 fn slurm(folder: &Path, words: &[&str]) -> Ended {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/schedule/slurm");
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
@@ -34,10 +47,7 @@ fn slurm(folder: &Path, words: &[&str]) -> Ended {
 async fn an_array_cuts_what_was_downloaded_and_a_second_one_finds_nothing_left() {
     let folder = tempfile::tempdir().unwrap();
     let (data, work) = (folder.path().join("data"), folder.path().join("work"));
-    fs::create_dir_all(folder.path().join("bin")).unwrap();
-    let sbatch = folder.path().join("bin/sbatch");
-    fs::write(&sbatch, SBATCH).unwrap();
-    fs::set_permissions(&sbatch, fs::Permissions::from_mode(0o755)).unwrap();
+    program(&folder.path().join("bin/sbatch"), SBATCH);
     let videos = folder.path().join("videos");
     fs::create_dir(&videos).unwrap();
     film(2, &videos.join("a.mp4"));
@@ -54,4 +64,53 @@ async fn an_array_cuts_what_was_downloaded_and_a_second_one_finds_nothing_left()
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("webemotion-")), "{left:?}");
     assert_eq!(slurm(folder.path(), &["help"]).code, Some(2));
+}
+
+/// A webemotion that works until it is told to stop, and ends with the code that its folder says.
+const UNTIL_TOLD: &str = r#"#!/bin/bash
+here=$(dirname "$0")
+trap 'touch "$here/told"; kill %1; exit "$(cat "$here/code")"' TERM
+sleep 60 &
+touch "$here/begun"
+wait
+exit 1
+"#;
+
+/// Waits for what a started program makes; without it, it is ended.
+fn wait_for(file: &Path, child: &mut Child) {
+    let given_up = Instant::now() + Duration::from_secs(30);
+    while !file.exists() {
+        if Instant::now() > given_up {
+            child.kill().unwrap();
+            panic!("{} never came", file.display());
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_pod_that_has_to_go_tells_its_round_and_waits_for_it() {
+    for (code, expected) in [(130, 0), (5, 0), (3, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        program(&folder.path().join("webemotion"), UNTIL_TOLD);
+        fs::write(folder.path().join("code"), code.to_string()).unwrap();
+        let round = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/schedule/kubernetes/round");
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let mut child = Command::new(round).env("PATH", path).spawn().unwrap();
+        wait_for(&folder.path().join("begun"), &mut child);
+        kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+        wait_for(&folder.path().join("told"), &mut child);
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "the round ended with {code}");
+    }
+}
+
+#[test]
+fn the_image_is_given_nothing_that_git_ignores() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let left_out = read("scripts/schedule/kubernetes/Dockerfile.dockerignore");
+    for line in read(".gitignore").lines() {
+        // A name without a slash means every folder to git, and only the first to Docker.
+        let line = if line.contains('/') { line.to_owned() } else { format!("**/{line}") };
+        assert!(left_out.lines().any(|other| other == line), "{line} goes into the image");
+    }
 }

@@ -51,13 +51,13 @@ pub async fn empty(tx: &mut Transaction, pages: &[AnswerId]) -> Result<()> {
 /// Pages that are read at once.
 const BATCH: u32 = 100;
 
-/// Empties all raw pages that name one of these videos, whether or not it became evidence: an answer names more than is
-/// kept of it. Reads every page that is still there.
-pub(super) async fn redact(tx: &mut Transaction, site_ids: &[String]) -> Result<()> {
-    if site_ids.is_empty() {
+/// Empties all raw pages that have one of these texts, the names of videos, whether or not these became evidence: an
+/// answer names more than is kept of it. Reads every page that is still there.
+pub(super) async fn redact(tx: &mut Transaction, names: &[String]) -> Result<()> {
+    if names.is_empty() {
         return Ok(());
     }
-    let escaped: Vec<String> = site_ids.iter().map(|id| regex::escape(id)).collect();
+    let escaped: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
     let wanted = Regex::new(&escaped.join("|"));
     let wanted = wanted.map_err(|error| CatalogError::Damaged { detail: error.to_string() })?;
     let (mut naming, mut last) = (Vec::new(), 0);

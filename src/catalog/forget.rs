@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Catalog, Result, Transaction, answers, tombstones};
+use super::{Catalog, Result, Transaction, answers, json, tombstones};
 use crate::types::VideoId;
 
 /// Removes a video with all that came of it: evidence, raw answers that name it, jobs, scans, tracks, clips, samples,
@@ -13,55 +13,72 @@ pub async fn video(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<Ve
 
 /// The same with several at once: the raw answers are read through once.
 pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<Vec<PathBuf>> {
-    let (mut files, mut site_ids) = (Vec::new(), Vec::new());
-    for id in ids {
-        let (of_video, site_id) = remove(tx, *id, reason).await?;
-        files.extend(of_video);
-        site_ids.extend(site_id);
-    }
-    answers::redact(tx, &site_ids).await?;
-    Ok(files)
+    videos_and_names(tx, ids, &[], reason).await
 }
 
-/// Removes a video and the raw answers that led to it; returns its files, and its id where it is one of YouTube: further
-/// raw answers may name it.
-async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<(Vec<PathBuf>, Option<String>)> {
-    let files = sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0)
-        .fetch_all(tx.connection())
-        .await?;
+/// The same; those of `unknown`, by site and id, are not here: they get their tombstones, and the raw answers that name
+/// them all the same are emptied.
+pub async fn videos_and_names(
+    tx: &mut Transaction,
+    ids: &[VideoId],
+    unknown: &[(&str, &str)],
+    reason: &str,
+) -> Result<Vec<PathBuf>> {
+    let (mut gone, mut names) = (Vec::new(), Vec::new());
+    for id in ids {
+        let (of_video, named) = remove(tx, *id, reason).await?;
+        gone.extend(of_video);
+        names.extend(named);
+    }
+    for (site, site_id) in unknown {
+        tombstones::insert(tx, site, site_id, reason).await?;
+        names.push((*site_id).to_owned());
+    }
+    answers::redact(tx, &names).await?;
+    Ok(gone)
+}
+
+/// Removes a video and the raw answers that led to it; returns its files, and what further raw answers may name it by.
+async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<(Vec<PathBuf>, Vec<String>)> {
+    let files = files_in(tx.connection(), id).await?;
     sqlx::query_file!("queries/catalog/answer/redact.sql", id.0).execute(tx.connection()).await?;
     sqlx::query_file!("queries/catalog/job/delete.sql", id.0).execute(tx.connection()).await?;
     let gone =
         sqlx::query_file!("queries/catalog/video/delete.sql", id.0).fetch_optional(tx.connection()).await?;
-    if let Some(gone) = &gone {
-        tombstones::insert(tx, &gone.site, &gone.site_id, reason).await?;
-        sqlx::query_file!("queries/catalog/split/delete.sql", gone.source).execute(tx.connection()).await?;
+    let Some(gone) = gone else { return Ok((files, Vec::new())) };
+    tombstones::insert(tx, &gone.site, &gone.site_id, reason).await?;
+    sqlx::query_file!("queries/catalog/split/delete.sql", gone.source).execute(tx.connection()).await?;
+    let mut names = vec![gone.site_id];
+    if gone.site == "local" {
+        // As it stands in the JSON of an answer: the whole of it, so that of paths that begin alike only this one is meant.
+        names.push(json(&gone.url)?);
     }
-    let site_id = gone.filter(|gone| gone.site == "youtube").map(|gone| gone.site_id);
-    Ok((files.into_iter().map(PathBuf::from).collect(), site_id))
+    Ok((files, names))
 }
 
-/// Sets the tombstone of a video that is not here, and empties the raw answers that name it all the same.
-pub async fn keep_out(tx: &mut Transaction, site: &str, site_id: &str, reason: &str) -> Result<()> {
-    tombstones::insert(tx, site, site_id, reason).await?;
-    if site == "youtube" {
-        answers::redact(tx, &[site_id.to_owned()]).await?;
-    }
-    Ok(())
+/// Every file that goes with a video, relative to the data folder.
+pub async fn files(catalog: &Catalog, id: VideoId) -> Result<Vec<PathBuf>> {
+    files_in(&mut *catalog.reader.acquire().await?, id).await
+}
+
+async fn files_in(connection: &mut sqlx::SqliteConnection, id: VideoId) -> Result<Vec<PathBuf>> {
+    let files =
+        sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0).fetch_all(connection).await?;
+    Ok(files.into_iter().map(PathBuf::from).collect())
 }
 
 /// All videos of a channel that are known today.
-pub async fn of_channel(tx: &mut Transaction, channel_id: &str) -> Result<Vec<VideoId>> {
+pub async fn of_channel(catalog: &Catalog, channel_id: &str) -> Result<Vec<VideoId>> {
     let ids = sqlx::query_file_scalar!("queries/catalog/video/list_of_channel.sql", channel_id)
-        .fetch_all(tx.connection())
+        .fetch_all(&catalog.reader)
         .await?;
     Ok(ids.into_iter().map(VideoId).collect())
 }
 
 /// The names of the runs that have samples of a video in their lists: their nets may have learnt from it.
-pub async fn runs_on(tx: &mut Transaction, id: VideoId) -> Result<Vec<String>> {
+pub async fn runs_on(catalog: &Catalog, id: VideoId) -> Result<Vec<String>> {
     Ok(sqlx::query_file_scalar!("queries/catalog/run/list_of_video.sql", id.0)
-        .fetch_all(tx.connection())
+        .fetch_all(&catalog.reader)
         .await?)
 }
 
@@ -155,18 +172,65 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn of_a_file_on_disk_no_later_answer_goes_on_naming_its_path_or_its_bytes() {
+        const PATH: &str = "/films/a \"name\".mp4";
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let local = videos::NewVideo {
+            site: "local".to_owned(),
+            site_id: "c0ffee".to_owned(),
+            url: PATH.to_owned(),
+            ..videos::NewVideo::default()
+        };
+        let id = videos::upsert(&mut tx, &local).await.unwrap().unwrap();
+        samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
+        tx.commit().await.unwrap();
+        let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
+        // Another asking than the one that found it.
+        catalog.clock().advance_ms(1);
+        let mut tx = catalog.begin().await.unwrap();
+        for named in [PATH, "c0ffee", "/films/a \"name\".mp4.mp4"] {
+            let raw = serde_json::to_vec(&[named]).unwrap();
+            let (asked_of, tool_version) = ("local", "1");
+            let row = answers::NewAnswer { search, asked_of, tool_version, page: 0, hits: 1, raw: &raw };
+            answers::insert(&mut tx, &row).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        let mut tx = catalog.begin().await.unwrap();
+        video(&mut tx, id, "asked by mail").await.unwrap();
+        tx.commit().await.unwrap();
+        let left: Vec<i64> = sqlx::query_scalar("select id from answer where raw is not null")
+            .fetch_all(&catalog.reader)
+            .await
+            .unwrap();
+        assert_eq!(left, [4]);
+    }
+
+    #[tokio::test]
     async fn of_what_is_forgotten_not_a_byte_stays_in_the_catalogs_file() {
         const TITLE: &str = "a title that names a person";
         let (folder, catalog) = empty().await;
+        let path = folder.path().join("catalog.db");
+        let has_title = |path: &std::path::Path| {
+            std::fs::read(path).unwrap().windows(TITLE.len()).any(|bytes| bytes == TITLE.as_bytes())
+        };
+        // Who has it open as well keeps the log from being written into the file when the first one lets go.
+        let beside = Catalog::open(&path, catalog.clock()).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
         let titled = videos::NewVideo { title: Some(TITLE.to_owned()), ..videos::tests::some("a", None) };
         let id = videos::upsert(&mut tx, &titled).await.unwrap().unwrap();
         tx.commit().await.unwrap();
+        assert!(catalog.checkpoint().await.unwrap() && has_title(&path));
+
+        let mut reading = beside.reader.begin().await.unwrap();
+        sqlx::query("select count(*) from video").execute(&mut *reading).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
         video(&mut tx, id, "asked for").await.unwrap();
         tx.commit().await.unwrap();
-        catalog.close().await;
-        let file = std::fs::read(folder.path().join("catalog.db")).unwrap();
-        assert!(!file.windows(TITLE.len()).any(|bytes| bytes == TITLE.as_bytes()));
+        assert!(!catalog.checkpoint().await.unwrap(), "another one reads");
+        reading.rollback().await.unwrap();
+        assert!(catalog.checkpoint().await.unwrap());
+        assert!(!has_title(&path) && !has_title(&folder.path().join("catalog.db-wal")));
     }
 }

@@ -44,6 +44,8 @@ pub struct Only {
     pub list: Option<String>,
     /// Jobs on videos of this site: `youtube`, or `local` for those on disk.
     pub site: Option<&'static str>,
+    /// Of the searches those of this lexicon; jobs of other stages are of none, and are all meant.
+    pub lexicon: Option<String>,
 }
 
 /// A job as `status` and `explain` show it.
@@ -155,6 +157,7 @@ pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob
 /// The same among some jobs only.
 pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
+    let (site, lexicon) = (only.site, only.lexicon.as_deref());
     let Claim { stage, rev, worker, lease_ms } = claim;
     let now_ms = catalog.clock.now_ms();
     let until_ms = now_ms + lease_ms;
@@ -167,7 +170,8 @@ pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Resul
         until_ms,
         emotion,
         list,
-        only.site
+        site,
+        lexicon
     )
     .fetch_optional(&catalog.writer)
     .await?;
@@ -370,10 +374,25 @@ pub struct MergedEnd {
 
 /// How many jobs of a stage are due now.
 pub async fn count_due(catalog: &Catalog, stage: &str) -> Result<u64> {
+    count_due_of(catalog, stage, &Only::default()).await
+}
+
+/// The same among some jobs only.
+pub async fn count_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<u64> {
+    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
+    let (site, lexicon) = (only.site, only.lexicon.as_deref());
     let now_ms = catalog.clock.now_ms();
-    let count = sqlx::query_file_scalar!("queries/catalog/job/count_due.sql", stage, now_ms)
-        .fetch_one(&catalog.reader)
-        .await?;
+    let count = sqlx::query_file_scalar!(
+        "queries/catalog/job/count_due.sql",
+        stage,
+        now_ms,
+        emotion,
+        list,
+        site,
+        lexicon
+    )
+    .fetch_one(&catalog.reader)
+    .await?;
     number(count)
 }
 
@@ -393,7 +412,8 @@ pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> 
 /// The same among some jobs only.
 pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<Option<i64>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list, only.site)
+    let (site, lexicon) = (only.site, only.lexicon.as_deref());
+    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list, site, lexicon)
         .fetch_one(&catalog.reader)
         .await?)
 }

@@ -1,6 +1,8 @@
 //! Taking in what another catalog made of the same videos: its looks, tracks, clips and samples, as they are. Knows rows
 //! of two catalogs; the files are moved by who calls it.
 
+use std::collections::HashSet;
+
 use sha2::{Digest, Sha256};
 
 use super::jobs::{self, MergedEnd};
@@ -69,6 +71,12 @@ pub async fn finished(catalog: &Catalog) -> Result<Vec<FinishedVideo>> {
             Ok(FinishedVideo { id, site: row.site, site_id: row.site_id, rev, look, cut })
         })
         .collect()
+}
+
+/// The videos, by site and id, whose clips are lost until their files are fetched again.
+pub async fn lost(catalog: &Catalog) -> Result<HashSet<(String, String)>> {
+    let rows = sqlx::query_file!("queries/catalog/merged/list_lost.sql").fetch_all(&catalog.reader).await?;
+    Ok(rows.into_iter().map(|row| (row.site, row.site_id)).collect())
 }
 
 /// One hash for all that a catalog has to give: equal hashes, nothing new.

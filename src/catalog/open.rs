@@ -23,6 +23,11 @@ const READERS: u32 = 4;
 /// Pages of the write-ahead log that go to the file at once (32 MiB): eight times SQLite's own, since the pages that jobs
 /// are claimed and ended on are written again and again. With it both cost a fifth less.
 const CHECKPOINT_PAGES: &str = "8000";
+/// How long a checkpoint waits for who reads. Nobody can write meanwhile: it is to be well below [`BUSY_TIMEOUT`].
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Asked without the macro: it cannot tell the types of this pragma's columns.
+const CHECKPOINT: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", "queries/catalog/catalog/checkpoint.sql"));
 
 /// SQLite's result code for a file without its header.
 const NOT_A_DATABASE: &str = "26";
@@ -79,6 +84,16 @@ impl Catalog {
             .fetch_all(&self.reader)
             .await?;
         Ok(told.into_iter().filter(|complaint| complaint != "ok").collect())
+    }
+
+    /// Moves all that was committed into the catalog's own file and empties the write-ahead log: until then the file has
+    /// what was deleted. False when another process still reads or writes after a few seconds.
+    pub async fn checkpoint(&self) -> Result<bool> {
+        let options = self.writer.connect_options().as_ref().clone().busy_timeout(CHECKPOINT_TIMEOUT);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let is_busy: i64 = sqlx::query_scalar(CHECKPOINT).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(is_busy == 0)
     }
 
     /// When anything last happened in it, milliseconds since 1970; 0 if nothing did.

@@ -42,7 +42,7 @@ pub struct Search {
 pub struct Planned {
     /// Searches that are new.
     pub added: u64,
-    /// Searches that were retired, and are now in force again or under another lexicon.
+    /// Searches that were retired and are in force again, are now another lexicon's, or are put otherwise.
     pub revived: u64,
     /// Searches of this lexicon that it no longer holds. Withdraw their jobs.
     pub retired: Vec<SearchId>,
@@ -186,5 +186,22 @@ mod tests {
         assert_eq!(list(&catalog, "youtube").await.unwrap().len(), 4);
         assert_eq!(get(&catalog, SearchId(1)).await.unwrap().asked, some(1)[0]);
         assert!(get(&catalog, SearchId(5)).await.unwrap().retired_at.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_corrected_lexicon_is_what_is_asked() {
+        let (_folder, catalog) = empty().await;
+        let said = |language: &str, country: &str| {
+            let (language, country) = (Some(language.to_owned()), Some(country.to_owned()));
+            [NewSearch { language, country, age_word: Some("woman".to_owned()), ..some(1)[0].clone() }]
+        };
+        let mut tx = catalog.begin().await.unwrap();
+        plan(&mut tx, "youtube", "mine", &said("jp", "Nippon")).await.unwrap();
+        let corrected = plan(&mut tx, "youtube", "mine", &said("ja", "Japan")).await.unwrap();
+        let again = plan(&mut tx, "youtube", "mine", &said("ja", "Japan")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!((corrected.added, corrected.revived), (0, 1));
+        assert_eq!(again, Planned::default());
+        assert_eq!(get(&catalog, SearchId(1)).await.unwrap().asked, said("ja", "Japan")[0]);
     }
 }

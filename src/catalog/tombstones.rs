@@ -1,5 +1,7 @@
 //! The `tombstone` table: videos that must never come back.
 
+use std::collections::HashSet;
+
 use super::{Catalog, Result, Transaction, json};
 
 /// Sets a tombstone; `reason` is the person's own words.
@@ -22,13 +24,18 @@ pub(super) async fn stands_in(tx: &mut Transaction, site: &str, site_id: &str) -
     ask(tx.connection(), site, site_id).await
 }
 
+/// Those of these videos of a site that must not come back.
+pub(crate) async fn standing(tx: &mut Transaction, site: &str, site_ids: &[&str]) -> Result<HashSet<String>> {
+    let list = json(site_ids)?;
+    let named = sqlx::query_file_scalar!("queries/catalog/tombstone/list_named.sql", site, list)
+        .fetch_all(tx.connection())
+        .await?;
+    Ok(named.into_iter().collect())
+}
+
 /// Whether one of these videos of a site must not come back.
 pub(crate) async fn any_stands(tx: &mut Transaction, site: &str, site_ids: &[&str]) -> Result<bool> {
-    let list = json(site_ids)?;
-    let count = sqlx::query_file_scalar!("queries/catalog/tombstone/count_named.sql", site, list)
-        .fetch_one(tx.connection())
-        .await?;
-    Ok(count > 0)
+    Ok(!standing(tx, site, site_ids).await?.is_empty())
 }
 
 async fn ask(connection: &mut sqlx::SqliteConnection, site: &str, site_id: &str) -> Result<bool> {

@@ -26,6 +26,7 @@ use crate::youtube::YtDlp;
 use super::drive::Limits;
 use super::{Global, Session, bytes, duration, gc};
 
+pub(super) use self::plan::lexicon_of_settings;
 pub(super) use self::site::key;
 pub(super) use self::terms::{TERMS, stands};
 

@@ -43,6 +43,12 @@ pub(crate) struct DemoArgs {
 /// Where the demo works unless told otherwise.
 const DATA: &str = "webemotion-demo";
 
+/// What its small world truly shows, in the data folder; written before the catalog is begun.
+const TRUTH: &str = "demo/truth.json";
+
+/// The first line of the settings that the demo writes: by it they are known again.
+const NOTE: &str = "# Written by `webemotion demo`: its small world answers on loopback while the demo runs.";
+
 /// Words that the demo's searches use; a video is found by those of the emotion it is listed under.
 const WORDS: [(Emotion, [&str; 2]); 8] = [
     (Emotion::Neutral, ["calm", "serious"]),
@@ -64,18 +70,19 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
         .into());
     }
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
+    refuse_what_is_not_ours(&data)?;
     let folder = data.join("demo");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let size = if args.small { WorldSize::Small } else { WorldSize::Full };
     let world = World::plan(args.seed, size, args.wrong);
-    world.write_truth(&folder.join("truth.json"))?;
+    world.write_truth(&data.join(TRUTH))?;
     film(&world, &folder, global).await?;
     let site = Site::start(world.videos.iter().map(|video| listing(video, &folder)).collect(), &folder)
         .await
         .context("cannot start the site on loopback")?;
     write_settings(&data, &folder, &site, args.small)?;
     if args.serve {
-        return serve(&site, &data, global.json).await;
+        return serve(&site, &data, global).await;
     }
     for line in walk(&args) {
         let exit = type_in(&data, &line, global).await?;
@@ -84,6 +91,34 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
         }
     }
     close(&world, global, &data).await
+}
+
+/// The demo writes settings and truth: neither may come into a data folder that somebody works with.
+fn refuse_what_is_not_ours(data: &Path) -> Result<(), Failure> {
+    let settings = settings_of(data);
+    let refused = |what: String| {
+        Failure::permanent(Reason::Usage, what)
+            .with_hint("name a folder of its own with --data, which also goes before WEBEMOTION_DATA")
+    };
+    if settings.exists() && !is_ours(&settings) {
+        return Err(refused(format!(
+            "{} was not written by demo, which would replace it",
+            settings.display()
+        )));
+    }
+    if data.join("catalog.sqlite").exists() && !data.join(TRUTH).exists() {
+        return Err(refused(format!("{} holds a catalog that is not the demo's", data.display())));
+    }
+    Ok(())
+}
+
+/// The settings that send the commands to the small world of this data folder.
+fn settings_of(data: &Path) -> PathBuf {
+    data.join("webemotion.toml")
+}
+
+fn is_ours(settings: &Path) -> bool {
+    std::fs::read_to_string(settings).is_ok_and(|text| text.lines().next() == Some(NOTE))
 }
 
 /// The commands of the whole walk.
@@ -168,36 +203,41 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
         },
         "clips": { "sample_every_ms": 500 },
     }))?;
-    let note = "# Written by `webemotion demo`: its small world answers on loopback while the demo runs.\n";
     for (path, text) in
-        [(folder.join("words.toml"), lexicon), (data.join("webemotion.toml"), note.to_owned() + &settings)]
+        [(folder.join("words.toml"), lexicon), (settings_of(data), format!("{NOTE}\n{settings}"))]
     {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
 
-async fn serve(site: &Site, data: &Path, json: bool) -> anyhow::Result<Exit> {
+async fn serve(site: &Site, data: &Path, global: &Global) -> anyhow::Result<Exit> {
     let stop = Stop::default();
     session::listen_for_signals(&stop);
     let host = site.youtube_host();
-    if json {
+    if global.json {
         say(json!({"event": "serving", "host": host, "data": data}));
     } else {
-        say(format_args!("answering at {host}; try: webemotion --data {} crawl", data.display()));
+        say(format_args!("answering at {host}; try: {} crawl", typed(data, global)));
     }
     stop.asked().await;
     Ok(Exit::Done)
 }
 
+/// How a command line on this data folder begins; settings that were named elsewhere must not reach it.
+fn typed(data: &Path, global: &Global) -> String {
+    let settings = global.config.as_ref().map(|_| format!(" --config {}", settings_of(data).display()));
+    format!("webemotion --data {}{}", data.display(), settings.unwrap_or_default())
+}
+
 /// Runs one command line as a user would type it.
 async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<Exit> {
-    let data = data.display().to_string();
-    let mut words = vec!["webemotion", "--data", &data];
+    let text = format!("$ {} {}", typed(data, global), line.join(" "));
+    let (settings, data) = (settings_of(data).display().to_string(), data.display().to_string());
+    let mut words = vec!["webemotion", "--data", &data, "--config", &settings];
     words.extend(global.json.then_some("--json"));
     words.extend(global.quiet.then_some("--quiet"));
     words.extend(line);
-    let text = format!("$ webemotion --data {data} {}", line.join(" "));
     session::reporter(global).report(&Event::Said { text });
     let cli = Cli::try_parse_from(words)?;
     match cli.command {
@@ -208,7 +248,8 @@ async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<
 
 /// Measures what the runs did against the truth, writes the page, and prints the closing table.
 async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Exit> {
-    let session = Session::existing(&Global { data: Some(data.to_owned()), ..global.clone() }).await?;
+    let own = Global { data: Some(data.to_owned()), config: Some(settings_of(data)), ..global.clone() };
+    let session = Session::existing(&own).await?;
     let truth = truth_of_samples(world, &session).await?;
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let mut methods = Vec::new();
@@ -229,7 +270,7 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
     } else {
         say(report::closing(&page, false));
         say(format_args!("report: {}", file.display()));
-        say(format_args!("look further: webemotion --data {} status", data.display()));
+        say(format_args!("look further: {} status", typed(data, global)));
     }
     Ok(Exit::Done)
 }

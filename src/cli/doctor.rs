@@ -1,6 +1,11 @@
 //! `webemotion doctor`: says whether all that the commands need is there, and what is old or wrong. Changes nothing.
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::process::Command;
 
 use crate::catalog::{Catalog, acceptances, pauses};
 use crate::clock::Clock;
@@ -77,9 +82,43 @@ async fn ytdlp(config: &Config, clock: &Clock) -> Finding {
     };
     let runtime = facts.js_runtime.as_deref().unwrap_or("none");
     let said = format!("{} at {}, JavaScript runtime {runtime}", facts.version, program.display());
-    facts.warnings().into_iter().fold(Finding::new("yt-dlp", Ok(said)), |finding, warning| {
+    let finding = facts.warnings().into_iter().fold(Finding::new("yt-dlp", Ok(said)), |finding, warning| {
         finding.warn(true, warning, "run scripts/setup, or upgrade yt-dlp and deno yourself")
-    })
+    });
+    let refusal = match &facts.js_runtime {
+        Some(runtime) => runs_no_script(runtime, &program).await,
+        None => None,
+    };
+    finding.warn(
+        refusal.is_some(),
+        refusal.unwrap_or_default(),
+        "run scripts/setup; a sandbox has to let it compile at run time (systemd: @pkey in SystemCallFilter)",
+    )
+}
+
+/// How long the JavaScript runtime may take for one line.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Why the JavaScript runtime runs no script, if so: one that a sandbox forbids to compile still tells its version. Only
+/// deno is asked, the one that yt-dlp takes by itself.
+async fn runs_no_script(runtime: &str, ytdlp: &Path) -> Option<String> {
+    if !runtime.starts_with("deno-") {
+        return None;
+    }
+    // Where yt-dlp looks: beside itself, then on the PATH.
+    let beside = ytdlp.canonicalize().map(|program| program.with_file_name("deno"));
+    let deno = beside.ok().filter(|file| file.is_file()).unwrap_or_else(|| PathBuf::from("deno"));
+    let mut command = Command::new(&deno);
+    command.args(["eval", "--no-config", "--no-lock", "console.log(6 * 7)"]);
+    command.env("DENO_NO_UPDATE_CHECK", "1").env_remove(ApiKey::VARIABLE);
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let why = match tokio::time::timeout(SCRIPT_LIMIT, command.output()).await {
+        Ok(Ok(ended)) if ended.status.success() && ended.stdout.trim_ascii() == b"42" => return None,
+        Ok(Ok(ended)) => ended.status.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it takes more than {} s", SCRIPT_LIMIT.as_secs()),
+    };
+    Some(format!("{runtime} runs no script ({}: {why}): yt-dlp will miss formats", deno.display()))
 }
 
 /// The libraries that this program was built with.
@@ -154,7 +193,7 @@ async fn catalog(global: &Global, clock: &Clock) -> Vec<Finding> {
     }
 }
 
-async fn look_at(path: &std::path::Path, clock: &Clock) -> Result<(Finding, i64), Failure> {
+async fn look_at(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> {
     let catalog = Catalog::open_read_only(path, clock).await?;
     let complaints = catalog.complaints().await?;
     if let Some(complaint) = complaints.first() {
@@ -220,5 +259,33 @@ fn print(finding: &Finding, json: bool) {
     for warning in &finding.warnings {
         say(format_args!("warning  {}: {}", finding.what, warning.what));
         say(format_args!("         hint: {}", warning.hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// A yt-dlp with this deno beside it.
+    fn tool(folder: &Path, deno: &str) -> PathBuf {
+        for (name, script) in [("yt-dlp", "exit 1"), ("deno", deno)] {
+            let program = folder.join(name);
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        folder.join("yt-dlp")
+    }
+
+    #[tokio::test]
+    async fn a_runtime_that_tells_its_version_and_runs_no_script_is_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let ytdlp = tool(folder.path(), "kill -KILL $$");
+        let told = runs_no_script("deno-2.9.8", &ytdlp).await.unwrap();
+        assert!(told.contains("deno-2.9.8 runs no script") && told.contains("SIGKILL"), "{told}");
+        assert_eq!(runs_no_script("node-22.1.0", &ytdlp).await, None, "yt-dlp does not take it");
+        tool(folder.path(), "echo 42");
+        assert_eq!(runs_no_script("deno-2.9.8", &ytdlp).await, None);
     }
 }

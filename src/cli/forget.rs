@@ -1,5 +1,6 @@
 //! `webemotion forget`: removes videos with all that came of them, for a person who wants that, and sees to it that they do
-//! not come back. First the rows go, then files and pictures: who is killed in between starts it again.
+//! not come back. First the rows go, then files and pictures: who is killed in between starts it again. Videos are named by
+//! what is theirs for good: the catalog gives a number, and with it a place in the data folder, to another video later.
 
 mod pages;
 
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::catalog::videos::{self, Video};
-use crate::catalog::{Transaction, forget, jobs, samples, tombstones};
+use crate::catalog::{forget, jobs, samples, tombstones};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{search, takeover, twins};
 use crate::store;
@@ -17,6 +18,7 @@ use crate::types::{SampleId, VideoId};
 use crate::youtube::SiteId;
 
 use super::{Global, Session, named, say};
+use pages::Pages;
 
 /// Flags of `forget`.
 #[derive(Debug, clap::Args)]
@@ -24,12 +26,15 @@ use super::{Global, Session, named, say};
     webemotion forget dQw4w9WgXcQ https://youtu.be/abcdefghijk --reason 'asked by mail on 3 May'\n  \
     webemotion forget --channel UC_x5XG1OV2P6uZZ5FqM9Ttw\n\n\
     Rows, face crops, files and what the site told go, and so do pictures in the pages below reports/: `webemotion\n\
-    report --run NAME` makes a run's page anew. Nets that were trained, backups, pages and copies elsewhere, and the\n\
-    files that videos on disk were taken from stay as they are. A video that is not in the catalog is kept from coming.\n\
-    While a worker holds a job of a video nothing is removed. Twice is harmless: then it ends with 4.")]
+    report --run NAME` makes a run's page anew. After `webemotion clips --recrop` older pages lose all their pictures: no\n\
+    crop says any more whose they are. Nets that were trained, backups, pages and copies elsewhere, and the files that\n\
+    videos on disk were taken from stay as they are. A video that is not in the catalog is kept from coming. While a\n\
+    worker holds a job of a video nothing is removed.\n\n\
+    Exit codes: 0 all is gone; 1 a page cannot be cleaned, or another process reads the catalog, so that its file still\n\
+    has what was removed: what is said then helps; 4 all was gone before, so twice is harmless.")]
 pub(crate) struct ForgetArgs {
-    /// Videos: their ids or addresses on YouTube (an id that begins with a hyphen after --), their numbers in the catalog,
-    /// or their files
+    /// Videos: their ids or addresses on YouTube (an id that begins with a hyphen after --), or files on disk that were
+    /// taken in, or the sha256 of these
     #[arg(value_name = "VIDEO", required_unless_present = "channel")]
     videos: Vec<String>,
     /// All videos of this channel that are in the catalog
@@ -62,6 +67,10 @@ struct Forgotten {
     pictures: usize,
     /// The pages that had them.
     pages: Vec<PathBuf>,
+    /// Pages that cannot be cleaned.
+    unclean: Vec<PathBuf>,
+    /// The catalog's own file still has what was removed: another process reads.
+    is_read: bool,
     /// Runs that had samples of the videos in their lists.
     runs: BTreeSet<String>,
     #[serde(skip)]
@@ -73,6 +82,22 @@ impl Forgotten {
     fn is_nothing(&self) -> bool {
         let videos = self.videos.len() + self.kept_out.len();
         videos + self.files.len() + self.unfinished.len() + self.pages.len() == 0
+    }
+
+    fn told_of(&mut self, pages: Pages) {
+        self.pictures = pages.cleaned.iter().map(|page| page.pictures).sum();
+        self.pages = pages.cleaned.into_iter().map(|page| page.page).collect();
+        self.unclean = pages.unclean;
+    }
+
+    fn exit(&self) -> Exit {
+        if self.is_read || !self.unclean.is_empty() {
+            Exit::SomeDead
+        } else if self.is_nothing() {
+            Exit::NothingToDo
+        } else {
+            Exit::Done
+        }
     }
 }
 
@@ -94,7 +119,7 @@ pub(crate) async fn run(args: ForgetArgs, global: &Global) -> anyhow::Result<Exi
     let _lock = session.lock_files()?;
     let forgotten = forget(&session, &args).await?;
     close(&session, &args, &forgotten)?;
-    Ok(if forgotten.is_nothing() { Exit::NothingToDo } else { Exit::Done })
+    Ok(forgotten.exit())
 }
 
 async fn forget(session: &Session, args: &ForgetArgs) -> Result<Forgotten, Failure> {
@@ -103,74 +128,115 @@ async fn forget(session: &Session, args: &ForgetArgs) -> Result<Forgotten, Failu
         wanted.insert(find(session, word).await?);
     }
     // From here on nobody can take a job of theirs, and when it is over they have none.
-    let mut tx = session.catalog.begin().await?;
+    let tx = if args.dry_run { None } else { Some(session.catalog.begin().await?) };
     if let Some(channel) = &args.channel {
-        for id in forget::of_channel(&mut tx, channel).await? {
+        for id in forget::of_channel(&session.catalog, channel).await? {
             wanted.insert(Wanted::of(videos::get(&session.catalog, id).await?));
         }
     }
     let mut forgotten = Forgotten { event: "forgotten", dry_run: args.dry_run, ..Forgotten::default() };
-    let mut rows = Vec::new();
+    let (mut rows, mut unknown) = (Vec::new(), Vec::new());
     for video in &wanted {
-        rows.extend(look(session, &mut tx, video, &args.reason, &mut forgotten).await?);
+        match look(session, video, &mut forgotten).await? {
+            Found::Here(id) => rows.push(id),
+            Found::Unknown => unknown.push((video.site.as_str(), video.site_id.as_str())),
+            Found::Before => {}
+        }
     }
-    let files = forget::videos(&mut tx, &rows, &args.reason).await?;
-    forgotten.files.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
-    if args.dry_run {
-        drop(tx);
-    } else {
+    look_for_work(session, &rows, &mut forgotten)?;
+    if let Some(mut tx) = tx {
+        // Before their numbers are free: the next video to get one would go on with this work.
+        for work in &forgotten.unfinished {
+            session.store.clear_staging(work)?;
+        }
+        forget::videos_and_names(&mut tx, &rows, &unknown, &args.reason).await?;
         tx.commit().await?;
     }
-    clear_up(session, &mut forgotten).await?;
+    clear_up(session, &wanted, &mut forgotten).await?;
     Ok(forgotten)
 }
 
 /// What a word names, whether or not it is in the catalog: what was forgotten has no row any more, and what never was
 /// here can be kept from coming.
 async fn find(session: &Session, word: &str) -> Result<Wanted, Failure> {
-    let unknown = match named::video(session, word).await {
-        Ok(video) => return Ok(Wanted::of(video)),
-        Err(failure) if failure.reason == Reason::Usage => failure,
-        Err(failure) => return Err(failure),
-    };
     if let Some(id) = SiteId::new(word).or_else(|| SiteId::in_address(word)) {
         return Ok(Wanted { site: "youtube".to_owned(), site_id: id.to_string() });
     }
-    if Path::new(word).is_file() {
-        let (_, sha256) = store::digest(Path::new(word))?;
+    if is_sha256(word) {
+        return Ok(Wanted { site: "local".to_owned(), site_id: word.to_owned() });
+    }
+    if let Some(path) = on_disk(session, word) {
+        let (_, sha256) = store::digest(&path)?;
         return Ok(Wanted { site: "local".to_owned(), site_id: sha256 });
     }
-    Err(unknown)
+    Err(match named::video(session, word).await {
+        Ok(video) => not_for_good(word, &Wanted::of(video)),
+        Err(failure) if failure.reason == Reason::Usage => failure.with_hint(
+            "name a video by its id or address on YouTube, or by the file that was taken in or its sha256",
+        ),
+        Err(failure) => failure,
+    })
 }
 
-/// Writes down what is to go of a video, and returns its row; sets the tombstone of one that has none.
-async fn look(
-    session: &Session,
-    tx: &mut Transaction,
-    video: &Wanted,
-    reason: &str,
-    forgotten: &mut Forgotten,
-) -> Result<Option<VideoId>, Failure> {
+/// A file that is not one of those that rows name.
+fn on_disk(session: &Session, word: &str) -> Option<PathBuf> {
+    let path = Path::new(word).canonicalize().ok()?;
+    let is_stored = ["videos", "clips"].iter().any(|kind| path.starts_with(session.store.absolute(kind)));
+    let is_number = word.parse::<i64>().is_ok();
+    (path.is_file() && !is_stored && !is_number).then_some(path)
+}
+
+fn is_sha256(word: &str) -> bool {
+    word.len() == 64 && word.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A video is there under this name today.
+fn not_for_good(word: &str, video: &Wanted) -> Failure {
+    let Wanted { site, site_id } = video;
+    let detail =
+        format!("'{}' names {site} {site_id} today, and may name another video later", word.escape_debug());
+    let dashes = if site_id.starts_with('-') { "-- " } else { "" };
+    Failure::permanent(Reason::Usage, detail)
+        .with_hint(format!("nothing was removed: `webemotion forget {dashes}{site_id}` if that is the one"))
+}
+
+/// Where a video stands.
+enum Found {
+    /// It has this row.
+    Here(VideoId),
+    /// It has no row, and no tombstone yet.
+    Unknown,
+    /// It was forgotten before.
+    Before,
+}
+
+/// Writes down what is to go of a video.
+async fn look(session: &Session, video: &Wanted, forgotten: &mut Forgotten) -> Result<Found, Failure> {
     let (catalog, name) = (&session.catalog, format!("{} {}", video.site, video.site_id));
-    forgotten.files.extend(session.store.files_of(&video.site, &video.site_id)?);
     let Some(id) = videos::find(catalog, &video.site, &video.site_id).await? else {
         if tombstones::stands(catalog, &video.site, &video.site_id).await? {
             forgotten.before.push(name);
-        } else {
-            forget::keep_out(tx, &video.site, &video.site_id, reason).await?;
-            forgotten.kept_out.push(name);
+            return Ok(Found::Before);
         }
-        return Ok(None);
+        forgotten.kept_out.push(name);
+        return Ok(Found::Unknown);
     };
     must_be_free(session, id, &name).await?;
     let samples = samples::faces_of_video(catalog, id).await?;
     forgotten.samples.extend(samples.into_iter().map(|(sample, _)| sample));
-    forgotten.runs.extend(forget::runs_on(tx, id).await?);
-    let (fetch, cut) = (format!("fetch-{}", id.0), format!("cut-{}-", id.0));
-    let unfinished = session.store.unfinished()?.into_iter();
-    forgotten.unfinished.extend(unfinished.filter(|work| *work == fetch || work.starts_with(&cut)));
+    forgotten.runs.extend(forget::runs_on(catalog, id).await?);
+    let files = forget::files(catalog, id).await?;
+    forgotten.files.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
     forgotten.videos.push(name);
-    Ok(Some(id))
+    Ok(Found::Here(id))
+}
+
+/// Writes down the unfinished work of videos.
+fn look_for_work(session: &Session, rows: &[VideoId], forgotten: &mut Forgotten) -> Result<(), Failure> {
+    let names: Vec<_> = rows.iter().map(|id| (format!("fetch-{}", id.0), format!("cut-{}-", id.0))).collect();
+    let is_theirs = |work: &String| names.iter().any(|(fetch, cut)| work == fetch || work.starts_with(cut));
+    forgotten.unfinished = session.store.unfinished()?.into_iter().filter(is_theirs).collect();
+    Ok(())
 }
 
 /// Who works on a video would put its files there again.
@@ -189,27 +255,45 @@ async fn must_be_free(session: &Session, id: VideoId, name: &str) -> Result<(), 
         .with_hint("nothing was removed: wait for its end or stop it, then start the same command again"))
 }
 
-/// Removes what the rows do not hold: files, unfinished work and pictures. Also what a forget that was killed left.
-async fn clear_up(session: &Session, forgotten: &mut Forgotten) -> Result<(), Failure> {
+/// Removes what the rows do not hold: files and pictures. Also what a forget that was killed left, and what no row named.
+async fn clear_up(
+    session: &Session,
+    wanted: &BTreeSet<Wanted>,
+    forgotten: &mut Forgotten,
+) -> Result<(), Failure> {
+    for video in wanted {
+        forgotten.files.extend(session.store.files_of(&video.site, &video.site_id)?);
+    }
+    if !forgotten.dry_run {
+        for file in &forgotten.files {
+            session.store.remove(file)?;
+        }
+    }
     let reports = session.store.root().join("reports");
-    let cleaned = pages::clean(&session.catalog, &reports, &forgotten.samples).await?;
-    forgotten.pictures = cleaned.iter().map(|page| page.pictures).sum();
-    forgotten.pages = cleaned.iter().map(|page| page.page.clone()).collect();
+    let mut pages = pages::clean(&session.catalog, &reports, &forgotten.samples).await?;
     if forgotten.dry_run {
+        forgotten.told_of(pages);
         return Ok(());
     }
-    for file in &forgotten.files {
-        session.store.remove(file)?;
-    }
-    for work in &forgotten.unfinished {
-        session.store.clear_staging(work)?;
-    }
-    for page in &cleaned {
-        page.write()?;
-    }
+    pages.write();
+    forgotten.told_of(pages);
     // Of several copies of their footage one is now the original of the others.
     twins::mark(&session.catalog).await?;
+    forgotten.is_read = !wipe(session).await?;
     Ok(())
+}
+
+/// Has what was deleted leave the catalog's own file. False, with a warning, while another process is in the way.
+pub(super) async fn wipe(session: &Session) -> Result<bool, Failure> {
+    let is_wiped = session.catalog.checkpoint().await?;
+    if !is_wiped {
+        tracing::warn!(
+            "what was deleted is no row any more, but {} still has its bytes, for another process reads it: wait for its \
+             end or stop it, then start `webemotion gc`, and make no copy of the file before",
+            session.store.catalog().display()
+        );
+    }
+    Ok(is_wiped)
 }
 
 fn close(session: &Session, args: &ForgetArgs, forgotten: &Forgotten) -> anyhow::Result<()> {
@@ -314,6 +398,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_may_name_another_video_later_removes_none_and_says_which_id_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (session, id) = with_a_video(folder.path()).await;
+        let refused = forget(&session, &args(&id.0.to_string(), false)).await.unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(refused.with_remedy().contains(&format!("`webemotion forget {ID}`")), "{refused}");
+        let stored = session.store.absolute("clips/1.mp4");
+        let refused = forget(&session, &args(stored.to_str().unwrap(), false)).await.unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert_eq!(session.store.files().unwrap().len(), 3);
+
+        let film = folder.path().join("a film.mp4");
+        std::fs::write(&film, b"a film").unwrap();
+        let (_, sha256) = store::digest(&film).unwrap();
+        let by_file = forget(&session, &args(film.to_str().unwrap(), true)).await.unwrap();
+        let by_bytes = forget(&session, &args(&sha256, true)).await.unwrap();
+        assert_eq!((&by_file.kept_out, by_file.kept_out.len()), (&by_bytes.kept_out, 1));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_cannot_be_read_is_named_and_the_files_go_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (session, _) = with_a_video(folder.path()).await;
+        let page = session.store.absolute("reports/old.html");
+        std::fs::create_dir_all(page.parent().unwrap()).unwrap();
+        std::fs::write(&page, [0xff, 0xfe]).unwrap();
+        let forgotten = forget(&session, &args(ID, false)).await.unwrap();
+        assert_eq!((forgotten.exit(), &forgotten.unclean), (Exit::SomeDead, &vec![page]));
+        assert!(session.store.files().unwrap().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_channel_goes_with_all_its_videos_and_an_unknown_video_is_kept_from_coming() {
         let folder = tempfile::tempdir().unwrap();
         let (session, _) = with_a_video(folder.path()).await;
@@ -330,13 +446,13 @@ mod tests {
     #[tokio::test]
     async fn while_somebody_works_on_a_video_nothing_of_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let (session, id) = with_a_video(folder.path()).await;
+        let (session, _) = with_a_video(folder.path()).await;
         let claim = Claim { stage: "cut", rev: "1", worker: "host-1:4711:0/0", lease_ms: 1_000 };
         jobs::claim(&session.catalog, claim).await.unwrap().unwrap();
-        let refused = forget(&session, &args(&id.0.to_string(), false)).await.unwrap_err();
+        let refused = forget(&session, &args(ID, false)).await.unwrap_err();
         assert!(refused.detail.contains("process 4711 on host-1"), "{refused}");
         assert_eq!(session.store.files().unwrap().len(), 3);
         session.clock.advance_ms(2_000);
-        assert_eq!(forget(&session, &args("1", false)).await.unwrap().videos.len(), 1);
+        assert_eq!(forget(&session, &args(ID, false)).await.unwrap().videos.len(), 1);
     }
 }

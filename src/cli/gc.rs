@@ -5,16 +5,17 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use crate::catalog::{answers, forget, jobs, videos};
+use crate::catalog::{Transaction, answers, forget, jobs, videos};
 use crate::failure::{Exit, Failure};
 use crate::types::VideoId;
 
-use super::{Global, Session, say};
+use super::{Global, Session, forget::wipe, say};
 
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion gc --dry-run\n  webemotion gc --json | jq .freed_bytes\n\n\
-    While a job is held files are left alone; while a merge or forget is at work gc ends at once with 4.")]
+    While a job is held files are left alone; while a merge or forget is at work gc ends at once with 4. It ends with 1\n\
+    while another process reads the catalog, so that its file still has what was deleted.")]
 pub(crate) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
@@ -23,6 +24,8 @@ pub(crate) struct GcArgs {
 
 /// What the site told may be kept this long unless it is asked again (its developer policies, III.E.4.d).
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// Files removed while others wait for the catalog.
+const BATCH: usize = 500;
 
 /// What was removed, or would be.
 #[derive(Debug, Default, Serialize)]
@@ -43,6 +46,8 @@ struct Collected {
     metadata: u64,
     /// Files were left alone: a file stands in its place a moment before its row does.
     is_at_work: bool,
+    /// The catalog's own file still has what was deleted: another process reads.
+    is_read: bool,
 }
 
 pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -56,8 +61,9 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     collected.tombstoned = tombstoned.len();
     let expired = if args.dry_run { expiring(&session).await? } else { expire(&session).await? };
     (collected.raw_answers, collected.metadata) = (expired.answers, expired.videos);
+    collected.is_read = !args.dry_run && !wipe(&session).await?;
     close(&session, &collected)?;
-    Ok(Exit::Done)
+    Ok(if collected.is_read { Exit::SomeDead } else { Exit::Done })
 }
 
 /// Removes videos whose tombstone stands.
@@ -73,38 +79,60 @@ async fn bury(session: &Session, tombstoned: &[VideoId]) -> Result<(), Failure> 
 
 /// Removes files that no row names and unfinished work, or only says which, unless somebody is at work.
 ///
-/// The order keeps whatever comes meanwhile. Files are listed first: one that comes later is not meant. Then the catalog
-/// is kept from all who would write: nobody can take a job, and so go on with unfinished work or put a file in an
-/// orphan's place; and whoever put a file there with a job that is no longer held has written its row, which is read last.
+/// The order keeps whatever comes meanwhile. Files are listed first: one that comes later is not meant. Then, batch by
+/// batch, the catalog is kept from all who would write: nobody can take a job, and so go on with unfinished work or put a
+/// file in an orphan's place; and whoever put a file there with a job that is no longer held has written its row, which is
+/// read last.
 async fn sweep(session: &Session, dry_run: bool) -> Result<Collected, Failure> {
     let (mut files, unfinished) = (session.store.files()?, session.store.unfinished()?);
-    let nobody_writes = session.catalog.begin().await?;
-    let now_ms = session.clock.now_ms();
+    keep_orphans(session, &mut files).await?;
     let mut collected = Collected { event: "collected", dry_run, ..Collected::default() };
-    // A lease that is over holds nothing: whoever had it has lost the job.
-    collected.is_at_work = jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms);
-    if collected.is_at_work {
-        return Ok(collected);
-    }
-    let named: HashSet<String> = videos::files(&session.catalog)
-        .await?
-        .into_iter()
-        .map(|(path, _)| path.to_string_lossy().into_owned())
-        .collect();
-    files.retain(|path| !named.contains(path));
-    let size = |path: &String| std::fs::metadata(session.store.absolute(path)).map_or(0, |facts| facts.len());
-    collected.freed_bytes = files.iter().map(size).sum();
-    if !dry_run {
-        for path in &files {
-            session.store.remove(path)?;
+    collected.is_at_work = is_at_work(session).await?;
+    for some in files.chunks(BATCH) {
+        let Some(_alone) = alone(session, &mut collected).await? else { return Ok(collected) };
+        let mut orphans = some.to_vec();
+        keep_orphans(session, &mut orphans).await?;
+        let size =
+            |path: &String| std::fs::metadata(session.store.absolute(path)).map_or(0, |facts| facts.len());
+        collected.freed_bytes += orphans.iter().map(size).sum::<u64>();
+        if !dry_run {
+            orphans.iter().try_for_each(|path| session.store.remove(path))?;
         }
-        for work in &unfinished {
-            session.store.clear_staging(work)?;
-        }
+        collected.files.extend(orphans);
     }
-    drop(nobody_writes);
-    (collected.files, collected.unfinished) = (files, unfinished);
+    for some in unfinished.chunks(BATCH) {
+        let Some(_alone) = alone(session, &mut collected).await? else { return Ok(collected) };
+        if !dry_run {
+            some.iter().try_for_each(|work| session.store.clear_staging(work))?;
+        }
+        collected.unfinished.extend_from_slice(some);
+    }
     Ok(collected)
+}
+
+/// Keeps of these files those that no row names.
+async fn keep_orphans(session: &Session, files: &mut Vec<String>) -> Result<(), Failure> {
+    let rows = videos::files(&session.catalog).await?;
+    let named: HashSet<String> =
+        rows.into_iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
+    files.retain(|path| !named.contains(path));
+    Ok(())
+}
+
+/// Keeps all others from writing until it is dropped; none when somebody is at work.
+async fn alone(session: &Session, collected: &mut Collected) -> Result<Option<Transaction>, Failure> {
+    if collected.is_at_work {
+        return Ok(None);
+    }
+    let nobody_writes = session.catalog.begin().await?;
+    collected.is_at_work = is_at_work(session).await?;
+    Ok((!collected.is_at_work).then_some(nobody_writes))
+}
+
+/// Whether a job is held. A lease that is over holds nothing: whoever had it has lost the job.
+async fn is_at_work(session: &Session) -> Result<bool, Failure> {
+    let now_ms = session.clock.now_ms();
+    Ok(jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms))
 }
 
 fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
@@ -191,6 +219,19 @@ mod tests {
         std::fs::write(session.store.absolute("clips/2.mp4"), b"nobody's").unwrap();
         assert_eq!(sweep(&session, false).await.unwrap().files, ["clips/2.mp4"]);
         assert_eq!(session.store.files().unwrap(), ["clips/1.mp4"]);
+    }
+
+    #[tokio::test]
+    async fn of_more_than_a_batch_every_file_goes_and_is_told_of_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = with_an_orphan(folder.path()).await;
+        for number in 0..BATCH {
+            std::fs::write(session.store.absolute(&format!("clips/a-{number}.mp4")), b"nobody's").unwrap();
+        }
+        let all = session.store.files().unwrap();
+        let swept = sweep(&session, false).await.unwrap();
+        assert_eq!((swept.files, swept.freed_bytes), (all, 6 + 8 * BATCH as u64));
+        assert!(session.store.files().unwrap().is_empty());
     }
 
     #[tokio::test]

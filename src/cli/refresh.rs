@@ -9,7 +9,7 @@ use crate::failure::{Exit, Failure, Reason};
 use crate::types::VideoId;
 use crate::youtube::{DataApi, FoundVideo, IDS_A_CALL, SiteId};
 
-use super::{Global, Session, crawl, say};
+use super::{Global, Session, crawl, forget::wipe, say};
 
 /// Flags of `refresh`.
 #[derive(Debug, clap::Args)]
@@ -58,10 +58,13 @@ pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Ex
         purge(&session, &certain, &mut tally).await?;
     }
     close(&session, &missing, &tally);
+    // Removed rows leave the catalog's own file too.
+    let is_wiped = tally.purged + tally.tombstoned == 0 || wipe(&session).await?;
     let is_idle = tally.renewed + tally.missing + tally.purged + tally.tombstoned == 0;
     Ok(match (session.stop.is_asked(), is_idle) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::NothingToDo,
+        (false, false) if !is_wiped => Exit::SomeDead,
         (false, false) => Exit::Done,
     })
 }

@@ -1,8 +1,9 @@
 //! Takes videos on disk into the catalog, as a search that the folder answered: the same rows as any other.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use crate::catalog::{Catalog, answers, evidence, jobs, searches, videos};
+use crate::catalog::{Catalog, Transaction, answers, evidence, jobs, searches, tombstones, videos};
 use crate::failure::Failure;
 use crate::store::{self, StoreError};
 use crate::types::{AnswerId, Emotion, SearchId};
@@ -89,12 +90,13 @@ pub(super) struct Asked {
     pub(super) answer: AnswerId,
 }
 
-/// Writes down that an origin was asked for an emotion, and which names it answered with.
+/// Writes down that an origin was asked for an emotion, and which videos it answered with, each with the name that it gave
+/// it. Those that must not come back are not named.
 pub(super) async fn begin(
     catalog: &Catalog,
     origin: &Origin,
     emotion: Emotion,
-    named: &[&str],
+    found: &[(&videos::NewVideo, &str)],
 ) -> Result<Asked, Failure> {
     let asked = searches::NewSearch {
         emotion,
@@ -110,19 +112,35 @@ pub(super) async fn begin(
     let known = searches::list(catalog, origin.provider).await?;
     let search = known.iter().find(|search| search.asked == asked);
     let search = search.ok_or_else(|| Failure::bug("a search was planned and is not there"))?.id;
-    let raw = serde_json::to_vec(named).map_err(|error| Failure::bug(error.to_string()))?;
+    let mut tx = catalog.begin().await?;
+    let named = not_forgotten(&mut tx, found).await?;
+    let raw = serde_json::to_vec(&named).map_err(|error| Failure::bug(error.to_string()))?;
     let answer = answers::NewAnswer {
         search,
         asked_of: origin.provider,
         tool_version: env!("CARGO_PKG_VERSION"),
         page: 0,
-        hits: named.len(),
+        hits: found.len(),
         raw: &raw,
     };
-    let mut tx = catalog.begin().await?;
     let answer = answers::insert(&mut tx, &answer).await?;
     tx.commit().await?;
     Ok(Asked { search, answer })
+}
+
+/// The names of the videos that may be here.
+async fn not_forgotten<'a>(
+    tx: &mut Transaction,
+    found: &[(&videos::NewVideo, &'a str)],
+) -> Result<Vec<&'a str>, Failure> {
+    let mut forgotten = HashSet::new();
+    for site in ["local", "youtube"] {
+        let of_site = found.iter().filter(|(video, _)| video.site == site);
+        let ids: Vec<&str> = of_site.map(|(video, _)| video.site_id.as_str()).collect();
+        forgotten.extend(tombstones::standing(tx, site, &ids).await?);
+    }
+    let stay = found.iter().filter(|(video, _)| !forgotten.contains(&video.site_id));
+    Ok(stay.map(|(_, name)| *name).collect())
 }
 
 async fn write_down(
@@ -131,8 +149,8 @@ async fn write_down(
     emotion: Emotion,
     found: &[videos::NewVideo],
 ) -> Result<u64, Failure> {
-    let names: Vec<&str> = found.iter().map(|video| video.url.as_str()).collect();
-    let Asked { search, answer } = begin(catalog, origin, emotion, &names).await?;
+    let named: Vec<_> = found.iter().map(|video| (video, video.url.as_str())).collect();
+    let Asked { search, answer } = begin(catalog, origin, emotion, &named).await?;
     let mut tx = catalog.begin().await?;
     let mut new = 0;
     for (rank, video) in (1..).zip(found) {
@@ -142,4 +160,25 @@ async fn write_down(
     }
     tx.commit().await?;
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[tokio::test]
+    async fn a_folder_that_is_asked_again_does_not_bring_back_the_name_of_who_was_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&folder.path().join("catalog.db"), &Clock::fixed(0)).await.unwrap();
+        let origin = Origin { provider: "local", lexicon: "films".to_owned(), text: "films".to_owned() };
+        let film = |name: &str| on_disk(Path::new(name), name.to_owned());
+        let found = [film("/films/a.mp4"), film("/films/b.mp4")];
+        let mut tx = catalog.begin().await.unwrap();
+        tombstones::insert(&mut tx, "local", &found[0].site_id, "asked for").await.unwrap();
+        let named: Vec<_> = found.iter().map(|video| (video, video.url.as_str())).collect();
+        assert_eq!(not_forgotten(&mut tx, &named).await.unwrap(), ["/films/b.mp4"]);
+        tx.commit().await.unwrap();
+        assert_eq!(write_down(&catalog, &origin, Emotion::Fear, &found).await.unwrap(), 1);
+    }
 }

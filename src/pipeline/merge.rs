@@ -23,7 +23,7 @@ pub(crate) enum Merged {
 }
 
 /// Takes one catalog in. Of two that have the same video with the same revision the first one counts: both made the same
-/// of it.
+/// of it. What was taken in before is taken once more only where its clips were lost since.
 pub(crate) async fn merge(
     (into, store): (&Catalog, &Store),
     (from, source): (&Catalog, &Store),
@@ -32,8 +32,12 @@ pub(crate) async fn merge(
 ) -> Result<Merged, Failure> {
     let finished = merge::finished(from).await?;
     let fingerprint = merge::fingerprint(&finished);
-    if let Some(at_ms) = merge::seen(into, &fingerprint).await? {
-        return Ok(Merged::Before(at_ms));
+    let lost = merge::lost(into).await?;
+    let is_lost = |video: &merge::FinishedVideo| lost.contains(&(video.site.clone(), video.site_id.clone()));
+    let before = merge::seen(into, &fingerprint).await?;
+    match before {
+        Some(at_ms) if !finished.iter().any(is_lost) => return Ok(Merged::Before(at_ms)),
+        _ => {}
     }
     let here: HashSet<_> =
         merge::finished(into).await?.into_iter().map(|it| (it.site, it.site_id, it.rev)).collect();
@@ -44,7 +48,8 @@ pub(crate) async fn merge(
         if stop.is_asked() {
             return Err(Failure::transient(Reason::Interrupted, "interrupted while merging"));
         }
-        if !here.contains(&(video.site.clone(), video.site_id.clone(), video.rev.clone())) {
+        let is_here = here.contains(&(video.site.clone(), video.site_id.clone(), video.rev.clone()));
+        if !is_here && (before.is_none() || is_lost(video)) {
             take(into, store, from, source, video, &mut taken).await?;
         }
         reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note: video.site_id.clone() });
@@ -114,6 +119,40 @@ mod tests {
         tx.commit().await.unwrap();
         std::fs::create_dir_all(store.absolute("clips")).unwrap();
         std::fs::write(store.absolute("clips/1.mp4"), b"a face").unwrap();
+    }
+
+    /// What `check --repair` does when a clip is lost and its source was discarded.
+    async fn lose(store: &Store, catalog: &Catalog) {
+        std::fs::remove_file(store.absolute("clips/1.mp4")).unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        jobs::await_source(&mut tx, "cut", &[1], "its clips are cut again once it is fetched").await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_video_whose_clips_are_lost_is_not_given_and_is_healed_by_a_node_that_has_them() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (broken, broken_rows) = place(folders[0].path()).await;
+        let (sound, sound_rows) = place(folders[1].path()).await;
+        finish(&broken, &broken_rows).await;
+        lose(&broken, &broken_rows).await;
+        let (one, other) = ((&broken_rows, &broken), (&sound_rows, &sound));
+        let given = merge(other, one, &Stop::default(), &Silent).await.unwrap();
+        assert_eq!(given, Merged::Now(Taken::default()));
+
+        finish(&sound, &sound_rows).await;
+        assert!(merge::finished(&broken_rows).await.unwrap().is_empty(), "it is not passed over");
+        let listed = merge::finished(&sound_rows).await.unwrap();
+        merge::note(&broken_rows, "sound", &merge::fingerprint(&listed), Taken::default()).await.unwrap();
+        // The clip that stands there is not what its row says: it was looked at, though it was taken in before.
+        let refused = merge(one, other, &Stop::default(), &Silent).await.unwrap_err();
+        assert!(refused.detail.contains("clips/1.mp4"), "{refused}");
+        let finished = &listed[0];
+        let made = merge::read(&sound_rows, finished).await.unwrap();
+        let mut tx = broken_rows.begin().await.unwrap();
+        assert!(merge::take(&mut tx, finished, &made).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(jobs::get(&broken_rows, "cut", 1).await.unwrap().unwrap().state, "done");
     }
 
     #[tokio::test]

@@ -62,8 +62,8 @@ pub(crate) async fn take_in(catalog: &Catalog, checked: &Checked) -> Result<Rebu
             continue;
         }
         let origin = Origin { provider: "list", lexicon: format!("{list}:{emotion}"), text: list.clone() };
-        let raw: Vec<&str> = rows.iter().map(|wanted| wanted.video.site_id.as_str()).collect();
-        let asked = intake::begin(catalog, &origin, emotion, &raw).await?;
+        let named: Vec<_> = rows.iter().map(|row| (&row.video, row.video.site_id.as_str())).collect();
+        let asked = intake::begin(catalog, &origin, emotion, &named).await?;
         for (chunk, rows) in rows.chunks(CHUNK).enumerate() {
             let mut tx = catalog.begin().await?;
             for (place, wanted) in rows.iter().enumerate() {

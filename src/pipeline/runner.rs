@@ -47,7 +47,7 @@ impl<'a> Runner<'a> {
     /// # Errors
     /// What no job is to blame for: the catalog failed, or a tool is missing. Jobs in hand were let go unharmed.
     pub async fn drive<S: Stage>(self, stage: &S) -> Result<RunSummary, Failure> {
-        let due = jobs::count_due(self.catalog, S::NAME).await?;
+        let due = jobs::count_due_of(self.catalog, S::NAME, &self.plan.only).await?;
         // The stage before this one, while it is at work, brings more.
         let total = self.plan.until.is_none().then_some(due);
         let began = Event::Began { task: S::NAME.to_owned(), total, unit: S::UNIT.to_owned() };

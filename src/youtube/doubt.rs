@@ -11,6 +11,8 @@ use super::error::YoutubeError;
 const TOO_MANY: usize = 5;
 /// And so many that reach nobody to speak against the network: a false alarm costs minutes only.
 const TOO_MANY_UNREACHED: usize = 3;
+/// And so many that the Data API calls wrong to speak against what all searches ask alike: the region, the language.
+const TOO_MANY_WRONG: usize = 3;
 /// So often one of them may speak against the network; then it is its own matter again, and holds up no others.
 const MOST_ALARMS: usize = 3;
 
@@ -24,6 +26,8 @@ struct Failed {
     misread: Vec<String>,
     /// What reached nobody, as often as it did.
     unreached: Vec<String>,
+    /// What was called wrong, each once.
+    wrong: Vec<String>,
 }
 
 impl Doubt {
@@ -51,17 +55,20 @@ impl Doubt {
 }
 
 impl Failed {
-    /// Raises the class of what the tool did not understand, once there was too much of it.
+    /// Raises the class of what the tool did not understand, once there was too much of it, and lowers a wrong request
+    /// to the matter of its one search, until there is.
     fn raised(&mut self, what: &str, error: YoutubeError) -> YoutubeError {
-        let YoutubeError::Refused { what: named, class, said } = error else { return error };
-        if !matches!(class, Class::ToolBroken | Class::MediaRefused) {
-            return YoutubeError::Refused { what: named, class, said };
+        match error {
+            YoutubeError::Refused { what: named, class: Class::ToolBroken | Class::MediaRefused, said }
+                if is_one_too_many(&mut self.misread, what, TOO_MANY) =>
+            {
+                YoutubeError::Refused { what: named, class: Class::ToolOutdated, said }
+            }
+            YoutubeError::BadRequest { said } if !is_one_too_many(&mut self.wrong, what, TOO_MANY_WRONG) => {
+                YoutubeError::BadSearch { said }
+            }
+            error => error,
         }
-        if self.misread.len() < TOO_MANY && !self.misread.iter().any(|it| it == what) {
-            self.misread.push(what.to_owned());
-        }
-        let class = if self.misread.len() < TOO_MANY { class } else { Class::ToolOutdated };
-        YoutubeError::Refused { what: named, class, said }
     }
 
     /// Whether the network is to blame for what reached nobody.
@@ -73,6 +80,14 @@ impl Failed {
         self.unreached.push(what.to_owned());
         self.unreached.iter().collect::<HashSet<_>>().len() >= TOO_MANY_UNREACHED
     }
+}
+
+/// Notes one more failure; says whether there are too many different ones.
+fn is_one_too_many(failed: &mut Vec<String>, what: &str, too_many: usize) -> bool {
+    if failed.len() < too_many && !failed.iter().any(|it| it == what) {
+        failed.push(what.to_owned());
+    }
+    failed.len() >= too_many
 }
 
 #[cfg(test)]
@@ -127,6 +142,37 @@ mod tests {
             assert!(!is_offline(&note(&doubt, number, Class::Network)));
             note(&doubt, number + 1, Class::Private);
         }
+    }
+
+    #[test]
+    fn whoever_sends_is_reached_however_slowly() {
+        let doubt = Doubt::default();
+        let timed_out = |number: u32, has_moved| {
+            let what = format!("video-{number}");
+            let (detail, said) = ("took more than 900 s".to_owned(), String::new());
+            let error = YoutubeError::TimedOut { what: what.clone(), detail, has_moved, said };
+            is_offline(&doubt.note::<()>(&what, Err(error)).unwrap_err())
+        };
+        assert_eq!([1, 2, 3, 4].map(|number| timed_out(number, true)), [false; 4]);
+        assert_eq!([5, 6].map(|number| timed_out(number, false)), [false; 2]);
+        assert!(!timed_out(7, true));
+        assert_eq!([5, 6, 7].map(|number| timed_out(number, false)), [false, false, true]);
+    }
+
+    #[test]
+    fn one_wrong_search_is_its_own_matter_and_several_in_a_row_are_that_of_all() {
+        let doubt = Doubt::default();
+        let is_of_all = |number: u32| {
+            let wrong = YoutubeError::BadRequest { said: "invalid relevanceLanguage".into() };
+            match doubt.note::<()>(&format!("search {number}"), Err(wrong)).unwrap_err() {
+                YoutubeError::BadSearch { .. } => false,
+                YoutubeError::BadRequest { .. } => true,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([1, 1, 2, 1, 2].map(is_of_all), [false; 5]);
+        doubt.note("search 4", Ok(())).unwrap();
+        assert_eq!([5, 6, 7].map(is_of_all), [false, false, true]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum YoutubeError {
         what: String,
         /// Which limit was passed.
         detail: String,
+        /// Whether bytes of the video had come: somebody was there.
+        has_moved: bool,
         /// The end of its standard error.
         said: String,
     },
@@ -75,9 +77,15 @@ pub enum YoutubeError {
         /// Its words, without the key.
         said: String,
     },
-    /// The Data API says that the question itself is wrong.
+    /// The Data API calls the request wrong, as it would any other.
     #[error("the Data API calls the request wrong: {said}")]
     BadRequest {
+        /// Its words, without the key.
+        said: String,
+    },
+    /// The Data API calls this one search wrong; the next may fare better.
+    #[error("the Data API calls this search wrong: {said}")]
+    BadSearch {
         /// Its words, without the key.
         said: String,
     },
@@ -124,6 +132,7 @@ impl YoutubeError {
             Self::TimedOut { .. }
             | Self::NoFile { .. }
             | Self::Unanswered { .. }
+            | Self::BadSearch { .. }
             | Self::Unreadable { .. } => Failure::transient(Reason::Network, detail),
             Self::Quota { .. } => Failure::transient(Reason::Quota, detail)
                 .with_hint("it refills at midnight Pacific time; searches without a key go on"),
@@ -142,20 +151,23 @@ impl YoutubeError {
         }
     }
 
-    /// Whether no usable word came back: the network may be at fault, or whoever was asked.
+    /// Whether nothing usable came back, not a byte of a video either: the network may be at fault, or whoever was asked.
     pub(super) fn reached_nobody(&self) -> bool {
         matches!(
             self,
-            Self::Refused { class: Class::Network, .. } | Self::TimedOut { .. } | Self::Unanswered { .. }
+            Self::Refused { class: Class::Network, .. }
+                | Self::TimedOut { has_moved: false, .. }
+                | Self::Unanswered { .. }
         )
     }
 
-    /// Whether the site refused in words that only it can have said.
+    /// Whether the site refused in words that only it can have said, or was too slow with what only it can have sent.
     pub(super) fn is_an_answer(&self) -> bool {
         let is_ours = |class: &Class| matches!(class, Class::Local | Class::Options | Class::Unknown);
         match self {
             Self::Refused { class, .. } => *class != Class::Network && !is_ours(class),
-            Self::NotAllowed { .. } => true,
+            Self::NotAllowed { .. } | Self::BadRequest { .. } | Self::BadSearch { .. } => true,
+            Self::TimedOut { has_moved, .. } => *has_moved,
             _ => false,
         }
     }

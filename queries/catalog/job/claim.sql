@@ -1,6 +1,6 @@
 -- jobs::claim_of; job_due. The most urgent job that is due, unless its stage is paused. An expired lease is due. With
 -- $6 only jobs of this emotion (the search's, else the video's), with $7 only jobs on videos of this list, with $8 only
--- jobs on videos of this site.
+-- jobs on videos of this site, with $9 of the searches only this lexicon's.
 update job set state = 'held', worker = $3, rev = $4, attempt = attempt + 1, due_at = $5
 where id = (
   select id from job
@@ -12,6 +12,8 @@ where id = (
     and ($7 is null
       or exists (select 1 from listed where listed.video_id = job.subject_id and listed.list = $7))
     and ($8 is null or exists (select 1 from video where video.id = job.subject_id and video.site = $8))
+    and ($9 is null or stage <> 'search'
+      or exists (select 1 from search where search.id = job.subject_id and search.lexicon = $9))
   order by priority, due_at, id limit 1
 )
 returning id, subject_id, attempt

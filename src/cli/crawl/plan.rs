@@ -1,9 +1,11 @@
 //! `crawl plan`, and the plan that a crawl writes down: which searches a lexicon asks for, and what they cost in time.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::json;
 
+use crate::catalog::jobs::Only;
 use crate::catalog::{Catalog, jobs, searches};
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
@@ -17,9 +19,9 @@ use super::{Source, Wanted};
 /// Of the results of its searches, WebEmotion kept 41,000 of 216,000 videos.
 const PAPERS_SHARE: f64 = 0.19;
 
-/// The lexicon that the flags mean, else the settings.
-fn lexicon(wanted: &Wanted, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
-    let Some(path) = wanted.lexicon.as_ref().or(policy.lexicon.as_ref()) else {
+/// The lexicon that the flag means, else the settings.
+fn lexicon(flag: Option<&Path>, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
+    let Some(path) = flag.or(policy.lexicon.as_deref()) else {
         return Ok(Lexicon::builtin());
     };
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -29,6 +31,11 @@ fn lexicon(wanted: &Wanted, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
         let failure = Failure::permanent(Reason::Usage, error.to_string());
         failure.with_hint("queries/youtube/webemotion.toml is an example").into()
     })
+}
+
+/// The name of the lexicon that the settings mean.
+pub(crate) fn lexicon_of_settings(policy: &CrawlConfig) -> anyhow::Result<String> {
+    Ok(lexicon(None, policy)?.name().to_owned())
 }
 
 fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
@@ -43,7 +50,7 @@ pub(super) fn print(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
         return Err(Failure::permanent(Reason::Usage, detail).with_hint("leave --source out").into());
     }
     let config = session::load_config(global)?.crawl;
-    let lexicon = lexicon(wanted, &config)?;
+    let lexicon = lexicon(wanted.lexicon.as_deref(), &config)?;
     let cost = Cost::of(&lexicon, wanted, &config);
     if global.json {
         say(json!({"event": "planned", "lexicon": lexicon.name(), "searches": cost.searches(),
@@ -131,16 +138,18 @@ impl<'a> Cost<'a> {
 /// What a crawl asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Planned {
+    /// The lexicon's name: its searches are asked, and no others.
+    pub(super) lexicon: String,
     /// Searches of the lexicon.
     pub(super) searches: usize,
-    /// Searches of other lexicons that waited to be asked; a crawl with theirs plans them again.
-    pub(super) withdrawn: u64,
+    /// Searches of other lexicons that are due; they wait for a crawl with theirs.
+    pub(super) of_others: u64,
 }
 
-/// Writes down what the lexicon asks for, and asks for its answers and no others. The nth search of each emotion comes
-/// before the (n + 1)th of any, so that all emotions grow together.
+/// Writes down what the lexicon asks for, and asks for its answers. The nth search of each emotion comes before the
+/// (n + 1)th of any, so that all emotions grow together.
 pub(super) async fn write_down(session: &Session, wanted: &Wanted) -> anyhow::Result<Planned> {
-    let lexicon = lexicon(wanted, &session.config.crawl)?;
+    let lexicon = lexicon(wanted.lexicon.as_deref(), &session.config.crawl)?;
     let planned: Vec<searches::NewSearch> =
         lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
     Ok(plan(&session.catalog, lexicon.name(), &planned).await?)
@@ -153,8 +162,7 @@ async fn plan(catalog: &Catalog, lexicon: &str, planned: &[searches::NewSearch])
     jobs::withdraw(&mut tx, search::NAME, &retired).await?;
     tx.commit().await?;
     let in_force = searches::list(catalog, "youtube").await?;
-    let (asked, others): (Vec<_>, Vec<_>) =
-        in_force.into_iter().partition(|search| search.lexicon == lexicon);
+    let asked: Vec<_> = in_force.iter().filter(|search| search.lexicon == lexicon).collect();
     let mut turns: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
     let mut next_turn = [0_i64; Emotion::ALL.len()];
     for search in &asked {
@@ -162,14 +170,15 @@ async fn plan(catalog: &Catalog, lexicon: &str, planned: &[searches::NewSearch])
         turns.entry(*turn).or_default().push(search.id.0);
         *turn += 1;
     }
-    let others: Vec<i64> = others.iter().map(|search| search.id.0).collect();
     let mut tx = catalog.begin().await?;
-    let withdrawn = jobs::withdraw(&mut tx, search::NAME, &others).await?;
     for (turn, ids) in &turns {
         jobs::enqueue_all(&mut tx, search::NAME, search::REV, *turn, ids).await?;
     }
     tx.commit().await?;
-    Ok(Planned { searches: asked.len(), withdrawn })
+    let own = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
+    let own_due = jobs::count_due_of(catalog, search::NAME, &own).await?;
+    let of_others = jobs::count_due(catalog, search::NAME).await?.saturating_sub(own_due);
+    Ok(Planned { lexicon: lexicon.to_owned(), searches: asked.len(), of_others })
 }
 
 fn new_search(search: PlannedSearch) -> searches::NewSearch {
@@ -187,6 +196,7 @@ fn new_search(search: PlannedSearch) -> searches::NewSearch {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::types::SearchId;
 
     fn search(text: &str) -> searches::NewSearch {
         searches::NewSearch {
@@ -200,17 +210,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crawl_asks_what_its_lexicon_plans_and_nothing_of_another() {
+    async fn a_crawl_asks_what_its_lexicon_plans_and_leaves_that_of_others_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.sqlite");
         let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
         let (one, other) = ([search("scared"), search("afraid")], [search("afraid"), search("timid")]);
-        let planned = |searches, withdrawn| Planned { searches, withdrawn };
-        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned(2, 0));
-        assert_eq!(plan(&catalog, "other", &other).await.unwrap(), planned(2, 1));
-        assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 2);
-        // The rows stay, and whoever plans them again asks them.
-        assert_eq!(searches::list(&catalog, "youtube").await.unwrap().len(), 3);
-        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned(2, 1));
+        let planned = |lexicon: &str, of_others| Planned { lexicon: lexicon.into(), searches: 2, of_others };
+        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned("one", 0));
+        // What both ask is asked by who planned last; the rest of the first still waits for its own crawl.
+        assert_eq!(plan(&catalog, "other", &other).await.unwrap(), planned("other", 1));
+        let claim = jobs::Claim { stage: search::NAME, rev: search::REV, worker: "w", lease_ms: 60_000 };
+        for (lexicon, texts) in [("other", vec!["afraid", "timid"]), ("one", vec!["scared"])] {
+            let only = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
+            assert!(jobs::next_due_of(&catalog, search::NAME, &only).await.unwrap().is_some());
+            let mut asked = Vec::new();
+            while let Some(job) = jobs::claim_of(&catalog, claim, &only).await.unwrap() {
+                let search = searches::get(&catalog, SearchId(job.subject_id)).await.unwrap();
+                asked.push(search.asked.text);
+            }
+            asked.sort();
+            assert_eq!(asked, texts);
+        }
     }
 }

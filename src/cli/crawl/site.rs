@@ -29,14 +29,14 @@ pub(super) async fn crawl(
     let key = key()?;
     let planned = plan::write_down(session, &args.wanted).await?;
     let may_download = terms::accepted(session, args.accept_terms || policy.accept_terms).await?;
-    limits.only = Only { emotion: args.wanted.emotion, ..Only::default() };
+    limits.only = Only { emotion: args.wanted.emotion, lexicon: Some(planned.lexicon), ..Only::default() };
     let budget = Budget::new(session.catalog.clone(), &policy);
     let searching = search_stage(&ytdlp, key, &policy, &budget)?;
-    let facts = json!({"searches": planned.searches, "withdrawn": planned.withdrawn});
-    if planned.withdrawn > 0 && !session.json {
+    let facts = json!({"searches": planned.searches, "of_other_lexicons": planned.of_others});
+    if planned.of_others > 0 && !session.json {
         say(format_args!(
-            "crawl: {} searches of other lexicons are not asked; a crawl with theirs asks them",
-            planned.withdrawn
+            "crawl: {} searches of other lexicons are due; a crawl with theirs asks them",
+            planned.of_others
         ));
     }
     if !may_download {

@@ -28,9 +28,35 @@ pub(super) struct Cleaned {
 }
 
 impl Cleaned {
-    /// Writes the page without them.
-    pub(super) fn write(&self) -> Result<(), Failure> {
-        std::fs::write(&self.page, &self.text).map_err(|error| failed("write", &self.page, &error))
+    /// Writes the page without them, beside its place first.
+    fn write(&self) -> std::io::Result<()> {
+        let part = self.page.with_extension("html.part");
+        std::fs::write(&part, &self.text)?;
+        std::fs::rename(&part, &self.page)
+    }
+}
+
+/// The pages of a folder.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    /// Those that lose pictures.
+    pub(super) cleaned: Vec<Cleaned>,
+    /// Those that cannot be read or written, as a page of another program may be: they stay as they are.
+    pub(super) unclean: Vec<PathBuf>,
+}
+
+impl Pages {
+    /// Writes the pages without their pictures.
+    pub(super) fn write(&mut self) {
+        let Self { cleaned, unclean } = self;
+        cleaned.retain(|page| match page.write() {
+            Ok(()) => true,
+            Err(error) => {
+                pass_over("write", &page.page, &error);
+                unclean.push(page.page.clone());
+                false
+            }
+        });
     }
 }
 
@@ -39,16 +65,27 @@ pub(super) async fn clean(
     catalog: &Catalog,
     folder: &Path,
     going: &HashSet<SampleId>,
-) -> Result<Vec<Cleaned>, Failure> {
-    let mut cleaned = Vec::new();
+) -> Result<Pages, Failure> {
+    let mut found = Pages::default();
     for page in pages(folder)? {
-        let text = std::fs::read_to_string(&page).map_err(|error| failed("read", &page, &error))?;
+        let text = match std::fs::read_to_string(&page) {
+            Ok(text) => text,
+            Err(error) => {
+                pass_over("read", &page, &error);
+                found.unclean.push(page);
+                continue;
+            }
+        };
         let (text, pictures) = without(catalog, &text, going).await?;
         if pictures > 0 {
-            cleaned.push(Cleaned { page, pictures, text });
+            found.cleaned.push(Cleaned { page, pictures, text });
         }
     }
-    Ok(cleaned)
+    Ok(found)
+}
+
+fn pass_over(action: &str, page: &Path, error: &std::io::Error) {
+    tracing::warn!("cannot {action} {}: {error}: if it has pictures of theirs, remove it", page.display());
 }
 
 fn pages(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -142,12 +179,13 @@ mod tests {
         std::fs::write(folder.path().join("round-0001.json"), "{}").unwrap();
 
         let going = HashSet::from([ids[1]]);
-        let cleaned = clean(&session.catalog, folder.path(), &going).await.unwrap();
-        assert_eq!((cleaned.len(), cleaned[0].pictures), (1, 3));
-        cleaned[0].write().unwrap();
-        let text = std::fs::read_to_string(&cleaned[0].page).unwrap();
+        let mut found = clean(&session.catalog, folder.path(), &going).await.unwrap();
+        assert_eq!((found.cleaned.len(), found.cleaned[0].pictures), (1, 3));
+        found.write();
+        let text = std::fs::read_to_string(&found.cleaned[0].page).unwrap();
         assert_eq!((text.matches(PICTURE).count(), text.matches(NONE).count()), (1, 3));
         assert!(text.contains(&STANDARD.encode([0; 3])) && text.ends_with("</html>"), "{text}");
-        assert!(clean(&session.catalog, folder.path(), &going).await.unwrap().is_empty());
+        let again = clean(&session.catalog, folder.path(), &going).await.unwrap();
+        assert!(again.cleaned.is_empty() && again.unclean.is_empty());
     }
 }

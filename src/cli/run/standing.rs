@@ -1,5 +1,6 @@
 //! How things stand before a round: what is due, what waits, how much room there is. Numbers only; decides nothing.
 
+use crate::catalog::jobs::Only;
 use crate::catalog::{acceptances, funnel, jobs, pauses, runs, samples};
 use crate::failure::{Failure, Reason};
 use crate::pipeline::{cut, fetch, scan, search};
@@ -16,9 +17,9 @@ pub(crate) struct Standing {
     pub(crate) is_planned: bool,
     /// Whether the site's terms were accepted, as they stand now.
     pub(crate) may_download: bool,
-    /// Searches due now.
+    /// Searches of the lexicon due now.
     pub(crate) searches: u64,
-    /// Downloads due now.
+    /// Downloads due now, as far as a crawl of the round's source takes them.
     pub(crate) downloads: u64,
     /// Looks and cuts due now.
     pub(crate) cuts: u64,
@@ -52,20 +53,24 @@ impl Standing {
         let unended = of_stages.iter().filter(|it| ["open", "held"].contains(&it.state.as_str()));
         let waiting =
             unended.filter(|it| [scan::NAME, cut::NAME].contains(&it.stage.as_str())).map(|it| it.jobs).sum();
-        let due = async |stage| jobs::count_due(catalog, stage).await.map_err(Failure::from);
+        let due =
+            async |stage, only: Only| jobs::count_due_of(catalog, stage, &only).await.map_err(Failure::from);
         let rev = scan::rev(&session.config.clips);
         let paused = pauses::in_force(catalog).await.map_err(Failure::from)?;
         let accepted = acceptances::latest(catalog, crawl::TERMS).await.map_err(Failure::from)?;
         let is_local = session.config.run.source != "youtube";
+        // Without a lexicon that can be read all are counted; the crawl says what is wrong with it.
+        let lexicon = crawl::lexicon_of_settings(&session.config.crawl).ok();
+        let site = is_local.then_some("local");
         Ok(Self {
             at_ms: session.clock.now_ms(),
             is_planned: of_stages.iter().any(|it| it.stage == search::NAME),
             may_download: is_local
                 || session.config.crawl.accept_terms
                 || accepted.as_ref().is_some_and(crawl::stands),
-            searches: due(search::NAME).await?,
-            downloads: due(fetch::NAME).await?,
-            cuts: due(scan::NAME).await? + due(cut::NAME).await?,
+            searches: due(search::NAME, Only { lexicon, ..Only::default() }).await?,
+            downloads: due(fetch::NAME, Only { site, ..Only::default() }).await?,
+            cuts: due(scan::NAME, Only::default()).await? + due(cut::NAME, Only::default()).await?,
             unseen_files: jobs::count_unasked(catalog, &rev).await.map_err(Failure::from)?,
             waiting,
             free_bytes: session.store.free_bytes().map_err(Failure::from)?,
@@ -95,6 +100,7 @@ async fn cut_off(session: &Session, _work: &Work) -> anyhow::Result<Option<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::videos;
 
     #[tokio::test]
     async fn terms_that_changed_since_they_were_accepted_allow_no_download() {
@@ -104,5 +110,22 @@ mod tests {
         acceptances::insert(&mut tx, crawl::TERMS, "1999-01-01").await.unwrap();
         tx.commit().await.unwrap();
         assert!(!Standing::of_queue(&session).await.unwrap().may_download);
+    }
+
+    #[tokio::test]
+    async fn only_what_the_rounds_own_crawl_would_take_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut session = Session::still(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        for (site, site_id) in [("youtube", "a"), ("youtube", "b"), ("local", "c")] {
+            let (site, site_id) = (site.to_owned(), site_id.to_owned());
+            let video = videos::NewVideo { site, site_id, ..videos::NewVideo::default() };
+            let id = videos::upsert(&mut tx, &video).await.unwrap().unwrap();
+            jobs::enqueue(&mut tx, fetch::NAME, fetch::REV, 1, id.0).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(Standing::of_queue(&session).await.unwrap().downloads, 3);
+        session.config.run.source = "local:talks".to_owned();
+        assert_eq!(Standing::of_queue(&session).await.unwrap().downloads, 1);
     }
 }

@@ -56,15 +56,13 @@ impl CatalogRun {
         }
         let all = runs::list(catalog).await.map_err(Failure::from)?;
         for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash) {
-            let folder = session.store.root().join(&run.folder);
             let is_done = run.state == RunState::Done.as_str();
             let is_cut_off = is_cut_off(&run);
             if !(is_cut_off || is_done && !args.again) {
                 continue;
             }
             let found = Self::of(catalog, args, run).await?;
-            // A run that was killed before it had a folder trained nothing yet, and takes whatever is named now.
-            let is_same = folder::is_for_data(&folder, recipe, &found.set) || is_cut_off && !folder.exists();
+            let is_same = found.is_for(session, recipe);
             if is_same && (is_cut_off || found.is_of_today(catalog).await?) {
                 return Ok(found);
             }
@@ -77,6 +75,15 @@ impl CatalogRun {
         let members: Vec<Member> = list.iter().map(Member::of).collect();
         let set = args.training_set(Some(set_of(catalog, &run.classes, &members)))?;
         Ok(Self { run, set, positions: list.iter().map(|line| line.position).collect() })
+    }
+
+    /// Whether its folder was made for its data as they are now, and enough of them is left to train on. A run that was
+    /// killed before it had one trained nothing yet, and takes whatever is named now.
+    fn is_for(&self, session: &Session, recipe: &Recipe) -> bool {
+        let folder = session.store.root().join(&self.run.folder);
+        let is_same =
+            folder::is_for_data(&folder, recipe, &self.set) || is_cut_off(&self.run) && !folder.exists();
+        is_same && self.set.check_training().is_ok()
     }
 
     /// Whether a list frozen now would be the same.
@@ -155,11 +162,21 @@ async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
     })
 }
 
-/// The last run of a recipe that was cut off: [`CatalogRun::begin`] goes on with it.
-pub(super) async fn cut_off(catalog: &Catalog, recipe: &Recipe) -> anyhow::Result<Option<Run>> {
+/// The last run of a recipe that was cut off and that [`CatalogRun::begin`] goes on with.
+pub(super) async fn cut_off(
+    session: &Session,
+    args: &TrainArgs,
+    recipe: &Recipe,
+) -> anyhow::Result<Option<Run>> {
     let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
-    let all = runs::list(catalog).await.map_err(Failure::from)?;
-    Ok(all.into_iter().rfind(|run| run.recipe_hash == hash && is_cut_off(run)))
+    let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
+    for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash && is_cut_off(run)) {
+        let found = CatalogRun::of(&session.catalog, args, run).await?;
+        if found.is_for(session, recipe) {
+            return Ok(Some(found.run));
+        }
+    }
+    Ok(None)
 }
 
 fn is_cut_off(run: &Run) -> bool {
@@ -219,7 +236,9 @@ async fn candidates(catalog: &Catalog) -> anyhow::Result<(Vec<String>, Vec<Membe
 /// Freezes the list, and writes the run down, with the classes of all sets that it trains on.
 async fn freeze(catalog: &Catalog, args: &TrainArgs, recipe: &Recipe, device: &str) -> anyhow::Result<Run> {
     let (names, members) = candidates(catalog).await?;
-    let names = args.training_set(Some(set_of(catalog, &names, &members)))?.classes;
+    let set = args.training_set(Some(set_of(catalog, &names, &members)))?;
+    set.check_training().map_err(|error| error.failure())?;
+    let names = set.classes;
     let frozen: Vec<FrozenSample> = members.iter().map(|member| member.frozen).collect();
     let method = recipe.method.as_str();
     let all = runs::list(catalog).await.map_err(Failure::from)?;
@@ -316,5 +335,50 @@ impl RunWatch for Rows {
             tx.commit().await
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::tests::parse;
+    use super::*;
+    use crate::catalog::{forget, videos};
+
+    /// Two samples of a new video.
+    async fn add(session: &Session, name: &str, emotion: Emotion) -> VideoId {
+        let mut tx = session.catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+        samples::tests::hit(&mut tx, video, emotion, 1).await;
+        samples::tests::fill(&mut tx, video, 2).await;
+        tx.commit().await.unwrap();
+        video
+    }
+
+    #[tokio::test]
+    async fn a_run_that_lost_its_samples_keeps_no_other_from_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let args = parse(&["--validation", "0"]);
+        let recipe = args.recipe();
+        let mut videos = Vec::new();
+        for number in 0..20 {
+            let emotion = if number % 2 == 0 { Emotion::Fear } else { Emotion::Anger };
+            videos.push(add(&session, &format!("video {number}"), emotion).await);
+        }
+        let first = CatalogRun::begin(&session, &args, &recipe).await.unwrap();
+        assert!(cut_off(&session, &args, &recipe).await.unwrap().is_some(), "it was killed at once");
+        let same = CatalogRun::begin(&session, &args, &recipe).await.unwrap();
+        assert_eq!((first.run.name.as_str(), same.run.name.as_str()), ("scn-1", "scn-1"));
+
+        let mut tx = session.catalog.begin().await.unwrap();
+        forget::videos(&mut tx, &videos, "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        for number in 20..40 {
+            let emotion = if number % 2 == 0 { Emotion::Fear } else { Emotion::Anger };
+            add(&session, &format!("video {number}"), emotion).await;
+        }
+        assert!(cut_off(&session, &args, &recipe).await.unwrap().is_none());
+        let next = CatalogRun::begin(&session, &args, &recipe).await.unwrap();
+        assert_eq!((next.run.name.as_str(), next.set.len(), next.positions.len()), ("scn-2", 40, 40));
     }
 }

@@ -74,7 +74,7 @@ async fn in_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<Value
 
 /// The run of this recipe that [`on_catalog`] would go on with.
 pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> anyhow::Result<Option<Run>> {
-    catalog::cut_off(&session.catalog, &args.recipe()).await
+    catalog::cut_off(session, args, &args.recipe()).await
 }
 
 async fn on_disk(
@@ -85,6 +85,7 @@ async fn on_disk(
     let recipe = args.recipe();
     recipe.check().map_err(|error| error.failure())?;
     let set = args.training_set(None)?;
+    set.check_training().map_err(|error| error.failure())?;
     let runs = global.data().join("runs");
     let folder = match &args.resume {
         Some(run) => {

@@ -142,7 +142,6 @@ impl TrainArgs {
         if let Some(list) = &self.noisy_labels {
             data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
         }
-        set.check_training().map_err(|error| error.failure())?;
         Ok(set)
     }
 }

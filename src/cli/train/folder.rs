@@ -125,11 +125,11 @@ fn is_for_recipe(folder: &Path, recipe: &Recipe) -> bool {
 }
 
 /// Whether a folder was made for this data and the params that the recipe's file holds now. A file that is gone is not
-/// missed: what was begun with it goes on without.
+/// missed (what was begun with it goes on without), nor what a folder of an earlier release does not say.
 pub(super) fn is_for_data(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
     let Some(card) = read_json(&folder.join(DATA)) else { return false };
-    let init = init_sha256(recipe);
-    card["hash"] == data_card(set)["hash"] && init.is_none_or(|init| card[INIT] == init)
+    let is_same_init = card[INIT].is_null() || init_sha256(recipe).is_none_or(|init| card[INIT] == init);
+    card["hash"] == data_card(set)["hash"] && is_same_init
 }
 
 /// Refuses the folder that `--resume` means when it was made for something else.
@@ -234,6 +234,9 @@ mod tests {
         };
         let names = [Some("one"), Some("other"), Some("one"), None].map(&mut find);
         assert_eq!(names, ["scn-1", "scn-2", "scn-1", "scn-1"]);
+        // A folder of an earlier release does not say what it began with.
+        write_json(&runs.path().join("runs/scn-1").join(DATA), &data_card(&set)).unwrap();
+        assert_eq!(find(Some("third")), "scn-1");
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn read(status: u16, retry_after_s: Option<u64>, body: &str) -> Youtu
             YoutubeError::KeyRefused { said }
         }
         // The token is the API's own: this one search is at fault, not what all of them ask.
-        400 if has(&["invalidPageToken"]) => YoutubeError::Unanswered { said },
+        400 if has(&["invalidPageToken"]) => YoutubeError::BadSearch { said },
         400 => YoutubeError::BadRequest { said },
         _ => YoutubeError::Unanswered { said },
     }
@@ -106,7 +106,7 @@ mod tests {
         ));
         assert!(matches!(
             read(400, None, &envelope("x", "invalidPageToken")),
-            YoutubeError::Unanswered { .. }
+            YoutubeError::BadSearch { .. }
         ));
     }
 

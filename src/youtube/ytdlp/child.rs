@@ -33,7 +33,12 @@ pub(super) trait Listener: Send {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cut {
     Stopped,
-    TimedOut(String),
+    TimedOut {
+        /// Which limit was passed.
+        detail: String,
+        /// Whether anything had been downloaded.
+        has_moved: bool,
+    },
 }
 
 /// What is left of a child.

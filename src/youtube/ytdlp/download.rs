@@ -123,8 +123,9 @@ impl YtDlp {
         let said = border::message(&ended.stderr);
         match &ended.cut {
             Some(Cut::Stopped) => return Err(YoutubeError::Stopped),
-            Some(Cut::TimedOut(detail)) => {
-                return Err(YoutubeError::TimedOut { what, detail: detail.clone(), said });
+            Some(Cut::TimedOut { detail, has_moved }) => {
+                let (detail, has_moved) = (detail.clone(), *has_moved);
+                return Err(YoutubeError::TimedOut { what, detail, has_moved, said });
             }
             None => {}
         }

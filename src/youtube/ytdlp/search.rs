@@ -145,10 +145,11 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
     let said = || border::message(&ended.stderr);
     match &ended.cut {
         Some(Cut::Stopped) => return Err(YoutubeError::Stopped),
-        Some(Cut::TimedOut(detail)) => {
+        Some(Cut::TimedOut { detail, has_moved }) => {
             return Err(YoutubeError::TimedOut {
                 what: text.to_owned(),
                 detail: detail.clone(),
+                has_moved: *has_moved,
                 said: said(),
             });
         }

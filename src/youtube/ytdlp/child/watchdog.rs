@@ -11,11 +11,12 @@ pub(super) struct Watchdog<'a> {
     began: Instant,
     heard: Instant,
     window: Option<(Instant, u64)>,
+    has_moved: bool,
 }
 
 impl<'a> Watchdog<'a> {
     pub(super) fn new(limits: &'a Limits, now: Instant) -> Self {
-        Self { limits, began: now, heard: now, window: None }
+        Self { limits, began: now, heard: now, window: None, has_moved: false }
     }
 
     /// The child said something.
@@ -30,11 +31,12 @@ impl<'a> Watchdog<'a> {
 
     fn look_at(&mut self, now: Instant, downloaded: Option<u64>) -> Option<Cut> {
         let limits = self.limits;
+        self.has_moved |= downloaded.is_some_and(|bytes| bytes > 0);
         if now - self.began >= limits.wall_clock {
-            return timed_out(format!("took more than {}", told(limits.wall_clock)));
+            return self.timed_out(format!("took more than {}", told(limits.wall_clock)));
         }
         if now - self.heard >= limits.silence {
-            return timed_out(format!("said nothing for {}", told(limits.silence)));
+            return self.timed_out(format!("said nothing for {}", told(limits.silence)));
         }
         let Some(downloaded) = downloaded else {
             self.window = None;
@@ -48,12 +50,12 @@ impl<'a> Watchdog<'a> {
         self.window = Some((now, downloaded));
         let rate = downloaded.saturating_sub(before) as f64 / window.as_secs_f64();
         let is_slow = rate < limits.min_bytes_per_s as f64;
-        if is_slow { timed_out(format!("downloaded only {rate:.0} bytes a second")) } else { None }
+        if is_slow { self.timed_out(format!("downloaded only {rate:.0} bytes a second")) } else { None }
     }
-}
 
-fn timed_out(detail: String) -> Option<Cut> {
-    Some(Cut::TimedOut(detail))
+    fn timed_out(&self, detail: String) -> Option<Cut> {
+        Some(Cut::TimedOut { detail, has_moved: self.has_moved })
+    }
 }
 
 fn told(duration: Duration) -> String {
@@ -78,7 +80,7 @@ mod tests {
             watch.heard(start + Duration::from_secs(second));
             watch.look_at(start + Duration::from_secs(second), Some(600_000 + second))
         });
-        assert!(matches!(cut, Some(Cut::TimedOut(detail)) if detail.contains("bytes a second")));
+        assert!(matches!(cut, Some(Cut::TimedOut { detail, .. }) if detail.contains("bytes a second")));
     }
 
     #[test]
@@ -90,5 +92,22 @@ mod tests {
         assert!(watch.look_at(start + Duration::from_secs(180), None).is_some());
         watch.heard(start + Duration::from_secs(899));
         assert!(watch.look_at(start + Duration::from_secs(900), None).is_some());
+    }
+
+    #[test]
+    fn what_moved_once_is_not_taken_for_silence() {
+        let limits = Limits::of(&CrawlConfig::default());
+        let start = Instant::now();
+        let end = start + Duration::from_secs(900);
+        let has_moved = |downloaded| {
+            let mut watch = Watchdog::new(&limits, start);
+            assert_eq!(watch.look_at(start, downloaded), None);
+            // The file is whole, and is being worked on.
+            match watch.look_at(end, None) {
+                Some(Cut::TimedOut { has_moved, .. }) => has_moved,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([None, Some(0), Some(1)].map(has_moved), [false, false, true]);
     }
 }

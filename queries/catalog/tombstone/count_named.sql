@@ -1,2 +1,0 @@
--- tombstones::any_stands; primary key. $2 is a JSON list of the site's ids.
-select count(*) from tombstone where site = $1 and site_id in (select value from json_each($2))
