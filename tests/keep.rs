@@ -7,8 +7,8 @@ use std::path::Path;
 
 use webemotion::store::{Locked, Store};
 
-use crate::night::film;
 use crate::program::{ask, closing, expect};
+use crate::rounds::with_a_film;
 
 fn pictures(data: &Path) -> usize {
     let page = fs::read_to_string(data.join("reports/round-0001.html")).unwrap();
@@ -17,18 +17,12 @@ fn pictures(data: &Path) -> usize {
 
 #[tokio::test]
 async fn a_forgotten_video_is_gone_with_its_pictures_and_does_not_come_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let (videos, data) = (folder.path().join("videos/fear"), folder.path().join("data"));
-    fs::create_dir_all(&videos).unwrap();
-    fs::create_dir_all(&data).unwrap();
-    film(1, &videos.join("a.mp4"));
-    let settings = "[run]\nsource = 'local:../videos'\n[crawl]\nmin_free_bytes = 1\n";
-    fs::write(data.join("webemotion.toml"), settings).unwrap();
+    let (folder, data) = with_a_film();
     expect(0, &data, &["run", "--only", "crawl,clips,report"]);
     let shown = pictures(&data);
     assert!(shown > 0);
 
-    let film = videos.join("a.mp4");
+    let film = folder.path().join("videos/fear/a.mp4");
     let film = film.to_str().unwrap();
     let would = closing(&expect(0, &data, &["--json", "forget", film, "--dry-run"]));
     assert_eq!((&would["pictures"], pictures(&data)), (&shown.into(), shown));

@@ -12,7 +12,7 @@ use crate::night::{Site, film};
 use crate::program::{Ended, ask, closing, expect, run, webemotion};
 
 /// A data folder whose source is a folder with one film of a face.
-fn with_a_film() -> (tempfile::TempDir, PathBuf) {
+pub fn with_a_film() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (videos, data) = (folder.path().join("videos/fear"), folder.path().join("data"));
     fs::create_dir_all(&videos).unwrap();

@@ -108,6 +108,12 @@ mod tests {
         counts
     }
 
+    /// The pages of answers that are not emptied.
+    async fn still_raw(catalog: &Catalog) -> Vec<i64> {
+        let pages = sqlx::query_scalar("select id from answer where raw is not null order by id");
+        pages.fetch_all(&catalog.reader).await.unwrap()
+    }
+
     #[tokio::test]
     async fn forgetting_removes_everything_of_a_video_and_nothing_of_another() {
         let (_folder, catalog) = empty().await;
@@ -164,11 +170,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         video(&mut tx, id, "asked by mail").await.unwrap();
         tx.commit().await.unwrap();
-        let left: Vec<i64> = sqlx::query_scalar("select id from answer where raw is not null")
-            .fetch_all(&catalog.reader)
-            .await
-            .unwrap();
-        assert_eq!(left, [4]);
+        assert_eq!(still_raw(&catalog).await, [4]);
     }
 
     #[tokio::test]
@@ -200,11 +202,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         video(&mut tx, id, "asked by mail").await.unwrap();
         tx.commit().await.unwrap();
-        let left: Vec<i64> = sqlx::query_scalar("select id from answer where raw is not null")
-            .fetch_all(&catalog.reader)
-            .await
-            .unwrap();
-        assert_eq!(left, [4]);
+        assert_eq!(still_raw(&catalog).await, [4]);
     }
 
     #[tokio::test]

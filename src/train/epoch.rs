@@ -307,8 +307,11 @@ fn importance_auc(session: &Session<'_>) -> Option<f64> {
 }
 
 fn end_labels(session: &mut Session<'_>, metrics: &EpochMetrics) -> Vec<Relabel> {
-    let of_train = |labels: &[usize]| session.train_samples.iter().map(|&s| labels[s]).collect::<Vec<_>>();
-    let noise = session.set.truth.as_ref().map(|truth| (of_train(session.labels.given()), of_train(truth)));
+    let noise = session
+        .set
+        .truth
+        .as_ref()
+        .map(|truth| (session.of_train(session.labels.given()), session.of_train(truth)));
     let held_out = |metrics: &EpochMetrics| {
         metrics.validation.as_ref().map(|split| match &noise {
             Some((given, truth)) => metrics::accuracy_if_noisy(&split.confusion, given, truth),

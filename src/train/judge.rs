@@ -30,10 +30,9 @@ pub(crate) fn check_unreadable(shelf: &PictureShelf, of: usize) -> Result<(), Tr
 /// What became of the training labels so far, where truth is known.
 pub(crate) fn audit(session: &Session<'_>) -> Option<LabelAudit> {
     let truth = session.set.truth.as_ref()?;
-    let of_train =
-        |labels: &[usize]| session.train_samples.iter().map(|&sample| labels[sample]).collect::<Vec<_>>();
-    let (given, in_force) = (of_train(session.labels.given()), of_train(session.labels.current()));
-    Some(LabelAudit::of(&given, &in_force, &of_train(truth)))
+    let (given, in_force) = (session.labels.given(), session.labels.current());
+    let [given, in_force, truth] = [given, in_force, truth].map(|labels| session.of_train(labels));
+    Some(LabelAudit::of(&given, &in_force, &truth))
 }
 
 /// Measures one split after the last step of an epoch, against its labels as given; `None` when it is empty.

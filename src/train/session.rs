@@ -277,6 +277,11 @@ impl<'a> Session<'a> {
         TrainError::Diverged { epoch, step, what, became: became.to_owned(), params }
     }
 
+    /// The labels of the training samples, in their order, out of those of all samples.
+    pub(crate) fn of_train(&self, labels: &[usize]) -> Vec<usize> {
+        self.train_samples.iter().map(|&sample| labels[sample]).collect()
+    }
+
     /// All tensors that the optimizer moves, in its order.
     pub(crate) fn moved(&self) -> Vec<Tensor> {
         moved(&self.net, self.margin_1.as_ref())
