@@ -98,10 +98,12 @@ pub enum Reason {
     Network,
     /// Several different requests in a row reached nobody.
     Offline,
-    /// The data folder's disk is full or not writable.
+    /// The data folder's disk is full, or cannot be read or written.
     Disk,
     /// yt-dlp no longer understands the site.
     ToolOutdated,
+    /// Refused in words that this program does not know.
+    Unexplained,
     /// A tool or a file of params is missing.
     ToolMissing,
     /// A worker process died.
@@ -139,6 +141,11 @@ impl Reason {
     pub fn pauses_stage(self) -> bool {
         use Reason::{Blocked, Disk, Offline, Quota, RateLimited, ToolOutdated};
         matches!(self, RateLimited | Blocked | Quota | Offline | Disk | ToolOutdated)
+    }
+
+    /// Whether the site says it to all who ask under one name, whatever they ask for.
+    pub(crate) fn is_of_the_site(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Blocked)
     }
 }
 
@@ -236,10 +243,16 @@ impl Failure {
     }
 }
 
-/// Whether a path cannot be right as it stands: a folder of it is not there and cannot be made, or is a file.
+/// Whether a path cannot be right as it stands: a folder of it is not there and cannot be made, is a file, or may not be
+/// written.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
-    use io::ErrorKind::{AlreadyExists, NotADirectory, NotFound};
-    matches!(error.kind(), NotFound | NotADirectory | AlreadyExists)
+    use io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
+    };
+    matches!(
+        error.kind(),
+        NotFound | NotADirectory | IsADirectory | AlreadyExists | PermissionDenied | ReadOnlyFilesystem
+    )
 }
 
 /// The exit codes, a public contract: see the README.
@@ -248,15 +261,15 @@ pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
 pub enum Exit {
     /// All that was due is done.
     Done = 0,
-    /// Done, but some jobs were given up, or the command failed for a cause without a code of its own.
+    /// Done, but some jobs were given up or a person has to decide; or a failure without a code of its own.
     SomeDead = 1,
-    /// The command line or configuration is wrong.
+    /// The command line or the settings are wrong.
     Usage = 2,
     /// A tool is missing, or the catalog cannot be used.
     Unusable = 3,
-    /// Nothing was due.
+    /// Nothing to do, or a round, merge, gc, forget or refresh is at work already.
     NothingToDo = 4,
-    /// Paused: rate limit, quota, network or disk; come back later.
+    /// Paused: rate limit, quota, network or full disk; come back later.
     Paused = 5,
     /// A defect of this program.
     Bug = 70,
@@ -299,6 +312,8 @@ mod tests {
         let of = |kind: io::ErrorKind| Failure::unwritable(Path::new("x"), &kind.into()).exit();
         assert_eq!(of(io::ErrorKind::NotFound), Exit::Usage);
         assert_eq!(of(io::ErrorKind::NotADirectory), Exit::Usage);
+        assert_eq!(of(io::ErrorKind::PermissionDenied), Exit::Usage);
+        assert_eq!(of(io::ErrorKind::ReadOnlyFilesystem), Exit::Usage);
         assert_eq!(of(io::ErrorKind::StorageFull), Exit::Paused);
     }
 }

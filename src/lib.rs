@@ -32,6 +32,25 @@
 //! `webemotion-nets` (`nets`) is linked with libtorch, which takes half a second to load, and takes its place for the
 //! commands of `cli/nets`. The linker holds this wall: what `webemotion` can reach may not reach tch.
 //!
+//! # Where is what
+//!
+//! What is decided across rooms is decided in one of them:
+//!
+//! | question | place |
+//! | --- | --- |
+//! | Which exit code? | [`failure`], and of a whole night `cli/run/verdict` |
+//! | When is a failed job tried again, and how long does a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
+//! | How fast may a site be asked? | `pipeline/budget` |
+//! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
+//! | Which emotion has a video that several searches found? | the view `video_emotion` in `migrations/`, asked by `catalog/evidence` |
+//! | Which label has a sample? | the relabel in force (`catalog/relabels`), else its emotion |
+//! | Which split has a sample? | `catalog/splits`: by the source of its video |
+//! | When does relabelling begin (`auto`)? | [`train::schedule`] |
+//! | Who deletes rows and files? | of people `cli/removal`; of sources `pipeline/discard`; of what nobody names `cli/gc` |
+//! | Where does a file lie, and how is one written whole? | [`store`], `files` |
+//! | Which way up is a picture? | `picture` |
+//! | What is read of the environment? | [`config`]; the key of the Data API is [`youtube::ApiKey`] |
+//!
 //! # Who may name whom
 //!
 //! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;
@@ -43,15 +62,24 @@
 //! # Glossary
 //!
 //! * **list** – a file that names videos by id, address or path, with spans, boxes and labels: see [`lists`].
-//! * **search** – a question put to YouTube (a *query* is always SQL).
+//! * **search** – a question put to YouTube (a *query* is always SQL). **answer** – what it said, kept as it came.
+//! * **lexicon** – the words that are searched for, by emotion and language.
 //! * **evidence** – one (video, search, rank): why a video is thought to show an emotion. Never overwritten.
 //! * **video** – what a search found; its **file** is what was downloaded.
 //! * **shot** – frames between two cuts. **track** – one face followed through one shot.
-//! * **clip** – five or more seconds of video of one face, cropped. **sample** – one aligned face crop of a clip.
+//! * **look** – frames of a video seen by the detector, from its first to its last; **scout** frames are seen whole, those between
+//!   only where a face was.
+//! * **clip** – five or more seconds of video of one face, cropped. **sample** – one face of a clip, once a second.
+//!   **crop** – its aligned picture; other sizes are other crops.
+//! * **recipe** – the numbers that decide what comes out of a stage or a run, stored with their hash on what did.
+//!   **rev** – a stage's revision with that hash: another one is new work.
 //! * **emotion** – what was searched for. **label** – what training uses for a sample.
 //! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label. It holds while its run is
 //!   *adopted* (`cli/adopt`).
 //! * **tombstone** – a video that must not come back (`cli/forget`).
+//! * **opinion** – what a run thinks of a sample's label: keep, relabel, or ask a person. **scout** nets judge samples that
+//!   they never saw, for the method **cure**.
+//! * **split** – training, validation or test; people who appear in one do not appear in another, as far as sources tell.
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
 //! * **net** and **params** – the function and its numbers (never *model*).
 //! * **score** – always with its noun: detector score, quality score.
@@ -67,9 +95,11 @@ pub mod config;
 pub mod demo;
 pub mod face;
 pub mod failure;
+mod files;
 pub mod lists;
 #[cfg(feature = "media")]
 pub mod media;
+mod picture;
 pub mod pipeline;
 pub mod progress;
 pub mod report;

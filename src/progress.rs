@@ -188,9 +188,18 @@ impl Reporter for Bars {
 }
 
 /// Lines on standard error for logs and batch jobs: a task speaks after 1, 2, 4, 8 … seconds, then every five minutes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PlainLog {
     tasks: Mutex<HashMap<String, Task>>,
+    say: fn(&str),
+}
+
+impl Default for PlainLog {
+    fn default() -> Self {
+        Self::through(|text| {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -209,8 +218,9 @@ impl Task {
 }
 
 impl PlainLog {
-    fn say(text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+    /// The same words, written otherwise.
+    pub fn through(say: fn(&str)) -> Self {
+        Self { tasks: Mutex::default(), say }
     }
 }
 
@@ -230,15 +240,19 @@ impl Reporter for PlainLog {
                 let Some(known) = tasks.get_mut(task) else { return };
                 let elapsed = known.pace.began.elapsed();
                 if known.pace.is_due(elapsed) {
-                    Self::say(&format!("{task}: {} after {} s  {note}", known.far(*done), elapsed.as_secs()));
+                    (self.say)(&format!(
+                        "{task}: {} after {} s  {note}",
+                        known.far(*done),
+                        elapsed.as_secs()
+                    ));
                 }
             }
             Event::Ended { task, note } => {
                 let seconds = tasks.remove(task).map_or(0.0, |it| it.pace.began.elapsed().as_secs_f64());
-                Self::say(&format!("{task}: ended after {seconds:.1} s  {note}"));
+                (self.say)(&format!("{task}: ended after {seconds:.1} s  {note}"));
             }
             Event::Measured { .. } => {}
-            Event::Said { text } => Self::say(text),
+            Event::Said { text } => (self.say)(text),
         }
     }
 }

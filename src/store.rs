@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Reason, is_wrong_path};
+use crate::files::{hex, settle};
 
 pub use lock::{Lock, Locked};
 
@@ -39,7 +40,8 @@ impl StoreError {
     /// The failure where a person named the data folder: a wrong path will not pass by itself.
     pub(crate) fn of_named_folder(self) -> Failure {
         if is_wrong_path(&self.source) {
-            Failure::permanent(Reason::Usage, self.to_string()).with_hint("name the data folder with --data")
+            Failure::permanent(Reason::Usage, self.to_string())
+                .with_hint("name a folder that this user may write with --data")
         } else {
             self.into()
         }
@@ -135,9 +137,7 @@ impl Store {
         let folder = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
         let (size_bytes, sha256) = digest(part)?;
-        File::open(part).and_then(|file| file.sync_all()).map_err(failed("sync", part))?;
-        fs::rename(part, &target).map_err(failed("rename to", &target))?;
-        File::open(folder).and_then(|file| file.sync_all()).map_err(failed("sync", folder))?;
+        settle(part, &target).map_err(failed("place", &target))?;
         Ok(StoredFile { path: relative.to_owned(), size_bytes, sha256 })
     }
 
@@ -263,11 +263,19 @@ fn spread(id: &str) -> String {
 
 /// A file's length in bytes and its SHA-256 in hexadecimal.
 pub fn digest(path: &Path) -> Result<(u64, String), StoreError> {
+    digest_while(path, || true)
+}
+
+/// The same, as long as it may go on; then the read counts as interrupted.
+pub(crate) fn digest_while(path: &Path, goes_on: impl Fn() -> bool) -> Result<(u64, String), StoreError> {
     let mut file = File::open(path).map_err(failed("open", path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     let mut size_bytes = 0;
     loop {
+        if !goes_on() {
+            return Err(failed("read", path)(io::ErrorKind::Interrupted.into()));
+        }
         let read = file.read(&mut buffer).map_err(failed("read", path))?;
         if read == 0 {
             return Ok((size_bytes, hex(&hash.finalize())));
@@ -275,11 +283,6 @@ pub fn digest(path: &Path) -> Result<(u64, String), StoreError> {
         hash.update(&buffer[..read]);
         size_bytes += read as u64;
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
@@ -290,6 +293,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Exit;
 
     #[test]
     fn a_published_file_is_where_its_row_says_and_the_part_is_gone() {
@@ -325,6 +329,15 @@ mod tests {
         let failure = Store::open(&file).unwrap_err().of_named_folder();
         assert_eq!(failure.reason, Reason::Usage);
         assert!(failure.detail.contains("in.mp4"), "{}", failure.detail);
+    }
+
+    #[test]
+    fn a_data_folder_that_may_not_be_written_waits_for_a_person_and_a_full_disk_for_room() {
+        let of = |kind: io::ErrorKind| failed("make the folder", Path::new("data"))(kind.into());
+        for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
+            assert_eq!(of(kind).of_named_folder().exit(), Exit::Usage);
+        }
+        assert_eq!(of(io::ErrorKind::StorageFull).of_named_folder().exit(), Exit::Paused);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn crawl_says_what_it_takes_and_shows_examples() {
 #[test]
 fn every_line_for_programs_is_an_object_that_names_its_event() {
     let folder = tempfile::tempdir().unwrap();
-    let (settings, pages) = (folder.path().join("webemotion.toml"), folder.path().join("man"));
+    let (settings, pages) = (folder.path().join("new/webemotion.toml"), folder.path().join("man"));
     let commands: [&[&str]; 5] = [
         &["config", "init", settings.to_str().unwrap()],
         &["config", "show"],
@@ -44,6 +44,16 @@ fn every_line_for_programs_is_an_object_that_names_its_event() {
             assert!(json(line)["event"].is_string(), "{words:?}: {line}");
         }
     }
+}
+
+#[test]
+fn settings_that_no_round_could_use_are_not_shown_as_if_they_were_fine() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = webemotion(folder.path(), &["config", "show"]);
+    let ended = command.env("WEBEMOTION_TRAIN_FLAGS", "--epochs, many").output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("train.flags"), "{said}");
 }
 
 #[test]

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use webemotion::store::{Locked, Store};
 
-use crate::program::{ask, closing, expect};
+use crate::program::{ask, closing, expect, run};
 use crate::rounds::with_a_film;
 
 fn pictures(data: &Path) -> usize {
@@ -38,6 +38,49 @@ async fn a_forgotten_video_is_gone_with_its_pictures_and_does_not_come_back() {
     assert!(expect(4, &data, &["forget", film]).stdout.contains("was forgotten before"));
     expect(4, &data, &["run", "--only", "crawl,clips"]);
     assert_eq!(ask(&data, rows).await[0].chars().next(), Some('0'), "it came back");
+    expect(0, &data, &["check"]);
+}
+
+/// The files below a folder that have these bytes, or are called by them.
+fn having(folder: &Path, bytes: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(having(&path, bytes));
+        } else if path.file_name().unwrap().to_string_lossy().contains(bytes)
+            || fs::read(&path).unwrap().windows(bytes.len()).any(|some| some == bytes.as_bytes())
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_file_of_a_data_folder_goes_on_naming_what_was_forgotten() {
+    let (folder, data) = with_a_film();
+    let films = folder.path().join("videos/fear");
+    let sound = films.join("Jane Doe cries.mp4");
+    let broken = films.join("John Doe cries.mp4");
+    fs::rename(films.join("a.mp4"), &sound).unwrap();
+    fs::write(&broken, b"no film").unwrap();
+    run(&data, &["run", "--only", "crawl,clips,report"]);
+    // As an earlier release left them.
+    let said = format!("{} cannot be read, and {} neither", sound.display(), broken.display());
+    let reports = data.join("reports");
+    fs::write(reports.join("scn-1.md"), format!("| fetch | unplayable | {said} |\n")).unwrap();
+    fs::write(reports.join("scn-1.html"), format!("<td><code>{said}</code></td>")).unwrap();
+    fs::write(reports.join("scn-1.json"), serde_json::json!({"example": said}).to_string()).unwrap();
+    let earlier = "update round set summary = json_set(summary, '$.outcome', (select max(url) from video)) returning holder";
+    assert_eq!(ask(&data, earlier).await.len(), 1);
+    assert!(having(&data, "Doe cries").len() > 3);
+
+    expect(0, &data, &["forget", sound.to_str().unwrap(), broken.to_str().unwrap()]);
+    let left = having(&data, "Doe cries");
+    assert!(left.is_empty(), "{left:?}");
+    let page = fs::read_to_string(reports.join("scn-1.json")).unwrap();
+    assert_eq!(page, "{\"example\":\"(forgotten)\"}");
     expect(0, &data, &["check"]);
 }
 

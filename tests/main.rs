@@ -13,6 +13,8 @@ mod crawl;
 #[cfg(all(feature = "media", feature = "train"))]
 mod demo;
 #[cfg(all(feature = "media", feature = "train"))]
+mod ends;
+#[cfg(all(feature = "media", feature = "train"))]
 mod experiment;
 #[cfg(all(feature = "media", feature = "train"))]
 mod faults;

@@ -91,7 +91,7 @@ fn steps_done(child: &mut Child, steps: u64) -> bool {
 /// Waits until a checkpoint is being written.
 fn a_checkpoint_is_half_written(child: &mut Child, run: &Path) -> bool {
     while child.try_wait().unwrap().is_none() {
-        if run.join("last.part").exists() {
+        if run.join("last.safetensors.part").exists() {
             return true;
         }
         std::thread::sleep(Duration::from_micros(200));

@@ -67,6 +67,14 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 }
 
 #[test]
+fn the_next_round_is_told_to_do_what_the_settings_say_and_not_what_this_one_was_told() {
+    let (_folder, data) = with_a_film();
+    let summary = closing(&expect(4, &data, &["--json", "run", "--only", "report"]));
+    let next = summary["next"].as_array().unwrap().iter().map(|step| step["command"].as_str().unwrap());
+    assert_eq!(next.collect::<Vec<_>>(), ["crawl", "clips", "train", "report"]);
+}
+
+#[test]
 fn a_wrong_setting_of_training_ends_with_2_before_anything_is_begun() {
     let (_folder, data) = with_a_film();
     let mut command = webemotion(&data, &["run"]);
@@ -88,6 +96,17 @@ fn a_command_that_fails_says_in_its_step_what_helps() {
     let why = closing(&ended)["steps"][0]["why"].as_str().unwrap().to_owned();
     assert!(why.contains("cannot read") && why.contains("takes a folder that exists"), "{why}");
     assert!(ended.stderr.contains("takes a folder that exists"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_folder_is_taken_in_once_a_round_however_often_there_is_room_for_more_videos() {
+    let (folder, data) = with_a_film();
+    film(2, &folder.path().join("videos/fear/b.mp4"));
+    let settings = "[run]\nsource = 'local:../videos'\nmax_waiting_videos = 1\n[crawl]\nmin_free_bytes = 1\n";
+    fs::write(data.join("webemotion.toml"), settings).unwrap();
+    expect(0, &data, &["run", "--only", "crawl,clips"]);
+    assert_eq!(ask(&data, "select site from video where fetched_at is not null").await.len(), 2);
+    assert_eq!(ask(&data, "select asked_of from answer").await, ["local"]);
 }
 
 #[tokio::test]

@@ -35,12 +35,16 @@ fn program(path: &Path, script: &str) {
 }
 
 fn slurm(folder: &Path, words: &[&str]) -> Ended {
+    script(folder, words).output().unwrap().into()
+}
+
+fn script(folder: &Path, words: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/schedule/slurm");
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(script);
     command.args(words).env("PATH", path).env("WEBEMOTION", env!("CARGO_BIN_EXE_webemotion"));
     command.env("WEBEMOTION_DATA", folder.join("data")).env("TMPDIR", folder);
-    command.output().unwrap().into()
+    command
 }
 
 #[tokio::test]
@@ -57,6 +61,14 @@ async fn an_array_cuts_what_was_downloaded_and_a_second_one_finds_nothing_left()
     let work = work.to_str().unwrap();
     let submitted = slurm(folder.path(), &["submit", work, "2"]);
     assert_eq!(submitted.code, Some(0), "{}{}", submitted.stdout, submitted.stderr);
+    let mut again = script(folder.path(), &["task", work, "2"]);
+    again.envs([("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "0"), ("SLURM_RESTART_COUNT", "1")]);
+    let requeued = Ended::from(again.output().unwrap());
+    assert_eq!(requeued.code, Some(0), "{}{}", requeued.stdout, requeued.stderr);
+    for node in ["node-7-0-0", "node-7-0-1"] {
+        let catalog = Path::new(work).join("nodes").join(node).join("catalog.sqlite");
+        assert!(catalog.is_file(), "what a task made before it was put back is lost: {node}");
+    }
     let merged = slurm(folder.path(), &["merge", work]);
     assert_eq!(merged.code, Some(0), "{}{}", merged.stdout, merged.stderr);
     assert_eq!(ask(&data, "select state from job where stage = 'cut'").await, ["done"]);

@@ -1,7 +1,8 @@
 //! The `answer` table: the ledger of what was asked when, of whom. Raw answers are kept for a while, then emptied.
 
-use regex::bytes::Regex;
+use regex::bytes::RegexBuilder;
 
+use super::names::LARGEST_BYTES;
 use super::{Catalog, CatalogError, Result, Transaction, integer, json, number, pack};
 use crate::types::{AnswerId, SearchId};
 
@@ -41,7 +42,48 @@ pub async fn insert(tx: &mut Transaction, answer: &NewAnswer<'_>) -> Result<Answ
     Ok(AnswerId(id))
 }
 
-/// Empties raw pages.
+/// What was asked beside the words: answers to the same asking need not be asked for twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// All but the number, as text.
+    pub beside: String,
+    /// How many videos were wanted; an answer to more is one to fewer as well.
+    pub wanted: u32,
+}
+
+/// Writes down to what asking an answer was given, of which this is the first page.
+pub async fn set_asked(tx: &mut Transaction, first_page: AnswerId, asking: &Asking) -> Result<()> {
+    let Asking { beside, wanted } = asking;
+    sqlx::query_file!("queries/catalog/answer/set_asked.sql", first_page.0, beside, wanted)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// The same for the answers of searches that are done with a revision, as far as these do not tell.
+pub async fn set_asked_before(tx: &mut Transaction, rev: &str, asking: &Asking) -> Result<()> {
+    let Asking { beside, wanted } = asking;
+    sqlx::query_file!("queries/catalog/answer/set_asked_before.sql", rev, beside, wanted)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// Writes down what the site said when it broke off: the answer of which this is the first page is not whole.
+pub async fn set_broke_off(tx: &mut Transaction, first_page: AnswerId, said: &str) -> Result<()> {
+    sqlx::query_file!("queries/catalog/answer/set_broke_off.sql", first_page.0, said)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
+}
+
+/// How many searches of a lexicon have no whole answer: the site broke off the last one.
+pub async fn count_in_part(catalog: &Catalog, lexicon: &str) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/answer/count_in_part.sql", lexicon);
+    number(count.fetch_one(&catalog.reader).await?)
+}
+
+/// Empties raw pages, and the words on which the site broke off.
 pub async fn empty(tx: &mut Transaction, pages: &[AnswerId]) -> Result<()> {
     let list = json(&pages.iter().map(|page| page.0).collect::<Vec<_>>())?;
     sqlx::query_file!("queries/catalog/answer/empty.sql", list).execute(tx.connection()).await?;
@@ -58,7 +100,7 @@ pub(super) async fn redact(tx: &mut Transaction, names: &[String]) -> Result<()>
         return Ok(());
     }
     let escaped: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
-    let wanted = Regex::new(&escaped.join("|"));
+    let wanted = RegexBuilder::new(&escaped.join("|")).size_limit(LARGEST_BYTES).build();
     let wanted = wanted.map_err(|error| CatalogError::Damaged { detail: error.to_string() })?;
     let (mut naming, mut last) = (Vec::new(), 0);
     loop {
@@ -80,7 +122,7 @@ pub async fn count_expired(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     number(count.fetch_one(&catalog.reader).await?)
 }
 
-/// Empties raw answers older than a time (milliseconds since 1970); says how many.
+/// Empties raw answers older than a time (milliseconds since 1970), as [`empty`] does; says how many.
 pub async fn expire(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     let done =
         sqlx::query_file!("queries/catalog/answer/expire.sql", before_ms).execute(&catalog.writer).await?;

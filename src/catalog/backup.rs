@@ -1,10 +1,11 @@
 //! A consistent copy of a catalog while others work on it. Knows files, and no table.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sqlx::SqliteConnection;
 
 use super::{Catalog, CatalogError, Result};
+use crate::files::Part;
 
 impl Catalog {
     /// Copies all that is committed now into a new file: beside its place first, checked, then moved there whole.
@@ -21,30 +22,23 @@ impl Catalog {
 /// See [`Catalog::back_up`].
 pub(super) async fn write(connection: &mut SqliteConnection, to: &Path) -> Result<u64> {
     let failed = |source| CatalogError::Backup { path: to.to_owned(), source };
-    if to.exists() {
-        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
-    }
+    let must_be_free = || {
+        if to.exists() { Err(CatalogError::BackupExists { path: to.to_owned() }) } else { Ok(()) }
+    };
+    must_be_free()?;
     if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    let part = part_of(to);
-    // What a killed backup left behind.
-    let _ = std::fs::remove_file(&part);
     // SQLite takes an empty file; what is wrong with the place is told here and not as trouble with the catalog.
-    std::fs::File::create(&part).map_err(failed)?;
-    let name = part.display().to_string();
+    let part = Part::of(to).map_err(failed)?;
+    // Another one, for whom it waited, may have placed its own.
+    must_be_free()?;
+    let name = part.path().display().to_string();
     sqlx::query_file!("queries/catalog/catalog/vacuum_into.sql", name).execute(&mut *connection).await?;
-    super::open::must_be_catalog(&part).await?;
-    let size_bytes = std::fs::metadata(&part).map_err(failed)?.len();
-    std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&part, to).map_err(failed)?;
+    super::open::must_be_catalog(part.path()).await?;
+    let size_bytes = std::fs::metadata(part.path()).map_err(failed)?.len();
+    part.place().map_err(failed)?;
     Ok(size_bytes)
-}
-
-fn part_of(to: &Path) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    to.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -61,7 +55,25 @@ mod tests {
         for to in [Path::new("/proc/backup.sqlite"), &folder.path().join("file/backup.sqlite")] {
             let failure = catalog.back_up(to).await.unwrap_err().failure();
             assert_eq!(failure.reason, Reason::Usage, "{failure}");
+            assert!(failure.hint.unwrap().contains("a folder that may be written"), "{}", failure.detail);
         }
+    }
+
+    #[tokio::test]
+    async fn of_two_backups_of_one_name_the_first_one_stays() {
+        let (folder, catalog) = empty().await;
+        let to = folder.path().join("backup.sqlite");
+        let part = Part::of(&to).unwrap();
+        std::fs::write(part.path(), "of the first").unwrap();
+        let first = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            part.place().unwrap();
+        });
+        let refused = catalog.back_up(&to).await.unwrap_err();
+        assert!(matches!(refused, CatalogError::BackupExists { .. }), "{refused}");
+        first.join().unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"of the first");
+        assert!(!folder.path().join("backup.sqlite.part").exists());
     }
 
     #[tokio::test]
@@ -80,7 +92,7 @@ mod tests {
         assert!(!tombstones::stands(&copy, "youtube", "meanwhile").await.unwrap());
         copy.close().await;
         let refused = catalog.back_up(&to).await.unwrap_err();
-        assert!(matches!(refused, CatalogError::Backup { .. }), "{refused}");
-        assert!(!part_of(&to).exists());
+        assert!(matches!(refused, CatalogError::BackupExists { .. }), "{refused}");
+        assert!(!to.with_extension("sqlite.part").exists(), "a part is left behind");
     }
 }

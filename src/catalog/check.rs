@@ -18,6 +18,17 @@ pub struct PromisedFile {
     pub size_bytes: u64,
     /// Its hash, in hex.
     pub sha256: String,
+    /// It is a clip of an earlier look at its video.
+    pub is_superseded: bool,
+}
+
+/// A video with a sample whose picture is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WithoutCrop {
+    /// Which.
+    pub video: VideoId,
+    /// The sample is of an earlier look at it.
+    pub is_superseded: bool,
 }
 
 /// What SQLite finds wrong with the file and with references between rows; empty when all is well.
@@ -42,17 +53,18 @@ pub async fn files(catalog: &Catalog) -> Result<Vec<PromisedFile>> {
                 path: PathBuf::from(row.file_path),
                 size_bytes: number(row.size_bytes)?,
                 sha256: row.sha256,
+                is_superseded: row.is_superseded,
             })
         })
         .collect()
 }
 
-/// Videos with a sample whose picture is gone.
-pub async fn without_crop(catalog: &Catalog) -> Result<Vec<VideoId>> {
-    let ids = sqlx::query_file_scalar!("queries/catalog/check/list_without_crop.sql")
-        .fetch_all(&catalog.reader)
-        .await?;
-    Ok(ids.into_iter().map(VideoId).collect())
+/// Videos with a sample whose picture is gone; one twice when that holds of its latest look and of an earlier one.
+pub async fn without_crop(catalog: &Catalog) -> Result<Vec<WithoutCrop>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/check/list_without_crop.sql").fetch_all(&catalog.reader).await?;
+    let one = |video, is_superseded| WithoutCrop { video: VideoId(video), is_superseded };
+    Ok(rows.into_iter().map(|row| one(row.video_id, row.is_superseded)).collect())
 }
 
 #[cfg(test)]
@@ -85,6 +97,6 @@ mod tests {
             problems.iter().any(|problem| problem.contains("clip row 1 names a row of video")),
             "{problems:?}"
         );
-        assert_eq!(without_crop(&catalog).await.unwrap(), [video]);
+        assert_eq!(without_crop(&catalog).await.unwrap(), [WithoutCrop { video, is_superseded: false }]);
     }
 }

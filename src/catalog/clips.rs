@@ -231,7 +231,7 @@ mod tests {
                 set_compared(&mut tx, clip.clip, first).await.unwrap();
             }
             if is_forgotten {
-                forget::video(&mut tx, ids[0], "asked for").await.unwrap();
+                forget::videos(&mut tx, &ids[..1], "asked for").await.unwrap();
             } else {
                 samples::tests::fill(&mut tx, ids[0], 1).await;
             }

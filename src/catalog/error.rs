@@ -1,8 +1,8 @@
 //! What can go wrong with a catalog. Knows SQLite's codes, and no table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::failure::{Failure, Reason, is_wrong_path};
+use crate::failure::{Failure, Reason};
 
 /// Why the catalog could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,12 @@ pub enum CatalogError {
         /// What the migrator said.
         source: sqlx::migrate::MigrateError,
     },
+    /// There is a file where a copy is to be.
+    #[error("{} is there already", .path.display())]
+    BackupExists {
+        /// Where.
+        path: PathBuf,
+    },
     /// A copy could not be written.
     #[error("cannot write the backup {}", .path.display())]
     Backup {
@@ -73,19 +79,35 @@ pub enum CatalogError {
         /// What was asked for, with its id.
         what: String,
     },
+    /// SQLite refused while the catalog was opened.
+    #[error("{} {}: {source}", .path.display(), what(.source))]
+    Refused {
+        /// Where it lies.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
     /// SQLite refused.
-    #[error("the catalog refused: {0}")]
+    #[error("the catalog {}: {}", what(.0), .0)]
     Sql(#[from] sqlx::Error),
 }
+
+/// What to do with a catalog whose file is damaged.
+pub(crate) const RESTORE: &str =
+    "restore the last `webemotion backup`, or save what `sqlite3 FILE .recover` still reads";
 
 /// SQLite's primary result codes that are told apart.
 mod code {
     pub(super) const ERROR: i32 = 1;
     pub(super) const BUSY: i32 = 5;
     pub(super) const LOCKED: i32 = 6;
+    pub(super) const READ_ONLY: i32 = 8;
     pub(super) const IO_ERROR: i32 = 10;
+    pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
+    pub(super) const CANNOT_OPEN: i32 = 14;
     pub(super) const CONSTRAINT: i32 = 19;
+    pub(super) const NOT_A_DATABASE: i32 = 26;
 }
 
 impl CatalogError {
@@ -101,32 +123,56 @@ impl CatalogError {
             ),
             Self::Damaged { .. } => unusable().with_hint("webemotion check says what is damaged"),
             Self::Unreadable { .. } | Self::Migration { .. } => unusable(),
-            Self::Backup { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
-                Failure::permanent(Reason::Usage, self.explained())
-                    .with_hint("name a file that is not there yet, as with $(date +%F) in its name")
-            }
-            Self::Backup { source, .. } if is_wrong_path(source) => {
-                Failure::permanent(Reason::Usage, self.explained()).with_hint("name a file in a folder that may be written")
-            }
-            Self::Backup { .. } => Failure::transient(Reason::Disk, self.explained()),
+            Self::BackupExists { .. } => Failure::permanent(Reason::Usage, self.to_string())
+                .with_hint("name a file that is not there yet, as with $(date +%F) in its name"),
+            Self::Backup { path, source } => Failure::unwritable(path, source),
             Self::NoRow { .. } => Failure::bug(self.to_string()),
-            Self::Sql(error) => match primary_code(error) {
-                Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, self.to_string())
-                    .with_hint("free some space, then start the same command again: nothing is lost"),
-                Some(code::BUSY | code::LOCKED) => Failure::transient(Reason::Catalog, self.to_string())
-                    .with_hint("another program holds the catalog; try again when it is done"),
-                Some(code::ERROR | code::CONSTRAINT) => Failure::bug(self.to_string()),
-                _ => unusable(),
-            },
+            Self::Refused { source, .. } | Self::Sql(source) => refused(source, self.to_string()),
+        }
+    }
+
+    /// The same, with the catalog's path where SQLite does not tell it.
+    pub(super) fn at(self, path: &Path) -> Self {
+        match self {
+            Self::Sql(source) => Self::Refused { path: path.to_owned(), source },
+            other => other,
         }
     }
 
     fn explained(&self) -> String {
         let source = std::error::Error::source(self);
         match (self, source) {
-            (Self::Sql(_), _) | (_, None) => self.to_string(),
+            (Self::Sql(_) | Self::Refused { .. }, _) | (_, None) => self.to_string(),
             (_, Some(source)) => format!("{self}: {source}"),
         }
+    }
+}
+
+fn refused(error: &sqlx::Error, detail: String) -> Failure {
+    match primary_code(error) {
+        Some(code::FULL | code::IO_ERROR) => Failure::transient(Reason::Disk, detail)
+            .with_hint("free some space, then start the same command again: nothing is lost"),
+        Some(code::BUSY | code::LOCKED) => Failure::transient(Reason::Catalog, detail)
+            .with_hint("another program holds the catalog; try again when it is done"),
+        Some(code::CORRUPT | code::NOT_A_DATABASE) => {
+            Failure::permanent(Reason::Catalog, detail).with_hint(RESTORE)
+        }
+        Some(code::READ_ONLY) => Failure::permanent(Reason::Usage, detail)
+            .with_hint("name a folder that this user may write with --data"),
+        Some(code::CANNOT_OPEN) => Failure::permanent(Reason::Catalog, detail)
+            .with_hint("see that this user may write the data folder and the files of the catalog in it"),
+        Some(code::ERROR | code::CONSTRAINT) => Failure::bug(detail),
+        _ => Failure::permanent(Reason::Catalog, detail),
+    }
+}
+
+/// What SQLite's refusal means, before its own words.
+fn what(error: &sqlx::Error) -> &'static str {
+    match primary_code(error) {
+        Some(code::CORRUPT | code::NOT_A_DATABASE) => "is damaged",
+        Some(code::READ_ONLY) => "may not be written",
+        Some(code::CANNOT_OPEN) => "cannot be opened",
+        _ => "refused",
     }
 }
 

@@ -1,69 +1,73 @@
-//! Removes a person's data: all rows of a video, and a tombstone in their place.
+//! Removes a person's data: all rows of a video, a tombstone in their place, and what other rows tell of it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::{Catalog, Result, Transaction, answers, json, tombstones};
+use super::names::Names;
+use super::{Catalog, Result, Transaction, answers, tombstones};
 use crate::types::VideoId;
 
-/// Removes a video with all that came of it: evidence, raw answers that name it, jobs, scans, tracks, clips, samples,
-/// crops and what runs said of them. Returns the files, relative to the data folder, to delete after the commit.
-pub async fn video(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<Vec<PathBuf>> {
-    videos(tx, &[id], reason).await
-}
+/// Summaries of rounds that are read at once.
+const BATCH: u32 = 100;
 
-/// The same with several at once: the raw answers are read through once.
-pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<Vec<PathBuf>> {
-    videos_and_names(tx, ids, &[], reason).await
-}
-
-/// The same; those of `unknown`, by site and id, are not here: they get their tombstones, and the raw answers that name
-/// them all the same are emptied.
-pub async fn videos_and_names(
-    tx: &mut Transaction,
-    ids: &[VideoId],
-    unknown: &[(&str, &str)],
-    reason: &str,
-) -> Result<Vec<PathBuf>> {
-    let (mut gone, mut names) = (Vec::new(), Vec::new());
+/// Removes videos with all that came of them, and sets their tombstones: evidence, the raw answers that led to them, jobs,
+/// scans, tracks, clips, samples, crops and what runs said of them. What other rows tell of them is left to [`redact`].
+pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<()> {
     for id in ids {
-        let (of_video, named) = remove(tx, *id, reason).await?;
-        gone.extend(of_video);
-        names.extend(named);
+        remove(tx, *id, reason).await?;
     }
-    for (site, site_id) in unknown {
-        tombstones::insert(tx, site, site_id, reason).await?;
-        names.push((*site_id).to_owned());
-    }
-    answers::redact(tx, &names).await?;
-    Ok(gone)
+    Ok(())
 }
 
-/// Removes a video and the raw answers that led to it; returns its files, and what further raw answers may name it by.
-async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<(Vec<PathBuf>, Vec<String>)> {
-    let files = files_in(tx.connection(), id).await?;
+async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<()> {
     sqlx::query_file!("queries/catalog/answer/redact.sql", id.0).execute(tx.connection()).await?;
     sqlx::query_file!("queries/catalog/job/delete.sql", id.0).execute(tx.connection()).await?;
     let gone =
         sqlx::query_file!("queries/catalog/video/delete.sql", id.0).fetch_optional(tx.connection()).await?;
-    let Some(gone) = gone else { return Ok((files, Vec::new())) };
+    let Some(gone) = gone else { return Ok(()) };
     tombstones::insert(tx, &gone.site, &gone.site_id, reason).await?;
     sqlx::query_file!("queries/catalog/split/delete.sql", gone.source).execute(tx.connection()).await?;
-    let mut names = vec![gone.site_id];
-    if gone.site == "local" {
-        // As it stands in the JSON of an answer: the whole of it, so that of paths that begin alike only this one is meant.
-        names.push(json(&gone.url)?);
+    Ok(())
+}
+
+/// Takes names out of rows that are of no video: raw answers that have one are emptied, and so are the words about a
+/// pause; summaries of rounds lose the texts that have one. Pauses that are over go.
+pub async fn redact(tx: &mut Transaction, names: &Names) -> Result<()> {
+    answers::redact(tx, names.in_answers()).await?;
+    redact_rounds(tx, names).await?;
+    let now_ms = tx.now_ms();
+    sqlx::query_file!("queries/catalog/pause/delete_ended.sql", now_ms).execute(tx.connection()).await?;
+    let pauses =
+        sqlx::query_file!("queries/catalog/pause/list_details.sql").fetch_all(tx.connection()).await?;
+    for pause in pauses.iter().filter(|pause| names.are_in(&pause.detail)) {
+        sqlx::query_file!("queries/catalog/pause/redact.sql", pause.stage).execute(tx.connection()).await?;
     }
-    Ok((files, names))
+    Ok(())
+}
+
+async fn redact_rounds(tx: &mut Transaction, names: &Names) -> Result<()> {
+    let mut last = 0;
+    loop {
+        let some = sqlx::query_file!("queries/catalog/round/list_summaries.sql", last, BATCH)
+            .fetch_all(tx.connection())
+            .await?;
+        let Some(newest) = some.last() else { return Ok(()) };
+        last = newest.id;
+        for round in &some {
+            if let Cow::Owned(summary) = names.out_of_json(&round.summary) {
+                sqlx::query_file!("queries/catalog/round/redact.sql", round.id, summary)
+                    .execute(tx.connection())
+                    .await?;
+            }
+        }
+    }
 }
 
 /// Every file that goes with a video, relative to the data folder.
 pub async fn files(catalog: &Catalog, id: VideoId) -> Result<Vec<PathBuf>> {
-    files_in(&mut *catalog.reader.acquire().await?, id).await
-}
-
-async fn files_in(connection: &mut sqlx::SqliteConnection, id: VideoId) -> Result<Vec<PathBuf>> {
-    let files =
-        sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0).fetch_all(connection).await?;
+    let files = sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0)
+        .fetch_all(&catalog.reader)
+        .await?;
     Ok(files.into_iter().map(PathBuf::from).collect())
 }
 
@@ -93,8 +97,19 @@ pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<VideoId>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{evidence, jobs, samples, splits, tests::empty, videos};
+    use crate::catalog::videos::NewVideo;
+    use crate::catalog::{evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos as found};
+    use crate::failure::Reason;
     use crate::types::Emotion;
+
+    /// Removes a video and takes its names out of the other rows.
+    async fn forget(catalog: &Catalog, id: VideoId) {
+        let names = Names::of(&[found::get(catalog, id).await.unwrap().found]).unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        videos(&mut tx, &[id], "asked by mail").await.unwrap();
+        redact(&mut tx, &names).await.unwrap();
+        tx.commit().await.unwrap();
+    }
 
     async fn rows(catalog: &Catalog) -> Vec<(String, i64)> {
         let mut counts = vec![];
@@ -120,7 +135,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         let mut ids = vec![];
         for (rank, name) in (1..).zip(["video-00001", "video-00002"]) {
-            let id = videos::upsert(&mut tx, &videos::tests::some(name, Some(name))).await.unwrap().unwrap();
+            let id = found::upsert(&mut tx, &found::tests::some(name, Some(name))).await.unwrap().unwrap();
             samples::tests::hit(&mut tx, id, Emotion::Fear, rank).await;
             samples::tests::fill(&mut tx, id, 2).await;
             jobs::enqueue(&mut tx, "fetch", "1", 0, id.0).await.unwrap();
@@ -129,10 +144,10 @@ mod tests {
         tx.commit().await.unwrap();
         splits::assign(&catalog).await.unwrap();
 
+        assert_eq!(files(&catalog, ids[0]).await.unwrap(), [PathBuf::from("clips/1.mp4")]);
         let mut tx = catalog.begin().await.unwrap();
-        let files = video(&mut tx, ids[0], "asked by mail").await.unwrap();
-        assert_eq!(files, [PathBuf::from("clips/1.mp4")]);
-        assert!(videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().is_none());
+        videos(&mut tx, &ids[..1], "asked by mail").await.unwrap();
+        assert!(found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().is_none());
         tx.commit().await.unwrap();
 
         for (table, count) in rows(&catalog).await {
@@ -151,7 +166,7 @@ mod tests {
     async fn no_page_of_any_answer_goes_on_naming_who_was_forgotten() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let id = videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().unwrap();
+        let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
@@ -167,10 +182,28 @@ mod tests {
             catalog.clock().advance_ms(1);
         }
 
-        let mut tx = catalog.begin().await.unwrap();
-        video(&mut tx, id, "asked by mail").await.unwrap();
-        tx.commit().await.unwrap();
+        forget(&catalog, id).await;
         assert_eq!(still_raw(&catalog).await, [4]);
+    }
+
+    #[tokio::test]
+    async fn of_the_words_on_which_the_site_broke_off_only_that_there_were_some_stays() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
+        samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
+        tx.commit().await.unwrap();
+        let break_off = || sqlx::query("update answer set broke_off = 'video-00001: private'");
+        let words = || sqlx::query_scalar::<_, Option<String>>("select broke_off from answer");
+        break_off().execute(&catalog.writer).await.unwrap();
+        forget(&catalog, id).await;
+        assert_eq!(words().fetch_all(&catalog.reader).await.unwrap(), [Some(String::new())]);
+
+        break_off().execute(&catalog.writer).await.unwrap();
+        assert_eq!(answers::count_expired(&catalog, i64::MAX).await.unwrap(), 1);
+        assert_eq!(answers::expire(&catalog, i64::MAX).await.unwrap(), 1);
+        assert_eq!(words().fetch_all(&catalog.reader).await.unwrap(), [Some(String::new())]);
+        assert_eq!(answers::count_expired(&catalog, i64::MAX).await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -178,13 +211,13 @@ mod tests {
         const PATH: &str = "/films/a \"name\".mp4";
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let local = videos::NewVideo {
+        let local = NewVideo {
             site: "local".to_owned(),
             site_id: "c0ffee".to_owned(),
             url: PATH.to_owned(),
-            ..videos::NewVideo::default()
+            ..NewVideo::default()
         };
-        let id = videos::upsert(&mut tx, &local).await.unwrap().unwrap();
+        let id = found::upsert(&mut tx, &local).await.unwrap().unwrap();
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
@@ -199,9 +232,7 @@ mod tests {
         }
         tx.commit().await.unwrap();
 
-        let mut tx = catalog.begin().await.unwrap();
-        video(&mut tx, id, "asked by mail").await.unwrap();
-        tx.commit().await.unwrap();
+        forget(&catalog, id).await;
         assert_eq!(still_raw(&catalog).await, [4]);
     }
 
@@ -216,19 +247,51 @@ mod tests {
         // Who has it open as well keeps the log from being written into the file when the first one lets go.
         let beside = Catalog::open(&path, catalog.clock()).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
-        let titled = videos::NewVideo { title: Some(TITLE.to_owned()), ..videos::tests::some("a", None) };
-        let id = videos::upsert(&mut tx, &titled).await.unwrap().unwrap();
+        let titled = NewVideo { title: Some(TITLE.to_owned()), ..found::tests::some("a", None) };
+        let id = found::upsert(&mut tx, &titled).await.unwrap().unwrap();
+        pauses::begin(&mut tx, "fetch", Reason::Blocked, TITLE, None).await.unwrap();
+        let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
+        let summary = format!("{{\"failures\": [{{\"example\": \"of {TITLE}, private\"}}]}}");
+        rounds::end(&mut tx, round, Some(1), Some(&summary)).await.unwrap();
         tx.commit().await.unwrap();
         assert!(catalog.checkpoint().await.unwrap() && has_title(&path));
 
         let mut reading = beside.reader.begin().await.unwrap();
         sqlx::query("select count(*) from video").execute(&mut *reading).await.unwrap();
-        let mut tx = catalog.begin().await.unwrap();
-        video(&mut tx, id, "asked for").await.unwrap();
-        tx.commit().await.unwrap();
+        forget(&catalog, id).await;
         assert!(!catalog.checkpoint().await.unwrap(), "another one reads");
         reading.rollback().await.unwrap();
         assert!(catalog.checkpoint().await.unwrap());
         assert!(!has_title(&path) && !has_title(&folder.path().join("catalog.db-wal")));
+    }
+
+    #[tokio::test]
+    async fn rounds_and_pauses_stop_naming_who_was_forgotten_and_pauses_that_are_over_go() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
+        let (naming, other) = ("[youtube] iu6mbBBDm7S: a robot", "[youtube] abcdefghijk: a robot");
+        let over = Some(tx.now_ms());
+        for (stage, detail, resume_at) in
+            [("fetch", naming, None), ("search", other, None), ("scan", other, over)]
+        {
+            pauses::begin(&mut tx, stage, Reason::Blocked, detail, resume_at).await.unwrap();
+        }
+        for example in [naming, other] {
+            let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
+            let summary = format!("{{\"totals\":{{\"videos\":1}},\"example\":\"{example}\"}}");
+            rounds::end(&mut tx, round, Some(1), Some(&summary)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+
+        forget(&catalog, id).await;
+        let details = sqlx::query_scalar("select stage || ' ' || detail from pause order by stage");
+        let details: Vec<String> = details.fetch_all(&catalog.reader).await.unwrap();
+        assert_eq!(details, ["fetch ".to_owned(), format!("search {other}")]);
+        let summaries: Vec<_> =
+            rounds::list(&catalog, 9).await.unwrap().into_iter().map(|it| it.summary).collect();
+        let kept = format!("{{\"totals\":{{\"videos\":1}},\"example\":\"{other}\"}}");
+        let emptied = "{\"totals\":{\"videos\":1},\"example\":\"(forgotten)\"}".to_owned();
+        assert_eq!(summaries, [Some(kept), Some(emptied)]);
     }
 }

@@ -41,7 +41,7 @@ pub struct EmotionCount {
     pub searches: u64,
     /// Videos whose best evidence is for it.
     pub videos: u64,
-    /// Of these, with a file.
+    /// Of these, those whose file was downloaded; it may have been discarded since.
     pub files: u64,
     /// Clips that are no duplicates.
     pub clips: u64,

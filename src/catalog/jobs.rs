@@ -3,9 +3,16 @@
 //! Whoever holds a job says so with its [`HeldJob`]; each function that ends or prolongs a lease touches exactly that
 //! row and returns whether it did. False means that the lease was lost, and that the result is to be thrown away.
 
+mod wanted;
+
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::{Emotion, JobId, VideoId};
+use crate::types::{Emotion, JobId};
+
+pub use wanted::{
+    await_source, enqueue, enqueue_all, enqueue_rejected, fetch_again, keep_answered, overrule, reopen,
+    retry, set_rev, source_is_back, withdraw,
+};
 
 /// A job in somebody's hands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +53,8 @@ pub struct Only {
     pub site: Option<&'static str>,
     /// Of the searches those of this lexicon; jobs of other stages are of none, and are all meant.
     pub lexicon: Option<String>,
+    /// Of the searches those asked for with this revision; jobs of other stages are all meant.
+    pub rev: Option<String>,
 }
 
 /// A job as `status` and `explain` show it.
@@ -82,32 +91,6 @@ pub struct HeldLease {
     pub ends_at: i64,
 }
 
-/// Asks for one piece of work; lower `priority` comes first. Asking twice is harmless, a new `rev` makes it new.
-pub async fn enqueue(
-    tx: &mut Transaction,
-    stage: &str,
-    rev: &str,
-    priority: i64,
-    subject_id: i64,
-) -> Result<u64> {
-    enqueue_all(tx, stage, rev, priority, &[subject_id]).await
-}
-
-/// Asks for work on many subjects at once; says how much of it is new.
-pub async fn enqueue_all(
-    tx: &mut Transaction,
-    stage: &str,
-    rev: &str,
-    priority: i64,
-    subject_ids: &[i64],
-) -> Result<u64> {
-    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
-    let done = sqlx::query_file!("queries/catalog/job/enqueue.sql", stage, rev, priority, list, now_ms)
-        .execute(tx.connection())
-        .await?;
-    Ok(done.rows_affected())
-}
-
 /// A verdict that needed no work.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict<'a> {
@@ -117,39 +100,8 @@ pub struct Verdict<'a> {
     pub detail: &'a str,
 }
 
-/// Writes down a job that is rejected before it began, so that `retry` finds it. Work that is done stays done.
-pub async fn enqueue_rejected(
-    tx: &mut Transaction,
-    stage: &str,
-    rev: &str,
-    subject_id: i64,
-    verdict: Verdict<'_>,
-) -> Result<()> {
-    let (reason, now_ms) = (verdict.reason.as_str(), tx.now_ms());
-    let detail = verdict.detail;
-    sqlx::query_file!(
-        "queries/catalog/job/enqueue_rejected.sql",
-        stage,
-        subject_id,
-        rev,
-        reason,
-        detail,
-        now_ms
-    )
-    .execute(tx.connection())
-    .await?;
-    Ok(())
-}
-
-/// Takes open jobs back, as for retired searches; says how many.
-pub async fn withdraw(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
-    let list = json(subject_ids)?;
-    let done =
-        sqlx::query_file!("queries/catalog/job/withdraw.sql", stage, list).execute(tx.connection()).await?;
-    Ok(done.rows_affected())
-}
-
-/// Takes the most urgent job that is due, unless none is or the stage is paused. The attempt counts from here.
+/// Takes the most urgent job that is due, unless none is or the stage is paused. The attempt counts from here, but not
+/// while its holder [waits](set_waits).
 pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob>> {
     claim_of(catalog, claim, &Only::default()).await
 }
@@ -157,7 +109,7 @@ pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob
 /// The same among some jobs only.
 pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon) = (only.site, only.lexicon.as_deref());
+    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
     let Claim { stage, rev, worker, lease_ms } = claim;
     let now_ms = catalog.clock.now_ms();
     let until_ms = now_ms + lease_ms;
@@ -171,7 +123,8 @@ pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Resul
         emotion,
         list,
         site,
-        lexicon
+        lexicon,
+        of_rev
     )
     .fetch_optional(&catalog.writer)
     .await?;
@@ -197,6 +150,21 @@ pub async fn heartbeat(catalog: &Catalog, job: &HeldJob, lease_ms: i64) -> Resul
         job.attempt,
         job.rev,
         until_ms
+    )
+    .execute(&catalog.writer)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Says whether a job's holder only waits for its turn: if it dies meanwhile, the attempt does not count.
+pub async fn set_waits(catalog: &Catalog, job: &HeldJob, waits: bool) -> Result<bool> {
+    let done = sqlx::query_file!(
+        "queries/catalog/job/set_waits.sql",
+        job.id.0,
+        job.worker,
+        job.attempt,
+        job.rev,
+        waits
     )
     .execute(&catalog.writer)
     .await?;
@@ -276,64 +244,11 @@ pub async fn give_back(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the leases of workers that no longer are; says how many. The attempts count: one of these jobs may be the cause.
+/// Ends the leases of workers that no longer are; says how many. The attempts count, for one of these jobs may be the
+/// cause; not those of jobs that only waited for their turn.
 pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
     let list = json(workers)?;
     let done = sqlx::query_file!("queries/catalog/job/take_back.sql", list).execute(&catalog.writer).await?;
-    Ok(done.rows_affected())
-}
-
-/// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many. Those that wait for their
-/// video's file wait on.
-pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<&str>) -> Result<u64> {
-    let (reason, now_ms) = (reason.as_str(), catalog.clock.now_ms());
-    let done = sqlx::query_file!("queries/catalog/job/retry.sql", reason, stage, now_ms)
-        .execute(&catalog.writer)
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// Has the discarded files fetched again of videos whose look or cut did not come to its end with a revision of the
-/// look; says how many. Ask before [`retry`] opens those looks.
-pub async fn fetch_again(catalog: &Catalog, rev: &str) -> Result<u64> {
-    let now_ms = catalog.clock.now_ms();
-    let done = sqlx::query_file!("queries/catalog/job/fetch_again.sql", rev, now_ms)
-        .execute(&catalog.writer)
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// Has finished work done once more, as for files that are gone; says how many jobs that are.
-pub async fn reopen(tx: &mut Transaction, stage: &str, subject_ids: &[i64]) -> Result<u64> {
-    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
-    let done = sqlx::query_file!("queries/catalog/job/reopen.sql", stage, list, now_ms)
-        .execute(tx.connection())
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// Has a video whose file is there again looked at and cut, where that ended for want of the file; says how many jobs
-/// that are.
-pub async fn source_is_back(tx: &mut Transaction, video: VideoId) -> Result<u64> {
-    let now_ms = tx.now_ms();
-    let done = sqlx::query_file!("queries/catalog/job/source_is_back.sql", video.0, now_ms)
-        .execute(tx.connection())
-        .await?;
-    Ok(done.rows_affected())
-}
-
-/// Has finished work done once more when the videos' files are there again; says how many jobs that are. Until then they
-/// are rejected, since without a file nobody can do them.
-pub async fn await_source(
-    tx: &mut Transaction,
-    stage: &str,
-    subject_ids: &[i64],
-    detail: &str,
-) -> Result<u64> {
-    let (list, now_ms) = (json(subject_ids)?, tx.now_ms());
-    let done = sqlx::query_file!("queries/catalog/job/await_source.sql", stage, list, detail, now_ms)
-        .execute(tx.connection())
-        .await?;
     Ok(done.rows_affected())
 }
 
@@ -380,7 +295,7 @@ pub async fn count_due(catalog: &Catalog, stage: &str) -> Result<u64> {
 /// The same among some jobs only.
 pub async fn count_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<u64> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon) = (only.site, only.lexicon.as_deref());
+    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
     let now_ms = catalog.clock.now_ms();
     let count = sqlx::query_file_scalar!(
         "queries/catalog/job/count_due.sql",
@@ -389,7 +304,8 @@ pub async fn count_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result
         emotion,
         list,
         site,
-        lexicon
+        lexicon,
+        of_rev
     )
     .fetch_one(&catalog.reader)
     .await?;
@@ -412,10 +328,17 @@ pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> 
 /// The same among some jobs only.
 pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<Option<i64>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon) = (only.site, only.lexicon.as_deref());
-    Ok(sqlx::query_file_scalar!("queries/catalog/job/get_next_due.sql", stage, emotion, list, site, lexicon)
-        .fetch_one(&catalog.reader)
-        .await?)
+    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
+    let due_at = sqlx::query_file_scalar!(
+        "queries/catalog/job/get_next_due.sql",
+        stage,
+        emotion,
+        list,
+        site,
+        lexicon,
+        of_rev
+    );
+    Ok(due_at.fetch_one(&catalog.reader).await?)
 }
 
 /// The job of a stage on a subject.

@@ -11,6 +11,7 @@ use super::{
     Catalog, CatalogError, Result, Transaction, answers, clips, crops, evidence, integer, recipes, samples,
     scans, searches, tracks, videos, word,
 };
+use crate::files::hex;
 use crate::types::{Clip, CropStyle, Sample, VideoId};
 
 /// A video of another catalog that nothing is left to be done with.
@@ -87,7 +88,7 @@ pub fn fingerprint(finished: &[FinishedVideo]) -> String {
         let line = [&*video.site, &*video.site_id, &*video.rev, &*video.look.state, cut].join("\t");
         hash.update(line + "\n");
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 /// When a catalog of this fingerprint was taken in, if it was; milliseconds since 1970.

@@ -17,7 +17,9 @@ pub mod forget;
 pub mod funnel;
 pub mod jobs;
 pub mod listed;
+pub mod local_files;
 pub mod merge;
+pub mod names;
 mod open;
 mod pack;
 pub mod pauses;
@@ -40,6 +42,7 @@ use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use crate::clock::Clock;
 
 pub use error::CatalogError;
+pub(crate) use error::RESTORE;
 
 /// What every function of this room returns.
 pub type Result<T> = std::result::Result<T, CatalogError>;
@@ -65,9 +68,15 @@ impl Catalog {
         Ok(Transaction { inner, now_ms: self.clock.now_ms() })
     }
 
-    /// Waits for reads and writes in hand, and lets go of the file.
+    /// Waits for reads and writes in hand, and lets go of the file, which then has all that was committed.
     pub async fn close(self) {
         self.reader.close().await;
+        // SQLite would do it for whoever is last, but a reader that lingers cannot.
+        if !self.writer.is_closed()
+            && let Err(error) = self.checkpoint().await
+        {
+            tracing::warn!("the write-ahead log stays beside the catalog: {error}");
+        }
         self.writer.close().await;
     }
 }

@@ -4,7 +4,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::statfs::{self, FsType};
+use nix::unistd::{AccessFlags, access};
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -47,12 +49,17 @@ const NETWORK_FILE_SYSTEMS: [(u64, &str); 9] = [
 
 impl Catalog {
     /// Opens the catalog at a path for reading and writing. Creates it when nothing is there, brings it up to date when
-    /// an earlier release wrote it, and leaves everything else untouched.
+    /// an earlier release wrote it, and leaves everything else untouched. In a folder that may not be written it can be
+    /// read alone.
     ///
     /// # Errors
     /// Not a catalog, a newer one, on a network file system, or not readable.
     pub async fn open(path: &Path, clock: &Clock) -> Result<Self> {
         refuse_network_file_system(path)?;
+        Self::open_here(path, clock).await.map_err(|error| error.at(path))
+    }
+
+    async fn open_here(path: &Path, clock: &Clock) -> Result<Self> {
         if !is_catalog(path).await? {
             create(path).await?;
         }
@@ -71,10 +78,15 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::open`], and [`CatalogError::Missing`].
     pub async fn open_read_only(path: &Path, clock: &Clock) -> Result<Self> {
-        if !is_catalog(path).await? {
-            return Err(CatalogError::Missing { path: path.to_owned() });
-        }
-        let reader = connect(reading(path), READERS).await?;
+        let opened = async {
+            must_be_catalog(path).await?;
+            let mut connection = SqliteConnection::connect_with(&reading(path)).await?;
+            let known = must_be_known(&mut connection, path).await;
+            connection.close().await?;
+            known?;
+            connect(reading(path), READERS).await
+        };
+        let reader = opened.await.map_err(|error: CatalogError| error.at(path))?;
         Ok(Self { writer: reader.clone(), reader, clock: clock.clone() })
     }
 
@@ -107,8 +119,7 @@ impl Catalog {
 /// committed; a power cut may lose the last commits, which are then simply due again, and never damages the file. What is
 /// deleted is overwritten: faces of a person who wants to be forgotten must not stay in pages that are free.
 fn writing(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
+    at(path)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
@@ -118,7 +129,24 @@ fn writing(path: &Path) -> SqliteConnectOptions {
 }
 
 fn reading(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT)
+    at(path).read_only(true).busy_timeout(BUSY_TIMEOUT)
+}
+
+fn at(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(path).immutable(is_sealed(path))
+}
+
+/// Whether a catalog lies in a folder that may not be written, as a whole: with no write-ahead log beside it. SQLite can
+/// make none there either, and reads such a file only when it is told that nobody writes.
+fn is_sealed(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let refused = access(folder_of(path), AccessFlags::W_OK);
+    matches!(refused, Err(Errno::EACCES | Errno::EPERM | Errno::EROFS)) && !Path::new(&log).exists()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 async fn connect(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool> {
@@ -159,7 +187,7 @@ async fn is_catalog(path: &Path) -> Result<bool> {
 /// one, nor a journal to roll back, which a reader could not; and of two who create it at once the first one wins.
 async fn create(path: &Path) -> Result<()> {
     let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(unreadable)?;
     let part = tempfile::Builder::new().prefix("catalog-").suffix(".part").tempfile_in(folder);
     let part = part.map_err(unreadable)?;
@@ -196,13 +224,21 @@ async fn first_breaking(
     path: &Path,
     migrations: &Migrator,
 ) -> Result<Option<i64>> {
-    let failed = |source| CatalogError::Migration { path: path.to_owned(), source };
-    let applied = connection.list_applied_migrations().await.map_err(failed)?;
+    let applied = connection.list_applied_migrations().await.map_err(|error| not_migrated(path, error))?;
     let is_applied = |version| applied.iter().any(|migration| migration.version == version);
     let is_breaking = |sql: &str| {
         sql.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("breaking:"))
     };
     Ok(migrations.iter().find(|it| is_breaking(&it.sql) && !is_applied(it.version)).map(|it| it.version))
+}
+
+/// Refuses a catalog that a later release wrote.
+async fn must_be_known(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
+    let applied = connection.list_applied_migrations().await.map_err(|error| not_migrated(path, error))?;
+    match applied.iter().find(|it| !MIGRATIONS.version_exists(it.version)) {
+        Some(later) => Err(CatalogError::Newer { path: path.to_owned(), version: later.version }),
+        None => Ok(()),
+    }
 }
 
 /// Refuses what is no catalog.
@@ -211,10 +247,16 @@ pub(super) async fn must_be_catalog(path: &Path) -> Result<()> {
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<()> {
-    migrations.run(connection).await.map_err(|error| match error {
-        MigrateError::VersionMissing(version) => CatalogError::Newer { path: path.to_owned(), version },
-        source => CatalogError::Migration { path: path.to_owned(), source },
-    })
+    migrations.run(connection).await.map_err(|error| not_migrated(path, error))
+}
+
+fn not_migrated(path: &Path, error: MigrateError) -> CatalogError {
+    let path = path.to_owned();
+    match error {
+        MigrateError::VersionMissing(version) => CatalogError::Newer { path, version },
+        MigrateError::Execute(source) => CatalogError::Refused { path, source },
+        source => CatalogError::Migration { path, source },
+    }
 }
 
 fn refuse_network_file_system(path: &Path) -> Result<()> {
@@ -249,8 +291,8 @@ mod tests {
         let failure = Catalog::open(path, &Clock::fixed(0)).await.unwrap_err().failure();
         let after = std::fs::read(path).ok();
         assert!(after == before, "the file was touched");
-        let read_only = Catalog::open_read_only(path, &Clock::fixed(0)).await;
-        assert!(read_only.is_err() || failure.detail.contains("newer"));
+        let read_only = Catalog::open_read_only(path, &Clock::fixed(0)).await.unwrap_err();
+        assert_eq!(read_only.failure().hint, failure.hint);
         assert_eq!(failure.exit(), Exit::Unusable);
         failure
     }
@@ -283,6 +325,18 @@ mod tests {
             "insert into _sqlx_migrations values (99990101000000, 'later', '2030-01-01', true, x'00', 1)";
         change(&path, later).await;
         assert!(refusal(&path).await.detail.contains("newer"));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_catalog_is_named_with_what_may_save_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        create(&path).await.unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+        let failure = refusal(&path).await;
+        let beginning = format!("{} is damaged: ", path.display());
+        assert!(failure.detail.starts_with(&beginning), "{}", failure.detail);
+        assert!(failure.hint.unwrap().contains("webemotion backup"));
     }
 
     #[tokio::test]

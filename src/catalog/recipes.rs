@@ -3,11 +3,12 @@
 use sha2::{Digest, Sha256};
 
 use super::{Catalog, Result, Transaction};
+use crate::files::hex;
 
 /// The hash of a recipe of one kind (`clips`, `train` …): 16 hex digits of its SHA-256.
 pub fn hash(kind: &str, body: &str) -> String {
     let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(body).finalize();
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest[..8])
 }
 
 /// Writes a recipe down, once; returns its [`hash`].

@@ -31,8 +31,6 @@ pub struct Ended {
     pub reason: Option<Reason>,
     /// How many.
     pub jobs: u64,
-    /// What one of them says, raw.
-    pub example: Option<String>,
 }
 
 /// Writes down that a round begins; returns its row.
@@ -65,8 +63,7 @@ pub async fn ended(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<Vec
     rows.into_iter()
         .map(|row| {
             let reason = row.reason.as_deref().map(word).transpose()?;
-            let jobs = number(row.jobs)?;
-            Ok(Ended { stage: row.stage, state: row.state, reason, jobs, example: row.example })
+            Ok(Ended { stage: row.stage, state: row.state, reason, jobs: number(row.jobs)? })
         })
         .collect()
 }
@@ -79,7 +76,7 @@ pub async fn put_off(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<V
     rows.into_iter()
         .map(|row| {
             let (reason, jobs) = (Some(word(&row.reason)?), number(row.jobs)?);
-            Ok(Ended { stage: row.stage, state: "open".to_owned(), reason, jobs, example: row.example })
+            Ok(Ended { stage: row.stage, state: "open".to_owned(), reason, jobs })
         })
         .collect()
 }
@@ -128,7 +125,6 @@ mod tests {
         let (from, until) = (1_000_000, 1_000_001);
         let all = ended(&catalog, from, until).await.unwrap();
         assert_eq!((all.len(), all[0].state.as_str(), all[0].jobs), (1, "rejected", 1));
-        assert_eq!(all[0].example.as_deref(), Some("Private video"));
         let waiting = put_off(&catalog, from, until).await.unwrap();
         assert_eq!((waiting.len(), waiting[0].reason), (1, Some(Reason::Network)));
         assert!(ended(&catalog, until, until + 9).await.unwrap().is_empty());

@@ -332,7 +332,7 @@ mod tests {
         let ids = sample_rows::tests::fill(&mut tx, stays, 2).await;
         let run = begin(&mut tx, "one", &[first[0], ids[0], ids[1]]).await;
         relabels::insert(&mut tx, run, &[relabel(2, 1, 1)]).await.unwrap();
-        forget::video(&mut tx, gone, "asked for").await.unwrap();
+        forget::videos(&mut tx, &[gone], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         let lines = samples(&catalog, run).await.unwrap();
         let places: Vec<_> = lines.iter().map(|line| (line.position, line.frozen.sample)).collect();

@@ -147,7 +147,8 @@ pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
         .collect()
 }
 
-/// The newest samples in use since a moment (milliseconds since 1970), at most so many of each emotion.
+/// The newest samples in use since a moment (milliseconds since 1970), at most so many of each emotion and of as many clips
+/// as there are.
 pub async fn newest(catalog: &Catalog, since_ms: i64, most: u32) -> Result<Vec<(SampleId, Emotion)>> {
     let rows = sqlx::query_file!("queries/catalog/sample/list_newest.sql", since_ms, most)
         .fetch_all(&catalog.reader)
@@ -179,7 +180,12 @@ pub(crate) mod tests {
     }
 
     /// The same by a recipe.
-    async fn fill_by(recipe: &str, tx: &mut Transaction, video: VideoId, samples: u8) -> Vec<SampleId> {
+    pub(crate) async fn fill_by(
+        recipe: &str,
+        tx: &mut Transaction,
+        video: VideoId,
+        samples: u8,
+    ) -> Vec<SampleId> {
         let span = Span { start_ms: 0, end_ms: i64::from(samples) * 1_000 };
         let recipe_hash = recipes::insert(tx, "clips", recipe).await.unwrap();
         let scan = Scan {
@@ -338,6 +344,24 @@ pub(crate) mod tests {
         tx.commit().await.unwrap();
         assert_eq!(funnel::rows(&catalog).await.unwrap().samples, 4, "the old recipe is in force again");
         assert_eq!(for_training(&catalog).await.unwrap().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn the_newest_samples_are_of_as_many_clips_as_there_are() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let mut of_clips = vec![];
+        for (rank, name) in (1..).zip(["a", "b", "c"]) {
+            let video = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            hit(&mut tx, video, Emotion::Fear, rank).await;
+            of_clips.push(fill(&mut tx, video, 3).await);
+        }
+        tx.commit().await.unwrap();
+        let ids = async |most| -> Vec<SampleId> {
+            newest(&catalog, 0, most).await.unwrap().into_iter().map(|(sample, _)| sample).collect()
+        };
+        assert_eq!(ids(2).await, [of_clips[1][0], of_clips[2][0]]);
+        assert_eq!(ids(4).await, [of_clips[0][0], of_clips[1][0], of_clips[2][0], of_clips[2][1]]);
     }
 
     #[tokio::test]

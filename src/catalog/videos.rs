@@ -161,8 +161,17 @@ pub async fn count_left_behind(catalog: &Catalog, rev: &str) -> Result<u64> {
 
 /// One video.
 pub async fn get(catalog: &Catalog, id: VideoId) -> Result<Video> {
+    get_with(&catalog.reader, id).await
+}
+
+/// The same within a transaction.
+pub async fn get_in(tx: &mut Transaction, id: VideoId) -> Result<Video> {
+    get_with(tx.connection(), id).await
+}
+
+async fn get_with(executor: impl sqlx::SqliteExecutor<'_>, id: VideoId) -> Result<Video> {
     sqlx::query_file_as!(Row, "queries/catalog/video/get.sql", id.0)
-        .fetch_optional(&catalog.reader)
+        .fetch_optional(executor)
         .await?
         .ok_or_else(|| CatalogError::NoRow { what: format!("video {}", id.0) })?
         .read()

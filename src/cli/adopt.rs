@@ -13,7 +13,7 @@ use crate::report::Table;
 use crate::types::{Emotion, SampleId};
 
 use super::drive::wall_clock;
-use super::{Global, Session, is_coloured, say};
+use super::{Global, Session, is_coloured, named, say};
 
 /// Flags of `adopt`.
 #[derive(Debug, clap::Args)]
@@ -93,12 +93,7 @@ async fn adopt(session: &Session, args: &AdoptArgs) -> Result<Changed, Failure> 
 /// The run that is meant, if that can be done with it.
 async fn find(session: &Session, args: &AdoptArgs) -> Result<Run, Failure> {
     let all = runs::list(&session.catalog).await?;
-    let names: Vec<&str> = all.iter().map(|run| run.name.as_str()).collect();
-    let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
-    let Some(run) = all.iter().find(|run| run.name == args.run) else {
-        let detail = format!("no run is called '{}'", args.run.escape_debug());
-        return Err(Failure::permanent(Reason::Usage, detail).with_hint(format!("runs: {known}")));
-    };
+    let run = named::run(&all, &args.run)?;
     match (args.undo, run.adopted_at) {
         (true, None) => {
             let detail = format!("the labels of {} are not in force", run.name);

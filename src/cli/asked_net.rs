@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Global;
+use super::{Global, named};
 use crate::failure::{Failure, Reason};
 use crate::train::predict::Predictor;
 
@@ -24,7 +24,7 @@ impl NetArgs {
     /// Loads the net that is meant on `auto`, `cpu` or `cuda:N`; the path says which it is.
     pub(crate) fn load(&self, global: &Global, device: &str) -> Result<(PathBuf, Predictor), Failure> {
         let path = self.path(global)?;
-        let predictor = Predictor::load(&path, device).map_err(|error| error.failure())?;
+        let predictor = Predictor::load(&path, device)?;
         Ok((path, predictor))
     }
 
@@ -39,19 +39,22 @@ impl NetArgs {
 
 fn of_run(runs: &Path, name: Option<&str>) -> Result<PathBuf, Failure> {
     let best_of = |folder: &Path| FILES.iter().map(|file| folder.join(file)).find(|path| path.is_file());
+    let folders = std::fs::read_dir(runs).into_iter().flatten().flatten().map(|folder| folder.path());
+    let nets: Vec<PathBuf> = folders.filter_map(|folder| best_of(&folder)).collect();
     if let Some(name) = name {
-        return best_of(&runs.join(name)).ok_or_else(|| {
-            Failure::permanent(Reason::Usage, format!("{} has no run '{name}' with params", runs.display()))
-                .with_hint("runs lie in runs/ below the data folder; --net names a file instead")
-        });
+        return best_of(&runs.join(name)).ok_or_else(|| no_run(name, &nets));
     }
-    let folders = std::fs::read_dir(runs).into_iter().flatten().flatten();
-    let nets = folders.filter_map(|folder| best_of(&folder.path()));
     let written = |path: &PathBuf| path.metadata().and_then(|facts| facts.modified()).ok();
-    nets.max_by_key(written).ok_or_else(|| {
+    nets.into_iter().max_by_key(written).ok_or_else(|| {
         Failure::permanent(Reason::NothingToDo, format!("{} holds no trained net", runs.display()))
             .with_hint("train one with `webemotion train`, or name one with --net")
     })
+}
+
+fn no_run(name: &str, nets: &[PathBuf]) -> Failure {
+    let mut known: Vec<&str> = nets.iter().filter_map(|net| net.parent()?.file_name()?.to_str()).collect();
+    known.sort_unstable();
+    named::no_run(name, &known)
 }
 
 #[cfg(test)]
@@ -73,6 +76,7 @@ mod tests {
         }
         assert_eq!(of_run(runs.path(), None).unwrap(), runs.path().join("scn-2/last.safetensors"));
         assert_eq!(of_run(runs.path(), Some("scn-1")).unwrap(), runs.path().join("scn-1/best.safetensors"));
-        assert_eq!(of_run(runs.path(), Some("scn-3")).unwrap_err().reason, Reason::Usage);
+        let unknown = of_run(runs.path(), Some("scn-3")).unwrap_err();
+        assert_eq!((unknown.reason, unknown.hint.as_deref()), (Reason::Usage, Some("runs: scn-1, scn-2")));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::catalog::check::{self, PromisedFile};
+use crate::catalog::check::{self, PromisedFile, WithoutCrop};
 use crate::catalog::{jobs, videos};
 use crate::failure::{Exit, Failure};
 use crate::pipeline::{cut, fetch};
@@ -27,6 +27,9 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     quick: bool,
     /// Have lost and spoilt files made once more: videos are fetched, clips cut and sampled again
+    ///
+    /// A video that is cut again gets new samples: what training runs thought of its old ones, opinions and relabels, is
+    /// dropped with them.
     #[arg(long)]
     repair: bool,
 }
@@ -40,12 +43,39 @@ struct Findings {
     damage: Vec<String>,
     /// Of other files and rows, in words.
     problems: Vec<String>,
+    /// The same of what earlier looks at videos led to: nothing in use needs it, and nothing makes it again.
+    past: Vec<String>,
     /// Videos whose file is to be fetched again.
     videos: BTreeSet<VideoId>,
     /// How many of them were taken in from this machine's disk: only who takes them in again brings them back.
     taken_in: usize,
     /// Videos whose clips are to be cut again.
     cuts: BTreeSet<VideoId>,
+}
+
+impl Findings {
+    /// Notes what is wrong with a file. Clips are cut from the latest look at their video alone.
+    fn add_file(&mut self, file: &PromisedFile, problem: &str) {
+        let words = format!("{} {}: {problem}", file.what, file.path.display());
+        if file.is_superseded {
+            self.past.push(words);
+            return;
+        }
+        self.problems.push(words);
+        let lost = if file.what == "video" { &mut self.videos } else { &mut self.cuts };
+        lost.insert(file.video);
+    }
+
+    /// Notes that samples have no picture.
+    fn add_without_crop(&mut self, found: WithoutCrop) {
+        let words = format!("video {}: samples without a picture", found.video.0);
+        if found.is_superseded {
+            self.past.push(words);
+        } else {
+            self.problems.push(words);
+            self.cuts.insert(found.video);
+        }
+    }
 }
 
 pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -79,15 +109,12 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
             ));
         }
         if let Some(problem) = problem_with(session, file, quick) {
-            findings.problems.push(format!("{} {}: {problem}", file.what, file.path.display()));
-            let lost = if file.what == "video" { &mut findings.videos } else { &mut findings.cuts };
-            lost.insert(file.video);
+            findings.add_file(file, &problem);
         }
         session.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note: String::new() });
     }
-    for video in check::without_crop(&session.catalog).await? {
-        findings.problems.push(format!("video {}: samples without a picture", video.0));
-        findings.cuts.insert(video);
+    for found in check::without_crop(&session.catalog).await? {
+        findings.add_without_crop(found);
     }
     // Clips whose source was discarded are cut again from a fetched one.
     for video in &findings.cuts {
@@ -145,17 +172,21 @@ fn close(session: &Session, findings: &Findings, is_repaired: bool) {
     if session.json {
         let repaired = if is_repaired { findings.problems.len() } else { 0 };
         say(json!({"event": "checked", "damage": findings.damage, "problems": findings.problems,
-            "fetch_again": findings.videos.len(), "taken_in": findings.taken_in, "cut_again": findings.cuts.len(),
-            "repaired": repaired}));
+            "past": findings.past, "fetch_again": findings.videos.len(), "taken_in": findings.taken_in,
+            "cut_again": findings.cuts.len(), "repaired": repaired}));
         return;
     }
     for line in findings.damage.iter().chain(&findings.problems) {
         say(line);
     }
+    for line in &findings.past {
+        say(format_args!("{line} (of an earlier look: nothing in use needs it, and nothing makes it again)"));
+    }
     if !findings.damage.is_empty() {
         say("check: the catalog's file is damaged: go back to a backup (`webemotion backup` makes them)");
     } else if findings.problems.is_empty() {
-        say("check: all is well");
+        let what = if findings.past.is_empty() { "all" } else { "all that is in use" };
+        say(format_args!("check: {what} is well"));
     } else if is_repaired {
         say(format_args!(
             "check: {} problems; {} videos will be fetched and {} cut again by the next `webemotion run`",
@@ -210,5 +241,28 @@ mod tests {
         assert_eq!(jobs::source_is_back(&mut tx, id).await.unwrap(), 1);
         tx.commit().await.unwrap();
         assert_eq!(state(&session, "cut").await, ("open".to_owned(), None));
+    }
+
+    #[tokio::test]
+    async fn what_is_lost_of_an_earlier_look_has_nothing_cut_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        samples::tests::fill_by("1", &mut tx, id, 1).await;
+        samples::tests::fill_by("2", &mut tx, id, 1).await;
+        tx.commit().await.unwrap();
+        let mut files = check::files(&session.catalog).await.unwrap();
+        files.sort_by_key(|file| file.is_superseded);
+        assert_eq!(files.iter().map(|file| file.is_superseded).collect::<Vec<_>>(), [false, true]);
+
+        let mut findings = Findings::default();
+        findings.add_file(&files[1], "it is gone");
+        findings.add_without_crop(WithoutCrop { video: id, is_superseded: true });
+        assert_eq!((findings.problems.len(), findings.past.len(), findings.cuts.len()), (0, 2, 0));
+        findings.add_file(&files[0], "it is gone");
+        assert_eq!((findings.problems.len(), findings.past.len(), findings.cuts.len()), (1, 2, 1));
+        let found = look(&session, true).await.unwrap();
+        assert_eq!((found.problems.len(), found.past.len(), found.cuts.len()), (1, 1, 1));
     }
 }

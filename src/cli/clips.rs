@@ -8,10 +8,12 @@ mod view;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 
-use crate::catalog::{clips as cut_clips, funnel, jobs, samples, splits, videos};
+use crate::catalog::{clips as cut_clips, funnel, jobs, splits, videos};
 use crate::clock::Stop;
+use crate::config::MOST_WORKERS;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::cut::CutStage;
@@ -35,7 +37,7 @@ const DISCARD_EVERY: Duration = Duration::from_secs(1);
     Several terminals and processes may work on one data folder: no two get the same video.")]
 pub(crate) struct ClipsArgs {
     /// Worker processes [default: from the settings, one for every core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=MOST_WORKERS))]
     workers: Option<usize>,
     /// Look at no more than this many videos
     #[arg(long, value_name = "N")]
@@ -66,6 +68,13 @@ pub(crate) struct ClipsArgs {
     /// YouTube, its number in the catalog, or its file
     #[arg(long, value_name = "VIDEO", allow_hyphen_values = true, conflicts_with_all = ["workers", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
     explain: Option<String>,
+}
+
+impl ClipsArgs {
+    /// Everything that is due, begun within so many milliseconds.
+    pub(super) fn within(max_runtime: Option<i64>) -> Self {
+        Self { max_runtime, ..Self::default() }
+    }
 }
 
 pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -103,11 +112,8 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let discards = args.discard_videos || !session.config.keep.videos;
     let done = all(session, (&scanning, &cutting), &limits, discards).await?;
     cpu.close().await;
-    twins::mark(&session.catalog).await?;
-    samples::reject_duplicates(&session.catalog, !session.config.keep.duplicates)
-        .await
-        .map_err(Failure::from)?;
-    splits::assign(&session.catalog).await.map_err(Failure::from)?;
+    twins::settle(&session.catalog, session.config.keep.duplicates).await?;
+    splits::assign(&session.catalog).await?;
     told(session, &done).await?;
     Ok(match exit(session, &[&done.scanned, &done.cut]) {
         Exit::NothingToDo if done.discarded.videos > 0 => Exit::Done,

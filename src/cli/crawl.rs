@@ -4,6 +4,7 @@
 mod listed;
 mod local;
 mod plan;
+mod planned;
 mod site;
 mod terms;
 mod told;
@@ -15,11 +16,11 @@ use anyhow::Context;
 
 use crate::clock::Stop;
 use crate::config::{CrawlConfig, LicencePolicy};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::Patience;
 use crate::pipeline::budget::{Budget, ByteLimit};
 use crate::pipeline::fetch::FetchStage;
-use crate::pipeline::scan;
+use crate::pipeline::{local as on_disk, scan};
 use crate::types::Emotion;
 use crate::youtube::YtDlp;
 
@@ -31,7 +32,7 @@ pub(super) use self::site::key;
 pub(super) use self::terms::{TERMS, stands};
 
 /// Flags of `crawl`.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  webemotion crawl plan\n  webemotion crawl --accept-terms --max-videos 100\n  \
@@ -51,7 +52,8 @@ pub(crate) struct CrawlArgs {
     /// You have read the site's terms and decide to download under them; remembered in the catalog
     #[arg(long)]
     accept_terms: bool,
-    /// Which licences may be downloaded [default: from the settings, creative-commons]
+    /// Which licences may be downloaded: creative-commons, or any; searches that were not yet asked so are all asked again
+    /// [default: from the settings, creative-commons]
     #[arg(long, value_parser = licence)]
     license: Option<LicencePolicy>,
     /// Fetch no more than this many videos
@@ -76,12 +78,13 @@ enum What {
 }
 
 /// What to look for, and where.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 struct Wanted {
     /// Where videos come from: youtube, or local:DIR with a folder for each emotion
     #[arg(long, default_value = "youtube", value_name = "SOURCE")]
     source: Source,
-    /// Only this emotion; with local:DIR all its videos are of this emotion, with --from those that name none
+    /// Only this emotion (neutral, happiness, surprise, sadness, anger, disgust, fear, contempt); with local:DIR all its
+    /// videos are of this emotion, with --from those that name none
     #[arg(long)]
     emotion: Option<Emotion>,
     /// The search words, a file as queries/youtube/webemotion.toml [default: that one]
@@ -92,8 +95,9 @@ struct Wanted {
     include_minors: bool,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 enum Source {
+    #[default]
     Youtube,
     Local(PathBuf),
 }
@@ -110,6 +114,15 @@ impl FromStr for Source {
     }
 }
 
+impl CrawlArgs {
+    /// So many videos of the source that the settings name for a round, within so many milliseconds.
+    pub(super) fn of_round(source: &str, max_videos: u64, max_runtime: Option<i64>) -> Result<Self, Failure> {
+        let wrong = |complaint| Failure::permanent(Reason::Usage, format!("run.source: {complaint}"));
+        let wanted = Wanted { source: source.parse().map_err(wrong)?, ..Wanted::default() };
+        Ok(Self { wanted, max_videos: Some(max_videos), max_runtime, ..Self::default() })
+    }
+}
+
 fn licence(text: &str) -> Result<LicencePolicy, String> {
     match text {
         "creative-commons" => Ok(LicencePolicy::CreativeCommons),
@@ -122,13 +135,16 @@ pub(crate) async fn run(args: CrawlArgs, global: &Global) -> anyhow::Result<Exit
     if let Some(What::Plan(wanted)) = &args.what {
         return plan::print(wanted, global);
     }
+    if let (None, Source::Local(folder)) = (&args.from, &args.wanted.source) {
+        // A wrong word leaves no data folder behind.
+        on_disk::check(folder)?;
+    }
     crawl(&Session::create(global).await?, &args).await
 }
 
 /// Crawls as the flags say.
 pub(crate) async fn crawl(session: &Session, args: &CrawlArgs) -> anyhow::Result<Exit> {
-    let mut policy = session.config.crawl.clone();
-    policy.licence = args.license.unwrap_or(policy.licence);
+    let policy = policy(session, args);
     gc::expire(session).await?;
     let limits = limits(session, args, &policy);
     match (&args.from, &args.wanted.source) {
@@ -136,6 +152,22 @@ pub(crate) async fn crawl(session: &Session, args: &CrawlArgs) -> anyhow::Result
         (None, Source::Local(folder)) => local::crawl(session, folder, args, limits).await,
         (None, Source::Youtube) => site::crawl(session, args, policy, limits).await,
     }
+}
+
+/// Goes on with a crawl: what lies on disk was taken in when it began, and what is asked was planned.
+pub(super) async fn go_on(session: &Session, args: &CrawlArgs) -> anyhow::Result<Exit> {
+    let policy = policy(session, args);
+    let limits = limits(session, args, &policy);
+    match &args.wanted.source {
+        Source::Local(_) => local::go_on(session, args, limits).await,
+        Source::Youtube => site::go_on(session, args, policy, limits).await,
+    }
+}
+
+/// The settings with the flags.
+fn policy(session: &Session, args: &CrawlArgs) -> CrawlConfig {
+    let policy = session.config.crawl.clone();
+    CrawlConfig { licence: args.license.unwrap_or(policy.licence), ..policy }
 }
 
 fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {

@@ -1,6 +1,8 @@
 //! `webemotion demo`: makes a small world on loopback and types the commands of the whole walk in it. It differs from
 //! your own work by settings only: host, certificate and pace. The truth about the world is used for the closing table.
 
+mod kept;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -13,28 +15,30 @@ use crate::catalog::{relabels, runs, samples, videos};
 use crate::clock::Stop;
 use crate::demo::site::{FoundBy, Site, SiteAnswer, SiteLicence, SiteVideo};
 use crate::demo::studio;
-use crate::demo::world::{Kind, WRONG_SHARE, World, WorldSize, WorldVideo};
+use crate::demo::world::{Kind, World, WorldVideo};
 use crate::failure::{Exit, Failure, Reason};
 use crate::progress::Event;
 use crate::report::{self, Gathering, MethodResult};
 use crate::types::{Emotion, SampleId, Split};
 
 use super::{Cli, Command, Global, Session, nets, plain, report as pages, say, session};
+use kept::{WorldFlags, keep_world};
 
 /// Flags of `demo`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion demo\n  webemotion demo --small --data /tmp/small\n  \
-    webemotion demo --serve       keeps answering, so that you can type the commands yourself")]
+    webemotion demo --serve       keeps answering, so that you can type the commands yourself\n\n\
+    A data folder keeps the world that was made in it: what is left out of --small, --seed and --wrong is as it was then.")]
 pub(crate) struct DemoArgs {
     /// A dozen short videos instead of a hundred, and a short training: for tests
     #[arg(long)]
     small: bool,
-    /// Decides people, films and which labels are wrong
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Share of videos that searches find for a wrong emotion
-    #[arg(long, default_value_t = WRONG_SHARE)]
-    wrong: f64,
+    /// Decides people, films and which labels are wrong [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Share of videos that searches find for a wrong emotion [default: 0.25]
+    #[arg(long)]
+    wrong: Option<f64>,
     /// Only make the world and answer like YouTube, until Ctrl-C
     #[arg(long)]
     serve: bool,
@@ -62,29 +66,26 @@ const WORDS: [(Emotion, [&str; 2]); 8] = [
 ];
 
 pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit> {
-    if !(0.0..=1.0).contains(&args.wrong) {
-        return Err(Failure::permanent(
-            Reason::Usage,
-            format!("--wrong is {}, but must be 0 to 1", args.wrong),
-        )
-        .into());
+    if let Some(wrong) = args.wrong.filter(|wrong| !(0.0..=1.0).contains(wrong)) {
+        let detail = format!("--wrong is {wrong}, but must be 0 to 1");
+        return Err(Failure::permanent(Reason::Usage, detail).into());
     }
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
     refuse_what_is_not_ours(&data)?;
     let folder = data.join("demo");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let size = if args.small { WorldSize::Small } else { WorldSize::Full };
-    let world = World::plan(args.seed, size, args.wrong);
-    world.write_truth(&data.join(TRUTH))?;
+    let flags = WorldFlags::of(&args, &data);
+    let world = flags.plan();
+    keep_world(&world, flags, &data)?;
     film(&world, &folder, global).await?;
     let site = Site::start(world.videos.iter().map(|video| listing(video, &folder)).collect(), &folder)
         .await
         .context("cannot start the site on loopback")?;
-    write_settings(&data, &folder, &site, args.small)?;
+    write_settings(&data, &folder, &site, flags.small)?;
     if args.serve {
         return serve(&site, &data, global).await;
     }
-    for line in walk(&args) {
+    for line in walk(flags.small) {
         let exit = type_in(&data, &line, global).await?;
         if exit == Exit::Interrupted {
             return Ok(exit);
@@ -122,8 +123,8 @@ fn is_ours(settings: &Path) -> bool {
 }
 
 /// The commands of the whole walk.
-fn walk(args: &DemoArgs) -> Vec<Vec<&'static str>> {
-    let training: &[&str] = if args.small {
+fn walk(small: bool) -> Vec<Vec<&'static str>> {
+    let training: &[&str] = if small {
         &["--epochs", "3", "--image-size", "48", "--batch-size", "16"]
     } else {
         &["--epochs", "5", "--image-size", "48", "--batch-size", "32"]

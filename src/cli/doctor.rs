@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::catalog::{Catalog, acceptances, pauses};
+use crate::catalog::{Catalog, RESTORE, acceptances, pauses};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Reason};
@@ -198,9 +198,7 @@ async fn look_at(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> 
     let complaints = catalog.complaints().await?;
     if let Some(complaint) = complaints.first() {
         let detail = format!("{} is damaged: {complaint}", path.display());
-        return Err(Failure::permanent(Reason::Catalog, detail).with_hint(
-            "restore the last `webemotion backup`, or save what `sqlite3 FILE .recover` still reads",
-        ));
+        return Err(Failure::permanent(Reason::Catalog, detail).with_hint(RESTORE));
     }
     let accepted = acceptances::latest(&catalog, crawl::TERMS).await?;
     let terms = match accepted {

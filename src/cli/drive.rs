@@ -122,19 +122,24 @@ fn add(before: RunSummary, latest: RunSummary) -> RunSummary {
     }
 }
 
-/// What the exit code says of the stages that a command drove.
+/// What the exit code says of the stages that a command drove: what a person has to do comes first, then what passes.
 pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
     if session.stop.is_asked() {
         Exit::Interrupted
+    } else if summaries.iter().any(|summary| waits_for_a_person(summary)) {
+        Exit::SomeDead
     } else if summaries.iter().any(|summary| is_unfinished(summary)) {
         Exit::Paused
-    } else if summaries.iter().any(|summary| summary.dead > 0) {
-        Exit::SomeDead
     } else if summaries.iter().all(|summary| summary.is_idle()) {
         Exit::NothingToDo
     } else {
         Exit::Done
     }
+}
+
+/// Whether jobs were given up, or the stage stands still without an end.
+fn waits_for_a_person(summary: &RunSummary) -> bool {
+    summary.dead > 0 || summary.paused.as_ref().is_some_and(|pause| pause.resume_at.is_none())
 }
 
 /// Whether it has to be come back to, though the command wanted to do it all.
@@ -154,6 +159,7 @@ pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
             Some(resume_ms) => format!("; paused ({}), come back {}", pause.reason, at(resume_ms)),
             None => format!("; paused ({}) until `webemotion retry --stage {}`", pause.reason, pause.stage),
         },
+        (None, Some(due_ms)) if due_ms <= session.clock.now_ms() => "; more is due".to_owned(),
         (None, Some(due_ms)) => format!("; more is due {}", at(due_ms)),
         (None, None) => String::new(),
     }
@@ -173,4 +179,40 @@ pub(crate) fn local_patience() -> Patience {
 /// The longest that a job of [`local_patience`] waits, so that one command tries everything to its end.
 pub(crate) fn local_wait_ms(attempts: u32) -> i64 {
     2 * local_patience().backoff_ms(JobId(0), attempts).max(2_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_person_has_to_do_comes_before_what_passes() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let pause = |resume_at| pauses::Pause {
+            stage: "fetch".to_owned(),
+            reason: Reason::Blocked,
+            detail: String::new(),
+            since: 0,
+            resume_at,
+        };
+        let ended =
+            |dead, paused| exit(&session, &[&RunSummary { done: 1, dead, paused, ..RunSummary::default() }]);
+        assert_eq!(ended(0, None), Exit::Done);
+        assert_eq!(ended(0, Some(pause(Some(5)))), Exit::Paused);
+        assert_eq!(ended(0, Some(pause(None))), Exit::SomeDead);
+        assert_eq!(ended(1, Some(pause(Some(5)))), Exit::SomeDead);
+    }
+
+    #[tokio::test]
+    async fn what_is_due_already_is_not_said_to_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let now_ms = session.clock.now_ms();
+        let said = |next_due_ms| {
+            outlook(&session, &RunSummary { next_due_ms: Some(next_due_ms), ..RunSummary::default() })
+        };
+        assert_eq!(said(now_ms - 5), "; more is due");
+        assert!(said(now_ms + 60_000).starts_with("; more is due in 0:01 h"), "{}", said(now_ms + 60_000));
+    }
 }

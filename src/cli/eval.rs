@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::asked_net::NetArgs;
 use super::train::DatasetArg;
-use super::train::dataset::ReadingArgs;
+use super::train::dataset::{ReadingArgs, say_remarks};
 use super::{Global, say};
 use crate::failure::{Exit, Failure, Reason};
 use crate::train::data::{self, TrainingSet};
@@ -51,7 +51,8 @@ struct Evaluation {
     data: String,
     part: String,
     samples: usize,
-    left_out: usize,
+    /// How many samples of each class that the net lacks.
+    left_out: BTreeMap<String, usize>,
     unreadable: Vec<String>,
     metrics: SplitMetrics,
 }
@@ -72,6 +73,10 @@ fn evaluate(args: &EvalArgs, global: &Global) -> Result<Evaluation, Failure> {
     let set = args.set()?;
     let (net, predictor) = args.net.load(global, &args.device)?;
     let part = args.split.unwrap_or_else(|| usual_part(&set));
+    say_remarks(&set);
+    if part == PartArg::All && was_trained_on(predictor.card(), &set) {
+        tracing::warn!("the net was trained on {}: what is measured are its training samples too", set.name);
+    }
     let (labels, left_out) = labels(&set, part, predictor.card())?;
     let Measured { samples, unreadable, metrics } =
         predictor.measure(&set, &labels).map_err(|error| error.failure())?;
@@ -99,31 +104,52 @@ fn usual_part(set: &TrainingSet) -> PartArg {
     }
 }
 
-/// The samples to ask about with their class in the net's order; the count is of those whose class the net lacks.
-fn labels(
-    set: &TrainingSet,
-    part: PartArg,
-    card: &NetCard,
-) -> Result<(BTreeMap<usize, usize>, usize), Failure> {
+/// Whether a net comes from a set, as far as name and counts tell; what was held out then is training's now.
+fn was_trained_on(card: &NetCard, set: &TrainingSet) -> bool {
+    let counts = |summary: &str| {
+        let numbers =
+            summary.split(|letter: char| !letter.is_ascii_digit()).filter_map(|word| word.parse().ok());
+        match numbers.collect::<Vec<usize>>()[..] {
+            [classes, train, validation, test] => Some([classes, train + validation, test]),
+            _ => None,
+        }
+    };
+    let data = card.data.rsplit_once(": ");
+    data.is_some_and(|(name, summary)| name == set.name && counts(summary) == counts(&set.summary()))
+}
+
+/// The samples to ask about with their class in the net's order, and how many there are of each class that the net lacks.
+/// Classes meet as those of joined sets do.
+fn labels(set: &TrainingSet, part: PartArg, card: &NetCard) -> Result<(Labels, LeftOut), Failure> {
     let is_asked = |sample: &usize| match part {
         PartArg::Train => set.splits[*sample] == Split::Train,
         PartArg::Validation => set.splits[*sample] == Split::Validation,
         PartArg::Test => set.splits[*sample] == Split::Test,
         PartArg::All => true,
     };
-    let own = |class: &String| card.classes.iter().position(|known| known == class);
-    let classes: Vec<Option<usize>> = set.classes.iter().map(own).collect();
-    let asked: Vec<usize> = (0..set.len()).filter(is_asked).collect();
-    let labels: BTreeMap<usize, usize> =
-        asked.iter().filter_map(|&sample| Some((sample, classes[set.labels[sample]]?))).collect();
+    let of_net = data::known_by(&card.classes);
+    let own = |class: &String| of_net.iter().position(|known| known == class);
+    let classes: Vec<Option<usize>> = data::known_by(&set.classes).iter().map(own).collect();
+    let (mut labels, mut left_out) = (Labels::new(), LeftOut::new());
+    for sample in (0..set.len()).filter(is_asked) {
+        match classes[set.labels[sample]] {
+            Some(label) => _ = labels.insert(sample, label),
+            None => *left_out.entry(set.classes[set.labels[sample]].clone()).or_default() += 1,
+        }
+    }
     if labels.is_empty() {
-        let detail = format!("no sample of {} has a class that the net knows", set.name);
+        let classes = set.classes.join(", ");
+        let detail = format!("no sample of {} ({classes}) has a class that the net knows", set.name);
         let hint = format!("the net knows {}", card.classes.join(", "));
         return Err(Failure::permanent(Reason::NothingToDo, detail).with_hint(hint));
     }
-    let left_out = asked.len() - labels.len();
     Ok((labels, left_out))
 }
+
+/// A class in the net's order for each sample.
+type Labels = BTreeMap<usize, usize>;
+/// How many samples each class has that the net lacks.
+type LeftOut = BTreeMap<String, usize>;
 
 impl Evaluation {
     fn json(&self) -> Value {
@@ -135,7 +161,8 @@ impl Evaluation {
             "data": self.data,
             "split": self.part,
             "samples": self.samples,
-            "left_out": self.left_out,
+            "left_out": self.left_out.values().sum::<usize>(),
+            "left_out_classes": self.left_out,
             "unreadable": self.unreadable,
             "accuracy": self.metrics.accuracy,
             "mean_class_accuracy": self.metrics.mean_class_accuracy,
@@ -148,7 +175,13 @@ impl Evaluation {
     }
 
     fn describe(&self) -> String {
-        let Self { metrics, samples, left_out, part, data, .. } = self;
+        let Self { metrics, samples, part, data, .. } = self;
+        let left_out: Vec<String> =
+            self.left_out.iter().map(|(class, count)| format!("{count} of {class}")).collect();
+        let left_out = match left_out.as_slice() {
+            [] => String::new(),
+            classes => format!(" (left out, for the net does not know them: {})", classes.join(", ")),
+        };
         let recall = |(class, recall): (&String, &Option<f64>)| match recall {
             Some(recall) => format!("\n  {class:<12} {:>5.1} %", 100.0 * recall),
             None => format!("\n  {class:<12}     –"),
@@ -158,7 +191,7 @@ impl Evaluation {
             format!("\n  {} pictures cannot be read; the first: {first}", self.unreadable.len())
         });
         format!(
-            "eval: {data}, split {part}, {samples} samples ({left_out} left out: classes the net lacks)\n  \
+            "eval: {data}, split {part}, {samples} samples{left_out}\n  \
              accuracy {:.1} %, mean class {:.1} %, calibration error {:.3}{unreadable}\nrecall:{recalls}",
             100.0 * metrics.accuracy,
             100.0 * metrics.mean_class_accuracy,
@@ -180,7 +213,7 @@ mod tests {
         let predictor = Predictor::untrained(Method::Baseline, &["ring", "star", "square"]);
         assert_eq!(usual_part(&set), PartArg::Test);
         let (labels, left_out) = labels(&set, PartArg::All, predictor.card()).unwrap();
-        assert_eq!((labels.len(), left_out), (10, 5), "crosses are left out");
+        assert_eq!((labels.len(), left_out), (10, BTreeMap::from([("cross".to_owned(), 5)])));
         assert!(labels.iter().all(|(&sample, &label)| label == [2, 9, 0][set.labels[sample]]));
         let Measured { samples, metrics, .. } = predictor.measure(&set, &labels).unwrap();
         assert_eq!(samples, 10);
@@ -212,6 +245,31 @@ mod tests {
         }
         let error = predictor.measure(&set, &labels).err().unwrap().to_string();
         assert!(error.starts_with("3 of 4 pictures cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn an_emotion_is_one_class_however_a_set_and_a_net_call_it() {
+        let mut set = shapes(15, 1);
+        set.classes = ["Angry", "happiness", "SAD"].map(str::to_owned).to_vec();
+        let predictor = Predictor::untrained(Method::Baseline, &["happy", "sadness", "anger"]);
+        let (labels, left_out) = labels(&set, PartArg::All, predictor.card()).unwrap();
+        assert!((labels.len(), left_out.len()) == (15, 0));
+        assert!(labels.iter().all(|(&sample, &label)| label == [2, 0, 1][set.labels[sample]]));
+    }
+
+    /// With a tenth of it held out while the net was trained.
+    #[test]
+    fn a_net_is_known_to_come_from_a_set_of_its_name_and_counts() {
+        let mut set = shapes(20, 1);
+        let card = |data: &str| NetCard {
+            data: data.to_owned(),
+            ..Predictor::untrained(Method::Baseline, &["ring", "star"]).card().clone()
+        };
+        set.splits.fill(Split::Train);
+        assert!(was_trained_on(&card("shapes: 3 classes, 18 train, 2 validation, 0 test"), &set));
+        assert!(!was_trained_on(&card("shapes: 3 classes, 19 train, 2 validation, 0 test"), &set));
+        assert!(!was_trained_on(&card("others: 3 classes, 18 train, 2 validation, 0 test"), &set));
+        assert!(!was_trained_on(&card("nothing"), &set));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::asked_net::NetArgs;
+use super::train::folder;
 use super::{Global, say};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
+use crate::files::write_whole;
+use crate::train::Trained;
 use crate::train::predict::{NetCard, Predictor};
-use crate::train::write_whole;
 
 /// Flags of `export-net`.
 #[derive(Debug, Clone, clap::Args)]
@@ -36,53 +37,94 @@ pub(crate) async fn run(args: ExportNetArgs, global: &Global) -> anyhow::Result<
     Ok(Exit::Done)
 }
 
-fn export(args: &ExportNetArgs, global: &Global) -> anyhow::Result<(PathBuf, Vec<String>)> {
+fn export(args: &ExportNetArgs, global: &Global) -> Result<(PathBuf, Vec<String>), Failure> {
     let net = args.net.path(global)?;
-    let predictor = Predictor::load_plain(&net).map_err(|error| error.failure())?;
-    std::fs::create_dir_all(&args.to).with_context(|| format!("cannot make {}", args.to.display()))?;
+    let predictor = Predictor::load_plain(&net)?;
+    std::fs::create_dir_all(&args.to).map_err(|error| Failure::unwritable(&args.to, &error))?;
     let [params, script, card] = ["net.safetensors", "net.pt", "README.md"].map(|name| args.to.join(name));
-    predictor.export(&params).map_err(|error| error.failure())?;
-    predictor.export_script(&script).map_err(|error| error.failure())?;
-    let text = describe(predictor.card(), &measures(&net))?;
-    write_whole(&card, text.as_bytes()).with_context(|| format!("cannot write {}", card.display()))?;
+    predictor.export(&params)?;
+    predictor.export_script(&script)?;
+    let text = describe(predictor.card(), Ended::of(&net).as_ref())?;
+    write_whole(&card, text.as_bytes()).map_err(|error| Failure::unwritable(&card, &error))?;
     Ok((net, [params, script, card].iter().map(|path| path.display().to_string()).collect()))
 }
 
-/// What a run's end says of it; null for a file that lies in no finished run.
-fn measures(net: &Path) -> Value {
-    let closing = net.parent().map(|folder| folder.join("closing.json"));
-    let text = closing.and_then(|path| std::fs::read(path).ok());
-    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+/// The run that a net is of.
+struct Ended {
+    name: String,
+    trained: Trained,
 }
 
-fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
+impl Ended {
+    /// `None` for a file that lies in no finished run.
+    fn of(net: &Path) -> Option<Self> {
+        let folder = net.parent()?;
+        let name = folder::closing_line(folder)?.run;
+        Some(Self { name, trained: folder::result(folder)? })
+    }
+
+    /// What was measured, as rows of a table.
+    fn rows(&self) -> String {
+        let (trained, measures) = (&self.trained, self.trained.measures());
+        let on = match measures.measured_on {
+            Some(on) if on.chose_the_best() => format!("{on}, which also chose the best epoch"),
+            Some(on) => on.to_string(),
+            None => "nothing".to_owned(),
+        };
+        let last = trained.last.as_ref();
+        let recalls = last.map(|last| {
+            let recalls = trained.classes.iter().zip(&last.recalls);
+            recalls
+                .map(|(class, recall)| format!("{class} {}", percent(*recall)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        });
+        let calibration = last.map(|last| format!("{:.3}", last.calibration_error));
+        let (fixed, broken, left) = (measures.labels.fixed, measures.labels.broken, measures.labels.left);
+        [
+            ("Run", self.name.clone()),
+            ("Measured on", on),
+            ("Last-5 accuracy", percent(measures.last5_accuracy)),
+            ("Best accuracy", percent(measures.best_accuracy)),
+            ("Mean class accuracy", percent(measures.mean_class_accuracy)),
+            ("Recall, last epoch", recalls.unwrap_or_else(not_known)),
+            ("Calibration error, last epoch", calibration.unwrap_or_else(not_known)),
+            (
+                "Wrong labels fixed / right ones broken / wrong in the end",
+                [fixed, broken, left].map(percent).join(" / "),
+            ),
+        ]
+        .map(|(name, value)| format!("| {name} | {value} |\n"))
+        .concat()
+    }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(not_known, |share| format!("{:.1} %", 100.0 * share))
+}
+
+fn not_known() -> String {
+    "not known".to_owned()
+}
+
+fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
     let recipe = &card.recipe;
     let classes = card.classes.iter().enumerate().map(|(at, class)| format!("{at} {class}"));
-    let percent = |name: &str| match measures[name].as_f64() {
-        Some(share) => format!("{:.1} %", 100.0 * share),
-        None => "not known".to_owned(),
-    };
-    let labels = |name: &str| match measures["labels"][name].as_f64() {
-        Some(share) => format!("{:.1} %", 100.0 * share),
-        None => "not known".to_owned(),
-    };
+    let measured = ended.map_or_else(|| "| Run, measures | not known |\n".to_owned(), Ended::rows);
     let (mean, deviation) = recipe.normalise.mean_and_deviation();
     let (side, arch, method) = (recipe.image_size, recipe.arch.as_str(), recipe.method.as_str());
+    let json = serde_json::to_string_pretty(recipe);
+    let json = json.map_err(|error| Failure::bug(format!("a recipe is no JSON: {error}")))?;
     Ok(format!(
         "# {arch}, trained by webemotion ({method})
 
 | | |
 | --- | --- |
-| Run | {run} |
 | Data | {data} |
 | Classes | {classes} |
 | Picture | RGB, {side}×{side} px, upright face crop, 0 to 1, less {mean:?}, divided by {deviation:?} |
 | Recipe | sha256 {hash} |
-| Last-5 accuracy | {last5} |
-| Best accuracy | {best} |
-| Mean class accuracy | {mean_class} |
-| Wrong labels fixed / right ones broken / wrong in the end | {fixed} / {broken} / {left} |
-
+{measured}
 ## Use
 
     import torch                              # TorchScript: normalisation is inside
@@ -110,35 +152,73 @@ fn describe(card: &NetCard, measures: &Value) -> anyhow::Result<String> {
 {json}
 ```
 ",
-        run = measures["run"].as_str().unwrap_or("not known"),
         data = card.data,
         classes = classes.collect::<Vec<_>>().join(", "),
         hash = recipe.hash(),
-        last5 = percent("last5_accuracy"),
-        best = percent("best_accuracy"),
-        mean_class = percent("mean_class_accuracy"),
-        fixed = labels("fixed"),
-        broken = labels("broken"),
-        left = labels("left"),
-        json = serde_json::to_string_pretty(recipe)?,
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::predict::Predictor;
+    use crate::train::metrics::SplitMetrics;
     use crate::train::recipe::Method;
+    use crate::types::Split;
+
+    /// What a run measured on one picture of anger and one of fear, which it took for anger.
+    fn ended(measured_on: Split) -> Ended {
+        let last = SplitMetrics {
+            recalls: vec![Some(1.0), Some(0.0)],
+            confusion: vec![vec![1, 0], vec![1, 0]],
+            calibration_error: 0.25,
+            ..SplitMetrics::default()
+        };
+        let trained = Trained {
+            method: "scn".to_owned(),
+            recipe_hash: String::new(),
+            classes: ["anger", "fear"].map(str::to_owned).to_vec(),
+            device: "cpu".to_owned(),
+            measured_on: Some(measured_on),
+            last5_accuracy: Some(0.8123),
+            best_accuracy: None,
+            best_epoch: None,
+            mean_class_accuracy: Some(0.5),
+            last: Some(last),
+            labels: None,
+            importance_auc: None,
+            images_per_s: 1.0,
+            epochs: Vec::new(),
+            relabels: Vec::new(),
+            opinions: Vec::new(),
+            unreadable: Vec::new(),
+        };
+        Ended { name: "scn-3".to_owned(), trained }
+    }
 
     #[test]
     fn a_card_tells_data_recipe_measures_and_limits_and_says_what_is_not_known() {
         let net = Predictor::untrained(Method::Scn, &["anger", "fear"]);
-        let measures = json!({"run": "scn-3", "last5_accuracy": 0.8123, "labels": {"left": null}});
-        let text = describe(net.card(), &measures).unwrap();
+        let text = describe(net.card(), Some(&ended(Split::Test))).unwrap();
         let (hash, less) = (net.card().recipe.hash(), "less [0.485, 0.456, 0.406]");
         for words in ["scn-3", "0 anger, 1 fear", "81.2 %", &hash, less, "must not decide"] {
             assert!(text.contains(words), "{words} is missing:\n{text}");
         }
-        assert!(text.contains("| Best accuracy | not known |"));
+        for row in [
+            "| Measured on | 2 test samples |",
+            "| Best accuracy | not known |",
+            "| Mean class accuracy | 50.0 % |",
+            "| Recall, last epoch | anger 100.0 %, fear 0.0 % |",
+            "| Calibration error, last epoch | 0.250 |",
+        ] {
+            assert!(text.contains(row), "{row} is missing:\n{text}");
+        }
+        let unknown = describe(net.card(), None).unwrap();
+        assert!(unknown.contains("| Run, measures | not known |"), "{unknown}");
+    }
+
+    #[test]
+    fn a_card_says_that_the_best_epoch_was_chosen_on_the_same_samples() {
+        let rows = ended(Split::Validation).rows();
+        assert!(rows.contains("| Measured on | 2 validation samples, which also chose the best epoch |"));
     }
 }

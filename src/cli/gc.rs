@@ -1,21 +1,24 @@
-//! `webemotion gc`: removes what must not be here or serves nobody: rows of videos with a tombstone, files that no row
-//! names, unfinished work that nobody holds, and raw answers past their time.
+//! `webemotion gc`: removes what must not be here or serves nobody: videos with a tombstone, files that no row names,
+//! unfinished work that nobody holds, and raw answers past their time.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use crate::catalog::{Transaction, answers, forget, jobs, videos};
 use crate::failure::{Exit, Failure};
-use crate::types::VideoId;
 
-use super::{Global, Session, forget::wipe, say};
+use super::{Global, Session, removal, say};
 
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion gc --dry-run\n  webemotion gc --json | jq .freed_bytes\n\n\
-    While a job is held files are left alone; while a merge or forget is at work gc ends at once with 4. It ends with 1\n\
-    while another process reads the catalog, so that its file still has what was deleted.")]
+    Removes files below videos/ and clips/ that no row names, unfinished work, raw answers and titles that are older than\n\
+    30 days, and videos that were forgotten and are here all the same, as after a merge by hand: these go as `webemotion\n\
+    forget` has them go, also from the pages below reports/. While a job is held files are left alone, and so are videos\n\
+    that a worker has in hand; while a merge, forget or refresh is at work gc ends at once with 4. It ends with 1 when a\n\
+    page cannot be cleaned, or while another process reads the catalog, so that its file still has what was deleted.")]
 pub(crate) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
@@ -34,6 +37,12 @@ struct Collected {
     dry_run: bool,
     /// Videos whose tombstone stands, removed with all that came of them.
     tombstoned: usize,
+    /// More of them, which a worker has in hand.
+    in_hand: Vec<String>,
+    /// Pages below `reports/` that told of them.
+    pages: BTreeSet<PathBuf>,
+    /// Pages that cannot be cleaned of them.
+    unclean: BTreeSet<PathBuf>,
     /// Files that no row names.
     files: Vec<String>,
     /// Their bytes.
@@ -54,27 +63,20 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
     let _lock = session.lock_files()?;
     let tombstoned = forget::tombstoned(&session.catalog).await.map_err(Failure::from)?;
-    if !args.dry_run {
-        bury(&session, &tombstoned).await?;
-    }
+    let buried = removal::remove_rows(&session, &tombstoned, "its tombstone stood", args.dry_run).await?;
     let mut collected = sweep(&session, args.dry_run).await?;
-    collected.tombstoned = tombstoned.len();
+    collected.tombstoned = buried.videos.len();
+    (collected.in_hand, collected.pages, collected.unclean) = (buried.in_hand, buried.pages, buried.unclean);
     let expired = if args.dry_run { expiring(&session).await? } else { expire(&session).await? };
     (collected.raw_answers, collected.metadata) = (expired.answers, expired.videos);
-    collected.is_read = !args.dry_run && !wipe(&session).await?;
+    collected.is_read = !args.dry_run && !removal::wipe(&session).await?;
     close(&session, &collected)?;
-    Ok(if collected.is_read { Exit::SomeDead } else { Exit::Done })
-}
-
-/// Removes videos whose tombstone stands.
-async fn bury(session: &Session, tombstoned: &[VideoId]) -> Result<(), Failure> {
-    let mut tx = session.catalog.begin().await?;
-    let files = forget::videos(&mut tx, tombstoned, "its tombstone stood").await?;
-    tx.commit().await?;
-    for file in files {
-        session.store.remove(&file.to_string_lossy())?;
-    }
-    Ok(())
+    let is_all = collected.unclean.is_empty() && !collected.is_read;
+    Ok(match (session.stop.is_asked(), is_all) {
+        (true, _) => Exit::Interrupted,
+        (false, true) => Exit::Done,
+        (false, false) => Exit::SomeDead,
+    })
 }
 
 /// Removes files that no row names and unfinished work, or only says which, unless somebody is at work.
@@ -141,6 +143,9 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
         return Ok(());
     }
     let would = if collected.dry_run { "would be " } else { "" };
+    for video in &collected.in_hand {
+        say(format_args!("{video}: has a tombstone, and a worker has it in hand: left until gc comes again"));
+    }
     let waits = if collected.is_at_work {
         "; files are left alone while jobs are held, run it again later"
     } else {

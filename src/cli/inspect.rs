@@ -9,6 +9,7 @@ use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::{Product, Task};
 use crate::pipeline::inspection::{FaceSeen, InspectOptions, Inspection, TrackSeen};
 use crate::progress::Event;
+use crate::report::plain;
 
 use super::{Global, event, say, session};
 
@@ -29,7 +30,7 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "SCORE", value_parser = score)]
     pub(crate) min_score: Option<f32>,
     /// Leave shorter tracks out
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds)]
     pub(crate) min_seconds: f64,
     /// Draw what was found into a .png, or for a video into a .mp4; takes one FILE
     #[arg(long, value_name = "OUT")]
@@ -89,7 +90,8 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
             Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
             Err(failure) if args.files.len() == 1 => return Err(failure.into()),
             Err(failure) => {
-                reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
+                let text = plain(&format!("{}: {failure}", path.display()));
+                reporter.report(&Event::Said { text });
                 exit = Exit::SomeDead;
             }
         }
@@ -127,11 +129,12 @@ pub(crate) fn describe(inspection: &Inspection) -> String {
         Inspection::Image { file, width, height, faces } => {
             let lines: String =
                 faces.iter().map(|face| format!("\n  {}", of_face(face, *width, *height))).collect();
+            let file = plain(file);
             format!("{file}: picture, {width}×{height}, faces: {}{lines}", faces.len())
         }
         Inspection::Video { file, width, height, duration_s, shots, tracks } => {
             let lines: String = tracks.iter().map(|track| format!("\n  {}", of_track(track))).collect();
-            let counts = format!("shots: {}, tracks: {}", shots.len(), tracks.len());
+            let (file, counts) = (plain(file), format!("shots: {}, tracks: {}", shots.len(), tracks.len()));
             format!("{file}: video, {width}×{height}, {duration_s:.2} s, {counts}{lines}")
         }
     }
@@ -167,6 +170,13 @@ fn score(text: &str) -> Result<f32, String> {
     }
 }
 
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds >= 0.0 => Ok(seconds),
+        _ => Err("must be a number of seconds, 0 or more".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +204,25 @@ mod tests {
         }
         let options = args(&[&film], &folder.path().join("seen.mp4")).options().unwrap();
         assert_eq!(options.draw, Some(folder.path().join("seen.mp4")));
+    }
+
+    #[test]
+    fn a_length_is_a_number_that_a_track_can_have() {
+        assert_eq!(seconds("2.5"), Ok(2.5));
+        for wrong in ["nan", "inf", "-1", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_file_cannot_command_the_terminal() {
+        let file = || "a\u{1b}[2J.mp4".to_owned();
+        let image = Inspection::Image { file: file(), width: 4, height: 3, faces: vec![] };
+        let (shots, tracks) = (vec![], vec![]);
+        let video = Inspection::Video { file: file(), width: 4, height: 3, duration_s: 1.0, shots, tracks };
+        for inspection in [image, video] {
+            assert!(describe(&inspection).starts_with("a?[2J.mp4: "), "{inspection:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Log lines: on standard error for whoever watches, and in a file of its own for every round. Secrets pass neither.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,10 +13,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::clock::Clock;
+use crate::failure::Failure;
 use crate::progress::{Event, Reporter};
 use crate::youtube::ApiKey;
 
-use super::{Global, LogFormat};
+use super::{Global, LogFormat, crawl};
 
 /// The file of the round that this process does, once there is one.
 static ROUND_FILE: Mutex<Option<File>> = Mutex::new(None);
@@ -44,15 +46,21 @@ pub(super) fn start(global: &Global) {
         .with(file.with_filter(EnvFilter::new(in_file)));
     // A second start in one process (tests) keeps the first log.
     let _ = log.try_init();
+    // A panic is told where all else is; what becomes of it, those say who called.
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = Backtrace::capture();
+        let trace = (trace.status() == BacktraceStatus::Captured).then(|| format!("\n{trace}"));
+        tracing::error!("{panic}{}", trace.unwrap_or_default());
+    }));
 }
 
 /// Opens the log file of a round below the data folder, and removes the oldest ones.
 pub(super) fn begin_round(data: &Path, clock: &Clock, keep: u32) -> anyhow::Result<()> {
     let folder = data.join(LOGS);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).map_err(|error| Failure::unwritable(&folder, &error))?;
     let path = folder.join(file_name(clock.now_ms(), std::process::id()));
     let file = File::options().create(true).append(true).open(&path);
-    let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+    let file = file.map_err(|error| Failure::unwritable(&path, &error))?;
     *ROUND_FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
     rotate(&folder, keep)
 }
@@ -115,14 +123,17 @@ static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
         .expect("the pattern is a constant, and a test uses it")
 });
 
-/// The value of the key that this process was given.
-static KEY: LazyLock<Option<String>> =
-    LazyLock::new(|| std::env::var(ApiKey::VARIABLE).ok().filter(|key| key.len() >= 8));
+/// The key that this process uses, wherever it is from. One that cannot be used is told by who asks for it.
+static KEY: LazyLock<Option<ApiKey>> = LazyLock::new(|| crawl::key().ok().flatten());
 
 fn redacted(text: &str) -> String {
+    redacted_of(text, KEY.as_ref())
+}
+
+fn redacted_of(text: &str, key: Option<&ApiKey>) -> String {
     const STAND_IN: &str = "[redacted]";
-    let text = match KEY.as_deref() {
-        Some(key) => text.replace(key, STAND_IN),
+    let text = match key.filter(|key| key.is_rare()) {
+        Some(key) => key.redacted(text.as_bytes()),
         None => text.to_owned(),
     };
     let stand_in = |found: &regex::Captures<'_>| match found.name("name") {
@@ -162,6 +173,9 @@ mod tests {
             "asked https://example.org/search?part=id&key=[redacted]&q=happy with [redacted]"
         );
         assert_eq!(redacted("the keyword is monkey business"), "the keyword is monkey business");
+        let key = ApiKey::new("from-a-file-1").unwrap();
+        assert_eq!(redacted_of("403 for from-a-file-1", Some(&key)), "403 for [key]");
+        assert_eq!(redacted_of("next exit", ApiKey::new("x").ok().as_ref()), "next exit");
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use serde_json::json;
 
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 
 use super::{Cli, say};
 
@@ -41,11 +40,10 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
 
 pub(crate) fn man(args: &ManArgs, json: bool) -> anyhow::Result<Exit> {
     let folder = &args.folder;
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     // Long lines are the pager's business, and what is hidden has no page.
     let command = Cli::command().term_width(0);
-    clap_mangen::generate_to(command, folder)
-        .with_context(|| format!("cannot write the pages to {}", folder.display()))?;
+    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
+    written.map_err(|error| Failure::unwritable(folder, &error))?;
     if json {
         say(json!({"event": "manual", "folder": folder}));
     } else {
@@ -78,6 +76,13 @@ mod tests {
                 assert!(is_said, "{name} --{} says nothing", flag.get_id());
             }
         }
+    }
+
+    #[test]
+    fn a_file_is_no_folder_for_pages() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = man(&ManArgs { folder: file.path().to_owned() }, false).unwrap_err();
+        assert_eq!(refused.downcast::<Failure>().unwrap().exit(), Exit::Usage);
     }
 
     #[test]

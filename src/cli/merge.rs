@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::merge::{self, Merged};
+use crate::pipeline::twins;
 use crate::store::Store;
 
 use super::{Global, Session, say};
@@ -17,7 +18,7 @@ use super::{Global, Session, say};
     after_help = "Examples:\n  webemotion --data all merge node-0 node-1\n  webemotion --data all merge nodes/*\n\n\
     Looks, clips and samples of finished videos are taken in with their files; the others stay due. The order of the\n\
     catalogs does not matter, and a second time does nothing. Kill it at any moment and start it again. While one merge,\n\
-    gc or forget is at work on the data folder another one ends at once with 4."
+    gc, forget or refresh is at work on the data folder another one ends at once with 4."
 )]
 pub(crate) struct MergeArgs {
     /// Data folders, or the catalog.sqlite in them
@@ -50,6 +51,8 @@ pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit
         close(&session, folder, &merged);
         news += u64::from(matches!(merged, Merged::Now(taken) if taken.taken > 0));
     }
+    // Also where a merge that was killed took them in.
+    twins::settle(&session.catalog, session.config.keep.duplicates).await?;
     Ok(if news == 0 { Exit::NothingToDo } else { Exit::Done })
 }
 
@@ -74,7 +77,20 @@ async fn open_copy(catalog: &Path, folder: &Path, session: &Session) -> Result<C
             })?;
         }
     }
-    Ok(Catalog::open(&copied, &session.clock).await?)
+    Ok(Catalog::open(&copied, &session.clock).await.map_err(|error| named(error, catalog))?)
+}
+
+/// What is wrong with a catalog's copy is wrong with the catalog that was named.
+fn named(error: CatalogError, catalog: &Path) -> CatalogError {
+    let path = catalog.to_owned();
+    match error {
+        CatalogError::NotACatalog { why, .. } => CatalogError::NotACatalog { path, why },
+        CatalogError::Newer { version, .. } => CatalogError::Newer { path, version },
+        CatalogError::Unreadable { source, .. } => CatalogError::Unreadable { path, source },
+        CatalogError::Migration { source, .. } => CatalogError::Migration { path, source },
+        CatalogError::Refused { source, .. } => CatalogError::Refused { path, source },
+        error => error,
+    }
 }
 
 fn folder_of(path: &Path) -> Result<PathBuf, Failure> {
@@ -107,5 +123,24 @@ fn close(session: &Session, folder: &Path, merged: &Merged) {
         Merged::Before(_) => {
             say(format_args!("merge: {}: nothing new since it was merged", folder.display()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_catalog_that_cannot_be_taken_in_is_named_and_not_its_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(&folder.path().join("here")).await;
+        let there = folder.path().join("catalog.sqlite");
+        std::fs::write(&there, b"the notes of somebody else").unwrap();
+        let copy = session.store.scratch(WORK).unwrap();
+        let refused = open_copy(&there, copy.path(), &session).await.unwrap_err();
+        assert!(refused.detail.starts_with(&there.display().to_string()), "{refused}");
+        let newer = CatalogError::Newer { path: copy.path().to_owned(), version: 7 };
+        let said = named(newer, &there).to_string();
+        assert_eq!(said, format!("{} was written by a newer webemotion (migration 7)", there.display()));
     }
 }

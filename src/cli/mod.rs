@@ -11,6 +11,7 @@ mod crawl;
 mod demo;
 mod doctor;
 mod drive;
+mod ending;
 #[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
@@ -34,6 +35,7 @@ mod plain;
 #[cfg(feature = "train")]
 mod predict;
 mod refresh;
+mod removal;
 mod report;
 mod retry;
 mod run;
@@ -46,17 +48,18 @@ pub mod train;
 #[cfg(all(feature = "media", feature = "train"))]
 mod worker;
 
-use std::io::Write;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use serde_json::json;
 
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
+use ending::{caught, end, leave};
+pub(crate) use ending::{say, say_if_read};
 pub(crate) use session::Session;
 
 /// Builds face-expression data sets from web videos, and trains Self-Cure Networks on them.
@@ -72,8 +75,16 @@ pub(crate) use session::Session;
 #[command(
     after_help = "Begin with:\n  webemotion demo                      the whole walk in a small world, offline\n  \
     webemotion crawl --source local:DIR  videos that are on disk already\n  webemotion clips\n  webemotion train\n  \
-    webemotion report\n\nExit codes: 0 done, 1 some jobs were given up, 2 usage, 3 missing tool or unusable catalog,\n\
-    4 nothing to do, 5 paused (rate limit, quota, disk), 70 a defect, 130 interrupted."
+    webemotion report\n\nExit codes:\n  \
+    0    done\n  \
+    1    done, but some jobs were given up or a person has to decide;\n  \
+    \x20    or a failure without a code of its own\n  \
+    2    the command line or the settings are wrong\n  \
+    3    a tool is missing, or the catalog cannot be used\n  \
+    4    nothing to do, or a round, merge, gc, forget or refresh is at work already\n  \
+    5    paused: rate limit, quota, network or full disk; come back later\n  \
+    70   a defect of webemotion\n  \
+    130  interrupted"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -137,64 +148,58 @@ enum Command {
 /// Runs the command that was typed. For `webemotion`, which must not load libtorch: half a second in every command. Where
 /// a command runs nets, `webemotion-nets` takes this process's place.
 pub fn front(cli: Cli) -> ExitCode {
-    let ended = match cli.command {
+    let ended = caught(|| match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
         #[cfg(feature = "train")]
         Command::Nets(_) => {
             let Err(failure) = nets_program::take_over();
             Err(failure.into())
         }
-    };
+    });
     end(ended, cli.global.log_format)
 }
 
 /// Runs the command that was typed, whatever it needs. For `webemotion-nets`.
 pub fn run(cli: Cli) -> ExitCode {
-    let ended = match cli.command {
+    let ended = caught(|| match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
         #[cfg(feature = "train")]
         Command::Nets(command) => nets::begin(command, &cli.global),
-    };
+    });
     end(ended, cli.global.log_format)
 }
 
-/// Says what went wrong and what helps, on standard error, and what the process ends with.
-fn end(ended: anyhow::Result<Exit>, log_format: LogFormat) -> ExitCode {
-    let exit = ended.unwrap_or_else(|error| {
-        let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-        let hint = failure.and_then(|failure| failure.hint.as_deref());
-        // A closed standard error leaves nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "{}", last_words(&format!("{error:#}"), hint, log_format));
-        failure.map_or(Exit::SomeDead, Failure::exit)
-    });
-    ExitCode::from(exit as u8)
-}
-
-/// An error and its remedy, as log lines look.
-fn last_words(error: &str, hint: Option<&str>, log_format: LogFormat) -> String {
-    match (log_format, hint) {
-        (LogFormat::Json, hint) => {
-            json!({"level": "ERROR", "fields": {"message": error, "hint": hint}}).to_string()
-        }
-        (LogFormat::Text, Some(hint)) => format!("error: {error}\nhint: {hint}"),
-        (LogFormat::Text, None) => format!("error: {error}"),
-    }
-}
-
-/// Begins to log, and lets a command wait for others.
+/// Begins to log, and lets a command wait for others. However it ends, its catalog is closed; only who asks twice to stop
+/// waits for nothing.
 fn block_on(global: &Global, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     log::start(global);
-    tokio::runtime::Runtime::new().context("cannot start the async runtime")?.block_on(command)
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
+    let until_told = async {
+        tokio::select! {
+            biased;
+            ended = command => ended.map(Some),
+            () = session::told_twice() => Ok(None),
+        }
+    };
+    let Some(ended) = caught(|| runtime.block_on(until_told)).transpose() else {
+        runtime.shutdown_background();
+        let interrupted = Failure::transient(Reason::Interrupted, "interrupted before the end")
+            .with_hint("the same command goes on from what was committed");
+        end(Err(interrupted.into()), global.log_format);
+        leave(Exit::Interrupted);
+    };
+    runtime.block_on(session::close_catalogs());
+    ended
 }
 
 /// The worker processes that open videos; none where this program cannot open any.
-pub(crate) fn cpu(session: &Session, count: usize) -> anyhow::Result<Option<Cpu>> {
+pub(crate) fn cpu(session: &Session, count: usize) -> Result<Option<Cpu>, Failure> {
     let can_open = cfg!(all(feature = "media", feature = "train"));
     can_open.then(|| workers(&session.config, count)).transpose()
 }
 
 /// A pool of `worker` processes, started as they are needed.
-fn workers(config: &Config, count: usize) -> anyhow::Result<Cpu> {
+fn workers(config: &Config, count: usize) -> Result<Cpu, Failure> {
     let program = nets_program::find()?;
     let limits = config.workers.clone();
     let mut arguments = vec!["worker".to_owned()];
@@ -235,7 +240,7 @@ pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<
 }
 
 /// Whether a stream is read by a person who wants colours: <https://no-color.org>.
-pub(crate) fn is_coloured(stream: &impl std::io::IsTerminal) -> bool {
+pub(crate) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
@@ -249,41 +254,22 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     read().ok_or_else(|| format!("'{text}' is no size; say 500MB, 20GB or 1TB"))
 }
 
-/// Writes one line of data to standard output; a closed pipe is the reader's wish, not a failure.
-pub(crate) fn say(line: impl std::fmt::Display) {
-    let _ = say_if_read(line);
-}
-
-/// The same; false once nobody reads any more.
-pub(crate) fn say_if_read(line: impl std::fmt::Display) -> bool {
-    writeln!(std::io::stdout().lock(), "{line}").is_ok()
-}
-
 /// One line of `--json`: which event it is, then all there is to say of it.
 #[cfg(feature = "train")]
-pub(crate) fn event(name: &'static str, facts: &impl serde::Serialize) -> serde_json::Result<String> {
+pub(crate) fn event(name: &'static str, facts: &impl serde::Serialize) -> Result<String, Failure> {
     #[derive(serde::Serialize)]
     struct Line<'a, T> {
         event: &'static str,
         #[serde(flatten)]
         facts: &'a T,
     }
-    serde_json::to_string(&Line { event: name, facts })
+    train::json_line(&Line { event: name, facts })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
-
-    #[test]
-    fn the_last_words_look_like_the_log() {
-        let words = |format| last_words("no net\nat all", Some("train one"), format);
-        assert_eq!(words(LogFormat::Text), "error: no net\nat all\nhint: train one");
-        let line: serde_json::Value = serde_json::from_str(&words(LogFormat::Json)).unwrap();
-        assert_eq!(line["fields"], json!({"message": "no net\nat all", "hint": "train one"}));
-        assert!(!words(LogFormat::Json).contains('\n'));
-    }
 
     #[test]
     fn the_command_line_is_sound() {

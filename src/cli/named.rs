@@ -1,7 +1,8 @@
-//! Which video a word on the command line means.
+//! Which video, or which training run, a word on the command line means.
 
 use std::path::Path;
 
+use crate::catalog::runs::Run;
 use crate::catalog::videos::{self, Video};
 use crate::failure::{Failure, Reason};
 use crate::store;
@@ -49,4 +50,17 @@ fn unknown(word: &str) -> Failure {
     let detail = format!("the catalog has no video '{}'", word.escape_debug());
     Failure::permanent(Reason::Usage, detail)
         .with_hint("name a video by its id or address on YouTube, its number in the catalog, or its file")
+}
+
+/// The run of a name.
+pub(crate) fn run<'a>(all: &'a [Run], name: &str) -> Result<&'a Run, Failure> {
+    let known = || all.iter().map(|run| run.name.as_str()).collect::<Vec<_>>();
+    all.iter().find(|run| run.name == name).ok_or_else(|| no_run(name, &known()))
+}
+
+/// What to say of a name that none of the runs has.
+pub(crate) fn no_run(name: &str, known: &[&str]) -> Failure {
+    let known = if known.is_empty() { "there is none yet".to_owned() } else { known.join(", ") };
+    Failure::permanent(Reason::Usage, format!("no run is called '{}'", name.escape_debug()))
+        .with_hint(format!("runs: {known}"))
 }

@@ -50,10 +50,10 @@ pub(crate) struct PredictArgs {
 pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Exit> {
     let (global, stop) = (global.clone(), Stop::default());
     session::listen_for_signals(&stop);
-    tokio::task::spawn_blocking(move || predict(&args, &global, &stop)).await?
+    Ok(tokio::task::spawn_blocking(move || predict(&args, &global, &stop)).await??)
 }
 
-fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<Exit> {
+fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Failure> {
     let files = files(&args.files, !args.whole)?;
     let (_, predictor) = args.net.load(global, &args.device)?;
     let mut teller = Teller::new(predictor, &session::load_config(global)?, args.whole, stop)?;
@@ -70,7 +70,7 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<E
             Ok(told) if global.json => say(event("predicted", &told)?),
             Ok(told) if args.csv => told.csv_lines().for_each(say),
             Ok(told) => say(told.describe()),
-            Err(failure) if files.len() == 1 => return Err(failure.into()),
+            Err(failure) if files.len() == 1 => return Err(failure),
             Err(failure) => {
                 reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
                 exit = Exit::SomeDead;
@@ -83,10 +83,8 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> anyhow::Result<E
 /// The files that were named, and those in folders that were named, by name.
 fn files(named: &[PathBuf], videos: bool) -> Result<Vec<(PathBuf, Kind)>, Failure> {
     let videos = videos && cfg!(feature = "media");
-    let kind = |path: &Path| match () {
-        () if is_picture(path) => Some(Kind::Image),
-        () if videos && is_video(path) => Some(Kind::Video),
-        () => None,
+    let kind = |path: &Path| {
+        if is_picture(path) { Some(Kind::Image) } else { (videos && is_video(path)).then_some(Kind::Video) }
     };
     let mut found = Vec::new();
     for path in named {
@@ -108,10 +106,12 @@ fn files(named: &[PathBuf], videos: bool) -> Result<Vec<(PathBuf, Kind)>, Failur
 }
 
 fn refused(path: &Path, videos: bool) -> Failure {
-    let problem = match () {
-        () if !path.exists() => "is not there",
-        () if videos => "is no picture or video that this program reads",
-        () => "is no picture that this program reads",
+    let problem = if !path.exists() {
+        "is not there"
+    } else if videos {
+        "is no picture or video that this program reads"
+    } else {
+        "is no picture that this program reads"
     };
     let hint = if videos {
         "JPEG, PNG, WebP and BMP files and videos can be asked about"
@@ -163,7 +163,7 @@ struct Worker {
 
 impl Teller {
     #[cfg_attr(not(feature = "media"), expect(unused_variables, reason = "only videos are stopped half-way"))]
-    fn new(predictor: Predictor, config: &Config, whole: bool, stop: &Stop) -> anyhow::Result<Self> {
+    fn new(predictor: Predictor, config: &Config, whole: bool, stop: &Stop) -> Result<Self, Failure> {
         let detector: Option<Box<dyn Detector>> =
             if whole { None } else { Some(Box::new(detector(config)?)) };
         Ok(Self {
@@ -189,7 +189,7 @@ impl Teller {
 
     fn faces_of_picture(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
         let (boxes, crops) = self.crops(read_picture(path)?)?;
-        let told = self.predictor.predict(&crops).map_err(|error| error.failure())?;
+        let told = self.predictor.predict(&crops)?;
         let classes = &self.predictor.card().classes;
         Ok(boxes
             .into_iter()
@@ -226,7 +226,7 @@ impl Teller {
         for face in followed {
             let crop = |rgb: &Vec<u8>| RgbImage::from_raw(self.side_px, self.side_px, rgb.clone());
             let crops: Vec<RgbImage> = face.looks.iter().filter_map(|look| crop(&look.rgb)).collect();
-            let looks = self.predictor.predict(&crops).map_err(|error| error.failure())?;
+            let looks = self.predictor.predict(&crops)?;
             told.extend(FaceTold::followed(&face, &looks, &self.predictor.card().classes));
         }
         Ok(told)

@@ -1,27 +1,32 @@
 //! `webemotion refresh`: asks the Data API again about videos whose metadata grows old, and finds those that are gone.
 
-use std::path::PathBuf;
-
 use serde_json::json;
 
-use crate::catalog::{forget, videos};
+use crate::catalog::videos;
 use crate::failure::{Exit, Failure, Reason};
 use crate::types::VideoId;
 use crate::youtube::{DataApi, FoundVideo, IDS_A_CALL, SiteId};
 
-use super::{Global, Session, crawl, forget::wipe, say};
+use super::removal::{self, Removed};
+use super::{Global, Session, crawl, say};
 
 /// Flags of `refresh`.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  webemotion refresh                      once a week keeps titles from expiring\n  \
-    webemotion refresh --purge              and removes what its owner removed from the site"
+    webemotion refresh --purge              and removes what its owner removed from the site\n\n\
+    What --purge removes goes as `webemotion forget` has it go, with its rows, face crops, files and unfinished work, and\n\
+    from the pages below reports/, and it is kept from coming back. Its title was emptied when it was first\n\
+    missed: pages lose its id and its pictures, and may go on telling its title. A video that was forgotten and is here all\n\
+    the same goes in any case. What a worker has in hand is left for the next time.\n\n\
+    It ends with 1 when a page cannot be cleaned, or another process reads the catalog, so that its file still has what\n\
+    was removed."
 )]
 pub(crate) struct RefreshArgs {
     /// Ask about videos whose metadata is older than this many days; after 30 it is emptied
     #[arg(long, value_name = "DAYS", default_value_t = 20)]
     older_than: u32,
-    /// Remove videos that were missing twice, a day apart, with their files, clips, samples and labels
+    /// Remove videos that were missing twice, a day apart, with all that came of them
     #[arg(long)]
     purge: bool,
 }
@@ -33,38 +38,57 @@ const DAY_MS: i64 = 24 * 3_600_000;
 struct Tally {
     renewed: usize,
     missing: usize,
-    purged: usize,
-    /// Removed because their tombstone stands.
-    tombstoned: usize,
-    files: usize,
+    /// Gone from the site for good.
+    purged: Removed,
+    /// Here though their tombstone stands.
+    tombstoned: Removed,
+}
+
+impl Tally {
+    fn both(&self) -> [&Removed; 2] {
+        [&self.purged, &self.tombstoned]
+    }
+
+    /// How many videos were removed.
+    fn removed(&self) -> usize {
+        self.both().iter().map(|removed| removed.videos.len()).sum()
+    }
+
+    /// How many files went with them.
+    fn files(&self) -> usize {
+        self.both().iter().map(|removed| removed.files.len()).sum()
+    }
 }
 
 pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
     let _lock = session.lock_files()?;
     let api = DataApi::new(key()?, &session.config.crawl).map_err(Failure::from)?;
-    let mut tally = Tally::default();
+    let (mut tally, mut tombstoned) = (Tally::default(), Vec::new());
     // Listed once: whatever is answered, nothing is asked about twice.
     for some in stale(&session, args.older_than).await?.chunks(IDS_A_CALL) {
         if session.stop.is_asked() {
             break;
         }
-        ask(&session, &api, some, &mut tally).await?;
+        tombstoned.extend(ask(&session, &api, some, &mut tally).await?);
     }
+    // These must not be here. Their tombstones stay as they are.
+    tally.tombstoned = removal::remove_rows(&session, &tombstoned, "its tombstone stood", false).await?;
     let missing = videos::missing(&session.catalog, DAY_MS).await.map_err(Failure::from)?;
     if args.purge {
         let certain: Vec<VideoId> =
             missing.iter().filter(|(_, is_certain)| *is_certain).map(|(id, _)| *id).collect();
-        purge(&session, &certain, &mut tally).await?;
+        tally.purged = removal::remove_rows(&session, &certain, "gone from the site", false).await?;
     }
     close(&session, &missing, &tally);
     // Removed rows leave the catalog's own file too.
-    let is_wiped = tally.purged + tally.tombstoned == 0 || wipe(&session).await?;
-    let is_idle = tally.renewed + tally.missing + tally.purged + tally.tombstoned == 0;
+    let is_wiped = tally.removed() == 0 || removal::wipe(&session).await?;
+    let is_all = is_wiped && tally.both().iter().all(|removed| removed.is_all());
+    let is_idle = tally.renewed + tally.missing + tally.removed() == 0;
     Ok(match (session.stop.is_asked(), is_idle) {
         (true, _) => Exit::Interrupted,
         (false, true) => Exit::NothingToDo,
-        (false, false) if !is_wiped => Exit::SomeDead,
+        (false, false) if !is_all => Exit::SomeDead,
         (false, false) => Exit::Done,
     })
 }
@@ -83,12 +107,13 @@ fn key() -> Result<crate::youtube::ApiKey, Failure> {
     })
 }
 
+/// Asks about some videos, and writes the answers down. Returns those that are named though their tombstone stands.
 async fn ask(
     session: &Session,
     api: &DataApi,
     stale: &[(VideoId, String)],
     tally: &mut Tally,
-) -> Result<(), Failure> {
+) -> Result<Vec<VideoId>, Failure> {
     let ids: Vec<SiteId> = stale.iter().filter_map(|(_, site_id)| SiteId::new(site_id)).collect();
     let found = api.look_up(&ids, &session.stop).await?;
     let mut tx = session.catalog.begin().await?;
@@ -105,11 +130,8 @@ async fn ask(
             tombstoned.push(*id);
         }
     }
-    // These must not be here. Their tombstones stay as they are.
-    let files = forget::videos(&mut tx, &tombstoned, "its tombstone stood").await?;
     tx.commit().await?;
-    tally.tombstoned += tombstoned.len();
-    remove(session, &files, tally)
+    Ok(tombstoned)
 }
 
 fn told(video: &FoundVideo) -> videos::NewVideo {
@@ -125,39 +147,27 @@ fn told(video: &FoundVideo) -> videos::NewVideo {
     }
 }
 
-async fn purge(session: &Session, ids: &[VideoId], tally: &mut Tally) -> Result<(), Failure> {
-    let mut tx = session.catalog.begin().await?;
-    let files = forget::videos(&mut tx, ids, "gone from the site").await?;
-    tx.commit().await?;
-    tally.purged += ids.len();
-    remove(session, &files, tally)
-}
-
-/// Removes the files of forgotten videos.
-fn remove(session: &Session, files: &[PathBuf], tally: &mut Tally) -> Result<(), Failure> {
-    for file in files {
-        session.store.remove(&file.to_string_lossy())?;
-    }
-    tally.files += files.len();
-    Ok(())
-}
-
 fn close(session: &Session, missing: &[(VideoId, bool)], tally: &Tally) {
-    let left = missing.len() - tally.purged;
-    let certain = missing.iter().filter(|(_, is_certain)| *is_certain).count() - tally.purged;
+    let purged = tally.purged.videos.len();
+    let left = missing.len() - purged;
+    let certain = missing.iter().filter(|(_, is_certain)| *is_certain).count() - purged;
+    let in_hand: Vec<&String> = tally.both().iter().flat_map(|removed| &removed.in_hand).collect();
     if session.json {
         say(
             json!({"event": "refreshed", "renewed": tally.renewed, "missing": left, "missing_twice": certain,
-            "purged": tally.purged, "tombstoned": tally.tombstoned, "files": tally.files}),
+            "purged": purged, "tombstoned": tally.tombstoned.videos.len(), "files": tally.files(), "in_hand": in_hand}),
         );
         return;
+    }
+    for video in in_hand {
+        say(format_args!("{video}: a worker has it in hand: left until refresh comes again"));
     }
     let advice =
         if certain > 0 { format!(", {certain} of them twice: --purge removes those") } else { String::new() };
     say(format_args!(
         "refresh: {} videos renewed, {left} missing from the site{advice}; {} removed with {} files",
         tally.renewed,
-        tally.purged + tally.tombstoned,
-        tally.files
+        tally.removed(),
+        tally.files()
     ));
 }

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde_json::json;
 
 use crate::catalog::runs;
 use crate::failure::{Exit, Failure, Reason};
+use crate::files::write_whole;
+use crate::pipeline::takeover;
 use crate::report::{self, Gathering, RunReport};
 
-use super::{Global, Session, say};
+use super::{Global, Session, named, say};
 
 /// Pages of no run and no round, and what the index calls them.
 const OTHER_PAGES: [(&str, &str); 2] =
@@ -70,7 +71,7 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     }
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let chosen = match &args.run {
-        Some(name) => Some(all.iter().find(|run| run.name == *name).ok_or_else(|| unknown(name, &all))?),
+        Some(name) => Some(named::run(&all, name)?),
         None => all.iter().max_by_key(|run| (run.started_at, run.id)),
     };
     let report = match chosen {
@@ -86,8 +87,14 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     }
     let file = match &args.out {
         Some(file) => write(file, &text).map(|()| file.clone())?,
-        None => publish(session, &format!("{name}.{}", args.format.extension()), &text).await?,
+        None => write_page(session, &format!("{name}.{}", args.format.extension()), &text)?,
     };
+    match (&args.out, chosen) {
+        (Some(_), _) => {}
+        (None, Some(_)) => write_index(session).await?,
+        // It is the catalog's own page that was gathered.
+        (None, None) => write_index_with(session, &report).await?,
+    }
     if session.json {
         say(json!({"event": "reported", "run": chosen.map(|run| &run.name), "file": file}));
     } else {
@@ -98,36 +105,58 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
 
 /// Writes a page beside the others and links it from their index. Returns where it is.
 pub(crate) async fn publish(session: &Session, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-    let file = session.store.root().join("reports").join(name);
-    write(&file, text)?;
+    let file = write_page(session, name, text)?;
     write_index(session).await?;
     Ok(file)
 }
 
-async fn write_index(session: &Session) -> anyhow::Result<()> {
+/// Writes a page beside the others. Returns where it is.
+pub(crate) fn write_page(session: &Session, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    let file = session.store.root().join("reports").join(name);
+    write(&file, text)?;
+    Ok(file)
+}
+
+/// Writes the list of all pages, and with it the page of the catalog as it stands now.
+pub(crate) async fn write_index(session: &Session) -> anyhow::Result<()> {
+    let catalog = report::gather_catalog(&session.catalog, "Catalog").await.map_err(Failure::from)?;
+    write_index_with(session, &catalog).await
+}
+
+async fn write_index_with(session: &Session, catalog: &RunReport) -> anyhow::Result<()> {
     let folder = session.store.root().join("reports");
+    write_page(session, "catalog.html", &report::html(catalog))?;
     let page_of = |name: &str| {
         let page = format!("{name}.html");
         folder.join(&page).is_file().then_some(page)
     };
     let entries = report::gather_index(&session.catalog, &page_of).await.map_err(Failure::from)?;
-    let rounds = report::gather_rounds(&session.catalog, &page_of).await.map_err(Failure::from)?;
+    let rounds = report::gather_rounds(&session.catalog, &page_of, takeover::is_dead).await;
+    let rounds = rounds.map_err(Failure::from)?;
     let others: Vec<(&str, String)> =
         OTHER_PAGES.iter().filter_map(|&(name, title)| Some((title, page_of(name)?))).collect();
     let index = report::index(&rounds, &entries, &others, session.clock.now_ms());
-    write(&folder.join("index.html"), &index)
+    Ok(write(&folder.join("index.html"), &index)?)
 }
 
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    made.and_then(|()| write_whole(file, text.as_bytes())).map_err(|error| Failure::unwritable(file, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_page_of_the_catalog_is_as_new_as_the_index_that_links_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let page = write_page(&session, "catalog.html", "of yesterday").unwrap();
+        publish(&session, "scn-1.html", "a run").await.unwrap();
+        let shown = std::fs::read_to_string(&page).unwrap();
+        assert!(shown.contains("From searches to samples"), "{shown}");
+        let index = std::fs::read_to_string(page.with_file_name("index.html")).unwrap();
+        assert!(index.contains("./catalog.html"), "{index}");
     }
-    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
-}
-
-fn unknown(name: &str, all: &[runs::Run]) -> Failure {
-    let names: Vec<&str> = all.iter().map(|run| run.name.as_str()).collect();
-    let known = if names.is_empty() { "there is none yet".to_owned() } else { names.join(", ") };
-    Failure::permanent(Reason::Usage, format!("no run is called '{name}'"))
-        .with_hint(format!("runs: {known}"))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::catalog::{jobs, pauses};
+use crate::catalog::{Catalog, jobs, pauses};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::scan;
 
@@ -13,14 +13,15 @@ use super::{Global, Session, say};
 #[command(
     after_help = "Examples:\n  webemotion retry --reason face-too-small      after lowering clips.min_clip_face_px\n  \
     webemotion retry --reason worker-crashed --stage scan\n  \
-    webemotion retry --reason source-gone           fetches discarded videos again that the settings in force ask for\n  webemotion retry --stage fetch                  lifts the stage's pause"
+    webemotion retry --reason source-gone           fetches discarded videos again that the settings in force ask for\n  webemotion retry --stage fetch                  lifts the stage's pause, and that of searches if the site blocked us"
 )]
 #[command(group = clap::ArgGroup::new("what").args(["reason", "stage"]).required(true).multiple(true))]
 pub(crate) struct RetryArgs {
     /// Of this reason; `webemotion status` lists those that were given
     #[arg(long, value_enum, hide_possible_values = true)]
     reason: Option<Reason>,
-    /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted
+    /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted; so are those of other stages for
+    /// what the site said to all
     #[arg(long, value_parser = ["search", "fetch", "scan", "cut"])]
     stage: Option<String>,
 }
@@ -28,8 +29,8 @@ pub(crate) struct RetryArgs {
 pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
     let lifted = match &args.stage {
-        Some(stage) => pauses::lift(&session.catalog, stage).await.map_err(Failure::from)?,
-        None => false,
+        Some(stage) => lift(&session.catalog, stage).await?,
+        None => Vec::new(),
     };
     let fetched_again = match args.reason {
         Some(Reason::SourceGone) => {
@@ -45,12 +46,32 @@ pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit
         None => 0,
     } + fetched_again;
     if session.json {
-        say(json!({"event": "retried", "jobs": reopened, "pause_lifted": lifted}));
+        say(json!({"event": "retried", "jobs": reopened, "pause_lifted": !lifted.is_empty(),
+            "stages_lifted": lifted}));
     } else {
-        let pause = if lifted { "; the pause is lifted" } else { "" };
-        say(format_args!("retry: {reopened} jobs are open again{pause}"));
+        let pauses = match lifted.as_slice() {
+            [] => String::new(),
+            [stage] => format!("; the pause of {stage} is lifted"),
+            stages => format!("; the pauses of {} are lifted", stages.join(" and ")),
+        };
+        say(format_args!("retry: {reopened} jobs are open again{pauses}"));
     }
-    Ok(if reopened == 0 && !lifted { Exit::NothingToDo } else { Exit::Done })
+    Ok(if reopened == 0 && lifted.is_empty() { Exit::NothingToDo } else { Exit::Done })
+}
+
+/// Lifts a stage's pause; where it is for what the site said to all who ask, those of the others too. Says of which stages.
+async fn lift(catalog: &Catalog, stage: &str) -> Result<Vec<String>, Failure> {
+    let in_force = pauses::in_force(catalog).await?;
+    let own = in_force.iter().find(|pause| pause.stage == stage).map(|pause| pause.reason);
+    let said = own.filter(|reason| reason.is_of_the_site());
+    let alike = in_force.iter().filter(|pause| Some(pause.reason) == said && pause.stage != stage);
+    let mut lifted = Vec::new();
+    for stage in std::iter::once(stage).chain(alike.map(|pause| pause.stage.as_str())) {
+        if pauses::lift(catalog, stage).await? {
+            lifted.push(stage.to_owned());
+        }
+    }
+    Ok(lifted)
 }
 
 #[cfg(test)]
@@ -58,6 +79,23 @@ mod tests {
     use clap::Parser;
 
     use super::super::Cli;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_the_site_said_to_all_is_lifted_for_all_and_every_other_pause_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let blocked = ["fetch", "search"].map(|stage| (stage, Reason::Blocked));
+        let full = ["scan", "cut"].map(|stage| (stage, Reason::Disk));
+        let mut tx = session.catalog.begin().await.unwrap();
+        for (stage, reason) in blocked.into_iter().chain(full) {
+            pauses::begin(&mut tx, stage, reason, "", None).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(lift(&session.catalog, "fetch").await.unwrap(), ["fetch", "search"]);
+        assert_eq!(lift(&session.catalog, "cut").await.unwrap(), ["cut"]);
+        assert!(lift(&session.catalog, "fetch").await.unwrap().is_empty());
+    }
 
     #[test]
     fn what_is_not_said_and_what_is_no_reason_is_answered_with_what_may_be_said() {

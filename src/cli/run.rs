@@ -114,6 +114,7 @@ impl Work {
 pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> {
     let mut session =
         if args.dry_run { Session::reading(global).await? } else { Session::create(global).await? };
+    let planned = session.config.run.commands.clone();
     args.apply(&mut session.config);
     let work = Work::of(&session.config)?;
     if args.dry_run {
@@ -132,7 +133,7 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
         }
     };
     let steps = legs::walk(&session, &work, deadline_ms).await?;
-    ledger.close(&session, &work, steps).await
+    ledger.close(&session, &work, steps, planned).await
 }
 
 /// One lock for each command of the round: another round of the same commands on this data folder ends at once.

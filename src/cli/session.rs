@@ -1,18 +1,34 @@
 //! What most commands need: settings, data folder, catalog, clock, stop and somebody to tell.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::catalog::Catalog;
 use crate::clock::{Clock, Stop};
 use crate::config::{Config, Resolved};
-use crate::failure::{Failure, Reason};
+use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{takeover, worker_name};
 use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
 use crate::store::{Lock, Locked, Store, StoreError};
 
-use super::Global;
+use super::ending::leave;
+use super::{Global, LogFormat};
+
+/// What this process has opened and will close; what is open for days is closed before: [`close_catalogs`].
+static OPENED: Mutex<Vec<Catalog>> = Mutex::new(Vec::new());
+/// Closing waits so long for who still reads or writes.
+const CLOSING: Duration = Duration::from_secs(10);
+/// Told when somebody asked twice to stop.
+static TOLD_TWICE: Notify = Notify::const_new();
+/// So long may then be needed to give leases back.
+const LAST_MOMENT: Duration = Duration::from_secs(3);
+/// And so long for the end itself.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// An open data folder and all that goes with it.
 pub(crate) struct Session {
@@ -52,7 +68,7 @@ impl Session {
 
     /// Takes a lock of the data folder, or says who has it. `what` is at work then, `holder` is what others are told.
     pub(crate) fn lock(&self, name: &str, what: &str, holder: &str) -> Result<Lock, Failure> {
-        match self.store.lock(name, holder)? {
+        match self.store.lock(name, holder).map_err(StoreError::of_named_folder)? {
             Locked::Taken(lock) => {
                 if let Some(dead) = &lock.taken_over_from {
                     tracing::warn!(lock = name, holder = dead, "took over from one that died");
@@ -110,13 +126,30 @@ impl Session {
     }
 
     async fn open(global: &Global) -> anyhow::Result<Self> {
-        let store = Store::open(&global.data()).map_err(StoreError::of_named_folder)?;
         let config = load_config(global)?;
+        let store = Store::open(&global.data()).map_err(StoreError::of_named_folder)?;
         let clock = Clock::shifted(global.clock_shift_s.saturating_mul(1_000));
         let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
+        OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(catalog.clone());
         let stop = Stop::default();
         listen_for_signals(&stop);
         Ok(Self { config, store, catalog, clock, stop, reporter: reporter(global), json: global.json })
+    }
+}
+
+/// Closes every catalog that was opened for work, at the end or where it is no longer needed: its file alone then has all that was done, unless another process still
+/// has it open. Waits for nobody longer than [`CLOSING`].
+pub(super) async fn close_catalogs() {
+    let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    let closing = async {
+        for catalog in opened {
+            catalog.close().await;
+        }
+    };
+    if tokio::time::timeout(CLOSING, closing).await.is_err() {
+        tracing::warn!(
+            "the catalog is still in use: copy it with `webemotion backup`, not by its file alone"
+        );
     }
 }
 
@@ -149,11 +182,37 @@ pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
         Arc::new(Silent)
     } else if global.json {
         Arc::new(JsonLines::default())
+    } else if global.log_format == LogFormat::Json {
+        Arc::new(PlainLog::through(say_as_json))
     } else if std::io::stderr().is_terminal() {
         Arc::new(Bars::default())
     } else {
         Arc::new(PlainLog::default())
     }
+}
+
+/// A line of progress as log lines look.
+fn say_as_json(text: &str) {
+    let line = json!({"level": "INFO", "fields": {"message": text}});
+    // A closed standard error leaves nobody to tell.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Returns when somebody asked twice to stop and had a moment to let go: what does not look at [`Stop`] ends then too.
+pub(super) async fn told_twice() {
+    TOLD_TWICE.notified().await;
+    tokio::time::sleep(LAST_MOMENT).await;
+}
+
+/// Has the process end, whatever it does: who copies a large file or waits for a lock does not hear of [`told_twice`].
+fn end_soon() {
+    static BEGUN: Once = Once::new();
+    fn wait() {
+        std::thread::sleep(LAST_MOMENT + LAST_WORDS);
+        leave(Exit::Interrupted);
+    }
+    // Without a thread it ends once it hears.
+    BEGUN.call_once(|| drop(std::thread::Builder::new().spawn(wait)));
 }
 
 /// Ctrl-C or SIGTERM once: finish what is in hand. Twice: let go at once.
@@ -166,7 +225,35 @@ pub(crate) fn listen_for_signals(stop: &Stop) {
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 stop.ask();
+                if stop.is_urgent() {
+                    TOLD_TWICE.notify_one();
+                    end_soon();
+                }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        global: Global,
+    }
+
+    #[tokio::test]
+    async fn wrong_settings_make_no_data_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, settings) = (folder.path().join("data"), folder.path().join("webemotion.toml"));
+        std::fs::write(&settings, "[crawl]\nat_once = 0\n").unwrap();
+        let words = ["webemotion", "--data", data.to_str().unwrap(), "--config", settings.to_str().unwrap()];
+        let global = Words::parse_from(words).global;
+        assert!(Session::create(&global).await.err().unwrap().to_string().contains("crawl.at_once"));
+        assert!(!data.exists());
     }
 }

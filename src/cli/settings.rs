@@ -1,14 +1,15 @@
 //! `webemotion config`: shows the settings in force and where each came from, or writes a documented file to begin with.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use serde_json::json;
 
 use crate::config::{Origin, Resolved, TEMPLATE};
 use crate::failure::{Exit, Failure, Reason};
+use crate::files::write_whole;
 
+use super::run::Work;
 use super::{Global, say, session};
 
 /// Flags of `config`.
@@ -46,7 +47,10 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
                 .into())
         }
         What::Init { file } => {
-            std::fs::write(file, TEMPLATE).with_context(|| format!("cannot write {}", file.display()))?;
+            let folder = file.parent().unwrap_or(Path::new(""));
+            let written =
+                std::fs::create_dir_all(folder).and_then(|()| write_whole(file, TEMPLATE.as_bytes()));
+            written.map_err(|error| Failure::unwritable(file, &error))?;
             if global.json {
                 say(json!({"event": "configured", "file": file}));
             } else {
@@ -56,6 +60,7 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
         }
         What::Show => {
             let resolved = session::resolve_config(global)?;
+            Work::of(&resolved.config)?;
             if global.json {
                 let origins: BTreeMap<&String, String> =
                     resolved.origins.iter().map(|(name, origin)| (name, origin.to_string())).collect();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::catalog::{budgets, funnel, jobs, pauses, rounds, runs};
 use crate::failure::{Exit, Failure};
 use crate::pipeline::takeover;
-use crate::report::{self, FailureGroup, Funnel, RoundStep};
+use crate::report::{self, FailureExample, Funnel, RoundStep};
 
 use super::run::{Standing, Work, agenda};
 use super::{Global, Session, is_coloured, say, say_if_read};
@@ -35,7 +35,7 @@ struct Status {
     event: &'static str,
     at_ms: i64,
     funnel: Option<Funnel>,
-    failures: Vec<FailureGroup>,
+    failures: Vec<FailureExample>,
     paused: Vec<Paused>,
     budgets: Vec<Budget>,
     held: usize,
@@ -84,6 +84,7 @@ struct Lock {
 struct Round {
     round: i64,
     started_at: i64,
+    /// None while it goes on, or when it was killed.
     ended_at: Option<i64>,
     exit: Option<i64>,
     outcome: String,
@@ -131,17 +132,17 @@ fn show(session: &Session, status: &Status) -> anyhow::Result<bool> {
 async fn gather(session: &Session, work: &Work) -> Result<Status, anyhow::Error> {
     let catalog = &session.catalog;
     // Side by side: they ask about the same hundred thousand rows, on connections of their own.
-    let report = async { Ok(report::gather_catalog(catalog, "status").await.map_err(Failure::from)?) };
+    let report = async { Ok(report::gather_standing(catalog).await.map_err(Failure::from)?) };
     let disk = async { Ok(funnel::disk(catalog).await.map_err(Failure::from)?) };
-    let (report, disk, standing) = tokio::try_join!(report, disk, Standing::look(session, work))?;
+    let ((funnel, failures), disk, standing) = tokio::try_join!(report, disk, Standing::look(session, work))?;
     let all_runs = runs::list(catalog).await.map_err(Failure::from)?;
     let held = jobs::held(catalog).await.map_err(Failure::from)?;
     let now_ms = session.clock.now_ms();
     Ok(Status {
         event: "status",
         at_ms: now_ms,
-        funnel: report.funnel,
-        failures: report.failures,
+        funnel: Some(funnel),
+        failures,
         paused: paused(session).await?,
         budgets: budgets(session).await?,
         held: held.len(),
@@ -224,7 +225,8 @@ async fn last_rounds(session: &Session) -> Result<Vec<Round>, Failure> {
             Round {
                 round: round.id,
                 started_at: round.started_at,
-                ended_at: round.ended_at,
+                // That of one that was killed is when the next round found it.
+                ended_at: round.ended_at.filter(|_| round.exit.is_some()),
                 exit: round.exit,
                 outcome: outcome.unwrap_or_else(|| unsaid.to_owned()),
             }
@@ -239,5 +241,24 @@ fn last_run(run: runs::Run) -> Run {
         started_at: run.started_at,
         finished_at: run.finished_at,
         adopted_at: run.adopted_at,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_knows_when_a_round_that_was_killed_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        for exit in [None, Some(0)] {
+            let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
+            rounds::end(&mut tx, round, exit, None).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let told = last_rounds(&session).await.unwrap();
+        assert_eq!(told.iter().map(|it| it.ended_at).collect::<Vec<_>>(), [Some(1_000_000), None]);
     }
 }

@@ -1,5 +1,5 @@
 //! `webemotion train`: one trainer thread, its events to whoever watches. Flags stand in `args`, `loop_args`,
-//! `method_args` and `dataset`, what is done around a run in `command`, its rows in `catalog`.
+//! `method_args` and `dataset`, what is done around a run in `command`, its list in `catalog` and its rows in `rows`.
 
 mod args;
 mod catalog;
@@ -12,15 +12,20 @@ pub(crate) mod folder;
 mod loop_args;
 mod method_args;
 mod opinions;
+mod rows;
 pub(crate) mod spread;
 mod tensorboard;
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use anyhow::Context;
+use serde::Serialize;
+use serde_json::json;
 
+use super::Session;
 use crate::clock::{Clock, Stop};
+use crate::failure::Failure;
 use crate::progress::{Event, Reporter};
 use crate::train::data::TrainingSet;
 use crate::train::metrics::EpochMetrics;
@@ -40,59 +45,74 @@ const TASK: &str = "train";
 /// The same of the scouts that `cure` trains before.
 const SCOUTS: &str = "scouts";
 
+/// Who waits for a training: is told how it goes, and may say stop.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) reporter: Arc<dyn Reporter>,
+    pub(crate) stop: Stop,
+}
+
+impl Caller {
+    /// Who waits for a session's work.
+    fn of(session: &Session) -> Self {
+        Self { reporter: session.reporter.clone(), stop: session.stop.clone() }
+    }
+}
+
+/// What is trained by, on and where.
+struct Training {
+    recipe: Recipe,
+    set: TrainingSet,
+    place: RunPlace,
+}
+
 /// What a run tells the catalog while it goes on; the default tells nobody. A resumed run says its epochs and label
 /// changes again: the process before may have been killed before they were written down.
-pub trait RunWatch {
+trait RunWatch {
     /// An epoch is measured.
-    fn epoch(&mut self, _metrics: &EpochMetrics) -> anyhow::Result<()> {
+    fn epoch(&mut self, _metrics: &EpochMetrics) -> Result<(), Failure> {
         Ok(())
     }
 
     /// Labels changed.
-    fn relabelled(&mut self, _relabels: &[Relabel]) -> anyhow::Result<()> {
+    fn relabelled(&mut self, _relabels: &[Relabel]) -> Result<(), Failure> {
         Ok(())
     }
 }
 
 /// Watches nothing: for data sets on disk.
-#[derive(Debug, Default)]
-pub struct NoWatch;
+struct NoWatch;
 
 impl RunWatch for NoWatch {}
 
-/// Trains on one trainer thread and reports until it ends. Keeps a diary beside the checkpoints in
-/// `place.folder`, and goes on where a checkpoint stands there.
+/// Trains on one trainer thread and reports until it ends. Keeps a diary beside the checkpoints in the run's folder, and
+/// goes on where a checkpoint stands there.
 ///
 /// # Errors
-/// A [`crate::failure::Failure`] with the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
-pub fn run(
-    recipe: &Recipe,
-    set: &TrainingSet,
-    place: &RunPlace,
-    (reporter, watch): (&dyn Reporter, &mut dyn RunWatch),
-    stop: &Stop,
-) -> anyhow::Result<Trained> {
-    recipe.check().map_err(|error| error.failure())?;
-    std::fs::create_dir_all(&place.folder)
-        .with_context(|| format!("cannot make {}", place.folder.display()))?;
+/// With the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
+fn run(training: &Training, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Trained, Failure> {
+    let Training { recipe, set, place } = training;
+    recipe.check()?;
+    std::fs::create_dir_all(&place.folder).map_err(|error| Failure::unwritable(&place.folder, &error))?;
     let (sender, receiver) = sync_channel(WAITING_EVENTS);
-    let trained = thread::scope(|scope| {
-        let work = move || train::train(recipe, set, place, &sender, stop);
-        let trainer = thread::Builder::new().name("trainer".to_owned()).spawn_scoped(scope, work)?;
-        let watched = follow(&receiver, place, reporter, watch);
+    let (trained, watched) = thread::scope(|scope| {
+        let work = move || train::train(recipe, set, place, &sender, &caller.stop);
+        let trainer = thread::Builder::new().name("trainer".to_owned()).spawn_scoped(scope, work);
+        let trainer = trainer.map_err(|error| Failure::bug(format!("cannot start the trainer: {error}")))?;
+        let watched = follow(&receiver, place, caller.reporter.as_ref(), watch);
         if watched.is_err() {
             // Nobody would write down what the trainer finds: it saves and ends, and can be resumed.
-            stop.ask();
+            caller.stop.ask();
         }
         drop(receiver);
         let trained =
             trainer.join().unwrap_or_else(|_| Err(TrainError::Torch("the trainer panicked".to_owned())));
-        anyhow::Ok((trained, watched))
-    });
-    let (trained, watched) = trained?;
+        Ok::<_, Failure>((trained, watched))
+    })?;
     watched?;
-    let trained = trained.map_err(|error| error.failure())?;
-    reporter.report(&Event::Ended { task: TASK.to_owned(), note: closing::words(&trained) });
+    let trained = trained?;
+    let note = closing::words(&trained);
+    caller.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(trained)
 }
 
@@ -102,7 +122,7 @@ fn follow(
     place: &RunPlace,
     reporter: &dyn Reporter,
     watch: &mut dyn RunWatch,
-) -> anyhow::Result<()> {
+) -> Result<(), Failure> {
     let (mut diary, mut scouting) = (None, false);
     for event in events {
         match event {
@@ -138,8 +158,7 @@ fn follow(
                     diary.epoch(&metrics)?;
                 }
                 watch.epoch(&metrics)?;
-                let measures = serde_json::to_value(&*metrics)?;
-                reporter.report(&Event::Measured { task: TASK.to_owned(), measures });
+                reporter.report(&Event::Measured { task: TASK.to_owned(), measures: json!(metrics) });
             }
             TrainEvent::Relabelled(relabels) => watch.relabelled(&relabels)?,
         }
@@ -149,6 +168,11 @@ fn follow(
 
 fn begin(reporter: &dyn Reporter, task: &str, steps: u64) {
     reporter.report(&Event::Began { task: task.to_owned(), total: Some(steps), unit: "steps".to_owned() });
+}
+
+/// What this program made itself, as one line of JSON.
+pub(super) fn json_line(made: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(made).map_err(|error| Failure::bug(format!("this is no JSON: {error}")))
 }
 
 fn words(step: &Step) -> String {

@@ -135,12 +135,10 @@ impl Layers {
             SHORT.iter().find(|(name, _)| *name == variable).map(|(_, setting)| (*setting).to_owned());
         let named = || known.keys().find(|setting| variable_of(setting) == variable).cloned();
         let Some(setting) = short.or_else(named) else {
-            let meant = variable.strip_prefix(PREFIX).unwrap_or_default().to_ascii_lowercase();
-            let meant = meant.replacen('_', ".", 1);
-            let section_of = |name: &str| name.split_once('.').map(|(section, _)| section.to_owned());
-            let section = section_of(&meant);
-            let is_meant = section.is_some() && known.keys().any(|name| section_of(name) == section);
-            return if is_meant { Err(unknown(variable, &meant, known)) } else { Ok(()) };
+            return match meant_by(variable, known) {
+                Some(meant) => Err(unknown(variable, &meant, known)),
+                None => Ok(()),
+            };
         };
         let Some(text) = text.to_str() else { return Err(wrong(format!("{variable} is not UTF-8"))) };
         let value = known.get(&setting).and_then(|example| read(text, example));
@@ -157,6 +155,15 @@ impl Layers {
         self.origins.insert(setting, Origin::Environment { name: variable.to_owned() });
         Ok(())
     }
+}
+
+/// The setting that an unknown variable seems to be meant for: its section is one that there is, or near to one. Variables
+/// that merely begin alike are others' business: a cluster has such ones for each of its services.
+fn meant_by(variable: &str, known: &BTreeMap<String, Value>) -> Option<String> {
+    let meant = variable.strip_prefix(PREFIX)?.to_ascii_lowercase().replacen('_', ".", 1);
+    let (section, _) = meant.split_once('.')?;
+    let mut sections = known.keys().filter_map(|name| Some(name.split_once('.')?.0));
+    sections.any(|there| edits(section, there) * 3 <= there.len()).then_some(meant)
 }
 
 /// Every setting of the template with its example value.
@@ -331,6 +338,17 @@ mod tests {
             "{}",
             failure.detail
         );
+    }
+
+    #[test]
+    fn a_variable_of_a_mistyped_section_is_an_error_and_one_of_another_program_is_none() {
+        let failure = resolved("", &[("WEBEMOTION_CLIP_MIN_CLIP_MS", "4000")]).unwrap_err();
+        assert!(failure.detail.starts_with("WEBEMOTION_CLIP_MIN_CLIP_MS"), "{}", failure.detail);
+        assert_eq!(failure.hint.as_deref(), Some("did you mean clips.min_clip_ms?"));
+        let own = ["DATA", "YOUTUBE_API_KEY_FILE", "CLOCK_SHIFT_S", "MAX_RUNTIME", "VIDEOS"];
+        for name in own.iter().chain(&["SERVICE_HOST", "SERVICE_PORT", "PORT_80_TCP_ADDR"]) {
+            resolved("", &[(&format!("{PREFIX}{name}"), "x")]).unwrap();
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::catalog::{Catalog, budgets, pauses};
+use crate::catalog::{Catalog, budgets, jobs, pauses};
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
+
+use super::JobContext;
 
 /// So many requests an hour, so far apart. Clones, and other processes on the same catalog, share it.
 #[derive(Clone)]
@@ -26,8 +28,22 @@ impl Budget {
         Self { catalog, egress: crawl.egress.clone(), rate, pause_s: crawl.pause_s }
     }
 
-    /// Waits until `stage` may ask the site once more. Interrupted by a stop, and by a pause that another worker began.
-    pub(crate) async fn wait_for_turn(&self, stage: &str, stop: &Stop) -> Result<(), Failure> {
+    /// Waits until `stage` may ask the site once more; the attempt counts from then on. Interrupted by a stop, and by a
+    /// pause that another worker began.
+    pub(crate) async fn wait_for_turn(&self, stage: &str, context: &JobContext<'_>) -> Result<(), Failure> {
+        self.set_waits(context, true).await?;
+        self.turn(stage, context.stop).await?;
+        self.set_waits(context, false).await
+    }
+
+    async fn set_waits(&self, context: &JobContext<'_>, waits: bool) -> Result<(), Failure> {
+        if jobs::set_waits(&self.catalog, context.job, waits).await? {
+            return Ok(());
+        }
+        Err(Failure::transient(Reason::Interrupted, "the lease was lost while this waited for its turn"))
+    }
+
+    async fn turn(&self, stage: &str, stop: &Stop) -> Result<(), Failure> {
         // The clock's last digits are chance enough for politeness.
         let chance = (self.catalog.clock().now_ms() % 1_000) as f64 / 1_000.0;
         sleep(Duration::from_secs_f64(self.pause_s * (1.0 + chance)), stop).await?;
@@ -86,6 +102,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::failure::FailureKind;
+    use crate::progress::Silent;
 
     async fn catalog(folder: &tempfile::TempDir) -> Catalog {
         Catalog::open(&folder.path().join("catalog.sqlite"), &Clock::system()).await.unwrap()
@@ -102,7 +119,7 @@ mod tests {
             let budget = Budget::new(catalog, &crawl);
             async move {
                 for _ in 0..3 {
-                    budget.wait_for_turn("fetch", &Stop::default()).await.unwrap();
+                    budget.turn("fetch", &Stop::default()).await.unwrap();
                 }
             }
         };
@@ -118,9 +135,34 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         pauses::begin(&mut tx, "fetch", Reason::Blocked, "a robot", None).await.unwrap();
         tx.commit().await.unwrap();
-        let failure =
-            Budget::new(catalog, &crawl).wait_for_turn("fetch", &Stop::default()).await.unwrap_err();
+        let failure = Budget::new(catalog, &crawl).turn("fetch", &Stop::default()).await.unwrap_err();
         assert_eq!((failure.kind, failure.reason), (FailureKind::Transient, Reason::Interrupted));
+    }
+
+    #[tokio::test]
+    async fn who_is_killed_while_it_waits_for_its_turn_has_used_up_no_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = catalog(&folder).await;
+        let crawl = CrawlConfig { videos_per_hour: 1, pause_s: 0.0, ..CrawlConfig::default() };
+        let budget = Budget::new(catalog.clone(), &crawl);
+        let mut tx = catalog.begin().await.unwrap();
+        jobs::enqueue(&mut tx, "fetch", "1", 0, 7).await.unwrap();
+        tx.commit().await.unwrap();
+        let (stop, clock) = (Stop::default(), Clock::system());
+        let claim = jobs::Claim { stage: "fetch", rev: "1", worker: "w", lease_ms: 0 };
+        let attempt = async || {
+            let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+            let context = JobContext { job: &job, stop: &stop, clock: &clock, reporter: &Silent };
+            let turn = budget.wait_for_turn("fetch", &context);
+            // Dropped in the middle, as by a kill; its lease has ended by then.
+            let waited = tokio::time::timeout(Duration::from_millis(200), turn).await;
+            (job.attempt, waited.is_ok())
+        };
+        // The one turn of this hour is taken at once, and counts; the others are waited for.
+        assert_eq!(attempt().await, (1, true));
+        for _ in 0..3 {
+            assert_eq!(attempt().await, (2, false));
+        }
     }
 
     #[test]

@@ -115,7 +115,12 @@ const FRAMING: &str = "smooth";
 /// The name of the unfinished work at a video's clips.
 pub(crate) fn work(video: VideoId, recipe: &ClipRecipe) -> String {
     let hash = scan::recipe_hash(recipe);
-    format!("cut-{}-{}", video.0, hash.get(..8).unwrap_or(&hash))
+    any_work(video) + hash.get(..8).unwrap_or(&hash)
+}
+
+/// How that name begins, whatever the recipe.
+pub(crate) fn any_work(video: VideoId) -> String {
+    format!("cut-{}-", video.0)
 }
 
 impl CutStage {

@@ -11,7 +11,7 @@ use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
 use crate::types::{VideoFacts, VideoId};
 use crate::youtube::policy::{self, Named};
-use crate::youtube::{SiteId, YtDlp};
+use crate::youtube::{Downloaded, SiteId, YtDlp};
 
 use super::budget::{Budget, ByteLimit};
 use super::cpu::{Cpu, Product, Task};
@@ -38,9 +38,16 @@ pub(crate) struct FetchStage {
     pub(crate) scan_rev: String,
 }
 
+/// The name of the unfinished work at a video's file.
+pub(crate) fn work(video: VideoId) -> String {
+    format!("fetch-{}", video.0)
+}
+
 /// A video that has its file.
 pub(crate) struct Fetched {
     id: VideoId,
+    /// What its site said of it on this occasion; none of a video on disk.
+    downloaded: Option<Downloaded>,
     file: StoredFile,
     facts: VideoFacts,
 }
@@ -64,13 +71,18 @@ impl Stage for FetchStage {
     }
 
     async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Fetched, Failure> {
-        let work = format!("fetch-{}", video.id.0);
+        let work = work(video.id);
         let fetched = self.fetch(&video, &work, context).await;
         super::settled(&self.store, &work, fetched)
     }
 
     async fn commit(&self, tx: &mut Transaction, fetched: Fetched) -> Result<Outcome, CatalogError> {
-        let Fetched { id, file, facts } = fetched;
+        let Fetched { id, downloaded, file, facts } = fetched;
+        // Before a split can stand: with its channel, the video gets its source. The row may be newer than the download.
+        if let Some(downloaded) = downloaded {
+            let found = videos::get_in(tx, id).await?.found;
+            videos::upsert(tx, &told(&found, downloaded)).await?;
+        }
         let file = videos::VideoFile {
             path: file.path.into(),
             size_bytes: file.size_bytes,
@@ -99,13 +111,14 @@ impl FetchStage {
         self.judge(video)?;
         self.store.guard(self.policy.min_free_bytes)?;
         let staging = self.store.staging(work)?;
-        let local = video.found.site == "local";
-        let part = if local {
-            take(video, &staging).await?
+        let (part, downloaded) = if video.found.site == "local" {
+            (take(video, &staging).await?, None)
         } else {
-            self.download(video, &staging, context).await?
+            let downloaded = self.download(video, &staging, context).await?;
+            (downloaded.path.clone(), Some(downloaded))
         };
-        let promised = video.found.promised_duration_ms;
+        let promised = downloaded.as_ref().and_then(|it| it.duration_ms);
+        let promised = promised.or(video.found.promised_duration_ms);
         let facts = self.examine(&part, promised, context.stop).await?;
         let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
@@ -116,10 +129,10 @@ impl FetchStage {
         if let Some(limit) = &self.byte_limit {
             limit.spend(file.size_bytes);
         }
-        Ok(Fetched { id: video.id, file, facts })
+        Ok(Fetched { id: video.id, downloaded, file, facts })
     }
 
-    /// Block lists may have grown since the video was found.
+    /// Block lists may have grown since the video was found. What is not known of it yet is judged at its download.
     fn judge(&self, video: &videos::Video) -> Result<(), Failure> {
         let found = &video.found;
         let named = Named {
@@ -147,18 +160,30 @@ impl FetchStage {
         video: &videos::Video,
         staging: &Path,
         context: &JobContext<'_>,
-    ) -> Result<PathBuf, Failure> {
+    ) -> Result<Downloaded, Failure> {
         let Some((ytdlp, budget)) = &self.ytdlp else {
             let detail =
                 format!("video {} is one of {}, and no yt-dlp is at hand", video.id.0, video.found.site);
             return Err(Failure::permanent(Reason::ToolMissing, detail)
                 .with_hint("`webemotion crawl` without --source downloads it"));
         };
-        budget.wait_for_turn(NAME, context.stop).await?;
+        budget.wait_for_turn(NAME, context).await?;
         let site_id = SiteId::new(&video.found.site_id)
             .ok_or_else(|| Failure::bug(format!("video {} has an id that is none", video.id.0)))?;
-        let downloaded = ytdlp.download(&site_id, staging, &mut |_| {}, context.stop).await?;
-        Ok(downloaded.path)
+        Ok(ytdlp.download(&site_id, staging, &mut |_| {}, context.stop).await?)
+    }
+}
+
+/// What a site says of a video at its download, for the row that it has. A channel that stands there stays: a list may
+/// have named it.
+fn told(found: &videos::NewVideo, downloaded: Downloaded) -> videos::NewVideo {
+    videos::NewVideo {
+        title: downloaded.title,
+        channel_id: found.channel_id.clone().or(downloaded.channel_id),
+        channel_name: downloaded.channel_name,
+        promised_duration_ms: downloaded.duration_ms.or(found.promised_duration_ms),
+        licence: downloaded.licence,
+        ..found.clone()
     }
 }
 
@@ -173,7 +198,8 @@ async fn take(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure>
 
 /// Only what the data folder's disk refuses concerns all videos: what a source refuses is its own matter.
 fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
-    let Err(error) = fs::copy(source, target) else { return Ok(()) };
+    let copied = File::open(source).and_then(|mut from| io::copy(&mut from, &mut made_anew(target)?));
+    let Err(error) = copied else { return Ok(()) };
     let detail = |error: &io::Error| format!("cannot copy {}: {error}", source.display());
     match File::open(source).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -186,8 +212,18 @@ fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
     }
 }
 
+/// A file that may be written, whatever the rights of its source. What an interrupted copy left may be read-only.
+fn made_anew(path: &Path) -> io::Result<File> {
+    if path.is_file() {
+        fs::remove_file(path)?;
+    }
+    File::create(path)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::clock::Clock;
     use crate::failure::FailureKind;
@@ -213,6 +249,87 @@ mod tests {
         assert_eq!(failure.reason, Reason::ToolMissing);
         let job = jobs::get(&catalog, NAME, id.0).await.unwrap().unwrap();
         assert_eq!((job.state.as_str(), job.attempt), ("open", 0));
+    }
+
+    fn downloaded() -> Downloaded {
+        Downloaded {
+            path: PathBuf::new(),
+            title: Some("told".to_owned()),
+            channel_id: Some("UCtold".to_owned()),
+            channel_name: None,
+            duration_ms: None,
+            licence: Some("Creative Commons".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_a_site_says_at_the_download_is_newer_and_a_channel_that_a_list_named_stays() {
+        let found = videos::NewVideo {
+            title: Some("found".to_owned()),
+            promised_duration_ms: Some(9_000),
+            ..videos::NewVideo::default()
+        };
+        let row = told(&found, downloaded());
+        assert_eq!((row.title.as_deref(), row.channel_id.as_deref()), (Some("told"), Some("UCtold")));
+        assert_eq!(
+            (row.promised_duration_ms, row.licence),
+            (Some(9_000), Some("Creative Commons".to_owned()))
+        );
+        let listed = videos::NewVideo { channel_id: Some("UClisted".to_owned()), ..found };
+        assert_eq!(told(&listed, downloaded()).channel_id.as_deref(), Some("UClisted"));
+    }
+
+    #[tokio::test]
+    async fn a_video_without_a_channel_by_then_gets_it_with_its_file_and_with_it_its_source() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let catalog = Catalog::open(&store.catalog(), &Clock::system()).await.unwrap();
+        let found = videos::NewVideo {
+            site: "youtube".to_owned(),
+            site_id: "video-00001".to_owned(),
+            ..videos::NewVideo::default()
+        };
+        // The second was named by a list while its download ran.
+        let listed = videos::NewVideo {
+            site_id: "video-00002".to_owned(),
+            channel_id: Some("UClisted".to_owned()),
+            promised_duration_ms: Some(9_000),
+            ..found.clone()
+        };
+        let (policy, scan_rev) = (CrawlConfig::default(), "1".to_owned());
+        let stage = FetchStage { store, ytdlp: None, cpu: None, policy, byte_limit: None, scan_rev };
+        for (found, source, promised) in
+            [(found, "channel:UCtold", None), (listed, "channel:UClisted", Some(9_000))]
+        {
+            let mut tx = catalog.begin().await.unwrap();
+            let id = videos::upsert(&mut tx, &found).await.unwrap().unwrap();
+            let path = format!("videos/{}.mp4", found.site_id);
+            let file = StoredFile { path, size_bytes: 5, sha256: "00".repeat(32) };
+            let (downloaded, facts) = (Some(downloaded()), VideoFacts::default());
+            let fetched = Fetched { id, downloaded, file, facts };
+            stage.commit(&mut tx, fetched).await.unwrap();
+            tx.commit().await.unwrap();
+            let video = videos::get(&catalog, id).await.unwrap();
+            assert_eq!((video.source.as_str(), video.file.is_some()), (source, true));
+            assert_eq!(video.found.promised_duration_ms, promised);
+        }
+    }
+
+    #[test]
+    fn a_read_only_source_leaves_a_copy_that_can_be_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("a.mp4"), folder.path().join("b.mp4"));
+        let read_only = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o444)).unwrap();
+        fs::write(&source, b"film").unwrap();
+        // As an earlier release left it.
+        fs::write(&target, b"half of another film").unwrap();
+        read_only(&source);
+        read_only(&target);
+        for _ in 0..2 {
+            copy(&source, &target).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), b"film");
+            assert_eq!(target.metadata().unwrap().permissions().mode() & 0o200, 0o200);
+        }
     }
 
     fn refusal(source: &Path, target: &Path) -> (FailureKind, Reason) {

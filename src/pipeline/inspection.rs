@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
+use image::{ImageError, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ClipRecipe;
 use crate::failure::{Failure, Reason};
+use crate::picture::upright;
 use crate::types::{FaceBox, Landmarks};
 
 /// Smallest face that is looked for in pictures, pixels; videos take the recipe's.
@@ -150,13 +151,8 @@ pub(crate) fn is_picture(path: &Path) -> bool {
 
 /// A picture upright, as its camera says.
 pub fn read_picture(path: &Path) -> Result<RgbImage, Failure> {
-    let refuse = |error: image::ImageError| {
+    let picture = std::fs::read(path).map_err(ImageError::from).and_then(|bytes| upright(&bytes));
+    picture.map_err(|error| {
         Failure::rejected(Reason::Undecodable, format!("{} does not decode: {error}", path.display()))
-    };
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let mut decoder = reader.map_err(|error| refuse(error.into()))?.into_decoder().map_err(refuse)?;
-    let orientation = decoder.orientation().map_err(refuse)?;
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refuse)?;
-    picture.apply_orientation(orientation);
-    Ok(picture.into_rgb8())
+    })
 }

@@ -1,14 +1,24 @@
 //! Takes videos on disk into the catalog, as a search that the folder answered: the same rows as any other.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::ops::RangeFrom;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::catalog::local_files::{self, LocalFile, Stamp};
 use crate::catalog::{Catalog, Transaction, answers, evidence, jobs, searches, tombstones, videos};
+use crate::clock::{Clock, Stop};
 use crate::failure::Failure;
+use crate::progress::{Event, Reporter};
 use crate::store::{self, StoreError};
 use crate::types::{AnswerId, Emotion, SearchId};
 
 use super::{fetch, local};
+
+const TASK: &str = "take in";
+/// Videos written down in one transaction; others wait for the catalog meanwhile.
+pub(super) const CHUNK: usize = 500;
 
 /// What was taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,46 +31,124 @@ pub(crate) struct Intake {
     pub(crate) unfiled: usize,
     /// Files that are no videos by their names.
     pub(crate) skipped: usize,
-    /// Videos and folders that cannot be read.
+    /// Videos and folders that cannot be read, and videos whose names are no text.
     pub(crate) unreadable: usize,
+    /// Videos that it did not come to, for it was to end.
+    pub(crate) left: usize,
 }
 
-/// Writes down every video of a folder and asks for its file. Twice is harmless.
+/// How long an intake may go on, and who is told how far it is.
+pub(crate) struct Watch<'a> {
+    /// It ends soon once this is asked.
+    pub(crate) stop: &'a Stop,
+    /// And from then on, milliseconds since 1970.
+    pub(crate) deadline_ms: Option<i64>,
+    /// Who is told.
+    pub(crate) reporter: &'a dyn Reporter,
+}
+
+impl Watch<'_> {
+    /// Whether it may go on; to be asked in any thread.
+    fn goes_on(&self, clock: &Clock) -> impl Fn() -> bool + Send + use<> {
+        let (stop, clock, deadline_ms) = (self.stop.clone(), clock.clone(), self.deadline_ms);
+        move || !stop.is_asked() && deadline_ms.is_none_or(|end_ms| clock.now_ms() < end_ms)
+    }
+}
+
+/// Writes down every video of a folder and asks for its file. Twice is harmless, and reads no file again that says the
+/// same of itself as before. What was read when it is to end is kept; when it is killed, all but the last few.
 pub(crate) async fn take_in(
     catalog: &Catalog,
     folder: &Path,
     emotion: Option<Emotion>,
+    watch: &Watch<'_>,
 ) -> Result<Intake, Failure> {
-    let local::Listing { videos, unfiled, skipped, unreadable } = local::list(folder, emotion)?;
+    let named = folder.to_owned();
+    let listing = super::blocking(move || local::list(&named, emotion)).await??;
+    let local::Listing { videos, unfiled, skipped, unreadable } = listing;
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
-    let mut intake = Intake { videos: 0, new: 0, unfiled, skipped, unreadable };
+    let mut intake = Intake { videos: 0, new: 0, unfiled, skipped, unreadable, left: 0 };
+    let total = Some(videos.len() as u64);
+    watch.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
+    let mut reader = Reader { catalog, watch, known: local_files::list(catalog).await?, done: 0 };
     for emotion in Emotion::ALL {
+        let filed = videos.iter().filter(|(_, filed)| *filed == emotion);
+        let paths: Vec<&Path> = filed.map(|(path, _)| path.as_path()).collect();
+        // One lexicon for each folder and emotion: taking in another folder retires nothing.
+        let lexicon = format!("{folder}:{emotion}");
+        let origin = Origin { provider: "local", lexicon, text: folder.clone() };
+        let mut ranks = 1..;
+        for paths in paths.chunks(CHUNK) {
+            let found = reader.read(paths, &mut intake).await?;
+            intake.videos += found.len();
+            intake.new += write_down(catalog, &origin, emotion, &found, &mut ranks).await?;
+        }
+    }
+    let note = format!("{} videos, {} of them new", intake.videos, intake.new);
+    watch.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
+    Ok(intake)
+}
+
+/// A video on disk, and its file as it was before it was read; none where the file system does not say.
+struct Found {
+    video: videos::NewVideo,
+    stamp: Option<Stamp>,
+}
+
+/// Finds out which videos files hold.
+struct Reader<'a> {
+    catalog: &'a Catalog,
+    watch: &'a Watch<'a>,
+    known: HashMap<String, LocalFile>,
+    done: u64,
+}
+
+impl Reader<'_> {
+    /// The videos that can be read; the others are counted.
+    async fn read(&mut self, paths: &[&Path], intake: &mut Intake) -> Result<Vec<Found>, Failure> {
+        let goes_on = self.watch.goes_on(self.catalog.clock());
         let mut found = Vec::new();
-        for (path, _) in videos.iter().filter(|(_, filed)| *filed == emotion) {
-            match hash(path).await? {
-                Ok(sha256) => found.push(on_disk(path, sha256)),
+        for path in paths {
+            if !goes_on() {
+                intake.left += 1;
+                continue;
+            }
+            match self.identify(path).await? {
+                Ok(video) => found.push(video),
+                Err(_) if !goes_on() => intake.left += 1,
                 Err(error) => {
                     tracing::warn!("{error}: passed over");
                     intake.unreadable += 1;
                 }
             }
+            self.done += 1;
+            let note = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.watch.reporter.report(&Event::Advanced { task: TASK.to_owned(), done: self.done, note });
         }
-        intake.videos += found.len();
-        if found.is_empty() {
-            continue;
-        }
-        // One lexicon for each folder and emotion: taking in another folder retires nothing.
-        let lexicon = format!("{folder}:{emotion}");
-        let origin = Origin { provider: "local", lexicon, text: folder.clone() };
-        intake.new += write_down(catalog, &origin, emotion, &found).await?;
+        Ok(found)
     }
-    Ok(intake)
+
+    /// The video of a file, by the hash that is known of it, else by that of its bytes; off the runtime's own threads.
+    /// What cannot be read is that file's own matter.
+    async fn identify(&self, path: &Path) -> Result<Result<Found, StoreError>, Failure> {
+        let known = path.to_str().and_then(|path| self.known.get(path)).cloned();
+        let (path, goes_on) = (path.to_owned(), self.watch.goes_on(self.catalog.clock()));
+        super::blocking(move || {
+            let stamp = stamp(&path);
+            let sha256 = match known {
+                Some(file) if Some(file.stamp) == stamp => file.sha256,
+                _ => store::digest_while(&path, goes_on)?.1,
+            };
+            Ok(Found { video: on_disk(&path, sha256), stamp })
+        })
+        .await
+    }
 }
 
-/// The hash of a file's bytes, read off the runtime's own threads. What cannot be read is that file's own matter.
-async fn hash(path: &Path) -> Result<Result<String, StoreError>, Failure> {
-    let path = path.to_owned();
-    super::blocking(move || store::digest(&path).map(|(_, sha256)| sha256)).await
+fn stamp(path: &Path) -> Option<Stamp> {
+    let facts = fs::metadata(path).ok()?;
+    let modified_ms = facts.mtime() * 1_000 + facts.mtime_nsec() / 1_000_000;
+    Some(Stamp { size_bytes: facts.len(), modified_ms })
 }
 
 /// A video on disk; the hash of its bytes is its id.
@@ -143,18 +231,26 @@ async fn not_forgotten<'a>(
     Ok(stay.map(|(_, name)| *name).collect())
 }
 
+/// Writes down what an origin answered; `ranks` are those of the answers that come next.
 async fn write_down(
     catalog: &Catalog,
     origin: &Origin,
     emotion: Emotion,
-    found: &[videos::NewVideo],
+    found: &[Found],
+    ranks: &mut RangeFrom<u32>,
 ) -> Result<u64, Failure> {
-    let named: Vec<_> = found.iter().map(|video| (video, video.url.as_str())).collect();
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let named: Vec<_> = found.iter().map(|Found { video, .. }| (video, video.url.as_str())).collect();
     let Asked { search, answer } = begin(catalog, origin, emotion, &named).await?;
     let mut tx = catalog.begin().await?;
     let mut new = 0;
-    for (rank, video) in (1..).zip(found) {
+    for (Found { video, stamp }, rank) in found.iter().zip(ranks) {
         let Some(id) = videos::upsert(&mut tx, video).await? else { continue };
+        if let Some(stamp) = stamp {
+            local_files::put(&mut tx, &video.url, *stamp, id).await?;
+        }
         evidence::insert(&mut tx, id, &evidence::Evidence { search, answer, rank, emotion }).await?;
         new += jobs::enqueue(&mut tx, fetch::NAME, fetch::REV, 0, id.0).await?;
     }
@@ -164,21 +260,110 @@ async fn write_down(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::clock::Clock;
+    use crate::progress::Silent;
+    use crate::types::VideoId;
 
     #[tokio::test]
     async fn a_folder_that_is_asked_again_does_not_bring_back_the_name_of_who_was_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(&folder.path().join("catalog.db"), &Clock::fixed(0)).await.unwrap();
         let origin = Origin { provider: "local", lexicon: "films".to_owned(), text: "films".to_owned() };
-        let film = |name: &str| on_disk(Path::new(name), name.to_owned());
+        let film = |name: &str| Found { video: on_disk(Path::new(name), name.to_owned()), stamp: None };
         let found = [film("/films/a.mp4"), film("/films/b.mp4")];
         let mut tx = catalog.begin().await.unwrap();
-        tombstones::insert(&mut tx, "local", &found[0].site_id, "asked for").await.unwrap();
-        let named: Vec<_> = found.iter().map(|video| (video, video.url.as_str())).collect();
+        tombstones::insert(&mut tx, "local", &found[0].video.site_id, "asked for").await.unwrap();
+        let named: Vec<_> = found.iter().map(|it| (&it.video, it.video.url.as_str())).collect();
         assert_eq!(not_forgotten(&mut tx, &named).await.unwrap(), ["/films/b.mp4"]);
         tx.commit().await.unwrap();
-        assert_eq!(write_down(&catalog, &origin, Emotion::Fear, &found).await.unwrap(), 1);
+        assert_eq!(write_down(&catalog, &origin, Emotion::Fear, &found, &mut (1..)).await.unwrap(), 1);
+    }
+
+    /// A folder of videos with these bytes, and a catalog beside it.
+    async fn with_videos(bytes: &[&str]) -> (tempfile::TempDir, Catalog) {
+        let folder = tempfile::tempdir().unwrap();
+        let videos = folder.path().join("videos");
+        fs::create_dir(&videos).unwrap();
+        for (number, bytes) in bytes.iter().enumerate() {
+            fs::write(videos.join(format!("{number}.mp4")), bytes).unwrap();
+        }
+        let catalog = Catalog::open(&folder.path().join("catalog.db"), &Clock::fixed(5)).await.unwrap();
+        (folder, catalog)
+    }
+
+    async fn intake(folder: &Path, catalog: &Catalog, watch: &Watch<'_>) -> Intake {
+        take_in(catalog, &folder.join("videos"), Some(Emotion::Fear), watch).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_says_the_same_of_itself_is_not_read_again() {
+        let (folder, catalog) = with_videos(&["one", "two"]).await;
+        let watch = Watch { stop: &Stop::default(), deadline_ms: None, reporter: &Silent };
+        let new = async || intake(folder.path(), &catalog, &watch).await.new;
+        assert_eq!(new().await, 2);
+        // Other bytes at the same length and time: who reads them finds another video.
+        let path = folder.path().join("videos/0.mp4");
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, "six").unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(modified).unwrap();
+        assert_eq!(new().await, 0);
+        file.set_modified(modified + Duration::from_secs(1)).unwrap();
+        assert_eq!(new().await, 1);
+    }
+
+    /// Asks for an end once a first video was read.
+    struct Impatient(Stop);
+
+    impl Reporter for Impatient {
+        fn report(&self, event: &Event) {
+            if matches!(event, Event::Advanced { .. }) {
+                self.0.ask();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_intake_that_is_to_end_keeps_what_it_read_and_says_how_much_is_left() {
+        let (folder, catalog) = with_videos(&["one", "two", "three"]).await;
+        let stop = Stop::default();
+        let watch = Watch { stop: &stop, deadline_ms: None, reporter: &Impatient(stop.clone()) };
+        let ended = intake(folder.path(), &catalog, &watch).await;
+        assert_eq!((ended.videos, ended.new, ended.left, ended.unreadable), (1, 1, 2, 0));
+        let late = Watch { stop: &Stop::default(), deadline_ms: Some(5), reporter: &Silent };
+        assert_eq!(intake(folder.path(), &catalog, &late).await.left, 3);
+        let rest = Watch { deadline_ms: None, ..late };
+        assert_eq!(intake(folder.path(), &catalog, &rest).await.new, 2);
+    }
+
+    /// Asks for an end once more than a chunk was read.
+    struct Killer(Stop);
+
+    impl Reporter for Killer {
+        fn report(&self, event: &Event) {
+            if matches!(event, Event::Advanced { done, .. } if *done > CHUNK as u64) {
+                self.0.ask();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_intake_that_is_killed_keeps_what_it_read_but_for_the_last_few() {
+        let bytes: Vec<String> = (0..CHUNK + 100).map(|number| number.to_string()).collect();
+        let bytes: Vec<&str> = bytes.iter().map(String::as_str).collect();
+        let (folder, catalog) = with_videos(&bytes).await;
+        let killed = Stop::default();
+        let watch = Watch { stop: &Stop::default(), deadline_ms: None, reporter: &Killer(killed.clone()) };
+        tokio::select! {
+            _ = intake(folder.path(), &catalog, &watch) => panic!("it was not killed"),
+            () = killed.asked() => {}
+        }
+        assert_eq!(local_files::list(&catalog).await.unwrap().len(), CHUNK);
+        let rest = Watch { reporter: &Silent, ..watch };
+        assert_eq!(intake(folder.path(), &catalog, &rest).await.new, 100);
+        let last = evidence::of_video(&catalog, VideoId(600)).await.unwrap();
+        assert_eq!(last[0].evidence.rank, 600, "ranks run on");
     }
 }

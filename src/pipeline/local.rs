@@ -22,8 +22,13 @@ pub(crate) struct Listing {
     pub(crate) unfiled: usize,
     /// Files that are no videos by their names.
     pub(crate) skipped: usize,
-    /// Folders that cannot be listed.
+    /// Folders that cannot be listed, and videos whose names are no text.
     pub(crate) unreadable: usize,
+}
+
+/// Says no to what is no folder, or none that may be read.
+pub(crate) fn check(folder: &Path) -> Result<(), Failure> {
+    fs::read_dir(folder).map(drop).map_err(|error| unreadable(folder, &error))
 }
 
 /// Lists a folder's videos: all of `emotion`, or by the emotion that the folders right below are named after.
@@ -34,8 +39,9 @@ pub(crate) fn list(folder: &Path, emotion: Option<Emotion>) -> Result<Listing, F
         if let Some(emotion) = emotion {
             collect(entry, emotion, &mut listing);
         } else if entry.is_dir() {
+            let Some(paths) = open(&entry, &mut listing) else { continue };
             let emotion = emotion_of(&entry)?;
-            collect(entry, emotion, &mut listing);
+            paths.into_iter().for_each(|path| collect(path, emotion, &mut listing));
         } else if is_video(&entry) {
             listing.unfiled += 1;
         } else {
@@ -48,21 +54,39 @@ pub(crate) fn list(folder: &Path, emotion: Option<Emotion>) -> Result<Listing, F
     Ok(listing)
 }
 
-/// Takes a file, or all that a folder holds; a folder that cannot be listed is named, and the others go on.
+/// Takes a file, or all that a folder holds.
 fn collect(path: PathBuf, emotion: Emotion, listing: &mut Listing) {
     if path.is_dir() {
-        match sorted(&path) {
-            Ok(paths) => paths.into_iter().for_each(|path| collect(path, emotion, listing)),
-            Err(failure) => {
-                tracing::warn!("{failure}: passed over");
-                listing.unreadable += 1;
-            }
-        }
-    } else if is_video(&path) {
-        listing.videos.push((path, emotion));
-    } else {
+        let paths = open(&path, listing).unwrap_or_default();
+        paths.into_iter().for_each(|path| collect(path, emotion, listing));
+    } else if !is_video(&path) {
         listing.skipped += 1;
+    } else if path.to_str().is_none() {
+        // Rows are text: such a name could not be found again.
+        tracing::warn!("the name of {} is not UTF-8: passed over", path.display());
+        listing.unreadable += 1;
+    } else {
+        listing.videos.push((path, emotion));
     }
+}
+
+/// What a folder holds. A hidden one, and one that cannot be listed, are named and passed over.
+fn open(folder: &Path, listing: &mut Listing) -> Option<Vec<PathBuf>> {
+    if is_hidden(folder) {
+        tracing::warn!("{} is a system's or a program's own: passed over", folder.display());
+        return None;
+    }
+    let listed = sorted(folder).inspect_err(|failure| {
+        tracing::warn!("{failure}: passed over");
+        listing.unreadable += 1;
+    });
+    listed.ok()
+}
+
+/// Whether a folder by its name holds what no person put there: wastebaskets, thumbnails, what a file system rescued.
+fn is_hidden(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with(['.', '@']) || name == "lost+found"
 }
 
 fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
@@ -105,6 +129,8 @@ fn nothing(folder: &Path, Listing { unfiled, skipped, .. }: &Listing) -> Failure
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
     use super::*;
 
     fn touch(path: &Path) {
@@ -160,6 +186,19 @@ mod tests {
         let failure = list(folder.path(), None).unwrap_err();
         assert!(failure.detail.contains("holidays"), "{}", failure.detail);
         assert_eq!(failure.reason, Reason::Usage);
+    }
+
+    #[test]
+    fn a_stray_folder_and_a_name_that_is_no_text_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["fear/a.mp4", "fear/@eaDir/a.mp4", ".Trash-1000/b.mp4", "lost+found/c.mp4"] {
+            touch(&folder.path().join(name));
+        }
+        let odd = std::ffi::OsStr::from_bytes(b"fear/caf\xe9.mp4");
+        touch(&folder.path().join(odd));
+        let listing = list(folder.path(), None).unwrap();
+        assert_eq!((listing.videos.len(), listing.unfiled, listing.unreadable), (1, 0, 1));
+        assert_eq!(list(folder.path(), Some(Emotion::Fear)).unwrap().videos.len(), 1);
     }
 
     #[test]

@@ -2,6 +2,17 @@
 //!
 //! A [`Stage`] says what is done to one subject; the [`Runner`] says when, by whom, how often, and what a failure
 //! leads to. Every stage is driven by the same runner over the same job table.
+//!
+//! ```text
+//! search → fetch → scan → cut                    the stages, in the order of the walk
+//! runner · plan · remedy · patience              what drives them: claims, what failures lead to, waits
+//! lease · takeover                               who holds a job, who died with one
+//! budget                                         the pace at which a site is asked
+//! local → intake · rebuild                       videos that no search found: of folders, of lists
+//! cpu → eyes · inspection · cuttings             worker processes, what they see, what they leave for the stages
+//! shard → merge                                  work carried to other machines, and home again
+//! twins · recrop · discard                       what becomes of clips and videos afterwards
+//! ```
 
 pub(crate) mod budget;
 pub mod cpu;
@@ -20,6 +31,7 @@ mod patience;
 mod plan;
 pub(crate) mod rebuild;
 pub(crate) mod recrop;
+mod remedy;
 mod runner;
 pub(crate) mod scan;
 pub(crate) mod search;
@@ -30,13 +42,13 @@ pub(crate) mod twins;
 use std::future::Future;
 use std::path::PathBuf;
 
+use crate::catalog::jobs::HeldJob;
 use crate::catalog::videos::Video;
 use crate::catalog::{Catalog, CatalogError, Transaction};
 use crate::clock::{Clock, Stop};
 use crate::failure::{Failure, FailureKind, Reason};
 use crate::progress::Reporter;
 use crate::store::Store;
-use crate::types::JobId;
 
 pub use lease::worker_name;
 pub use patience::Patience;
@@ -91,6 +103,14 @@ pub trait Stage: Sync {
 pub enum Outcome {
     /// Well.
     Done,
+    /// With less than there is to have, for a cause that may pass: it is tried again, and given up after the last attempt.
+    /// The rows are committed either way.
+    InPart {
+        /// The cause.
+        reason: Reason,
+        /// In words.
+        detail: String,
+    },
     /// With a verdict about the subject; the rows that explain it are committed all the same.
     Rejected {
         /// Why.
@@ -102,10 +122,8 @@ pub enum Outcome {
 
 /// What work may use and look at while it goes on. The runner keeps the lease meanwhile.
 pub struct JobContext<'a> {
-    /// The job.
-    pub job: JobId,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
+    /// The job, as it is held.
+    pub job: &'a HeldJob,
     /// Once it is urgent, the work is dropped; long work may also end itself early with [`Reason::Interrupted`].
     pub stop: &'a Stop,
     /// The time.

@@ -12,7 +12,7 @@ use crate::types::Emotion;
 use crate::youtube::SiteId;
 
 use super::fetch;
-use super::intake::{self, Origin};
+use super::intake::{self, CHUNK, Origin};
 
 /// A list as it was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +29,6 @@ pub(crate) struct Rebuild {
 
 /// Before all that searches found: who asks for a list wants exactly that.
 const PRIORITY: i64 = -1;
-/// Rows written in one transaction; others wait for the catalog meanwhile.
-const CHUNK: usize = 500;
 
 /// A list whose rows all name a video and an emotion. Nothing of it is written down yet.
 pub(crate) struct Checked {

@@ -8,12 +8,13 @@ use futures_util::future::join_all;
 
 use super::lease::{self, LeaseEnd};
 use super::plan::{RunPlan, RunSummary};
+use super::remedy::Remedy;
 use super::{JobContext, Outcome, Stage};
 use crate::catalog::jobs::{self, Claim, HeldJob, Verdict};
 use crate::catalog::pauses;
-use crate::catalog::{Catalog, attempts};
+use crate::catalog::{Catalog, Transaction, attempts};
 use crate::clock::Stop;
-use crate::failure::{Failure, FailureKind, Reason};
+use crate::failure::{Failure, Reason};
 use crate::progress::{Event, Reporter};
 
 /// How often an idle slot looks again while upstream is still at work.
@@ -124,8 +125,7 @@ impl<'a> Runner<'a> {
 
     async fn work<S: Stage>(&self, stage: &S, job: &StageJob) -> Result<(), Failure> {
         let context = JobContext {
-            job: job.held.id,
-            attempt: job.held.attempt,
+            job: &job.held,
             stop: self.stop,
             clock: self.catalog.clock(),
             reporter: self.reporter,
@@ -151,45 +151,39 @@ impl<'a> Runner<'a> {
     /// Output, the end of the job and follow-up jobs become visible together, or not at all.
     async fn commit<S: Stage>(&self, stage: &S, job: &StageJob, output: S::Output) -> Result<(), Failure> {
         let mut tx = self.catalog.begin().await?;
-        let outcome = match stage.commit(&mut tx, output).await {
-            Ok(outcome) => outcome,
+        let failure = match stage.commit(&mut tx, output).await {
+            Ok(Outcome::Done) => {
+                if !jobs::finish(&mut tx, &job.held).await? {
+                    return self.throw_away(job);
+                }
+                tx.commit().await?;
+                self.ended(job, "done", |summary| &mut summary.done);
+                return Ok(());
+            }
+            Ok(Outcome::InPart { reason, detail }) => Failure::transient(reason, detail),
+            Ok(Outcome::Rejected { reason, detail }) => Failure::rejected(reason, detail),
             Err(error) => {
                 drop(tx);
                 return self.settle(job, &error.failure()).await;
             }
         };
-        let ended = match &outcome {
-            Outcome::Done => jobs::finish(&mut tx, &job.held).await?,
-            Outcome::Rejected { reason, detail } => {
-                jobs::reject(&mut tx, &job.held, Verdict { reason: *reason, detail }).await?
-            }
-        };
-        if !ended {
-            return self.throw_away(job);
-        }
-        tx.commit().await?;
-        match outcome {
-            Outcome::Done => self.ended(job, "done", |summary| &mut summary.done),
-            Outcome::Rejected { reason, .. } => {
-                self.ended(job, &reason.as_str(), |summary| &mut summary.rejected);
-            }
-        }
-        Ok(())
+        self.settle_in(tx, job, &failure).await
     }
 
     /// Does what the failure says of itself.
     async fn settle(&self, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
-        let remedy = self.remedy(job, failure);
+        self.settle_in(self.catalog.begin().await?, job, failure).await
+    }
+
+    /// The same together with rows that were written before.
+    async fn settle_in(&self, mut tx: Transaction, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
+        let remedy = Remedy::of(failure, self.may_try_again(job));
         let verdict = Verdict { reason: failure.reason, detail: &failure.detail };
-        let mut tx = self.catalog.begin().await?;
         let now_ms = tx.now_ms();
         let touched = match remedy {
             Remedy::Reject => jobs::reject(&mut tx, &job.held, verdict).await?,
             Remedy::GiveUp => jobs::give_up(&mut tx, &job.held, verdict).await?,
-            Remedy::Postpone => {
-                let wait_ms = self.plan.patience.backoff_ms(job.held.id, job.held.attempt);
-                jobs::postpone(&mut tx, &job.held, verdict, now_ms + wait_ms).await?
-            }
+            Remedy::Postpone => self.postpone(&mut tx, job, verdict).await?,
             Remedy::Pause => {
                 let resume_at = self.plan.patience.resume_at(failure.reason, now_ms);
                 for stage in job.paused_by(failure.reason) {
@@ -210,15 +204,20 @@ impl<'a> Runner<'a> {
         if matches!(remedy, Remedy::End) { Err(failure.clone()) } else { Ok(()) }
     }
 
-    fn remedy(&self, job: &StageJob, failure: &Failure) -> Remedy {
-        match (failure.kind, failure.reason) {
-            (FailureKind::Rejected, _) => Remedy::Reject,
-            (_, Reason::Interrupted) => Remedy::GiveBack,
-            (_, Reason::ToolMissing | Reason::Usage | Reason::Catalog) => Remedy::End,
-            (FailureKind::Transient, reason) if reason.pauses_stage() => Remedy::Pause,
-            (FailureKind::Transient, _) if job.held.attempt < self.plan.max_attempts => Remedy::Postpone,
-            _ => Remedy::GiveUp,
-        }
+    fn may_try_again(&self, job: &StageJob) -> bool {
+        job.held.attempt < self.plan.max_attempts
+    }
+
+    /// Later, the longer the more attempts there were; false: the lease is lost.
+    async fn postpone(
+        &self,
+        tx: &mut Transaction,
+        job: &StageJob,
+        verdict: Verdict<'_>,
+    ) -> Result<bool, Failure> {
+        let wait_ms = self.plan.patience.backoff_ms(job.held.id, job.held.attempt);
+        let due_at = tx.now_ms() + wait_ms;
+        Ok(jobs::postpone(tx, &job.held, verdict, due_at).await?)
     }
 
     /// The lease was lost: somebody else does the job, and nothing of this attempt is kept.
@@ -264,36 +263,7 @@ struct StageJob {
 impl StageJob {
     /// Which stages stand still: what the site says to one of them, it says to all who ask it under the same name.
     fn paused_by(&self, reason: Reason) -> impl Iterator<Item = &'static str> {
-        let is_of_the_site = matches!(reason, Reason::RateLimited | Reason::Blocked);
-        let neighbours = if is_of_the_site { self.neighbours } else { &[] };
+        let neighbours = if reason.is_of_the_site() { self.neighbours } else { &[] };
         std::iter::once(self.stage).chain(neighbours.iter().copied())
-    }
-}
-
-/// What a failure leads to.
-#[derive(Clone, Copy)]
-enum Remedy {
-    /// A verdict about the subject.
-    Reject,
-    /// Dead, with the log kept.
-    GiveUp,
-    /// Later.
-    Postpone,
-    /// The whole stage stands still, the job is unharmed.
-    Pause,
-    /// The job is unharmed.
-    GiveBack,
-    /// The job is unharmed, and the run ends: the next job would fare no better.
-    End,
-}
-
-impl Remedy {
-    fn counter(self) -> fn(&mut RunSummary) -> &mut u64 {
-        match self {
-            Self::Reject => |summary| &mut summary.rejected,
-            Self::GiveUp => |summary| &mut summary.dead,
-            Self::Postpone => |summary| &mut summary.postponed,
-            Self::Pause | Self::GiveBack | Self::End => |summary| &mut summary.given_back,
-        }
     }
 }

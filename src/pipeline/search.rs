@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
+use crate::catalog::answers::Asking;
 use crate::catalog::{
     self, Catalog, CatalogError, Transaction, answers, evidence, jobs, searches, tombstones, videos,
 };
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
-use crate::types::SearchId;
+use crate::types::{AnswerId, SearchId};
 use crate::youtube::{Answer, FoundVideo, Question, SearchProvider, policy};
 
 use super::budget::Budget;
@@ -16,8 +19,23 @@ use super::{JobContext, Outcome, Stage, fetch};
 
 /// The stage's name in the job table.
 pub(crate) const NAME: &str = "search";
-/// Raised when its output would differ.
-pub(crate) const REV: &str = "1";
+/// Raised when its output would differ for the same settings.
+const REV: &str = "2";
+/// The revision of searches of catalogs that do not tell under which settings they were asked.
+pub(crate) const FIRST_REV: &str = "1";
+
+/// What is asked under a policy: nobody asks the same twice. Who answers is no part of it, for the question is the same, but
+/// that only the Data API is told the region; nor is what rejects hits, for `retry` takes verdicts back.
+pub(crate) fn asking(policy: &CrawlConfig, has_key: bool) -> Asking {
+    let region = policy.region.as_deref().filter(|_| has_key);
+    let beside = format!("{REV}-{}", json!([policy.licence, region]));
+    Asking { beside, wanted: policy.results_per_search }
+}
+
+/// The revision of searches that are asked so: what is asked otherwise is work of its own.
+pub(crate) fn rev(asking: &Asking) -> String {
+    format!("{}-{}", asking.beside, asking.wanted)
+}
 
 /// Asks searches of one provider.
 pub(crate) struct SearchStage {
@@ -44,7 +62,7 @@ impl Stage for SearchStage {
     type Output = Asked;
 
     fn rev(&self) -> String {
-        REV.to_owned()
+        rev(&self.asking())
     }
 
     fn neighbours(&self) -> &'static [&'static str] {
@@ -58,7 +76,7 @@ impl Stage for SearchStage {
 
     async fn run(&self, search: Self::Subject, context: &JobContext<'_>) -> Result<Asked, Failure> {
         if let Some(budget) = &self.budget {
-            budget.wait_for_turn(NAME, context.stop).await?;
+            budget.wait_for_turn(NAME, context).await?;
         }
         let answer =
             ask(self.provider.as_ref(), &search, self.policy.results_per_search, context.stop).await?;
@@ -67,6 +85,47 @@ impl Stage for SearchStage {
 
     async fn commit(&self, tx: &mut Transaction, asked: Asked) -> Result<Outcome, CatalogError> {
         let Asked { search, answer } = asked;
+        // A hit's rank runs through all pages; the first page stands for the whole answer.
+        let Some(first_page) = self.put(tx, &search, &answer).await? else { return Ok(Outcome::Done) };
+        answers::set_asked(tx, first_page, &self.asking()).await?;
+        let (mut kept, wanted) = (0, self.policy.results_per_search);
+        // The nth video of each emotion comes before the (n + 1)th of any: classes stay balanced.
+        let before = videos::count_of_emotion(tx, search.asked.emotion).await?;
+        for hit in &answer.hits {
+            if kept == wanted {
+                break;
+            }
+            let verdict = policy::judge(hit, &self.policy);
+            kept += u32::from(verdict.is_none());
+            let found = evidence::Evidence {
+                search: search.id,
+                answer: first_page,
+                rank: hit.rank,
+                emotion: search.asked.emotion,
+            };
+            let what = verdict.map_or_else(|| Ok(before + i64::from(kept)), Err);
+            note(tx, hit, &found, what).await?;
+        }
+        let Some(said) = answer.broke_off.filter(|_| kept < wanted) else { return Ok(Outcome::Done) };
+        answers::set_broke_off(tx, first_page, &said).await?;
+        let detail = format!("the site broke off when {kept} of {wanted} videos were found: {said}");
+        Ok(Outcome::InPart { reason: Reason::Network, detail })
+    }
+}
+
+impl SearchStage {
+    /// Who asks the site itself, at its pace, has no key.
+    fn asking(&self) -> Asking {
+        asking(&self.policy, self.budget.is_none())
+    }
+
+    /// Writes the answer's pages down; returns the first.
+    async fn put(
+        &self,
+        tx: &mut Transaction,
+        search: &searches::Search,
+        answer: &Answer,
+    ) -> catalog::Result<Option<AnswerId>> {
         let mut pages = Vec::new();
         for (page, raw) in answer.pages.iter().enumerate() {
             let row = answers::NewAnswer {
@@ -84,27 +143,7 @@ impl Stage for SearchStage {
         if tombstones::any_stands(tx, "youtube", &named).await? {
             answers::empty(tx, &pages).await?;
         }
-        // A hit's rank runs through all pages; the first page stands for the whole answer.
-        let Some(&answer_row) = pages.first() else { return Ok(Outcome::Done) };
-        let mut kept = 0;
-        // The nth video of each emotion comes before the (n + 1)th of any: classes stay balanced.
-        let before = videos::count_of_emotion(tx, search.asked.emotion).await?;
-        for hit in &answer.hits {
-            if kept == self.policy.results_per_search {
-                break;
-            }
-            let verdict = policy::judge(hit, &self.policy);
-            kept += u32::from(verdict.is_none());
-            let found = evidence::Evidence {
-                search: search.id,
-                answer: answer_row,
-                rank: hit.rank,
-                emotion: search.asked.emotion,
-            };
-            let what = verdict.map_or_else(|| Ok(before + i64::from(kept)), Err);
-            note(tx, hit, &found, what).await?;
-        }
-        Ok(Outcome::Done)
+        Ok(pages.first().copied())
     }
 }
 
@@ -140,7 +179,11 @@ async fn note(
     let Some(id) = videos::upsert(tx, &video).await? else { return Ok(()) };
     evidence::insert(tx, id, found).await?;
     match turn {
-        Ok(priority) => jobs::enqueue(tx, fetch::NAME, fetch::REV, priority, id.0).await.map(drop),
+        Ok(priority) => {
+            jobs::enqueue(tx, fetch::NAME, fetch::REV, priority, id.0).await?;
+            // A premiere is an ordinary video by now.
+            jobs::overrule(tx, fetch::NAME, Reason::Live, priority, id.0).await.map(drop)
+        }
         Err(reason) => {
             let verdict = jobs::Verdict { reason, detail: "by what the search says of it" };
             jobs::enqueue_rejected(tx, fetch::NAME, fetch::REV, id.0, verdict).await
@@ -150,12 +193,18 @@ async fn note(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use futures_util::FutureExt;
     use futures_util::future::BoxFuture;
 
     use super::*;
+    use crate::catalog::listed;
     use crate::clock::Clock;
-    use crate::types::Emotion;
+    use crate::config::LicencePolicy;
+    use crate::pipeline::{Patience, RunPlan, Runner};
+    use crate::progress::Silent;
+    use crate::types::{Emotion, VideoId};
     use crate::youtube::YoutubeError;
 
     /// Nobody is asked here.
@@ -193,11 +242,16 @@ mod tests {
         }
     }
 
+    /// An answer of one page.
+    fn answer(hits: Vec<FoundVideo>, broke_off: Option<&str>) -> Answer {
+        let broke_off = broke_off.map(ToOwned::to_owned);
+        Answer { tool_version: "yt-dlp".to_owned(), pages: vec![b"{}".to_vec()], hits, note: None, broke_off }
+    }
+
     fn asked(search: &searches::Search, first: u32) -> Asked {
         let hits = (0..60).map(|place| hit(first + place, place + 1)).collect();
         let raw = b"{\"entries\": [{\"id\": \"v0000000001\", \"title\": \"a title\"}]}".repeat(300);
-        let answer = Answer { tool_version: "yt-dlp".to_owned(), pages: vec![raw], hits, note: None };
-        Asked { search: search.clone(), answer }
+        Asked { search: search.clone(), answer: Answer { pages: vec![raw], ..answer(hits, None) } }
     }
 
     /// A catalog with so many searches planned.
@@ -232,7 +286,7 @@ mod tests {
         let claim = jobs::Claim { stage: fetch::NAME, rev: fetch::REV, worker: "w", lease_ms: 60_000 };
         for _ in 0..6 {
             let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
-            let video = videos::get(&catalog, crate::types::VideoId(job.subject_id)).await.unwrap();
+            let video = videos::get(&catalog, VideoId(job.subject_id)).await.unwrap();
             fetched.push(video.found.site_id);
         }
         let expected = [1, 1_000, 2, 1_001, 3, 1_002].map(|number| format!("v{number:010}"));
@@ -250,6 +304,123 @@ mod tests {
         }
         tx.commit().await.unwrap();
         assert_eq!(answers::expire(&catalog, i64::MAX).await.unwrap(), 1, "the other answer stays");
+    }
+
+    #[test]
+    fn a_revision_tells_what_is_asked_and_not_what_is_rejected() {
+        let policy = CrawlConfig::default();
+        let told = |policy: &CrawlConfig, has_key| rev(&asking(policy, has_key));
+        assert_eq!(told(&policy, true), r#"2-["creative-commons",null]-20"#);
+        let region = Some("FR".to_owned());
+        let other =
+            CrawlConfig { licence: LicencePolicy::Any, results_per_search: 50, region, ..policy.clone() };
+        assert_eq!(told(&other, true), r#"2-["any","FR"]-50"#);
+        assert_eq!(told(&other, false), r#"2-["any",null]-50"#, "without a key nobody is told the region");
+        assert_eq!(told(&CrawlConfig { max_duration_s: 60, ..policy.clone() }, true), told(&policy, true));
+    }
+
+    /// Answers in turn.
+    struct Answers(Mutex<Vec<Answer>>);
+
+    impl SearchProvider for Answers {
+        fn search<'a>(
+            &'a self,
+            _question: Question<'a>,
+            _stop: &'a Stop,
+        ) -> BoxFuture<'a, Result<Answer, YoutubeError>> {
+            let answer = self.0.lock().unwrap().remove(0);
+            async { Ok(answer) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_part_is_kept_and_asked_for_again_until_it_is_given_up() {
+        let (_folder, catalog, searches) = planned(1).await;
+        let part = || answer(vec![hit(1, 1)], Some("timed out"));
+        let whole = || answer(vec![hit(1, 1), hit(2, 2)], None);
+        let answers = vec![part(), whole(), part(), part(), whole()];
+        let stage = SearchStage { provider: Arc::new(Answers(Mutex::new(answers))), ..stage() };
+        let drive = async || {
+            let patience = Patience { backoff_ms: 0, ..Patience::default() };
+            let plan = RunPlan { max_attempts: 2, patience, ..RunPlan::new("tester".to_owned()) };
+            let summary = Runner::new(&catalog, plan, &Stop::default(), &Silent).drive(&stage).await.unwrap();
+            let in_part = answers::count_in_part(&catalog, "test").await.unwrap();
+            (summary.postponed, summary.done, summary.dead, in_part)
+        };
+        let ask = async |rev: &str| {
+            let mut tx = catalog.begin().await.unwrap();
+            jobs::enqueue(&mut tx, NAME, rev, 0, searches[0].id.0).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        ask("asked").await;
+        assert_eq!(drive().await, (1, 1, 0, 0), "the second answer is whole");
+        ask("asked anew").await;
+        assert_eq!(drive().await, (1, 0, 1, 1), "two parts are no whole answer");
+        assert_eq!(jobs::count_due(&catalog, fetch::NAME).await.unwrap(), 2);
+        assert_eq!(jobs::retry(&catalog, Reason::Network, Some(NAME)).await.unwrap(), 1);
+        assert_eq!(drive().await, (0, 1, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn what_a_later_search_knows_better_holds_until_the_download_has_begun() {
+        let (_folder, catalog, searches) = planned(1).await;
+        let found = async |hit: FoundVideo| {
+            let mut tx = catalog.begin().await.unwrap();
+            let asked = Asked { search: searches[0].clone(), answer: answer(vec![hit], None) };
+            stage().commit(&mut tx, asked).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let state = async |id: i64| {
+            let job = jobs::get(&catalog, fetch::NAME, id).await.unwrap().unwrap();
+            (job.state, job.reason)
+        };
+        let for_kids = || FoundVideo { made_for_kids: Some(true), ..hit(1, 1) };
+        found(hit(1, 1)).await;
+        found(for_kids()).await;
+        let rejected = |reason| ("rejected".to_owned(), Some(reason));
+        assert_eq!(state(1).await, rejected(Reason::MadeForKids));
+        found(hit(1, 1)).await;
+        assert_eq!(state(1).await, rejected(Reason::MadeForKids), "who knows less overrules nothing");
+        found(FoundVideo { live: true, ..hit(2, 1) }).await;
+        assert_eq!(state(2).await, rejected(Reason::Live));
+        found(hit(2, 1)).await;
+        assert_eq!(state(2).await, ("open".to_owned(), None));
+        let claim = jobs::Claim { stage: fetch::NAME, rev: fetch::REV, worker: "w", lease_ms: 60_000 };
+        jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        found(FoundVideo { live: true, ..hit(2, 1) }).await;
+        assert_eq!(state(2).await.0, "held");
+    }
+
+    #[tokio::test]
+    async fn a_verdict_of_a_search_leaves_alone_what_a_list_named_and_what_was_fetched_before() {
+        let (_folder, catalog, searches) = planned(1).await;
+        let mut tx = catalog.begin().await.unwrap();
+        let asked = Asked { search: searches[0].clone(), answer: answer(vec![hit(1, 1), hit(2, 2)], None) };
+        stage().commit(&mut tx, asked).await.unwrap();
+        let (list, video, emotion) = ("list", VideoId(1), Emotion::Fear);
+        let row = listed::Listed { list, line: 1, video, emotion, span: None, face: None, sha256: None };
+        listed::insert(&mut tx, &row).await.unwrap();
+        let file = videos::VideoFile {
+            path: "videos/b.mp4".into(),
+            size_bytes: 5,
+            sha256: "00".repeat(32),
+            container: "mp4".to_owned(),
+            video_codec: "h264".to_owned(),
+            width: 64,
+            height: 64,
+            duration_ms: 1_000,
+            frame_rate: 25.0,
+        };
+        videos::set_file(&mut tx, VideoId(2), &file).await.unwrap();
+        let live = |number| FoundVideo { live: true, ..hit(number, 1) };
+        let answer = answer((1..=3).map(live).collect(), None);
+        stage().commit(&mut tx, Asked { search: searches[0].clone(), answer }).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut states = Vec::new();
+        for id in 1..=3 {
+            states.push(jobs::get(&catalog, fetch::NAME, id).await.unwrap().unwrap().state);
+        }
+        assert_eq!(states, ["open", "open", "rejected"]);
     }
 
     /// Not one of the suite: `scripts/bench crawl` runs it.

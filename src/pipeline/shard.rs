@@ -2,7 +2,7 @@
 //! looking at them needs. A list is a text file, one JSON object a line; the first line is its head.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::scan;
 use crate::catalog::{Catalog, evidence, jobs, merge, searches, videos};
 use crate::config::ClipRecipe;
 use crate::failure::{Failure, Reason};
+use crate::files::write_whole;
 use crate::store::Store;
 use crate::types::VideoId;
 
@@ -100,12 +101,7 @@ fn json_line(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 fn put(folder: &Path, name: &str, text: &[u8]) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::unwritable(&folder.join(name), &error);
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut part = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    part.write_all(text).and_then(|()| part.as_file().sync_all()).map_err(failed)?;
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(part.path(), readable).map_err(failed)?;
-    part.persist(folder.join(name)).map_err(|error| failed(error.error))?;
-    Ok(())
+    write_whole(&folder.join(name), text).map_err(failed)
 }
 
 /// Reads the head of a list.

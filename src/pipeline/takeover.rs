@@ -123,6 +123,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_attempt_that_only_waited_for_its_turn_does_not_count() {
+        let worker = dead_worker();
+        let (_folder, catalog) = held_by(&[&worker]).await;
+        let id = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap().id;
+        let job = jobs::HeldJob { id, subject_id: 1, attempt: 1, worker, rev: "1".to_owned() };
+        assert!(jobs::set_waits(&catalog, &job, true).await.unwrap());
+        assert_eq!(take_back(&catalog).await.unwrap(), 1);
+        let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
+        assert_eq!((job.state.as_str(), job.attempt), ("open", 0));
+    }
+
+    #[tokio::test]
     async fn who_lives_or_works_elsewhere_keeps_its_jobs() {
         let living = format!("{}/1", worker_name(&Clock::system()));
         let elsewhere = dead_worker().replacen(&lease::host(), "another-machine", 1);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::{Catalog, clips};
+use crate::catalog::{Catalog, clips, samples};
 use crate::face::footage::{Motion, Places};
 use crate::failure::Failure;
 use crate::types::{ClipId, VideoId};
@@ -11,9 +11,17 @@ use crate::types::{ClipId, VideoId};
 /// Clips filled in by one transaction.
 const CHUNK: u32 = 200;
 
+/// Settles which clips are copies, after some came or went: copies are marked, and their samples are in use only where
+/// duplicates are kept. Sources get no split here: the first three are told by their hashes, so that all must have come.
+pub(crate) async fn settle(catalog: &Catalog, keep_duplicates: bool) -> Result<(), Failure> {
+    mark(catalog).await?;
+    samples::reject_duplicates(catalog, !keep_duplicates).await?;
+    Ok(())
+}
+
 /// Compares all new clips with those of other videos, and says how many of them are copies. The older clip is the
 /// original; a copy of a copy is one of the original.
-pub(crate) async fn mark(catalog: &Catalog) -> Result<usize, Failure> {
+async fn mark(catalog: &Catalog) -> Result<usize, Failure> {
     fill_in(catalog).await?;
     let known = clips::motions(catalog).await?;
     if known.is_empty() {
@@ -78,9 +86,9 @@ fn find(known: &[clips::ClipMotion]) -> Vec<(ClipId, Option<ClipId>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{forget, samples, videos};
+    use crate::catalog::{forget, videos};
     use crate::clock::Clock;
-    use crate::types::{Face, FaceBox, SeenFace, Span};
+    use crate::types::{Emotion, Face, FaceBox, SeenFace, Span};
 
     /// How a swaying head moves, as clips keep it.
     fn sway() -> Vec<u8> {
@@ -96,15 +104,15 @@ mod tests {
         Motion::of(&faces, Span { start_ms: 0, end_ms: 9_000 }, (1_280, 720)).to_bytes()
     }
 
-    #[tokio::test]
-    async fn of_two_copies_one_becomes_the_original_when_theirs_is_forgotten() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalog.sqlite");
+    /// Videos that show the same footage, not yet compared.
+    async fn with_copies(folder: &std::path::Path, names: &[&str]) -> (Catalog, Vec<VideoId>) {
+        let path = folder.join("catalog.sqlite");
         let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
         let mut ids = vec![];
-        for name in ["first", "second", "third"] {
+        for name in names {
             let id = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
             samples::tests::fill(&mut tx, id, 1).await;
             ids.push(id);
         }
@@ -114,10 +122,27 @@ mod tests {
             clips::set_motion(&mut tx, clip.clip, &sway()).await.unwrap();
         }
         tx.commit().await.unwrap();
+        (catalog, ids)
+    }
+
+    #[tokio::test]
+    async fn once_settled_copies_are_in_use_only_where_duplicates_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalog, _) = with_copies(folder.path(), &["original", "copy"]).await;
+        for (keep_duplicates, in_use) in [(false, 1), (true, 2)] {
+            settle(&catalog, keep_duplicates).await.unwrap();
+            assert_eq!(samples::for_training(&catalog).await.unwrap().len(), in_use);
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_copies_one_becomes_the_original_when_theirs_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (catalog, ids) = with_copies(folder.path(), &["first", "second", "third"]).await;
         assert_eq!(mark(&catalog).await.unwrap(), 2);
 
         let mut tx = catalog.begin().await.unwrap();
-        forget::video(&mut tx, ids[0], "asked for").await.unwrap();
+        forget::videos(&mut tx, &ids[..1], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(mark(&catalog).await.unwrap(), 1);
         let second = clips::of_video(&catalog, ids[1]).await.unwrap().remove(0);

@@ -31,12 +31,13 @@ pub(super) fn best(epochs: &[EpochFacts]) -> Option<(u32, f64)> {
     known.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))
 }
 
-/// Mean validation accuracy of the last five epochs that measured it: what is reported, so that no lucky epoch is.
-pub(super) fn last_five(epochs: &[EpochFacts]) -> Option<f64> {
+/// Mean validation accuracy of the last five epochs that measured it, and how many they are: what is reported, so that no
+/// lucky epoch is.
+pub(super) fn last_five(epochs: &[EpochFacts]) -> Option<(u64, f64)> {
     let last: Vec<f64> = epochs.iter().rev().filter_map(|facts| facts.validation_accuracy).take(5).collect();
     #[expect(clippy::cast_precision_loss, reason = "five at most")]
     let mean = last.iter().sum::<f64>() / last.len() as f64;
-    (!last.is_empty()).then_some(mean)
+    (!last.is_empty()).then_some((last.len() as u64, mean))
 }
 
 /// How often each class was taken for each class.
@@ -124,7 +125,9 @@ mod tests {
     fn the_last_five_are_averaged_and_the_first_best_wins() {
         let epochs = epochs(&[0.1, 0.9, 0.8, 0.9, 0.7, 0.6, 0.5]);
         assert_eq!(best(&epochs), Some((2, 0.9)));
-        assert!((last_five(&epochs).unwrap() - 0.7).abs() < 1e-12);
+        let (measured, mean) = last_five(&epochs).unwrap();
+        assert!(measured == 5 && (mean - 0.7).abs() < 1e-12, "{measured} {mean}");
+        assert_eq!(last_five(&epochs[..2]), Some((2, 0.5)));
         assert_eq!(last_five(&[]), None);
     }
 

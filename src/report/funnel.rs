@@ -47,7 +47,7 @@ pub struct EmotionCounts {
     pub emotion: String,
     /// Searches planned.
     pub searches: Option<u64>,
-    /// Videos found; one that two emotions found counts for both.
+    /// Videos found; one that two emotions found counts for the one with the better evidence.
     pub videos: Option<u64>,
     /// Videos whose file was downloaded.
     pub files: Option<u64>,

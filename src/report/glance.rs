@@ -1,7 +1,7 @@
 //! The handful of numbers that a reader looks for first; every renderer begins with them.
 
 use super::epochs::{best, last_five};
-use super::number::{count, share, share_of};
+use super::number::{count, mean_of, share, share_of};
 use super::run_report::RunReport;
 
 /// One number with its name and what puts it in proportion.
@@ -41,14 +41,10 @@ fn samples(report: &RunReport) -> Option<Glance> {
 }
 
 fn accuracy(report: &RunReport) -> Option<Glance> {
-    let mean = last_five(&report.epochs)?;
+    let (epochs, mean) = last_five(&report.epochs)?;
     let (epoch, best) = best(&report.epochs)?;
-    let name = "Validation accuracy";
-    Some(Glance {
-        name,
-        value: share(mean),
-        note: format!("mean of the last 5 epochs; best {} at {epoch}", share(best)),
-    })
+    let note = format!("{}; best {} at epoch {epoch}", mean_of(epochs), share(best));
+    Some(Glance { name: "Validation accuracy", value: share(mean), note })
 }
 
 fn relabelled(report: &RunReport) -> Option<Glance> {
@@ -69,4 +65,18 @@ fn noise(report: &RunReport) -> Option<Glance> {
         count(truth.broken)
     );
     Some(Glance { name: "Label noise", value: share(after), note })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+
+    #[test]
+    fn a_short_run_says_how_many_epochs_its_accuracy_is_a_mean_of() {
+        let mut report = example::report();
+        report.epochs.truncate(2);
+        let note = accuracy(&report).unwrap().note;
+        assert_eq!(note, "mean of the last 2 epochs; best 54.7 % at epoch 2");
+    }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html as markup};
 
 use super::html::{page, run_cells, run_head};
-use super::number::{count, date, plural, span};
+use super::number::{date, plural, signed, span};
 use super::run_report::RunSummary;
 
 /// A run and its page.
@@ -22,12 +22,12 @@ pub struct RoundEntry {
     pub round: i64,
     /// Milliseconds since 1970.
     pub started_at_ms: i64,
-    /// Milliseconds since 1970; none while it goes on.
+    /// Milliseconds since 1970; none while it goes on, or when it was killed.
     pub ended_at_ms: Option<i64>,
     /// How it ended, in words.
     pub outcome: String,
-    /// Samples that it added.
-    pub samples: Option<u64>,
+    /// Samples in use that came with it, less those that went.
+    pub samples: Option<i64>,
     /// Its page, relative to the index; none when no page was written.
     pub page: Option<String>,
 }
@@ -93,7 +93,7 @@ fn rounds_table(rounds: &[&RoundEntry]) -> Markup {
                 th scope="row" { (link(entry.page.as_deref(), &entry.round.to_string())) }
                 td { (date(entry.started_at_ms)) }
                 td.right { @match entry.ended_at_ms { Some(at) => (span(at - entry.started_at_ms)), None => "–" } }
-                td.right { @match entry.samples { Some(new) => { "+" (count(new)) }, None => "–" } }
+                td.right { @match entry.samples { Some(new) => (signed(new)), None => "–" } }
                 td.note { (entry.outcome) }
             } } }
         } }

@@ -2,23 +2,25 @@
 
 use super::funnel::{EmotionCounts, Funnel};
 use super::glance::glances;
-use super::number::{count, date, decimal, known, share, share_of};
-use super::run_report::{FailureGroup, RunReport, RunSummary};
+use super::number::{count, date, decimal, known, mean_of, share, share_of};
+use super::run_report::{FailureGroup, RunReport, RunSummary, TestResult};
 use super::truth::Truth;
 
 /// Writes the report. Missing parts are said to be not known, or left out where they would be empty tables.
 pub fn markdown(report: &RunReport) -> String {
+    let others = if report.run.is_some() { "Other runs" } else { "Runs" };
     let sections = [
         head(report),
         section("From searches to samples", report.funnel.as_ref().map(funnel)),
         section("By emotion", report.funnel.as_ref().map(emotions)),
         section("Epochs", epochs(report)),
+        section("Test split", report.test.as_ref().map(test)),
         section("Recall by class", recalls(report)),
         section("Training samples by class", classes(report)),
         section("Against the truth", report.truth.as_ref().map(truth)),
         section("Methods", report.truth.as_ref().and_then(methods)),
-        section("Other runs", runs(&report.compared)),
-        section("What went wrong", failures(&report.failures)),
+        section(others, Some(runs(&report.compared))),
+        section("What went wrong", Some(failures(&report.failures))),
         section("Recipe", recipe(report)),
     ];
     sections.join("\n")
@@ -82,10 +84,20 @@ fn epochs(report: &RunReport) -> Option<String> {
     (!report.epochs.is_empty()).then(|| table(&head, rows))
 }
 
+fn test(test: &TestResult) -> String {
+    let (samples, of) = (count(test.samples), mean_of(test.epochs));
+    let class_mean = known(test.mean_class_accuracy, share);
+    format!(
+        "- Accuracy: **{}** ({samples} samples, {of})\n- Class mean: **{class_mean}**\n",
+        share(test.accuracy)
+    )
+}
+
 fn recalls(report: &RunReport) -> Option<String> {
     let confusion = report.confusion.as_ref()?;
     let row = |(place, class): (usize, &String)| vec![cell(class), known(confusion.recall(place), share)];
-    Some(table(&["class", "recall"], confusion.classes.iter().enumerate().map(row)))
+    let table = table(&["class", "recall"], confusion.classes.iter().enumerate().map(row));
+    Some(format!("Classes are {}.\n\n{table}", cell(&confusion.rows_are)))
 }
 
 fn classes(report: &RunReport) -> Option<String> {
@@ -121,25 +133,30 @@ fn methods(truth: &Truth) -> Option<String> {
     (!truth.methods.is_empty()).then(|| table(&head, rows))
 }
 
-fn runs(runs: &[RunSummary]) -> Option<String> {
+fn runs(runs: &[RunSummary]) -> String {
+    if runs.is_empty() {
+        return "None yet.\n".to_owned();
+    }
     let rows = runs.iter().map(|run| {
         vec![
             cell(&run.name),
             cell(&run.method),
             known(run.started_at_ms, date),
-            known(run.last_five_accuracy, share),
+            run.last_five(),
             known(run.mean_class_accuracy, share),
         ]
     });
-    (!runs.is_empty()).then(|| table(&["run", "method", "started", "last-5 accuracy", "class mean"], rows))
+    table(&["run", "method", "started", "last-5 accuracy", "class mean"], rows)
 }
 
-fn failures(groups: &[FailureGroup]) -> Option<String> {
-    let rows = groups.iter().map(|group| {
-        let example = known(group.example.as_deref(), cell);
-        vec![cell(&group.stage), cell(&group.reason), cell(&group.outcome), count(group.count), example]
-    });
-    (!groups.is_empty()).then(|| table(&["stage", "cause", "outcome", "jobs", "for example"], rows))
+fn failures(groups: &[FailureGroup]) -> String {
+    if groups.is_empty() {
+        return "Nothing was rejected, put off or given up.\n".to_owned();
+    }
+    let rows = groups
+        .iter()
+        .map(|group| vec![cell(&group.stage), cell(&group.reason), cell(&group.outcome), count(group.count)]);
+    table(&["stage", "cause", "outcome", "jobs"], rows)
 }
 
 fn recipe(report: &RunReport) -> Option<String> {
@@ -158,7 +175,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
 }
 
 /// Text from elsewhere, so that it can neither end its cell nor be read as markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -184,9 +201,18 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_report_is_not_known_throughout() {
+    fn an_empty_report_is_not_known_but_for_what_is_known_to_be_nothing() {
         let text = markdown(&RunReport::default());
-        assert_eq!(text.matches("Not known.").count(), 10, "{text}");
+        assert_eq!(text.matches("Not known.").count(), 9, "{text}");
+        assert!(text.contains("## Runs\n\nNone yet.") && text.contains("Nothing was rejected"), "{text}");
+    }
+
+    #[test]
+    fn a_short_run_says_how_many_epochs_its_accuracy_is_a_mean_of() {
+        let mut run = example::report().compared.remove(0);
+        assert!(!runs(std::slice::from_ref(&run)).contains("(of"));
+        run.last_epochs = 2;
+        assert!(runs(&[run]).contains("| 84.2 % (of 2) |"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod index;
 mod labels;
 mod markdown;
 mod number;
+pub mod pages;
 mod round;
 mod run_report;
 mod table;
@@ -27,6 +28,7 @@ pub use epochs::{Confusion, EpochFacts, Histogram};
 pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
 pub use gather::{
     Gathering, gather_catalog, gather_index, gather_round, gather_rounds, gather_run, gather_run_summary,
+    gather_standing,
 };
 pub use html::{html, round_html};
 pub use index::{IndexEntry, RoundEntry, index};
@@ -34,8 +36,8 @@ pub use labels::{ClassCount, LeastImportant, RelabelledSample};
 pub use markdown::markdown;
 pub use number::{date as clock_time, span as time_span};
 pub use round::{PausedStage, Picture, RoundReport, RoundStep, StageWork, Totals};
-pub use run_report::{FailureGroup, RunFacts, RunReport, RunSummary, TestResult};
-pub use table::{Table, status};
+pub use run_report::{FailureExample, FailureGroup, RunFacts, RunReport, RunSummary, TestResult};
+pub use table::{Table, plain, status};
 pub use truth::{MethodResult, Truth};
 
 /// The report as pretty JSON, without the pictures (they are in the catalog, by `sample_id`).

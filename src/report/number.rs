@@ -59,6 +59,24 @@ pub fn span(span_ms: i64) -> String {
     }
 }
 
+/// What a number of last epochs is a mean of.
+pub(super) fn mean_of(epochs: u64) -> String {
+    match epochs {
+        0 => "no epoch measured it".to_owned(),
+        1 => "of one epoch".to_owned(),
+        epochs => format!("mean of the last {}", plural(epochs, "epoch")),
+    }
+}
+
+/// A difference with its sign: "+12", "−3" or "0".
+pub(super) fn signed(difference: i64) -> String {
+    match difference {
+        0 => "0".to_owned(),
+        more @ 1.. => format!("+{}", count(more.unsigned_abs())),
+        fewer => format!("−{}", count(fewer.unsigned_abs())),
+    }
+}
+
 /// "1 epoch", "2 epochs".
 pub(super) fn plural(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(number)) }
@@ -72,6 +90,17 @@ mod tests {
     fn thousands_are_parted_by_commas() {
         let texts = [0, 7, 999, 1_000, 12_271, 1_000_000].map(count);
         assert_eq!(texts, ["0", "7", "999", "1,000", "12,271", "1,000,000"]);
+    }
+
+    #[test]
+    fn a_difference_carries_its_sign() {
+        assert_eq!([2, -1_200, 0].map(signed), ["+2", "−1,200", "0"]);
+    }
+
+    #[test]
+    fn a_mean_says_of_how_many_epochs_it_is_one() {
+        let words = [1, 2, 5].map(mean_of);
+        assert_eq!(words, ["of one epoch", "mean of the last 2 epochs", "mean of the last 5 epochs"]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub struct Totals {
     pub searches: u64,
     /// Videos found.
     pub videos: u64,
-    /// Videos with a file.
+    /// Videos whose file was downloaded; it may have been discarded since.
     pub files: u64,
     /// Clips that are no duplicates.
     pub clips: u64,

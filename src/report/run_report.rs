@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::epochs::{Confusion, EpochFacts, Histogram};
 use super::funnel::Funnel;
 use super::labels::{ClassCount, LeastImportant, RelabelledSample};
+use super::number::{known, share};
 use super::truth::Truth;
 
 /// One report. Every part may be missing; the renderers then say "not known".
@@ -87,8 +88,10 @@ pub struct RunSummary {
     pub started_at_ms: Option<i64>,
     /// Epochs done.
     pub epochs: u64,
-    /// Mean validation accuracy of the last five epochs, 0 to 1.
+    /// Mean validation accuracy of the last five epochs that measured it, 0 to 1.
     pub last_five_accuracy: Option<f64>,
+    /// How many they are: fewer than five in a short run.
+    pub last_epochs: u64,
     /// Best epoch's validation accuracy, 0 to 1.
     pub best_accuracy: Option<f64>,
     /// Last epoch's mean class accuracy, 0 to 1.
@@ -97,7 +100,19 @@ pub struct RunSummary {
     pub relabelled: Option<u64>,
 }
 
-/// Jobs that failed for the same cause.
+impl RunSummary {
+    /// The accuracy of the last five epochs in words, with their number where it is another one.
+    pub(super) fn last_five(&self) -> String {
+        let accuracy = known(self.last_five_accuracy, share);
+        match self.last_epochs {
+            fewer @ 1..5 => format!("{accuracy} (of {fewer})"),
+            _ => accuracy,
+        }
+    }
+}
+
+/// Jobs that failed for the same cause. What one of them says is not here: it may name a video, and a page outlives the
+/// rows of one that is forgotten.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FailureGroup {
     /// The stage.
@@ -108,6 +123,14 @@ pub struct FailureGroup {
     pub outcome: String,
     /// How many.
     pub count: u64,
+}
+
+/// The same for the screen, where it is gone at once.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct FailureExample {
+    /// The jobs.
+    #[serde(flatten)]
+    pub group: FailureGroup,
     /// Raw text of one of them.
     pub example: Option<String>,
 }

@@ -40,7 +40,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
 }
 
 /// A terminal obeys control characters: they are shown as `?`, one for one.
-fn plain(text: &str) -> String {
+pub fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 

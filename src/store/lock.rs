@@ -36,7 +36,8 @@ impl Store {
     /// When the lock's file cannot be opened, read or written.
     pub fn lock(&self, name: &str, holder: &str) -> Result<Locked, StoreError> {
         let path = self.lock_file(name);
-        fs::create_dir_all(self.root().join(LOCKS)).map_err(failed("make the folder", &path))?;
+        let folder = self.root().join(LOCKS);
+        fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = open.map_err(failed("open", &path))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -132,5 +133,14 @@ mod tests {
         drop(taken(&store, "somebody"));
         fs::write(store.lock_file("crawl"), "a dead one").unwrap();
         assert_eq!(taken(&store, "next").taken_over_from.as_deref(), Some("a dead one"));
+    }
+
+    #[test]
+    fn a_folder_of_locks_that_cannot_be_made_is_named_as_the_folder_that_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        fs::write(store.root().join(LOCKS), "").unwrap();
+        let refused = store.lock("files", "somebody").unwrap_err().to_string();
+        assert!(refused.contains("make the folder") && refused.contains("/locks: "), "{refused}");
     }
 }

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, View};
@@ -12,11 +10,12 @@ use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 
 use super::error::{CHECKPOINT, TrainError};
+use crate::files::write_whole;
 
 /// The metadata key of the state.
-const STATE: &str = "webemotion";
+pub(super) const STATE: &str = "webemotion";
 
-/// Writes tensors and state: a part file, synced, renamed over the old one. A full disk leaves the old one whole.
+/// Writes tensors and state. A full disk leaves the old file whole.
 pub(crate) fn save(
     path: &Path,
     tensors: Vec<(String, Tensor)>,
@@ -29,19 +28,6 @@ pub(crate) fn save(
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|error| failed(std::io::Error::other(error.to_string())))?;
     write_whole(path, &bytes).map_err(failed)
-}
-
-/// Writes a file whole or not at all: a part file, synced, renamed.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let part = path.with_extension("part");
-    let mut file = File::create(&part)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        let _ = std::fs::remove_file(&part);
-        return Err(error);
-    }
-    std::fs::rename(&part, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// What [`save`] wrote.

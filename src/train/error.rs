@@ -35,7 +35,17 @@ pub enum TrainError {
         /// One line for each tensor that is missing or has another shape.
         problems: Vec<String>,
     },
-    /// A file of params or a checkpoint cannot be read.
+    /// A file of params that was made elsewhere cannot be read.
+    #[error("{path} cannot be read as params: {detail}")]
+    Params {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        detail: String,
+        /// What its owner can do.
+        remedy: &'static str,
+    },
+    /// A checkpoint cannot be read.
     #[error("{path} cannot be read as {what}: {detail}")]
     Unreadable {
         /// The file.
@@ -61,6 +71,14 @@ pub enum TrainError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A place that was named cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Unwritable {
+        /// The file, or the folder that was to hold it.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The loss or the params are no numbers any more.
     #[error("{what} became {became} in epoch {epoch}, step {step}")]
     Diverged {
@@ -79,12 +97,14 @@ pub enum TrainError {
     #[error("the net answers with what is no number")]
     NoNumbers,
     /// Too many pictures cannot be decoded.
-    #[error("{count} of {of} pictures cannot be read, more than the {limit} allowed; the first: {first}")]
+    #[error("{count} of {of} {what} cannot be read, more than the {limit} allowed; the first: {first}")]
     TooManyUnreadable {
         /// How many failed.
         count: usize,
         /// How many there are.
         of: usize,
+        /// `pictures`, or those of which part.
+        what: &'static str,
         /// How many may fail.
         limit: usize,
         /// Name and cause of the first.
@@ -137,18 +157,18 @@ impl TrainError {
             Self::Data(error) => error.failure(),
             Self::Init { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("name a file made for this --arch, or leave --init out"),
+            Self::Params { remedy, .. } => Failure::permanent(Reason::Usage, detail).with_hint(*remedy),
             Self::Unreadable { what: CHECKPOINT, path, .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint(format!(
                     "move {} away and start the same command again: the run begins anew",
                     path.display()
                 )),
-            Self::Unreadable { .. } => Failure::permanent(Reason::Usage, detail).with_hint(
-                "accepted are .safetensors, PyTorch's zip .pt/.pth of plain tensors, and TorchScript",
-            ),
             Self::Foreign { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("resume with the same flags and data, or begin a new run"),
+            // Whatever the cause: the folder was there when the run began, and the same command goes on from it.
             Self::Write { .. } => Failure::transient(Reason::Disk, detail)
-                .with_hint("free some disk, then resume: the last checkpoint is whole"),
+                .with_hint("free some disk, or mend it, then resume: the last checkpoint is whole"),
+            Self::Unwritable { path, source } => Failure::unwritable(path, source),
             Self::Diverged { params: None, .. } => {
                 Failure::permanent(Reason::Usage, detail).with_hint("begin again with a lower --lr")
             }
@@ -160,7 +180,9 @@ impl TrainError {
             }
             Self::NoNumbers => Failure::permanent(Reason::Usage, detail)
                 .with_hint("its params went out of hand in training: train again with a lower --lr"),
-            Self::TooManyUnreadable { .. } => Failure::permanent(Reason::Usage, detail),
+            Self::Unreadable { .. } | Self::TooManyUnreadable { .. } => {
+                Failure::permanent(Reason::Usage, detail)
+            }
             Self::Device { .. } => Failure::permanent(Reason::ToolMissing, detail).with_hint(
                 "--device cpu works everywhere; scripts/setup --cuda fetches a libtorch for NVIDIA",
             ),
@@ -169,6 +191,31 @@ impl TrainError {
             Self::Torch(_) => Failure::bug(detail),
             Self::Stopped { .. } => Failure::transient(Reason::Interrupted, detail)
                 .with_hint("start the same command again: it goes on from there"),
+        }
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        error.failure()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::failure::{Exit, FailureKind};
+
+    #[test]
+    fn a_disk_that_goes_away_ends_no_run_for_good_and_a_wrong_place_for_an_export_is_told() {
+        for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied, ErrorKind::NotFound] {
+            let path = || PathBuf::from("last.safetensors");
+            let write = TrainError::Write { path: path(), source: kind.into() }.failure();
+            assert_eq!((write.kind, write.exit()), (FailureKind::Transient, Exit::Paused), "{kind}");
+            let named = TrainError::Unwritable { path: path(), source: kind.into() }.failure();
+            assert_eq!((named.kind, named.exit()), (FailureKind::Permanent, Exit::Usage), "{kind}");
         }
     }
 }

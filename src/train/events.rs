@@ -1,5 +1,7 @@
 //! What training tells those who wait, and what it leaves behind. Plain data.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::metrics::{EpochMetrics, LabelAudit, SplitMetrics};
@@ -80,6 +82,17 @@ pub enum Decision {
     Ask,
 }
 
+impl Decision {
+    /// The lower-case word that tables have.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Relabel => "relabel",
+            Self::Ask => "ask",
+        }
+    }
+}
+
 /// What a finished run thinks of one sample, seen without augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Opinion {
@@ -146,26 +159,97 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// The closing line of `train --json`, a public contract. Unknown truth is null.
-    pub fn closing_line(&self, run: &str) -> serde_json::Value {
-        serde_json::json!({
-            "event": "trained",
-            "run": run,
-            "last5_accuracy": self.last5_accuracy,
-            "best_accuracy": self.best_accuracy,
-            "mean_class_accuracy": self.mean_class_accuracy,
-            "labels": {
-                "fixed": self.labels.map(|labels| labels.fixed),
-                "broken": self.labels.map(|labels| labels.broken),
-                "left": self.labels.map(|labels| labels.left),
-            },
-            "images_per_s": self.images_per_s,
-        })
+    /// The numbers to compare it by.
+    pub fn measures(&self) -> Measures {
+        let on = |split| Some(MeasuredOn { split, samples: self.last.as_ref()?.samples() });
+        Measures {
+            last5_accuracy: self.last5_accuracy,
+            best_accuracy: self.best_accuracy,
+            mean_class_accuracy: self.mean_class_accuracy,
+            measured_on: self.measured_on.and_then(on),
+            labels: self.labels.map(LabelShares::from).unwrap_or_default(),
+            images_per_s: self.images_per_s,
+        }
+    }
+
+    /// What closes the run of this name.
+    pub fn closing_line(&self, run: &str) -> ClosingLine {
+        ClosingLine { run: run.to_owned(), measures: self.measures() }
+    }
+}
+
+/// The closing line of `train --json`, a public contract: no key goes away, and what is not known is null.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename = "trained")]
+pub struct ClosingLine {
+    /// What the run is called.
+    pub run: String,
+    /// What it came to.
+    #[serde(flatten)]
+    pub measures: Measures,
+}
+
+/// The numbers that runs are compared by; `None` where truth, or a held-out part, is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measures {
+    /// Mean accuracy of the last five epochs.
+    pub last5_accuracy: Option<f64>,
+    /// Accuracy of the params that were best on validation.
+    pub best_accuracy: Option<f64>,
+    /// Mean class accuracy of the last five epochs.
+    pub mean_class_accuracy: Option<f64>,
+    /// What the accuracies are of. Closing lines of earlier releases do not say it.
+    #[serde(default)]
+    pub measured_on: Option<MeasuredOn>,
+    /// What became of the training labels.
+    pub labels: LabelShares,
+    /// Median pictures a second of the epochs.
+    pub images_per_s: f64,
+}
+
+/// Which held-out samples were asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasuredOn {
+    /// Their part of the data.
+    pub split: Split,
+    /// How many could be read.
+    pub samples: u64,
+}
+
+impl MeasuredOn {
+    /// Whether they chose the best epoch too: its accuracy flatters itself then.
+    pub fn chose_the_best(&self) -> bool {
+        self.split == Split::Validation
+    }
+}
+
+impl fmt::Display for MeasuredOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} samples", self.samples, self.split.as_str())
+    }
+}
+
+/// What became of labels, where truth is known: see [`LabelAudit`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LabelShares {
+    /// Share of the wrong ones that are right in the end.
+    pub fixed: Option<f64>,
+    /// Share of the right ones that are wrong in the end.
+    pub broken: Option<f64>,
+    /// Share of all that are wrong in the end.
+    pub left: Option<f64>,
+}
+
+impl From<LabelAudit> for LabelShares {
+    fn from(audit: LabelAudit) -> Self {
+        Self { fixed: audit.fixed, broken: audit.broken, left: Some(audit.left) }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn trained(labels: Option<LabelAudit>) -> Trained {
@@ -193,17 +277,43 @@ mod tests {
     /// A public contract: these keys, no others, and null where truth is unknown.
     #[test]
     fn the_closing_line_has_the_promised_shape() {
-        let audit = LabelAudit { fixed: 0.5, broken: 0.125, left: 0.25, before: 0.2, precision: None };
-        let expected = |fixed, broken, left: Option<f64>| {
-            serde_json::json!({
+        let audit =
+            LabelAudit { fixed: Some(0.5), broken: Some(0.125), left: 0.25, before: 0.2, precision: None };
+        let expected = |fixed: Option<f64>, broken: Option<f64>, left: Option<f64>| {
+            json!({
                 "event": "trained", "run": "scn-1", "last5_accuracy": 0.5, "best_accuracy": null,
-                "mean_class_accuracy": 0.25, "labels": {"fixed": fixed, "broken": broken, "left": left},
-                "images_per_s": 10.0,
+                "mean_class_accuracy": 0.25, "measured_on": null,
+                "labels": {"fixed": fixed, "broken": broken, "left": left}, "images_per_s": 10.0,
             })
         };
         let line = trained(Some(audit)).closing_line("scn-1");
-        assert_eq!(line, expected(Some(0.5), Some(0.125), Some(0.25)));
-        assert_eq!(trained(None).closing_line("scn-1"), expected(None::<f64>, None::<f64>, None));
+        assert_eq!(json!(line), expected(Some(0.5), Some(0.125), Some(0.25)));
+        assert_eq!(json!(trained(None).closing_line("scn-1")), expected(None, None, None));
+        assert_eq!(serde_json::from_value::<ClosingLine>(json!(line)).unwrap(), line);
+    }
+
+    #[test]
+    fn the_closing_line_says_on_what_was_measured() {
+        let last = SplitMetrics { confusion: vec![vec![3, 1], vec![0, 2]], ..SplitMetrics::default() };
+        let mut trained = Trained { last: Some(last), ..trained(None) };
+        assert_eq!(
+            json!(trained.closing_line("scn-1"))["measured_on"],
+            json!({"split": "test", "samples": 6})
+        );
+        assert_eq!(trained.measures().measured_on.unwrap().to_string(), "6 test samples");
+        trained.measured_on = Some(Split::Validation);
+        assert!(trained.measures().measured_on.unwrap().chose_the_best());
+    }
+
+    #[test]
+    fn a_closing_line_of_an_earlier_release_is_read() {
+        let old = json!({
+            "event": "trained", "run": "scn-1", "last5_accuracy": 0.5, "best_accuracy": null,
+            "mean_class_accuracy": 0.25, "labels": {"fixed": null, "broken": null, "left": null},
+            "images_per_s": 10.0,
+        });
+        let line: ClosingLine = serde_json::from_value(old).unwrap();
+        assert_eq!(line, trained(None).closing_line("scn-1"));
     }
 
     #[test]

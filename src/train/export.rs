@@ -1,5 +1,6 @@
 //! A net for others: params under PyTorch's names, and the whole net as TorchScript. It trains nothing.
 
+use std::io;
 use std::path::Path;
 
 use tch::{CModule, Kind, Tensor, no_grad};
@@ -9,13 +10,18 @@ use super::checkpoint;
 use super::epoch::probabilities;
 use super::error::TrainError;
 use super::predict::{Predictor, State};
+use crate::files::Part;
 
 impl Predictor {
     /// Writes the params alone with PyTorch's names, for `safetensors.torch.load_file`; the card is in the metadata.
     pub fn export(&self, path: &Path) -> Result<(), TrainError> {
         let tensors =
             self.net.params.0.iter().map(|param| (param.name.clone(), param.tensor.shallow_clone()));
-        checkpoint::save(path, tensors.collect(), &State { net: self.card().clone() })
+        let saved = checkpoint::save(path, tensors.collect(), &State { net: self.card().clone() });
+        saved.map_err(|error| match error {
+            TrainError::Write { path, source } => TrainError::Unwritable { path, source },
+            other => other,
+        })
     }
 
     /// Writes the net as TorchScript, for `torch.jit.load` and libtorch without this program: RGB pictures N×3×S×S,
@@ -23,6 +29,8 @@ impl Predictor {
     /// importance (a trace has one answer). Normalisation is inside; the net is as in evaluation.
     pub fn export_script(&self, path: &Path) -> Result<(), TrainError> {
         let failed = |error: tch::TchError| TrainError::Torch(error.to_string());
+        let unwritable = |source: io::Error| TrainError::Unwritable { path: path.to_owned(), source };
+        let part = Part::of(path).map_err(unwritable)?;
         let recipe = &self.card().recipe;
         let side = i64::from(recipe.image_size);
         let example = Tensor::zeros([2, 3, side, side], (Kind::Float, self.net.compute.device));
@@ -37,11 +45,10 @@ impl Predictor {
             vec![Tensor::cat(&[probabilities(recipe, &output), importance], 1)]
         };
         let script = no_grad(|| CModule::create_by_tracing("Net", "forward", &[example], &mut ask));
-        let part = path.with_extension("part");
-        let saved = script.and_then(|script| script.save(&part));
+        let saved = script.and_then(|script| script.save(part.path()));
         trained.iter().for_each(|param| drop(param.set_requires_grad(true)));
         saved.map_err(failed)?;
-        std::fs::rename(&part, path).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+        part.place().map_err(unwritable)
     }
 }
 

@@ -1,9 +1,11 @@
-//! The memory of tensors on the CPU: kept, lent, and written without libtorch. Knows no work.
+//! The machine's memory: how much of it is free, and that of tensors on the CPU, kept, lent, and written without libtorch.
+//! Knows no work.
 
 use std::slice;
 
 #[cfg(target_env = "gnu")]
 use nix::libc;
+use sysinfo::{MemoryRefreshKind, Process, ProcessRefreshKind, ProcessesToUpdate, System};
 use tch::{Device, Kind, Tensor};
 
 /// What glibc keeps of memory that is free again, bytes.
@@ -24,6 +26,24 @@ pub(super) fn keep_memory() {
             let _ = unsafe { libc::mallopt(what, value) };
         }
     }
+}
+
+/// Bytes that decoded pictures may fill: a quarter of what is free, so that the page cache and others keep the rest; 1 GiB
+/// where the system does not tell.
+pub(super) fn room_for_pictures() -> usize {
+    free_bytes().map_or(1 << 30, |free| usize::try_from(free / 4).unwrap_or(usize::MAX))
+}
+
+/// Memory that is free in this machine, and in the control group to which a container or a service may be held.
+fn free_bytes() -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let own = sysinfo::get_current_pid().ok()?;
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, ProcessRefreshKind::nothing());
+    let limits = system.process(own).and_then(Process::cgroup_limits);
+    // What files leave in the page cache is free: it goes when somebody wants the memory.
+    let held_to = limits.map(|limits| limits.total_memory.saturating_sub(limits.rss));
+    Some(held_to.unwrap_or(u64::MAX).min(system.available_memory()))
 }
 
 /// Bytes as a tensor of this size, without a copy.
@@ -49,4 +69,20 @@ pub(super) fn written(size: &[i64], write: impl FnOnce(&mut [f32])) -> Tensor {
     // SAFETY: a new tensor is dense, and nobody else has it; `write` cannot keep the slice.
     write(unsafe { memory(&tensor) });
     tensor
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_get_a_quarter_of_the_memory_that_is_free() {
+        let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
+        let kib = |name: &str| -> u64 {
+            let line = meminfo.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        let room = room_for_pictures() as u64;
+        assert!(room > 0 && room <= kib("MemTotal:") * 1024 / 4, "{room}");
+    }
 }

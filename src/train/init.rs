@@ -1,12 +1,21 @@
 //! Params from files made elsewhere, by an explicit map of names. A backbone is loaded whole or not at all.
 
+mod archive;
+mod pickle;
+mod saved;
+
 use std::collections::HashMap;
 use std::path::Path;
 
-use tch::{CModule, Tensor, no_grad};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use tch::{Tensor, no_grad};
 
+use super::checkpoint::STATE;
+use super::data::known_by;
 use super::error::TrainError;
 use super::net::{Net, classifier_name};
+use super::params::Param;
 use super::recipe::Arch;
 
 /// Prefixes that wrappers put before PyTorch's names.
@@ -23,31 +32,55 @@ const FEATURES: [(&str, &str); 6] = [
 /// SCN's head. It and the classifier may be missing from a file, or have another width: they begin fresh then.
 const ALPHA: &str = "alpha";
 
-/// Fills a net's params from `.safetensors`, zip `.pt`/`.pth` or TorchScript; the text says what was taken.
+/// A file that is not read, and what its owner can do.
+#[derive(Debug)]
+struct Refused {
+    detail: String,
+    remedy: &'static str,
+}
+
+impl Refused {
+    fn because(detail: String) -> Self {
+        Self {
+            detail,
+            remedy: "accepted are .safetensors, what torch.save wrote of a state dict, and TorchScript",
+        }
+    }
+}
+
+/// What a file of params holds.
+struct Content {
+    tensors: Vec<(String, Tensor)>,
+    /// The entry of a checkpoint that they stood under.
+    within: Option<&'static str>,
+    /// The classes of its classifier, in order: this program's files name them.
+    classes: Option<Vec<String>>,
+}
+
+/// Fills a net's params from `.safetensors`, what `torch.save` wrote (`.pt`, `.pth`) or TorchScript; the text says what
+/// was taken.
 ///
-/// Names are torchvision's, or those of [`PREFIXES`] and [`FEATURES`]; no other is guessed. The file is read by
-/// libtorch without executing it. Fails when a backbone tensor is missing or has another shape, listing them. A head is taken when its shape fits,
-/// and stays fresh, which is said, when it does not.
-pub(crate) fn load(net: &Net, arch: Arch, path: &Path) -> Result<String, TrainError> {
+/// Names are torchvision's, or those of [`PREFIXES`] and [`FEATURES`]; no other is guessed. Nothing in the file is
+/// executed. Fails when a backbone tensor is missing or has another shape, listing them. SCN's head is taken when its
+/// shape fits; the classifier when the file names `classes`, in any order. Else they stay fresh, which is said: whose
+/// rows a classifier without names has cannot be seen, and data sets put the same emotions in different orders.
+pub(crate) fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String, TrainError> {
+    let content = read(path).map_err(|refused| TrainError::Params {
+        path: path.to_owned(),
+        detail: refused.detail,
+        remedy: refused.remedy,
+    })?;
+    let rows = rows(content.classes.as_deref(), classes);
     let mut tensors: HashMap<String, Tensor> =
-        read(path)?.into_iter().map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
+        content.tensors.into_iter().map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
     let found = tensors.len();
+    let has_classifier = tensors.contains_key(&format!("{}.weight", classifier_name(arch)));
     let (mut problems, mut fresh, mut taken) = (Vec::new(), Vec::new(), Vec::new());
     for param in &net.params.0 {
-        let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
-        let is_head = [classifier_name(arch), ALPHA].contains(&layer);
-        match tensors.remove(&param.name) {
-            Some(tensor) if tensor.size() == param.tensor.size() => taken.push((&param.tensor, tensor)),
-            _ if is_head => fresh.push(param.name.as_str()),
-            Some(tensor) => {
-                problems.push(format!(
-                    "{} is {:?}, not {:?}",
-                    param.name,
-                    tensor.size(),
-                    param.tensor.size()
-                ));
-            }
-            None => problems.push(format!("{} is missing", param.name)),
+        match fit(param, arch, tensors.remove(&param.name), rows.as_ref().ok()) {
+            Fit::Taken(tensor) => taken.push((&param.tensor, tensor)),
+            Fit::Fresh => fresh.push(param.name.as_str()),
+            Fit::Problem(problem) => problems.push(problem),
         }
     }
     if !problems.is_empty() {
@@ -55,13 +88,50 @@ pub(crate) fn load(net: &Net, arch: Arch, path: &Path) -> Result<String, TrainEr
     }
     no_grad(|| taken.iter().for_each(|(param, tensor)| param.shallow_clone().copy_(tensor)));
     tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    let why = rows.err().filter(|_| has_classifier).map(|why| format!(" ({why})"));
     Ok(format!(
-        "{} of {found} tensors loaded from {}; fresh: {}; not used: {}",
+        "{} of {found} tensors loaded from {}{}; fresh: {}{}; not used: {}",
         taken.len(),
+        content.within.map(|within| format!("{within} of ")).unwrap_or_default(),
         path.display(),
         if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") },
+        why.unwrap_or_default(),
         tensors.len()
     ))
+}
+
+/// What becomes of a param.
+enum Fit {
+    Taken(Tensor),
+    Fresh,
+    Problem(String),
+}
+
+/// Fits what a file has for a param; `rows` are those of its classifier that are taken.
+fn fit(param: &Param, arch: Arch, found: Option<Tensor>, rows: Option<&Tensor>) -> Fit {
+    let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+    let is_classifier = layer == classifier_name(arch);
+    let shape = param.tensor.size();
+    match found {
+        Some(tensor) if tensor.size() == shape && is_classifier => {
+            rows.map_or(Fit::Fresh, |rows| Fit::Taken(tensor.index_select(0, rows)))
+        }
+        Some(tensor) if tensor.size() == shape => Fit::Taken(tensor),
+        _ if is_classifier || layer == ALPHA => Fit::Fresh,
+        Some(tensor) => Fit::Problem(format!("{} is {:?}, not {shape:?}", param.name, tensor.size())),
+        None => Fit::Problem(format!("{} is missing", param.name)),
+    }
+}
+
+/// Where our classes stand among a file's, by what they are known by; else why they do not.
+fn rows(theirs: Option<&[String]>, ours: &[String]) -> Result<Tensor, &'static str> {
+    let theirs = known_by(theirs.ok_or("the file names no classes of its classifier")?);
+    let ours = known_by(ours);
+    let place = |class: &String| theirs.iter().position(|other| other == class).map(|place| place as i64);
+    match ours.iter().map(place).collect::<Option<Vec<i64>>>() {
+        Some(places) if theirs.len() == ours.len() => Ok(Tensor::from_slice(&places)),
+        _ => Err("the file's classes are others"),
+    }
 }
 
 /// torchvision's name for a name that a wrapper or the reference gave.
@@ -81,22 +151,36 @@ fn plain_name(arch: Arch, name: &str) -> String {
     cut.map_or_else(|| name.to_owned(), |(plain, rest)| format!("{plain}{rest}"))
 }
 
-fn read(path: &Path) -> Result<Vec<(String, Tensor)>, TrainError> {
-    let failed = |detail: String| TrainError::Unreadable { path: path.to_owned(), what: "params", detail };
+fn read(path: &Path) -> Result<Content, Refused> {
     if !path.is_file() {
-        return Err(failed("there is no such file".to_owned()));
+        return Err(Refused::because("there is no such file".to_owned()));
     }
+    let bytes = std::fs::read(path).map_err(|error| Refused::because(error.to_string()))?;
     if path.extension().is_some_and(|extension| extension == "safetensors") {
-        return Tensor::read_safetensors(path).map_err(|error| failed(error.to_string()));
+        let tensors = Tensor::read_safetensors(path).map_err(|error| Refused::because(first_line(&error)))?;
+        return Ok(Content { tensors, classes: classes(&bytes), within: None });
     }
-    // libtorch's own reader builds tensors only: a pickle that wants to run code is refused.
-    let zip =
-        Tensor::loadz_multi(path).or_else(|_| CModule::load(path).and_then(|net| net.named_parameters()));
-    match zip {
-        Ok(tensors) if !tensors.is_empty() => Ok(tensors),
-        Ok(_) => Err(failed("it holds no named tensors".to_owned())),
-        Err(error) => Err(failed(error.to_string().lines().next().unwrap_or_default().to_owned())),
+    let saved::Saved { tensors, within } = saved::read(&bytes)?;
+    Ok(Content { tensors, within, classes: None })
+}
+
+/// The classes that a file of this program names.
+fn classes(safetensors: &[u8]) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct State {
+        net: Card,
     }
+    #[derive(Deserialize)]
+    struct Card {
+        classes: Vec<String>,
+    }
+    let (_, header) = SafeTensors::read_metadata(safetensors).ok()?;
+    let state: State = serde_json::from_str(header.metadata().as_ref()?.get(STATE)?).ok()?;
+    Some(state.net.classes)
+}
+
+fn first_line(error: &tch::TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -104,9 +188,19 @@ mod tests {
     use tch::{Device, Kind};
 
     use super::super::net::Compute;
+    use super::super::predict::Predictor;
+    use super::super::recipe::Method;
     use super::*;
 
     const CPU: Compute = Compute { device: Device::Cpu, channels_last: false, kind: Kind::Float };
+
+    fn names(classes: usize) -> Vec<String> {
+        (0..classes).map(|class| format!("class {class}")).collect()
+    }
+
+    fn classifier(net: &Net) -> &Tensor {
+        &net.params.0.iter().find(|param| param.name == "fc.weight").unwrap().tensor
+    }
 
     fn write(net: &Net, path: &Path, rename: impl Fn(&str) -> Option<String>) {
         let named: Vec<(String, Tensor)> = net
@@ -125,8 +219,9 @@ mod tests {
         let path = folder.path().join("face.safetensors");
         let (theirs, ours) = (Net::new(Arch::Tiny, 5, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| Some(format!("module.{name}")));
-        let said = load(&ours, Arch::Tiny, &path).unwrap();
-        assert!(said.contains("fresh: fc.weight, fc.bias; not used: 0"), "{said}");
+        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        let fresh = "fresh: fc.weight, fc.bias (the file names no classes of its classifier); not used: 0";
+        assert!(said.ends_with(fresh), "{said}");
         assert!(ours.params.0[0].tensor.equal(&theirs.params.0[0].tensor));
     }
 
@@ -138,9 +233,58 @@ mod tests {
         let (theirs, ours) = (Net::new(Arch::Tiny, 8, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| (name != "layer3.0.conv2.weight").then(|| name.to_owned()));
         let before = ours.params.0[0].tensor.copy();
-        let message = load(&ours, Arch::Tiny, &path).unwrap_err().to_string();
+        let message = load(&ours, Arch::Tiny, &names(8), &path).unwrap_err().to_string();
         assert!(message.ends_with("does not fit tiny: layer3.0.conv2.weight is missing"), "{message}");
         assert!(ours.params.0[0].tensor.equal(&before));
+    }
+
+    #[test]
+    fn rows_of_a_classifier_are_taken_by_the_names_of_their_classes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let theirs = Predictor::untrained(Method::Scn, &["anger", "happiness", "sadness"]);
+        theirs.export(&path).unwrap();
+        let ours = Net::new(Arch::Tiny, 3, 2, CPU);
+        let begin = |classes: [&str; 3]| load(&ours, Arch::Tiny, &classes.map(str::to_owned), &path).unwrap();
+        let said = begin(["anger", "fear", "sadness"]);
+        assert!(said.contains("fresh: fc.weight, fc.bias (the file's classes are others)"), "{said}");
+        assert!(!classifier(&ours).equal(classifier(&theirs.net)));
+        let said = begin(["sadness", "anger", "happiness"]);
+        assert!(said.contains("fresh: none"), "{said}");
+        for (row, other) in [(0, 2), (1, 0), (2, 1)] {
+            assert!(classifier(&ours).get(row).equal(&classifier(&theirs.net).get(other)), "row {row}");
+        }
+    }
+
+    /// Earlier releases named classes as their folders were named.
+    #[test]
+    fn classes_of_a_file_and_of_a_set_meet_by_their_emotions() {
+        let names = |names: [&str; 3]| names.map(str::to_owned);
+        let ours = names(["anger", "fear", "sadness"]);
+        let found = rows(Some(&names(["Sad", "Angry", "Fear"])), &ours).unwrap();
+        assert_eq!(Vec::<i64>::try_from(found).unwrap(), [1, 2, 0]);
+        assert!(rows(Some(&names(["Sad", "Angry", "Happy"])), &ours).is_err());
+    }
+
+    #[test]
+    fn a_classifier_whose_classes_have_no_names_is_left_and_said_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("foreign.safetensors");
+        let (theirs, ours) = (Net::new(Arch::Tiny, 8, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
+        write(&theirs, &path, |name| Some(name.to_owned()));
+        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        assert!(said.contains("(the file names no classes of its classifier)"), "{said}");
+        assert!(!classifier(&ours).equal(classifier(&theirs)));
+    }
+
+    #[test]
+    fn an_exported_script_is_refused_with_the_name_of_the_file_to_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.pt");
+        Predictor::untrained(Method::Scn, &["anger", "happiness", "sadness"]).export_script(&path).unwrap();
+        let net = Net::new(Arch::Tiny, 3, 2, CPU);
+        let failure = load(&net, Arch::Tiny, &names(3), &path).unwrap_err().failure();
+        assert!(failure.hint.unwrap().contains("net.safetensors"));
     }
 
     #[test]
@@ -164,7 +308,7 @@ mod tests {
         let path = folder.path().join("evil.pth");
         std::fs::write(&path, b"\x80\x02cposix\nsystem\n(X\x02\x00\x00\x00lstR.").unwrap();
         let net = Net::new(Arch::Tiny, 8, 2, CPU);
-        assert!(matches!(load(&net, Arch::Tiny, &path), Err(TrainError::Unreadable { .. })));
+        assert!(matches!(load(&net, Arch::Tiny, &names(8), &path), Err(TrainError::Params { .. })));
     }
 
     /// What `torch.save({"conv1.weight": x})` writes when x pickles itself as `os.system("touch pickle-ran")`.
@@ -181,8 +325,9 @@ mod tests {
         let path = folder.path().join("evil.pth");
         let bytes = base64::prelude::BASE64_STANDARD.decode(CODE_IN_A_ZIP).unwrap();
         std::fs::write(&path, bytes).unwrap();
-        let error = load(&Net::new(Arch::Tiny, 8, 2, CPU), Arch::Tiny, &path).unwrap_err();
-        assert!(matches!(error, TrainError::Unreadable { .. }), "{error}");
+        let net = Net::new(Arch::Tiny, 8, 2, CPU);
+        let error = load(&net, Arch::Tiny, &names(8), &path).unwrap_err().to_string();
+        assert!(error.contains("it asks for posix.system, and only tensors"), "{error}");
         assert!(!Path::new("pickle-ran").exists());
     }
 }

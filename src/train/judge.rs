@@ -1,6 +1,7 @@
 //! What is measured apart from training: a split after an epoch, and at the end the last look at everything.
 //! It moves no params.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tch::no_grad;
@@ -17,14 +18,41 @@ use crate::types::Split;
 
 /// At most ten pictures, or one in a hundred, may be unreadable.
 pub(crate) fn check_unreadable(shelf: &PictureShelf, of: usize) -> Result<(), TrainError> {
-    let unreadable = shelf.unreadable();
+    check(&shelf.unreadable(), of, "pictures")
+}
+
+fn check(unreadable: &BTreeMap<usize, String>, of: usize, what: &'static str) -> Result<(), TrainError> {
     let limit = (of / 100).max(10).min(of / 2);
     match unreadable.values().next() {
         Some(first) if unreadable.len() > limit => {
-            Err(TrainError::TooManyUnreadable { count: unreadable.len(), of, limit, first: first.clone() })
+            let (count, first) = (unreadable.len(), first.clone());
+            Err(TrainError::TooManyUnreadable { count, of, what, limit, first })
         }
         _ => Ok(()),
     }
+}
+
+/// Reads what will be measured on once, each part for itself: that nothing of the test can be read would else be found out
+/// in the last epochs. It is kept where all pictures can be; else what is trained on goes before.
+pub(crate) fn check_held_out(session: &Session<'_>) -> Result<(), TrainError> {
+    let shelf = if session.shelf.has_room_for_all() {
+        Arc::clone(&session.shelf)
+    } else {
+        Arc::new(PictureShelf::new(Arc::clone(&session.set.pictures), session.recipe.image_size, 0))
+    };
+    for (split, what) in [(Split::Validation, "validation pictures"), (Split::Test, "test pictures")] {
+        let samples = session.set.of_split(split);
+        let of = samples.len();
+        for _batch in load(&shelf, samples, session.recipe.batch_size, 0) {
+            let mut unreadable = shelf.unreadable();
+            unreadable.retain(|&sample, _| session.set.splits[sample] == split);
+            check(&unreadable, of, what)?;
+            if session.stop.is_asked() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What became of the training labels so far, where truth is known.
@@ -35,19 +63,15 @@ pub(crate) fn audit(session: &Session<'_>) -> Option<LabelAudit> {
     Some(LabelAudit::of(&given, &in_force, &truth))
 }
 
-/// Measures one split after the last step of an epoch, against its labels as given; `None` when it is empty.
+/// Measures one split after the last step of an epoch, against its labels as given; `None` when nothing of it can be read.
 pub(crate) fn evaluate(session: &Session<'_>, split: Split) -> Result<Option<SplitMetrics>, TrainError> {
-    let samples = session.set.of_split(split);
-    if samples.is_empty() {
-        return Ok(None);
-    }
-    match measure(session, session.judged(), &samples) {
+    match measure(session, session.judged(), &session.set.of_split(split)) {
         Err(TrainError::NoNumbers) => Err(session.diverged(session.progress.steps_done, "answers", "NaN")),
-        measured => measured.map(Some),
+        measured => measured,
     }
 }
 
-fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<SplitMetrics, TrainError> {
+fn measure(session: &Session<'_>, net: &Net, samples: &[usize]) -> Result<Option<SplitMetrics>, TrainError> {
     let told = ask(net, session.recipe, &session.shelf, samples)?;
     let labels: Vec<usize> = told.iter().map(|(sample, _)| session.set.labels[*sample]).collect();
     let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
@@ -105,7 +129,7 @@ pub(crate) fn finish(session: &mut Session<'_>) -> Result<Trained, TrainError> {
     let best_accuracy = match measured_on {
         Some(split) => {
             let net = predict::load_best(session)?;
-            Some(measure(session, &net, &session.set.of_split(split))?.accuracy)
+            measure(session, &net, &session.set.of_split(split))?.map(|measured| measured.accuracy)
         }
         None => None,
     };

@@ -19,11 +19,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::data::Pictures;
 use super::recipe::Sampling;
+use crate::picture::upright;
 
 /// Batches that are made at the same time: while one waits for its last picture, the next has begun.
 const LANES: usize = 2;
-/// Decoded pictures are kept in memory up to this many bytes; small sets are decoded once a run.
-const KEPT_BYTES: usize = 1 << 30;
 
 /// Pictures of one step.
 pub(crate) struct Batch {
@@ -54,15 +53,21 @@ pub(crate) struct PictureShelf {
 }
 
 impl PictureShelf {
-    /// An empty shelf for squares of `side` pixels.
-    pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32) -> Self {
+    /// An empty shelf for squares of `side` pixels. What it has decoded it keeps up to `room_bytes`: a set that fits is
+    /// decoded once a run.
+    pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32, room_bytes: usize) -> Self {
         let kept = (0..pictures.len()).map(|_| OnceLock::new()).collect();
-        Self { pictures, side, kept, free_bytes: AtomicUsize::new(KEPT_BYTES), unreadable: Mutex::default() }
+        Self { pictures, side, kept, free_bytes: AtomicUsize::new(room_bytes), unreadable: Mutex::default() }
     }
 
     /// How many pictures there are, read or not.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
+    }
+
+    /// Whether all of them can be kept, when none is yet.
+    pub(crate) fn has_room_for_all(&self) -> bool {
+        self.len() * self.picture_bytes() <= self.free_bytes.load(Ordering::Relaxed)
     }
 
     /// Pictures that could not be read so far: position and cause.
@@ -101,8 +106,8 @@ impl PictureShelf {
 
     fn decode(&self, sample: usize, resizer: &mut Resizer) -> Result<Vec<u8>, String> {
         let bytes = self.pictures.encoded(sample).map_err(|error| error.to_string())?;
-        let picture = image::load_from_memory(&bytes).map_err(|error| error.to_string())?;
-        resize(picture.into_rgb8(), self.side, resizer)
+        let picture = upright(&bytes).map_err(|error| error.to_string())?;
+        resize(picture, self.side, resizer)
     }
 
     fn keep(&self, sample: usize, pixels: Vec<u8>) {
@@ -249,6 +254,7 @@ fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8
 #[cfg(test)]
 mod tests {
     use super::super::data::{Identity, identity_of};
+    use super::super::drawn::InMemory;
     use super::*;
 
     struct Drawn;
@@ -280,7 +286,7 @@ mod tests {
 
     #[test]
     fn batches_keep_the_order_and_leave_out_what_cannot_be_read() {
-        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
+        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 1 << 20));
         for _first_from_disk_then_from_memory in 0..2 {
             let batches: Vec<Batch> = load(&shelf, vec![9, 3, 1, 0, 7], 2, 0).collect();
             let samples: Vec<usize> = batches.iter().flat_map(|batch| batch.samples.clone()).collect();
@@ -295,6 +301,23 @@ mod tests {
     }
 
     #[test]
+    fn pictures_are_kept_as_far_as_there_is_room() {
+        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 2 * 16 * 16 * 3 + 1));
+        assert_eq!(load(&shelf, vec![0, 1, 2, 4, 5], 2, 0).count(), 3);
+        assert_eq!(shelf.kept.iter().filter(|kept| kept.get().is_some()).count(), 2);
+    }
+
+    /// As `predict` sees it: phones keep their pictures as the sensor lies.
+    #[test]
+    fn a_picture_taken_sideways_is_trained_on_upright() {
+        let sideways = InMemory(vec![crate::picture::sideways()]);
+        let shelf = Arc::new(PictureShelf::new(Arc::new(sideways), 20, 0));
+        let batch = load(&shelf, vec![0], 1, 0).next().unwrap();
+        let [first, last] = [0, batch.pixels.len() - 20 * 3].map(|at| batch.pixels[at..][..20 * 3].to_vec());
+        assert!(first.iter().all(|&value| value > 200) && last.iter().all(|&value| value < 50));
+    }
+
+    #[test]
     fn a_batch_is_split_without_loss_and_never_into_single_pictures() {
         let batch = |count| Batch { samples: vec![0; count], places: vec![0; count], pixels: Vec::new() };
         assert_eq!(batch(7).parts(5).collect::<Vec<_>>(), [0..2, 2..4, 4..7]);
@@ -303,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_resumed_epoch_begins_at_its_step() {
-        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16));
+        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 1 << 20));
         let rest: Vec<Batch> = load(&shelf, vec![0, 1, 2, 4, 5], 2, 1).collect();
         assert_eq!(rest[0].samples, [2, 4]);
         assert_eq!(rest[0].places, [2, 3]);

@@ -46,7 +46,7 @@ pub enum Question {
         /// Pictures a batch.
         batch: usize,
     },
-    /// Whole steps as an epoch takes them, from the JPEGs of a folder, each decoded anew.
+    /// Whole steps as epochs take them, from the JPEGs of a folder: a first epoch, which decodes them, and a second.
     Epoch {
         /// A folder of JPEG files.
         folder: PathBuf,
@@ -70,6 +70,10 @@ pub struct Answer {
     pub seconds: Vec<f64>,
     /// Seconds of forward and backward alone, step by step; empty where not measured.
     pub forward_backward_s: Vec<f64>,
+    /// Pictures that were seen a second time.
+    pub pictures_again: usize,
+    /// Seconds of every step of a second epoch, which takes what the first has decoded and memory has room for.
+    pub seconds_again: Vec<f64>,
 }
 
 /// Measures what is asked.
@@ -121,7 +125,7 @@ fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, 
 fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Answer, TrainError> {
     host::keep_memory();
     let set = set_of(Arc::new(files_of(folder)?));
-    let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size));
+    let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size, 0));
     let began = Instant::now();
     let mut pictures = 0;
     for batch in load(&shelf, (0..set.len()).collect(), recipe.batch_size, 0) {
@@ -135,19 +139,29 @@ fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Answer, TrainError> 
 fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
     let set = set_of(Arc::new(files_of(folder)?));
     with_session(recipe, &set, device, |session| {
-        let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
-        let mut began = Instant::now();
-        for (at, ready) in epoch::batches(session, 1).enumerate() {
-            let count = ready.batch.samples.len();
-            epoch::step_on(session, ready, 1)?;
-            if at > 0 {
-                answer.seconds.push(began.elapsed().as_secs_f64());
-                answer.pictures += count;
-            }
-            began = Instant::now();
-        }
-        Ok(answer)
+        let (first, second) = (pass(session)?, pass(session)?);
+        Ok(Answer {
+            device: session.device_words.clone(),
+            // The very first step also makes the device ready.
+            pictures: set.len().saturating_sub(recipe.batch_size),
+            seconds: first.into_iter().skip(1).collect(),
+            pictures_again: set.len(),
+            seconds_again: second,
+            ..Answer::default()
+        })
     })
+}
+
+/// Seconds of the steps of an epoch, each with the wait for its pictures.
+fn pass(session: &mut Session<'_>) -> Result<Vec<f64>, TrainError> {
+    let mut seconds = Vec::new();
+    let mut began = Instant::now();
+    for ready in epoch::batches(session, 1) {
+        epoch::step_on(session, ready, 1)?;
+        seconds.push(began.elapsed().as_secs_f64());
+        began = Instant::now();
+    }
+    Ok(seconds)
 }
 
 /// Waits until a device has done what it was told.
@@ -163,8 +177,8 @@ fn with_session<T>(
     device: &str,
     work: impl FnOnce(&mut Session<'_>) -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
-    let folder =
-        tempfile::tempdir().map_err(|source| TrainError::Write { path: std::env::temp_dir(), source })?;
+    let folder = tempfile::tempdir()
+        .map_err(|source| TrainError::Unwritable { path: std::env::temp_dir(), source })?;
     let place = RunPlace { folder: folder.path().to_owned(), device: device.to_owned() };
     // Nobody listens.
     let (sender, _) = sync_channel(1);

@@ -24,7 +24,8 @@ impl Prediction {
 }
 
 /// Measures of one split against labels that are taken as true.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(Default))]
 pub struct SplitMetrics {
     /// Share of samples whose most probable class is their label.
     pub accuracy: f64,
@@ -41,10 +42,10 @@ pub struct SplitMetrics {
 }
 
 impl SplitMetrics {
-    /// Measures predictions against labels of the same order; both have one entry for each sample.
-    pub fn of(predictions: &[Prediction], labels: &[usize], classes: usize) -> Self {
+    /// Measures predictions against labels of the same order; both have one entry for each sample. `None` without any.
+    pub fn of(predictions: &[Prediction], labels: &[usize], classes: usize) -> Option<Self> {
         if labels.is_empty() {
-            return Self::default();
+            return None;
         }
         let mut confusion = vec![vec![0_u64; classes]; classes];
         let mut loss = 0.0;
@@ -62,14 +63,19 @@ impl SplitMetrics {
             .collect();
         let known: Vec<f64> = recalls.iter().copied().flatten().collect();
         let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
-        Self {
+        Some(Self {
             accuracy: right as f64 / labels.len() as f64,
             mean_class_accuracy: known.iter().sum::<f64>() / known.len() as f64,
             recalls,
             confusion,
             calibration_error: calibration_error(predictions, labels),
             loss: loss / labels.len() as f64,
-        }
+        })
+    }
+
+    /// How many samples were measured.
+    pub fn samples(&self) -> u64 {
+        self.confusion.iter().flatten().sum()
     }
 }
 
@@ -88,12 +94,12 @@ pub fn calibration_error(predictions: &[Prediction], labels: &[usize]) -> f64 {
 }
 
 /// What became of labels whose truth is known.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LabelAudit {
-    /// Share of the originally wrong labels that are right in the end.
-    pub fixed: f64,
-    /// Share of the originally right labels that are wrong in the end.
-    pub broken: f64,
+    /// Share of the originally wrong labels that are right in the end; `None` when none was wrong.
+    pub fixed: Option<f64>,
+    /// Share of the originally right labels that are wrong in the end; `None` when none was right.
+    pub broken: Option<f64>,
     /// Share of all labels that are wrong in the end.
     pub left: f64,
     /// Share of all labels that were wrong in the beginning.
@@ -105,7 +111,7 @@ pub struct LabelAudit {
 impl LabelAudit {
     /// Compares three equally long lists of class indices.
     pub fn of(given: &[usize], in_force: &[usize], truth: &[usize]) -> Self {
-        let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let share = |part: usize, whole: usize| (whole > 0).then(|| part as f64 / whole as f64);
         let (mut wrong, mut fixed, mut broken, mut left, mut changed, mut changed_right) = (0, 0, 0, 0, 0, 0);
         for ((given, now), truth) in given.iter().zip(in_force).zip(truth) {
             wrong += usize::from(given != truth);
@@ -118,9 +124,9 @@ impl LabelAudit {
         Self {
             fixed: share(fixed, wrong),
             broken: share(broken, given.len() - wrong),
-            left: share(left, given.len()),
-            before: share(wrong, given.len()),
-            precision: (changed > 0).then(|| share(changed_right, changed)),
+            left: share(left, given.len()).unwrap_or(0.0),
+            before: share(wrong, given.len()).unwrap_or(0.0),
+            precision: share(changed_right, changed),
         }
     }
 }
@@ -247,7 +253,8 @@ mod tests {
     #[test]
     fn mean_class_accuracy_ignores_how_large_a_class_is() {
         let predictions = [prediction(&[0.9, 0.1]), prediction(&[0.9, 0.1]), prediction(&[0.9, 0.1])];
-        let metrics = SplitMetrics::of(&predictions, &[0, 0, 1], 2);
+        let metrics = SplitMetrics::of(&predictions, &[0, 0, 1], 2).unwrap();
+        assert_eq!(metrics.samples(), 3);
         assert!((metrics.accuracy - 2.0 / 3.0).abs() < 1e-12);
         assert!((metrics.mean_class_accuracy - 0.5).abs() < 1e-12);
         assert_eq!(metrics.confusion, [[2, 0], [1, 0]]);
@@ -266,8 +273,20 @@ mod tests {
     fn an_audit_counts_fixed_broken_and_left_apart() {
         // wrong: 0 and 1; fixed: 0; broken: 2; left wrong in the end: 1 and 2.
         let audit = LabelAudit::of(&[1, 1, 0, 0], &[0, 1, 1, 0], &[0, 0, 0, 0]);
-        assert_eq!((audit.fixed, audit.broken, audit.left, audit.before), (0.5, 0.5, 0.5, 0.5));
-        assert_eq!(audit.precision, Some(0.5));
+        assert_eq!((audit.fixed, audit.broken, audit.precision), (Some(0.5), Some(0.5), Some(0.5)));
+        assert_eq!((audit.left, audit.before), (0.5, 0.5));
+    }
+
+    #[test]
+    fn where_no_label_is_wrong_there_is_none_to_fix() {
+        let audit = LabelAudit::of(&[0, 1], &[0, 0], &[0, 1]);
+        assert_eq!((audit.fixed, audit.broken, audit.left), (None, Some(0.5), 0.5));
+        assert_eq!(LabelAudit::of(&[1], &[0], &[0]).broken, None);
+    }
+
+    #[test]
+    fn what_nobody_was_asked_about_has_no_accuracy() {
+        assert_eq!(SplitMetrics::of(&[], &[], 2), None);
     }
 
     #[test]

@@ -46,8 +46,9 @@ mod sums;
 mod tests;
 mod update;
 
-pub(crate) use checkpoint::write_whole;
 pub use device::{device_in_words, devices_in_words};
 pub use error::TrainError;
-pub use events::{Decision, Opinion, Step, TrainEvent, Trained};
+pub use events::{
+    ClosingLine, Decision, LabelShares, MeasuredOn, Measures, Opinion, Step, TrainEvent, Trained,
+};
 pub use session::{RunPlace, train};

@@ -9,7 +9,7 @@ use image::RgbImage;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
-use super::data::TrainingSet;
+use super::data::{DataError, TrainingSet};
 use super::epoch::probabilities;
 use super::error::TrainError;
 use super::loader::{Batch, PictureShelf, resize};
@@ -119,16 +119,19 @@ impl Predictor {
         set: &TrainingSet,
         labels: &BTreeMap<usize, usize>,
     ) -> Result<Measured, TrainError> {
-        let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size));
+        // Each picture is asked for once.
+        let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size, 0));
         let samples: Vec<usize> = labels.keys().copied().collect();
         let told = judge::ask(&self.net, &self.card.recipe, &shelf, &samples)?;
         judge::check_unreadable(&shelf, samples.len())?;
         let truth: Vec<usize> = told.iter().map(|(sample, _)| labels[sample]).collect();
         let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
+        let metrics = SplitMetrics::of(&predictions, &truth, self.card.classes.len());
+        let nothing = || DataError::Empty { name: set.name.clone(), what: "picture to measure on" };
         Ok(Measured {
             samples: truth.len(),
             unreadable: shelf.unreadable().into_values().collect(),
-            metrics: SplitMetrics::of(&predictions, &truth, self.card.classes.len()),
+            metrics: metrics.ok_or_else(nothing)?,
         })
     }
 }

@@ -31,7 +31,7 @@ struct State {
     net: NetCard,
 }
 
-/// Numbers to the bit inside JSON, whose reader may miss a float's last bit: MessagePack in base64.
+/// Numbers to the bit inside JSON, which has no word for some (NaN): MessagePack in base64.
 mod exact {
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;

@@ -137,7 +137,7 @@ impl<'a> Session<'a> {
         let last = place.folder.join(LAST);
         let resumes = last.is_file();
         let init = match &recipe.init {
-            Some(path) if !resumes => Some(init::load(&net, recipe.arch, path)?),
+            Some(path) if !resumes => Some(init::load(&net, recipe.arch, &set.classes, path)?),
             _ => None,
         };
         let learnt = recipe.method == Method::Scn && recipe.scn.margin_1_learnt;
@@ -156,7 +156,11 @@ impl<'a> Session<'a> {
             margin_1,
             labels: Labels::new(set.labels.clone(), set.classes.len()),
             progress: Progress::default(),
-            shelf: Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size)),
+            shelf: Arc::new(PictureShelf::new(
+                Arc::clone(&set.pictures),
+                recipe.image_size,
+                host::room_for_pictures(),
+            )),
             train_samples: set.of_split(Split::Train),
             device_words,
             saved_at: Instant::now(),
@@ -176,6 +180,10 @@ impl<'a> Session<'a> {
     }
 
     fn run(&mut self) -> Result<Trained, TrainError> {
+        // A run that goes on has read them before.
+        if (self.progress.epochs_done, self.progress.steps_done) == (0, 0) {
+            judge::check_held_out(self)?;
+        }
         self.begin_cure()?;
         while !self.is_over() {
             let (metrics, relabels) = epoch::train_one_epoch(self)?;

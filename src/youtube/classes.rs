@@ -43,7 +43,7 @@ pub enum Class {
     MediaRefused,
     /// yt-dlp does not understand what the site says of this video.
     ToolBroken,
-    /// yt-dlp understands nothing any more. No text says so: many of the two classes above do.
+    /// yt-dlp understands nothing any more. No text says so: many of the two classes above, or of unknown ones, do.
     ToolOutdated,
     /// It does not know our options: no video would fare better.
     Options,
@@ -57,7 +57,8 @@ const ROWS: &[(Class, &str)] = &[
     (Class::Local, r"No space left on device|Disk quota exceeded|Read-only file system"),
     (Class::Local, r"\[Errno 13\] Permission denied|Unable to create directory|File name too long"),
     (Class::RateLimited, r"rate-limited by YouTube|HTTP Error 429|Too Many Requests"),
-    // The apostrophe is typographic, and vanishes under an ASCII locale.
+    // Apostrophes are typographic, and vanish under an ASCII locale.
+    (Class::RateLimited, r"content isn.{0,3}t available, try again later"),
     (Class::Blocked, r"Sign in to confirm you.{0,3}re not a bot|captcha challenge"),
     (Class::Blocked, r"Your IP is likely being blocked"),
     (Class::Geo, r"not made this video available in your country|blocked it in your country"),
@@ -86,6 +87,11 @@ const ROWS: &[(Class, &str)] = &[
     (Class::ToolBroken, r"No video formats found|missing a URL|Failed to extract any player response"),
     (Class::ToolBroken, r"Unable to extract|challenge solving failed|Signature solving failed"),
     (Class::ToolBroken, r"The page needs to be reloaded|Traceback \(most recent call last\)|Unsupported URL"),
+    // What the site says to a player that it no longer serves.
+    (
+        Class::ToolBroken,
+        r"content is not available on this app|Unable to download API page: HTTP Error 40[0-9]",
+    ),
     (Class::Options, r"(?m)^yt-dlp: error: |Usage: yt-dlp"),
 ];
 
@@ -144,9 +150,8 @@ impl Class {
             Self::Live => rejected(Reason::Live),
             Self::NotYet => rejected(Reason::NotYet),
             Self::Gone => rejected(Reason::Gone),
-            Self::CompletePart | Self::MediaRefused | Self::Network | Self::Unknown => {
-                transient(Reason::Network)
-            }
+            Self::CompletePart | Self::MediaRefused | Self::Network => transient(Reason::Network),
+            Self::Unknown => transient(Reason::Unexplained),
             Self::ToolBroken => transient(Reason::NoFormat),
             Self::ToolOutdated => transient(Reason::ToolOutdated)
                 .with_hint("upgrade yt-dlp and its JavaScript runtime: run scripts/setup"),

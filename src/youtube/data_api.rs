@@ -222,7 +222,7 @@ impl DataApi {
             (_, 0) => None,
             _ => Some(format!("{missing} videos were gone when asked for details")),
         };
-        Answer { tool_version: "data-api v3".to_owned(), pages, hits, note }
+        Answer { tool_version: "data-api v3".to_owned(), pages, hits, note, broke_off: None }
     }
 }
 

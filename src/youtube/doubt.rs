@@ -22,7 +22,7 @@ pub(super) struct Doubt(Arc<Mutex<Failed>>);
 
 #[derive(Debug, Default)]
 struct Failed {
-    /// What the tool did not understand, each once.
+    /// What the tool did not understand, or was refused in words that we do not know, each once.
     misread: Vec<String>,
     /// What reached nobody, as often as it did.
     unreached: Vec<String>,
@@ -59,9 +59,11 @@ impl Failed {
     /// to the matter of its one search, until there is.
     fn raised(&mut self, what: &str, error: YoutubeError) -> YoutubeError {
         match error {
-            YoutubeError::Refused { what: named, class: Class::ToolBroken | Class::MediaRefused, said }
-                if is_one_too_many(&mut self.misread, what, TOO_MANY) =>
-            {
+            YoutubeError::Refused {
+                what: named,
+                class: Class::ToolBroken | Class::MediaRefused | Class::Unknown,
+                said,
+            } if is_one_too_many(&mut self.misread, what, TOO_MANY) => {
                 YoutubeError::Refused { what: named, class: Class::ToolOutdated, said }
             }
             YoutubeError::BadRequest { said } if !is_one_too_many(&mut self.wrong, what, TOO_MANY_WRONG) => {
@@ -121,6 +123,15 @@ mod tests {
         assert_eq!(class(&note(&doubt, 6, Class::MediaRefused)), Class::ToolOutdated);
         doubt.note("video-6", Ok(())).unwrap();
         assert_eq!(class(&note(&doubt, 7, Class::ToolBroken)), Class::ToolBroken);
+    }
+
+    #[test]
+    fn many_refusals_in_unknown_words_speak_against_the_tool_too() {
+        let doubt = Doubt::default();
+        for number in 1..=4 {
+            assert_eq!(class(&note(&doubt, number, Class::Unknown)), Class::Unknown);
+        }
+        assert_eq!(class(&note(&doubt, 5, Class::Unknown)), Class::ToolOutdated);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Reason};
 #[non_exhaustive]
 pub enum YoutubeError {
     /// The site, or yt-dlp on its behalf, refused; `said` is the raw text, cleaned.
-    #[error("{what}: {said}")]
+    #[error("{}", named(what, said))]
     Refused {
         /// The video's id or the search's text.
         what: String,
@@ -122,6 +122,11 @@ pub enum YoutubeError {
     Stopped,
 }
 
+/// The tool's words, which mostly name what was asked for, with its name before them where they do not.
+fn named(what: &str, said: &str) -> String {
+    if said.contains(what) { said.to_owned() } else { format!("{what}: {said}") }
+}
+
 impl YoutubeError {
     /// What this means for the job that met it.
     pub fn failure(&self) -> Failure {
@@ -193,6 +198,18 @@ mod tests {
         assert_eq!(YoutubeError::Quota { bucket: "units" }.failure().exit(), Exit::Paused);
         assert_eq!(YoutubeError::Offline { said: String::new() }.failure().exit(), Exit::Paused);
         assert_eq!(YoutubeError::KeyRefused { said: String::new() }.failure().exit(), Exit::Usage);
+    }
+
+    #[test]
+    fn a_refusal_names_its_video_once() {
+        let told = |said: &str| {
+            let (what, class) = ("vid00000001".into(), Class::Unknown);
+            YoutubeError::Refused { what, class, said: said.into() }.to_string()
+        };
+        let named = "ERROR: [youtube] vid00000001: The stars are not right";
+        assert_eq!(told(named), named);
+        let nameless = "ERROR: unable to download video data: HTTP Error 403: Forbidden";
+        assert_eq!(told(nameless), format!("vid00000001: {nameless}"));
     }
 
     #[test]

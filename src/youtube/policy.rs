@@ -51,17 +51,43 @@ pub struct Named<'a> {
 
 /// Says which entry of the block lists a video's names meet, if any. Lists may have grown since a search found it.
 pub fn judge_named(video: Named<'_>, crawl: &CrawlConfig) -> Option<String> {
-    let title = video.title.map(spaced).unwrap_or_default();
-    let words = crawl.blocked_titles.iter().filter(|words| !words.trim().is_empty());
-    if let Some(words) = words.into_iter().find(|words| title.contains(&spaced(words))) {
+    let title = video.title.unwrap_or_default();
+    if let Some(words) = crawl.blocked_titles.iter().find(|words| contains(title, words)) {
         return Some(format!("its title contains '{words}', which crawl.blocked_titles lists"));
     }
+    let name = video.channel_name.map(str::to_lowercase);
     let is_channel = |listed: &&String| {
-        let by_name = video.channel_name.is_some_and(|name| name.eq_ignore_ascii_case(listed));
-        video.channel_id == Some(listed.as_str()) || by_name
+        video.channel_id == Some(listed.as_str()) || name.as_ref() == Some(&listed.to_lowercase())
     };
     let channel = crawl.blocked_channels.iter().find(is_channel)?;
     Some(format!("its channel is '{channel}', which crawl.blocked_channels lists"))
+}
+
+/// Whether a title contains words, in any letter case: as whole words, but anywhere in writing that does not part them.
+fn contains(title: &str, words: &str) -> bool {
+    if words.chars().any(is_unparted) {
+        return title.to_lowercase().contains(&words.trim().to_lowercase());
+    }
+    let words = spaced(words);
+    !words.trim().is_empty() && spaced(title).contains(&words)
+}
+
+/// A letter of writing without blanks between words: Thai, Lao, Burmese, Khmer, kana, Han. Korean has blanks, but glues
+/// particles to its nouns.
+fn is_unparted(letter: char) -> bool {
+    matches!(letter,
+        '\u{e00}'..='\u{eff}'
+        | '\u{1000}'..='\u{109f}'
+        | '\u{1100}'..='\u{11ff}'
+        | '\u{1780}'..='\u{17ff}'
+        | '\u{2e80}'..='\u{9fff}'
+        | '\u{a960}'..='\u{a97f}'
+        | '\u{a9e0}'..='\u{a9ff}'
+        | '\u{aa60}'..='\u{aa7f}'
+        | '\u{ac00}'..='\u{d7ff}'
+        | '\u{f900}'..='\u{faff}'
+        | '\u{ff66}'..='\u{ffdc}'
+        | '\u{20000}'..='\u{3ffff}')
 }
 
 /// Lower case, words apart from punctuation, one blank between them and at both ends: whole words are contained.
@@ -72,9 +98,17 @@ fn spaced(text: &str) -> String {
     format!(" {} ", words.join(" "))
 }
 
-/// Judges what the site says of a video when its download begins, with the fact that decides. A missing duration or,
-/// under `creative-commons`, a missing licence is refused.
+/// Judges what the site says of a video when its download begins, with the fact that decides: not every search and no
+/// list knows title and channel. A missing duration or, under `creative-commons`, a missing licence is refused.
 pub fn judge_extracted(video: &Extracted, crawl: &CrawlConfig) -> Option<(Reason, String)> {
+    let named = Named {
+        title: video.title.as_deref(),
+        channel_id: video.channel_id.as_deref(),
+        channel_name: video.channel_name.as_deref(),
+    };
+    if let Some(detail) = judge_named(named, crawl) {
+        return Some((Reason::Blocklisted, detail));
+    }
     if let Some(status @ ("is_live" | "is_upcoming")) = video.live_status.as_deref() {
         return Some((Reason::Live, format!("its live status is {status}")));
     }
@@ -96,7 +130,8 @@ pub fn judge_extracted(video: &Extracted, crawl: &CrawlConfig) -> Option<(Reason
     None
 }
 
-/// The same rules in yt-dlp's own words (`--match-filters`), so that nothing is downloaded against them.
+/// The same rules, but for the block lists, in yt-dlp's own words (`--match-filters`), so that nothing is downloaded
+/// against them.
 pub(super) fn match_filter(crawl: &CrawlConfig) -> String {
     let max_duration_s = crawl.max_duration_s;
     let rules = format!("!is_live & live_status!=?is_upcoming & duration<{max_duration_s} & age_limit<?18");
@@ -177,6 +212,42 @@ mod tests {
         assert_eq!(of("UCbad", "x"), Some(Reason::Blocklisted));
         assert_eq!(of("UCgood", "kids tv"), Some(Reason::Blocklisted));
         assert_eq!(of("UCgood", "kids"), None);
+    }
+
+    #[test]
+    fn block_lists_know_words_that_no_blank_parts_and_names_in_any_letters() {
+        let is_blocked = |listed: &str, title: &str| {
+            let crawl = CrawlConfig { blocked_titles: vec![listed.into()], ..CrawlConfig::default() };
+            judge(&FoundVideo { title: title.into(), ..found() }, &crawl).is_some()
+        };
+        assert!(is_blocked("子供", "かわいい子供の笑顔"));
+        assert!(is_blocked(" AI生成 ", "これはai生成です"));
+        assert!(is_blocked("เด็ก", "เด็กน่ารักหัวเราะ"));
+        assert!(is_blocked("어린이", "웃는 어린이들"));
+        assert!(!is_blocked("子供", "大人の笑顔"));
+        assert!(is_blocked("ребёнок", "РЕБЁНОК смеётся") && !is_blocked("дети", "детишки"));
+        assert!(!is_blocked("!", "wow!") && !is_blocked("!", ""));
+        let crawl = CrawlConfig { blocked_channels: vec!["ДЕТИ ТВ".into()], ..CrawlConfig::default() };
+        let of = |name: &str| judge(&FoundVideo { channel_name: Some(name.into()), ..found() }, &crawl);
+        assert_eq!((of("Дети ТВ"), of("Дети")), (Some(Reason::Blocklisted), None));
+    }
+
+    #[test]
+    fn block_lists_are_asked_again_when_the_site_names_a_video() {
+        let crawl = CrawlConfig {
+            licence: LicencePolicy::Any,
+            blocked_titles: vec!["child".into()],
+            blocked_channels: vec!["Kids TV".into()],
+            ..CrawlConfig::default()
+        };
+        let verdict = |title: &str, channel: &str| {
+            let (title, channel_name) = (Some(title.into()), Some(channel.into()));
+            let video = Extracted { title, channel_name, duration_s: Some(9.0), ..Extracted::default() };
+            judge_extracted(&video, &crawl).map(|(reason, _)| reason)
+        };
+        assert_eq!(verdict("a child laughs", "someone"), Some(Reason::Blocklisted));
+        assert_eq!(verdict("a laugh", "kids tv"), Some(Reason::Blocklisted));
+        assert_eq!(verdict("a laugh", "someone"), None);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Answer {
     pub hits: Vec<FoundVideo>,
     /// What a reader of the ledger should know: an empty answer, entries dropped.
     pub note: Option<String>,
+    /// What was said when the site broke off after some pages: there is more to find.
+    pub broke_off: Option<String>,
 }
 
 /// A video as a search shows it. All text is cleaned; what the provider cannot know is `None`.

@@ -49,9 +49,9 @@ async fn one_emotion_is_asked_without_harm_to_the_others() {
     let last = closing(&place.expect(0, &["--json", "crawl", "--emotion", "fear"]).await);
     assert_eq!((&last["searched"]["done"], &last["fetched"]["done"]), (&2.into(), &2.into()), "{last}");
     assert_eq!(ask(&place.data, FETCHED).await, ["fear", "fear"]);
-    let waiting = "select emotion from search join job on stage = 'search' and subject_id = search.id
-                   where state = 'open' and retired_at is null";
-    assert_eq!(ask(&place.data, waiting).await, ["happiness", "happiness"]);
+    let unasked = "select emotion from search where retired_at is null
+                   and not exists (select 1 from job where stage = 'search' and subject_id = search.id)";
+    assert_eq!(ask(&place.data, unasked).await, ["happiness", "happiness"]);
     place.expect(4, &["crawl", "--emotion", "fear"]).await;
     place.expect(0, &["crawl"]).await;
 }
@@ -128,6 +128,27 @@ async fn videos_on_disk_are_taken_in_without_harm_to_downloads_that_are_due() {
 }
 
 #[tokio::test]
+async fn searches_of_which_more_is_wanted_are_asked_again_and_what_they_found_stays() {
+    let place = Place::scripted(1, 2);
+    place.expect(0, &["crawl"]).await;
+    place.replace("results_per_search = 40", "results_per_search = 50");
+    let last = closing(&place.expect(0, &["--json", "crawl"]).await);
+    assert_eq!((&last["searched"]["done"], &last["fetched"]["done"]), (&2.into(), &0.into()), "{last}");
+    assert_eq!(ask(&place.data, "select emotion from evidence").await.len(), 4);
+    place.expect(4, &["crawl"]).await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_leaves_no_data_folder_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let source = format!("local:{}", folder.path().join("nowhere").display());
+    let ended = crate::program::expect(2, &data, &["crawl", "--source", &source]);
+    assert!(ended.stderr.contains("nowhere"), "{}", ended.stderr);
+    assert!(!data.exists());
+}
+
+#[tokio::test]
 async fn a_plan_asks_nothing_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -160,10 +181,14 @@ async fn a_refresh_renews_what_is_there_and_purges_what_is_gone_twice() {
     let earlier =
         format!("update video set metadata_at = metadata_at - {day}, missing_since = missing_since - {day}");
     change(&place.data, &earlier).await;
+    let page = place.data.join("reports/scn-1.md");
+    fs::create_dir_all(page.parent().unwrap()).unwrap();
+    fs::write(&page, format!("| fetch | removed | {} |", id(2).replace('_', "\\_"))).unwrap();
     let second = closing(&refresh(&["--purge"]).await);
     assert_eq!((&second["renewed"], &second["purged"]), (&1.into(), &1.into()), "{second}");
     assert_eq!(ask(&place.data, "select site_id from video").await, [id(1)]);
     assert_eq!(ask(&place.data, "select site_id from tombstone").await, [id(2)]);
+    assert_eq!(fs::read_to_string(&page).unwrap(), "| fetch | removed | (forgotten) |");
     place.expect(2, &["refresh"]).await;
 }
 

@@ -53,6 +53,36 @@ async fn a_list_is_fetched_exactly_and_its_losses_are_told_by_reason() {
 }
 
 #[tokio::test]
+async fn a_list_without_channels_learns_them_at_the_download_and_so_do_the_block_lists() {
+    let titled = |number: u32, title: &str| SiteVideo { title: title.to_owned(), ..short(number) };
+    let named = SiteVideo { channel_name: "Kids TV".to_owned(), ..short(3) };
+    let (place, bench) = Place::at_site(vec![short(1), titled(2, "my child laughs"), named]).await;
+    film(&bench.folder.path().join("media.mp4"));
+    place.set("blocked_titles = ['child']\nblocked_channels = ['kids tv']");
+    let list = place.folder.path().join("list.csv");
+    fs::write(&list, format!("id,emotion\n{},fear\n{},fear\n{},fear\n", id(1), id(2), id(3))).unwrap();
+    let last = closing(&place.expect(0, &["--json", "crawl", "--from", list.to_str().unwrap()]).await);
+    assert_eq!(
+        (&last["there"], &last["lost"]),
+        (&1.into(), &serde_json::json!([["blocklisted", 2]])),
+        "{last}"
+    );
+    let known =
+        "select json_array(title, source, channel_name, licence) from video where file_path is not null";
+    let known = ask(&place.data, known).await;
+    let licence = "Creative Commons Attribution license (reuse allowed)";
+    let told = ["a happy video 1", "channel:UCchannel-00000000000001", "a channel", licence];
+    assert_eq!(known, [serde_json::json!(told).to_string()]);
+    assert_eq!(
+        fs::read_dir(place.data.join("staging")).map_or(0, Iterator::count),
+        0,
+        "a blocked file stayed"
+    );
+    let forgotten = ["--json", "forget", "--channel", "UCchannel-00000000000001", "--dry-run"];
+    assert_eq!(closing(&place.expect(0, &forgotten).await)["videos"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn a_manifest_names_files_on_disk() {
     let place = Place::scripted(1, 1);
     let folder = place.folder.path();

@@ -93,6 +93,7 @@ async fn a_refusal_of_us_stops_everything_and_says_when_to_come_back() {
     let unavailable = |subreason| says("UNPLAYABLE", UNAVAILABLE, subreason);
     let table = [
         (unavailable("This content isn't available, try again later."), "rate-limited", true),
+        (unavailable("This content isn\u{2019}t available, try again later."), "rate-limited", true),
         (SiteAnswer::PlayerStatus(429), "rate-limited", true),
         (SiteAnswer::Media(MediaFault::Status(429)), "rate-limited", true),
         (says("LOGIN_REQUIRED", "Sign in to confirm you\u{2019}re not a bot", ""), "blocked", false),
@@ -101,7 +102,8 @@ async fn a_refusal_of_us_stops_everything_and_says_when_to_come_back() {
     ];
     for (answer, reason, passes) in table {
         let (place, bench) = Place::at_site(site_of([answer.clone(), SiteAnswer::Plays])).await;
-        let ended = place.expect(5, &["--json", "crawl"]).await;
+        let code = if passes { 5 } else { 1 };
+        let ended = place.expect(code, &["--json", "crawl"]).await;
         let last = closing(&ended);
         assert_eq!(last["fetched"]["paused"], reason, "{answer:?}: {last}");
         assert_eq!(last["fetched"]["resume_at_ms"].is_i64(), passes, "{answer:?}");
@@ -109,7 +111,7 @@ async fn a_refusal_of_us_stops_everything_and_says_when_to_come_back() {
         let paused = ask(&place.data, "select stage || ' ' || reason from pause order by stage").await;
         assert_eq!(paused, [format!("fetch {reason}"), format!("search {reason}")], "{answer:?}");
         let players = bench.site.requests().players;
-        let again = place.expect(5, &["crawl"]).await;
+        let again = place.expect(code, &["crawl"]).await;
         assert_eq!(bench.site.requests().players, players, "{answer:?}: asked during a pause");
         let way_on = if passes { "come back in" } else { "until `webemotion retry --stage fetch`" };
         assert!(again.stdout.contains(way_on), "{}", again.stdout);

@@ -36,9 +36,15 @@ async fn a_download_is_the_file_byte_for_byte() {
         .await
         .unwrap();
     assert!(std::fs::read(&downloaded.path).unwrap() == media_bytes());
-    assert_eq!((downloaded.size_bytes, downloaded.duration_ms), (300_000, Some(30_000)));
+    assert_eq!(
+        (downloaded.title.as_deref(), downloaded.duration_ms),
+        (Some("a happy video 1"), Some(30_000))
+    );
+    assert_eq!(
+        (downloaded.channel_id.as_deref(), downloaded.channel_name.as_deref()),
+        (Some("UCchannel-00000000000001"), Some("a channel"))
+    );
     assert_eq!(downloaded.licence.as_deref(), Some("Creative Commons Attribution license (reuse allowed)"));
-    assert!(downloaded.format.contains("640x360"), "{}", downloaded.format);
     assert_eq!(seen.last().map(|progress| progress.downloaded_bytes), Some(300_000));
     assert_eq!(std::fs::read_dir(bench.downloads()).unwrap().count(), 1);
 }
@@ -101,6 +107,19 @@ async fn what_breaks_the_policy_is_never_fetched() {
     assert_eq!(error.failure().reason, Reason::TooLarge);
     bench.crawl.max_file_bytes = 1_000_000;
     assert!(bench.download(3).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_block_list_names_is_ended_when_the_site_names_it() {
+    // Their media would take for ever.
+    let mut bench = Bench::new((1..=3).map(|number| faulty(number, MediaFault::Drip)).collect()).await;
+    bench.crawl.blocked_titles = vec!["video 1".to_owned()];
+    bench.crawl.blocked_channels = vec!["UCchannel-00000000000002".to_owned()];
+    let told = reasons(&bench, 2).await;
+    assert_eq!(told, [(Reason::Blocklisted, FailureKind::Rejected); 2]);
+    bench.crawl.blocked_channels = vec!["A Channel".to_owned()];
+    let error = bench.download(3).await.unwrap_err();
+    assert!(error.to_string().contains("'A Channel', which crawl.blocked_channels lists"), "{error}");
 }
 
 #[tokio::test]

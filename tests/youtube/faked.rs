@@ -99,7 +99,7 @@ async fn a_grandchild_that_holds_the_pipe_delays_nobody_and_dies() {
     );
     let began = Instant::now();
     let downloaded = download(&folder, &script).await.unwrap();
-    assert_eq!(downloaded.size_bytes, 1);
+    assert_eq!(std::fs::read(downloaded.path).unwrap(), b"x");
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(!is_alive(&folder.path().join("grandchild")));
 }
@@ -153,17 +153,27 @@ async fn success_without_a_file_is_no_success() {
 
 #[tokio::test]
 async fn many_videos_that_it_cannot_read_speak_against_the_tool() {
-    let folder = tempfile::tempdir().unwrap();
-    let script = "echo 'ERROR: [youtube] x: No video formats found!; please report this issue' >&2\nexit 1";
-    let ytdlp = faked(folder.path(), script);
-    let mut told = Vec::new();
-    for number in 1..=5 {
-        let site_id = SiteId::new(&format!("video-{number:05}")).unwrap();
-        let error = ytdlp.download(&site_id, folder.path(), &mut |_| (), &Stop::default()).await.unwrap_err();
-        told.push(error.failure().reason);
+    let table = [
+        ("No video formats found!; please report this issue", Reason::NoFormat),
+        (
+            "The following content is not available on this app.. Watch on the latest version",
+            Reason::NoFormat,
+        ),
+        ("The stars are not right", Reason::Unexplained),
+    ];
+    for (words, reason) in table {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("echo 'ERROR: [youtube] x: {words}' >&2\nexit 1");
+        let ytdlp = faked(folder.path(), &script);
+        let mut told = Vec::new();
+        for number in 1..=5 {
+            let site_id = SiteId::new(&format!("video-{number:05}")).unwrap();
+            let downloaded = ytdlp.download(&site_id, folder.path(), &mut |_| (), &Stop::default()).await;
+            told.push(downloaded.unwrap_err().failure().reason);
+        }
+        assert_eq!(told[..4], [reason; 4], "{words}");
+        assert_eq!(told[4], Reason::ToolOutdated, "{words}");
     }
-    assert_eq!(told[..4], [Reason::NoFormat; 4]);
-    assert_eq!(told[4], Reason::ToolOutdated);
 }
 
 #[tokio::test]

@@ -31,6 +31,32 @@ async fn a_search_pages_and_ranks_and_keeps_its_raw_answer() {
 }
 
 #[tokio::test]
+async fn hits_of_every_shape_are_read_and_shorts_tell_least() {
+    let long = SiteVideo { duration_s: 200, ..video(8) };
+    let bench = Bench::new((1..=7).map(video).chain([long]).collect()).await;
+    let answer = bench.ytdlp().search(question("happy", 3), &Stop::default()).await.unwrap();
+    let told: Vec<_> = answer
+        .hits
+        .iter()
+        .map(|hit| (hit.title.as_str(), hit.duration_ms, hit.channel_id.is_some()))
+        .collect();
+    let all = Some(30_000);
+    assert_eq!(
+        told,
+        [
+            ("a happy video 1", all, true),
+            ("a happy video 2", all, true),
+            ("a happy video 3", all, true),
+            ("a happy video 4", None, false),
+            ("a happy video 5", all, true),
+            ("a happy video 6", all, true),
+            ("a happy video 7", all, true),
+            ("a happy video 8", Some(200_000), true),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn under_creative_commons_the_sites_own_filter_is_asked() {
     let standard = SiteVideo { licence: SiteLicence::Standard, ..video(1) };
     let mut bench = Bench::new(vec![standard, video(2), video(3)]).await;
@@ -88,6 +114,7 @@ async fn a_search_that_is_refused_is_no_empty_answer() {
     let bench = Bench::new(vec![video(1)]).await;
     let table = [
         (SearchFault::Status(429), Reason::RateLimited),
+        (SearchFault::Status(403), Reason::NoFormat),
         (SearchFault::Status(503), Reason::Network),
         (SearchFault::Html, Reason::Network),
     ];

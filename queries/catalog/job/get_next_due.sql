@@ -1,4 +1,4 @@
--- jobs::next_due_of; job_outcome. $2 to $5 as $6 to $9 in claim.sql.
+-- jobs::next_due_of; job_outcome. $2 to $6 as $6 to $10 in claim.sql.
 select min(due_at) as "due_at: i64" from job
 where stage = $1 and state in ('open', 'held')
   and ($2 is null or $2 = case stage
@@ -9,3 +9,4 @@ where stage = $1 and state in ('open', 'held')
   and ($4 is null or exists (select 1 from video where video.id = job.subject_id and video.site = $4))
   and ($5 is null or stage <> 'search'
     or exists (select 1 from search where search.id = job.subject_id and search.lexicon = $5))
+  and ($6 is null or stage <> 'search' or rev = $6)

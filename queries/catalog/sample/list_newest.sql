@@ -1,9 +1,13 @@
--- samples::newest; scans sample for new ones, the video by primary key. At most $2 of each emotion.
+-- samples::newest; scans sample for new ones, the video by primary key. At most $2 of each emotion, of as many clips as
+-- there are: each clip's first sample comes before any clip's second.
 select id as "id!", emotion as "emotion!: String"
 from (
-  select sample.id, video.emotion,
-    row_number() over (partition by video.emotion order by sample.clip_id desc, sample.t_ms) as place
-  from sample join video on video.id = sample.video_id
-  where sample.reason is null and sample.created_at >= $1 and video.emotion is not null
+  select id, emotion, row_number() over (partition by emotion order by place_in_clip, clip_id desc) as place
+  from (
+    select sample.id, sample.clip_id, video.emotion,
+      row_number() over (partition by sample.clip_id order by sample.t_ms) as place_in_clip
+    from sample join video on video.id = sample.video_id
+    where sample.reason is null and sample.created_at >= $1 and video.emotion is not null
+  )
 )
 where place <= $2 order by id

@@ -10,6 +10,7 @@ use crate::config::ClipRecipe;
 use crate::face::select::{self, RULES};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{cut, scan};
+use crate::report::plain;
 use crate::types::{Scan, TrackId, VideoId};
 
 use super::super::{Session, is_coloured, named, say};
@@ -195,7 +196,7 @@ fn rules(explain: &select::Explain, kept: &Kept, is_cut: bool, recipe: &ClipReci
         let mut planned = explain.clips;
         add(Reason::ClipUnsound, "clips", &mut planned, explain.clips.saturating_sub(in_catalog));
         let mut samples = kept.samples;
-        for reason in [Reason::Blurred, Reason::BadLight, Reason::Turned] {
+        for reason in [Reason::Blurred, Reason::BadLight, Reason::Turned, Reason::NearDuplicate] {
             add(reason, "samples", &mut samples, kept.rejected.get(&reason).copied().unwrap_or(0));
         }
     }
@@ -233,13 +234,13 @@ async fn recipe_of(session: &Session, hash: &str) -> Result<ClipRecipe, Failure>
 }
 
 async fn not_scanned(session: &Session, video: &videos::Video) -> Result<Failure, Failure> {
-    let name = format!("video {} ({})", video.id.0, video.found.site_id);
+    let name = format!("video {} ({})", video.id.0, plain(&video.found.site_id));
     for stage in [scan::NAME, crate::pipeline::fetch::NAME] {
         let Some(job) = jobs::get(&session.catalog, stage, video.id.0).await? else { continue };
         let Some(reason) = job.reason.filter(|_| ["rejected", "dead"].contains(&job.state.as_str())) else {
             continue;
         };
-        let detail = job.detail.unwrap_or_default();
+        let detail = plain(&job.detail.unwrap_or_default());
         let detail = format!("nobody saw {name}: its {stage} ended {} ({reason}): {detail}", job.state);
         let again = format!("`webemotion retry --reason {reason} --stage {stage}` takes it up again");
         return Ok(Failure::permanent(Reason::NothingToDo, detail).with_hint(again));
@@ -262,7 +263,7 @@ mod tests {
         let kept = Kept {
             clips: BTreeMap::from([(TrackId(1), 2), (TrackId(2), 2)]),
             samples: 20,
-            rejected: BTreeMap::from([(Reason::Blurred, 4)]),
+            rejected: BTreeMap::from([(Reason::Blurred, 4), (Reason::NearDuplicate, 6)]),
         };
         let numbers = |rules: Vec<Rule>| -> Vec<(Reason, usize, usize)> {
             rules.into_iter().map(|rule| (rule.reason, rule.asked, rule.removed)).collect()
@@ -276,6 +277,7 @@ mod tests {
             (Reason::Blurred, 20, 4),
             (Reason::BadLight, 16, 0),
             (Reason::Turned, 16, 0),
+            (Reason::NearDuplicate, 16, 6),
         ];
         assert_eq!(numbers(rules(&explain, &kept, true, &recipe)), [&tracks[..], &after].concat());
     }

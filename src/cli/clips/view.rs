@@ -1,6 +1,6 @@
 //! Sets what became of a video's faces as text for a terminal. Knows no catalog.
 
-use crate::report::Table;
+use crate::report::{Table, plain};
 
 use super::explain::{Explained, TrackSeen};
 
@@ -16,19 +16,14 @@ pub(super) fn draw(explained: &Explained, is_coloured: bool) -> String {
 }
 
 fn head(explained: &Explained) -> String {
-    let Explained { video, site, site_id, width, height, .. } = explained;
-    let (length, looked) = (seconds(explained.duration_ms), seconds(explained.elapsed_ms));
-    let source = match &explained.file {
-        Some(file) => file.as_str(),
-        None => "its file is gone",
-    };
+    let Explained { video, site, width, height, frames_decoded, frames_detected, recipe, .. } = explained;
+    let (length, took) = (seconds(explained.duration_ms), seconds(explained.elapsed_ms));
+    let (site_id, shots) = (plain(&explained.site_id), explained.shots.len());
+    let source = explained.file.as_deref().map_or_else(|| "its file is gone".to_owned(), plain);
     format!(
-        "video {video} ({site} {site_id}), {source}\n{width}×{height}, {length} s, {} shots; {} frames decoded and {} \
-         searched for faces in {looked} s; recipe {}\n",
-        explained.shots.len(),
-        explained.frames_decoded,
-        explained.frames_detected,
-        explained.recipe
+        "video {video} ({site} {site_id}), {source}\n{width}×{height}, {length} s, {shots} shots; {frames_decoded} frames \
+         decoded in {took} s, {frames_detected} of them searched whole for faces, the looks between where a face was; \
+         recipe {recipe}\n"
     )
 }
 

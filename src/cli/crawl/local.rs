@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::catalog::jobs::Only;
 use crate::failure::Exit;
-use crate::pipeline::intake::{self, Intake};
+use crate::pipeline::RunSummary;
+use crate::pipeline::intake::{self, Intake, Watch};
 
 use super::super::drive::{Limits, drive, exit, local_patience, local_wait_ms};
 use super::super::{Session, say};
@@ -16,22 +17,38 @@ pub(super) async fn crawl(
     session: &Session,
     folder: &Path,
     args: &CrawlArgs,
-    mut limits: Limits,
+    limits: Limits,
 ) -> anyhow::Result<Exit> {
-    let found = intake::take_in(&session.catalog, folder, args.wanted.emotion).await?;
+    let (stop, reporter) = (&session.stop, session.reporter.as_ref());
+    let watch = Watch { stop, deadline_ms: limits.deadline_ms, reporter };
+    let found = intake::take_in(&session.catalog, folder, args.wanted.emotion, &watch).await?;
+    let fetched = fetch(session, args, limits).await?;
+    let facts = json!({"videos": found.videos, "new": found.new, "unfiled": found.unfiled,
+        "skipped": found.skipped, "unreadable": found.unreadable, "left": found.left});
+    told::close(session, facts, None, Some(&fetched));
+    if !session.json {
+        tell_passed_over(&found);
+    }
+    Ok(match exit(session, &[&fetched]) {
+        Exit::NothingToDo if found.left > 0 => Exit::Done,
+        exit => exit,
+    })
+}
+
+/// Fetches more of the videos that were taken in.
+pub(super) async fn go_on(session: &Session, args: &CrawlArgs, limits: Limits) -> anyhow::Result<Exit> {
+    let fetched = fetch(session, args, limits).await?;
+    told::close(session, json!({}), None, Some(&fetched));
+    Ok(exit(session, &[&fetched]))
+}
+
+async fn fetch(session: &Session, args: &CrawlArgs, mut limits: Limits) -> anyhow::Result<RunSummary> {
     // Downloads that are due wait for a crawl of their site: there is no yt-dlp here.
     limits.only = Only { site: Some("local"), ..Only::default() };
     limits.patience = local_patience();
     limits.wait_ms = local_wait_ms(session.config.workers.max_attempts);
     let stage = fetch_stage(session, args, &session.config.crawl, &limits, None)?;
-    let fetched = drive(session, &stage, &limits).await?;
-    let facts = json!({"videos": found.videos, "new": found.new, "unfiled": found.unfiled,
-        "skipped": found.skipped, "unreadable": found.unreadable});
-    told::close(session, facts, None, Some(&fetched));
-    if !session.json {
-        tell_passed_over(&found);
-    }
-    Ok(exit(session, &[&fetched]))
+    Ok(drive(session, &stage, &limits).await?)
 }
 
 /// Says which files of the folder were not taken in, and why.
@@ -49,6 +66,12 @@ fn tell_passed_over(found: &Intake) {
         say(format_args!(
             "crawl: {} videos and folders cannot be read; the log names each",
             found.unreadable
+        ));
+    }
+    if found.left > 0 {
+        say(format_args!(
+            "crawl: {} videos are still to be read; the same command goes on with them",
+            found.left
         ));
     }
 }

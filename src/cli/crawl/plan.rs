@@ -1,26 +1,23 @@
-//! `crawl plan`, and the plan that a crawl writes down: which searches a lexicon asks for, and what they cost in time.
+//! `crawl plan`: which searches a lexicon asks for, and what they cost in time.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::catalog::jobs::Only;
-use crate::catalog::{Catalog, jobs, searches};
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::search;
 use crate::types::Emotion;
 use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY};
 
-use super::super::{Global, Session, say, session};
+use super::super::{Global, say, session};
 use super::{Source, Wanted};
 
 /// Of the results of its searches, WebEmotion kept 41,000 of 216,000 videos.
 const PAPERS_SHARE: f64 = 0.19;
 
 /// The lexicon that the flag means, else the settings.
-fn lexicon(flag: Option<&Path>, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
+pub(super) fn lexicon(flag: Option<&Path>, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
     let Some(path) = flag.or(policy.lexicon.as_deref()) else {
         return Ok(Lexicon::builtin());
     };
@@ -38,7 +35,8 @@ pub(crate) fn lexicon_of_settings(policy: &CrawlConfig) -> anyhow::Result<String
     Ok(lexicon(None, policy)?.name().to_owned())
 }
 
-fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
+/// Whether a search is asked.
+pub(super) fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
     wanted.include_minors || !search.surfaces_minors
 }
 
@@ -132,104 +130,5 @@ impl<'a> Cost<'a> {
         ));
         say(format_args!("  videos, as many as WebEmotion kept {:>6.1} days", self.days(like_the_paper)));
         say(format_args!("  videos, at most           {:>6.1} days", self.days(self.most_videos())));
-    }
-}
-
-/// What a crawl asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Planned {
-    /// The lexicon's name: its searches are asked, and no others.
-    pub(super) lexicon: String,
-    /// Searches of the lexicon.
-    pub(super) searches: usize,
-    /// Searches of other lexicons that are due; they wait for a crawl with theirs.
-    pub(super) of_others: u64,
-}
-
-/// Writes down what the lexicon asks for, and asks for its answers. The nth search of each emotion comes before the
-/// (n + 1)th of any, so that all emotions grow together.
-pub(super) async fn write_down(session: &Session, wanted: &Wanted) -> anyhow::Result<Planned> {
-    let lexicon = lexicon(wanted.lexicon.as_deref(), &session.config.crawl)?;
-    let planned: Vec<searches::NewSearch> =
-        lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
-    Ok(plan(&session.catalog, lexicon.name(), &planned).await?)
-}
-
-async fn plan(catalog: &Catalog, lexicon: &str, planned: &[searches::NewSearch]) -> Result<Planned, Failure> {
-    let mut tx = catalog.begin().await?;
-    let changed = searches::plan(&mut tx, "youtube", lexicon, planned).await?;
-    let retired: Vec<i64> = changed.retired.iter().map(|id| id.0).collect();
-    jobs::withdraw(&mut tx, search::NAME, &retired).await?;
-    tx.commit().await?;
-    let in_force = searches::list(catalog, "youtube").await?;
-    let asked: Vec<_> = in_force.iter().filter(|search| search.lexicon == lexicon).collect();
-    let mut turns: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-    let mut next_turn = [0_i64; Emotion::ALL.len()];
-    for search in &asked {
-        let turn = &mut next_turn[search.asked.emotion.index()];
-        turns.entry(*turn).or_default().push(search.id.0);
-        *turn += 1;
-    }
-    let mut tx = catalog.begin().await?;
-    for (turn, ids) in &turns {
-        jobs::enqueue_all(&mut tx, search::NAME, search::REV, *turn, ids).await?;
-    }
-    tx.commit().await?;
-    let own = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
-    let own_due = jobs::count_due_of(catalog, search::NAME, &own).await?;
-    let of_others = jobs::count_due(catalog, search::NAME).await?.saturating_sub(own_due);
-    Ok(Planned { lexicon: lexicon.to_owned(), searches: asked.len(), of_others })
-}
-
-fn new_search(search: PlannedSearch) -> searches::NewSearch {
-    searches::NewSearch {
-        emotion: search.emotion,
-        text: search.text,
-        word: search.word,
-        country: search.country,
-        age_word: search.age_word,
-        language: search.language,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Clock;
-    use crate::types::SearchId;
-
-    fn search(text: &str) -> searches::NewSearch {
-        searches::NewSearch {
-            emotion: Emotion::Fear,
-            text: text.to_owned(),
-            word: text.to_owned(),
-            country: None,
-            age_word: None,
-            language: None,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_crawl_asks_what_its_lexicon_plans_and_leaves_that_of_others_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalog.sqlite");
-        let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
-        let (one, other) = ([search("scared"), search("afraid")], [search("afraid"), search("timid")]);
-        let planned = |lexicon: &str, of_others| Planned { lexicon: lexicon.into(), searches: 2, of_others };
-        assert_eq!(plan(&catalog, "one", &one).await.unwrap(), planned("one", 0));
-        // What both ask is asked by who planned last; the rest of the first still waits for its own crawl.
-        assert_eq!(plan(&catalog, "other", &other).await.unwrap(), planned("other", 1));
-        let claim = jobs::Claim { stage: search::NAME, rev: search::REV, worker: "w", lease_ms: 60_000 };
-        for (lexicon, texts) in [("other", vec!["afraid", "timid"]), ("one", vec!["scared"])] {
-            let only = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
-            assert!(jobs::next_due_of(&catalog, search::NAME, &only).await.unwrap().is_some());
-            let mut asked = Vec::new();
-            while let Some(job) = jobs::claim_of(&catalog, claim, &only).await.unwrap() {
-                let search = searches::get(&catalog, SearchId(job.subject_id)).await.unwrap();
-                asked.push(search.asked.text);
-            }
-            asked.sort();
-            assert_eq!(asked, texts);
-        }
     }
 }

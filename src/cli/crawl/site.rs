@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::catalog::answers::{self, Asking};
 use crate::catalog::jobs::Only;
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
@@ -12,42 +13,104 @@ use crate::failure::{Exit, Failure};
 use crate::pipeline::RunSummary;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::fetch::FetchStage;
-use crate::pipeline::search::SearchStage;
+use crate::pipeline::search::{self, SearchStage};
 use crate::youtube::{ApiKey, DataApi, YtDlp};
 
 use super::super::drive::{Limits, drive, exit};
 use super::super::{Session, say};
-use super::{CrawlArgs, fetch_stage, plan, terms, told};
+use super::planned::{self, Planned};
+use super::{CrawlArgs, fetch_stage, terms, told};
 
 pub(super) async fn crawl(
     session: &Session,
     args: &CrawlArgs,
     policy: CrawlConfig,
-    mut limits: Limits,
+    limits: Limits,
 ) -> anyhow::Result<Exit> {
-    let ytdlp = YtDlp::new(session.config.tools.find_ytdlp()?, &policy);
-    let key = key()?;
-    let planned = plan::write_down(session, &args.wanted).await?;
-    let may_download = terms::accepted(session, args.accept_terms || policy.accept_terms).await?;
-    limits.only = Only { emotion: args.wanted.emotion, lexicon: Some(planned.lexicon), ..Only::default() };
-    let budget = Budget::new(session.catalog.clone(), &policy);
-    let searching = search_stage(&ytdlp, key, &policy, &budget)?;
-    let facts = json!({"searches": planned.searches, "of_other_lexicons": planned.of_others});
+    let tools = Tools::find(session, policy)?;
+    let planned = planned::write_down(session, &args.wanted, &tools.policy, &tools.asking()).await?;
     if planned.of_others > 0 && !session.json {
         say(format_args!(
             "crawl: {} searches of other lexicons are due; a crawl with theirs asks them",
             planned.of_others
         ));
     }
+    ask_and_fetch(session, args, tools, planned, limits).await
+}
+
+/// Goes on with what was planned when the crawl began.
+pub(super) async fn go_on(
+    session: &Session,
+    args: &CrawlArgs,
+    policy: CrawlConfig,
+    limits: Limits,
+) -> anyhow::Result<Exit> {
+    let tools = Tools::find(session, policy)?;
+    let planned = planned::look(session, &args.wanted, &tools.policy, &tools.asking()).await?;
+    ask_and_fetch(session, args, tools, planned, limits).await
+}
+
+/// What the site is asked with.
+struct Tools {
+    ytdlp: YtDlp,
+    key: Option<ApiKey>,
+    policy: CrawlConfig,
+}
+
+impl Tools {
+    fn find(session: &Session, policy: CrawlConfig) -> anyhow::Result<Self> {
+        let ytdlp = YtDlp::new(session.config.tools.find_ytdlp()?, &policy);
+        Ok(Self { ytdlp, key: key()?, policy })
+    }
+
+    fn asking(&self) -> Asking {
+        search::asking(&self.policy, self.key.is_some())
+    }
+}
+
+async fn ask_and_fetch(
+    session: &Session,
+    args: &CrawlArgs,
+    tools: Tools,
+    planned: Planned,
+    mut limits: Limits,
+) -> anyhow::Result<Exit> {
+    let Tools { ytdlp, key, policy } = tools;
+    let may_download = terms::accepted(session, args.accept_terms || policy.accept_terms).await?;
+    let (lexicon, rev) = (Some(planned.lexicon.clone()), Some(planned.rev.clone()));
+    limits.only = Only { emotion: args.wanted.emotion, lexicon, rev, ..Only::default() };
+    let budget = Budget::new(session.catalog.clone(), &policy);
+    let searching = search_stage(&ytdlp, key, &policy, &budget)?;
     if !may_download {
         let searched = drive(session, &searching, &Limits { max_jobs: None, ..limits }).await?;
-        told::close(session, facts, Some(&searched), None);
+        close(session, &planned, &searched, None).await?;
         return Ok(exit(session, &[&searched]));
     }
     let fetching = fetch_stage(session, args, &policy, &limits, Some((ytdlp, budget)))?;
     let (searched, fetched) = both(session, &searching, &fetching, &limits).await?;
-    told::close(session, facts, Some(&searched), Some(&fetched));
+    close(session, &planned, &searched, Some(&fetched)).await?;
     Ok(exit(session, &[&searched, &fetched]))
+}
+
+/// The closing line, and how many answers lack what came after the site broke off.
+async fn close(
+    session: &Session,
+    planned: &Planned,
+    searched: &RunSummary,
+    fetched: Option<&RunSummary>,
+) -> Result<(), Failure> {
+    let in_part = answers::count_in_part(&session.catalog, &planned.lexicon).await?;
+    let facts = json!({"searches": planned.searches, "of_other_lexicons": planned.of_others,
+        "answered_in_part": in_part});
+    told::close(session, facts, Some(searched), fetched);
+    if in_part > 0 && !session.json && !searched.is_idle() {
+        say(format_args!(
+            "crawl: of {in_part} searches of lexicon {} there is only a part of the answer, for the site broke off; \
+             those given up are asked again after `webemotion retry --reason network --stage search`",
+            planned.lexicon
+        ));
+    }
+    Ok(())
 }
 
 /// Searches and downloads side by side: downloads wait for what searches find, and once enough was downloaded, or

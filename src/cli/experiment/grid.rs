@@ -1,6 +1,7 @@
 //! The grid of an experiment: which trainings belong to it, where each has its folder, and what it trains on.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -9,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::noise::NoiseArgs;
 use super::table::Measured;
+use crate::cli::train::dataset::say_remarks;
 use crate::cli::train::folder;
-use crate::cli::train::spread::Measures;
-use crate::cli::train::{CommonArgs, DatasetArg, MethodArg, todays_samples};
-use crate::cli::{Global, Session};
+use crate::cli::train::{CommonArgs, MethodArg};
+use crate::failure::{Failure, Reason};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::{Method, Recipe};
 
@@ -72,48 +73,71 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Reads the data and lays the grid out; writes nothing.
-    pub(super) async fn of(args: &NoiseArgs, global: &Global) -> anyhow::Result<Self> {
+    /// Reads the data and lays the grid out in one of the folders below `experiments`; writes nothing. `catalog` is what the
+    /// caller read where the catalog is named.
+    pub(super) fn of(
+        args: &NoiseArgs,
+        experiments: &Path,
+        catalog: Option<TrainingSet>,
+    ) -> Result<Self, Failure> {
         let common = &args.common;
         let cells = cells(args);
         for cell in &cells {
-            common.recipe(cell.method).check().map_err(|error| error.failure())?;
+            common.recipe(cell.method).check()?;
         }
-        let catalog = if common.dataset.contains(&DatasetArg::Catalog) {
-            Some(todays_samples(&Session::existing(global).await?.catalog).await?)
-        } else {
-            None
-        };
         let clean = common.clean_set(catalog)?;
-        clean.check().and_then(|()| clean.check_training()).map_err(|error| error.failure())?;
+        clean.check().and_then(|()| clean.check_training())?;
+        say_remarks(&clean);
         let card = card(common, &clean);
-        let folder = folder_of(&global.data().join("experiments"), &card);
+        let folder = folder_of(experiments, &card);
         Ok(Self { folder, cells, common: common.clone(), clean, card })
     }
 
-    /// The name of its data.
+    /// The name of its data, and how the first seed divides them.
     pub(super) fn data(&self) -> String {
-        format!("{}, {}", self.clean.name, self.clean.summary())
+        let set = self.held_out(&self.common);
+        format!("{}, {}", set.name, set.summary())
     }
 
-    /// Makes the folder.
-    pub(super) fn begin(&self) -> anyhow::Result<()> {
-        std::fs::create_dir_all(&self.folder)?;
-        self.alone(|| folder::write_json(&self.folder.join(CARD), &self.card))
+    /// Makes the folder; another one when an experiment that begins at the same moment was first.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        loop {
+            let made = std::fs::create_dir_all(&self.folder);
+            made.map_err(|error| Failure::unwritable(&self.folder, &error))?;
+            let path = self.folder.join(CARD);
+            let is_own = self.alone(|| match folder::read_json::<Value>(&path) {
+                Some(known) => Ok(known == self.card),
+                None => folder::write_json(&path, &self.card).map(|()| true),
+            })?;
+            if is_own {
+                return Ok(());
+            }
+            let experiments = self.folder.parent().unwrap_or(Path::new("."));
+            self.folder = folder_of(experiments, &self.card);
+        }
     }
 
-    /// Writes into the experiment's folder while no other process does: several may fill one grid.
-    pub(super) fn alone(&self, write: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-        let lock = File::create(self.folder.join(LOCK))?;
-        let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-        write()
+    /// Does something in the experiment's folder while no other process does: several may fill one grid.
+    pub(super) fn alone<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+        let path = self.folder.join(LOCK);
+        let unwritable = |error: io::Error| folder::unwritable(&path, &error);
+        let lock = File::create(&path).map_err(unwritable)?;
+        let held = Flock::lock(lock, FlockArg::LockExclusive);
+        let _held = held.map_err(|(_, error)| unwritable(error.into()))?;
+        work()
+    }
+
+    /// The data without noise, with the validation part of these flags' seed.
+    fn held_out(&self, common: &CommonArgs) -> TrainingSet {
+        let mut set = self.clean.clone();
+        set.hold_out_validation(common.validation, common.seed);
+        set
     }
 
     /// What a cell trains by and on. The same seed makes the same labels wrong for every method.
-    pub(super) fn work(&self, cell: &Cell) -> anyhow::Result<(Recipe, TrainingSet)> {
+    pub(super) fn work(&self, cell: &Cell) -> Result<(Recipe, TrainingSet), Failure> {
         let common = CommonArgs { seed: cell.seed, ..self.common.clone() };
-        let mut set = self.clean.clone();
-        set.hold_out_validation(common.validation, common.seed);
+        let mut set = self.held_out(&common);
         common.add_noise(&mut set, cell.noise)?;
         Ok((common.recipe(cell.method), set))
     }
@@ -123,32 +147,42 @@ impl Grid {
         let word = cell.name();
         // A second one only where an older version of this program trained by another recipe.
         let name = |number| if number == 1 { word.clone() } else { format!("{word}-{number}") };
-        folder::place(&self.folder, &name, (recipe, set), false)
+        folder::place(&|number| self.folder.join(name(number)), recipe, set, &|_| false)
     }
 
     /// What is done of the experiment, by whichever process; also cells that nobody asks for now.
-    pub(super) fn done(&self) -> anyhow::Result<Vec<Measured>> {
+    pub(super) fn done(&self) -> Result<Vec<Measured>, Failure> {
         let mut done = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let Some(cell) = entry.file_name().to_str().and_then(Cell::of_name) else { continue };
+        for path in self.folders()? {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let Some(cell) = name.and_then(Cell::of_name) else { continue };
             let (recipe, set) = self.work(&cell)?;
-            if self.place(&cell, &recipe, &set) == entry.path() {
-                done.extend(measured(&cell, &entry.path()));
+            if self.place(&cell, &recipe, &set) == path {
+                done.extend(measured(&cell, &path));
             }
         }
         done.sort_by_key(|measured| measured.seed);
         Ok(done)
     }
 
+    fn folders(&self) -> Result<Vec<PathBuf>, Failure> {
+        let listed = std::fs::read_dir(&self.folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+        listed.map_err(|error: io::Error| {
+            Failure::transient(Reason::Disk, format!("cannot list {}: {error}", self.folder.display()))
+        })
+    }
+
     /// How far a cell is.
-    pub(super) fn standing(&self, cell: &Cell) -> anyhow::Result<(PathBuf, Standing)> {
+    pub(super) fn standing(&self, cell: &Cell) -> Result<(PathBuf, Standing), Failure> {
         let (recipe, set) = self.work(cell)?;
         let path = self.place(cell, &recipe, &set);
-        let standing = match () {
-            () if folder::closing_line(&path).is_some() => Standing::Done,
-            () if path.exists() => Standing::Begun,
-            () => Standing::New,
+        let standing = if folder::closing_line(&path).is_some() {
+            Standing::Done
+        } else if path.exists() {
+            Standing::Begun
+        } else {
+            Standing::New
         };
         Ok((path, standing))
     }
@@ -156,7 +190,7 @@ impl Grid {
 
 /// What a cell's folder says that it came to; `None` while it is not done.
 pub(super) fn measured(cell: &Cell, folder: &Path) -> Option<Measured> {
-    let measures: Measures = serde_json::from_value(folder::closing_line(folder)?).ok()?;
+    let measures = folder::closing_line(folder)?.measures;
     let importance_auc = folder::result(folder)?.importance_auc;
     let Cell { noise, method, seed } = *cell;
     Some(Measured { noise, method, seed, measures, importance_auc })
@@ -195,7 +229,7 @@ fn folder_of(experiments: &Path, card: &Value) -> PathBuf {
     let mut number = 1;
     loop {
         let path = experiments.join(format!("noise-{number}"));
-        let known = folder::read_json(&path.join(CARD));
+        let known: Option<Value> = folder::read_json(&path.join(CARD));
         if known.is_none_or(|known| known == *card) {
             return path;
         }
@@ -208,6 +242,7 @@ mod tests {
     use super::super::noise::tests::parse;
     use super::*;
     use crate::train::drawn::shapes;
+    use crate::types::Split;
 
     fn grid(words: &[&str], data: &Path) -> Grid {
         let args = parse(words);
@@ -259,11 +294,48 @@ mod tests {
     #[test]
     fn a_grid_may_grow_in_its_folder_and_another_recipe_gets_another_folder() {
         let data = tempfile::tempdir().unwrap();
-        let first = grid(&["--levels", "0.1"], data.path());
+        let mut first = grid(&["--levels", "0.1"], data.path());
         first.begin().unwrap();
         assert!(first.folder.ends_with("noise-1"));
         assert_eq!(grid(&["--levels", "0.1,0.2", "--seed", "9"], data.path()).folder, first.folder);
         assert!(grid(&["--levels", "0.1", "--epochs", "7"], data.path()).folder.ends_with("noise-2"));
         assert!(grid(&["--noise-kind", "pair"], data.path()).folder.ends_with("noise-2"));
+    }
+
+    #[test]
+    fn an_experiment_is_known_again_to_the_last_digit() {
+        let data = tempfile::tempdir().unwrap();
+        let grid = || grid(&["--lr", "0.000011289428729933203"], data.path());
+        grid().begin().unwrap();
+        assert!(grid().folder.ends_with("noise-1"));
+    }
+
+    #[test]
+    fn experiments_that_begin_at_the_same_moment_have_folders_of_their_own() {
+        let data = tempfile::tempdir().unwrap();
+        let mut grids = [&[][..], &["--epochs", "7"]].map(|words| grid(words, data.path()));
+        grids.iter_mut().for_each(|grid| grid.begin().unwrap());
+        assert!(grids[0].folder.ends_with("noise-1") && grids[1].folder.ends_with("noise-2"));
+    }
+
+    #[test]
+    fn an_experiment_below_a_file_says_which() {
+        let data = tempfile::tempdir().unwrap();
+        let file = data.path().join("notes.txt");
+        std::fs::write(&file, "no folder").unwrap();
+        let failure = grid(&[], &file).begin().unwrap_err();
+        assert!(failure.reason == Reason::Usage && failure.detail.contains("notes.txt"), "{failure}");
+        assert!(failure.hint.is_some());
+    }
+
+    #[test]
+    fn the_data_are_described_as_they_are_trained_on() {
+        let mut grid = grid(&["--validation", "0.25", "--levels", "0"], Path::new("x"));
+        grid.clean.splits.iter_mut().filter(|split| **split == Split::Validation).for_each(|split| {
+            *split = Split::Train;
+        });
+        let (_, set) = grid.work(&grid.cells[0]).unwrap();
+        assert_eq!(grid.data(), format!("shapes, {}", set.summary()));
+        assert_ne!(set.summary(), grid.clean.summary());
     }
 }

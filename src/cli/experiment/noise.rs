@@ -1,9 +1,7 @@
 //! `webemotion experiment noise`: walks the grid of shares of wrong labels, methods and seeds, and keeps its table.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::Context;
 use serde_json::json;
 
 use super::grid::{self, Cell, Grid, Standing};
@@ -11,12 +9,12 @@ use super::published::Column;
 use super::table::{self, Measured};
 use crate::cli::train::command::train_in;
 use crate::cli::train::folder::{self, RunFolder};
-use crate::cli::train::{CommonArgs, MethodArg};
-use crate::cli::{Global, say, session};
+use crate::cli::train::{Caller, CommonArgs, DatasetArg, MethodArg, todays_samples};
+use crate::cli::{Global, Session, say, session};
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure, FailureKind};
-use crate::progress::{Event, Reporter};
-use crate::train::write_whole;
+use crate::files::write_whole;
+use crate::progress::Event;
 
 /// The reporter's name of the grid.
 const TASK: &str = "experiment";
@@ -62,23 +60,36 @@ fn share(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not 0 to 1".to_owned()) }
 }
 
-/// Who is told, and who says stop.
-struct Watch {
-    reporter: Arc<dyn Reporter>,
-    stop: Stop,
+/// How the trainings of a grid are done, and who hears of them.
+struct Watch<'a> {
+    device: &'a str,
+    /// What stands beside the table.
+    paper: Option<Column>,
+    caller: Caller,
     json: bool,
 }
 
 /// Runs the command.
 pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit> {
-    let grid = Grid::of(&args, global).await?;
+    let catalog = if args.common.dataset.contains(&DatasetArg::Catalog) {
+        let samples = todays_samples(&Session::existing(global).await?).await?;
+        // Trainings take days, and need the catalog no more.
+        session::close_catalogs().await;
+        Some(samples)
+    } else {
+        None
+    };
+    let mut grid = Grid::of(&args, &global.data().join("experiments"), catalog)?;
     if args.dry_run {
-        return say_plan(&grid, global.json);
+        say_plan(&grid, global.json)?;
+        return Ok(Exit::Done);
     }
-    let watch = Watch { reporter: session::reporter(global), stop: Stop::default(), json: global.json };
-    session::listen_for_signals(&watch.stop);
+    let caller = Caller { reporter: session::reporter(global), stop: Stop::default() };
+    session::listen_for_signals(&caller.stop);
     let paper = Column::of(&args.common);
-    let (done, failed) = walk(&grid, &args.common.device, (&watch, paper)).await?;
+    grid.begin()?;
+    let watch = Watch { device: &args.common.device, paper, caller, json: global.json };
+    let (done, failed) = walk(&grid, &watch).await?;
     let rows = table::rows(&done, paper);
     if global.json {
         say(table::json(&grid.data(), &rows, paper));
@@ -93,7 +104,7 @@ pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit
     Ok(if failed == 0 { Exit::Done } else { Exit::SomeDead })
 }
 
-fn say_plan(grid: &Grid, json: bool) -> anyhow::Result<Exit> {
+fn say_plan(grid: &Grid, json: bool) -> Result<(), Failure> {
     let mut counts = [0; 3];
     for cell in &grid.cells {
         let (path, standing) = grid.standing(cell)?;
@@ -119,58 +130,53 @@ fn say_plan(grid: &Grid, json: bool) -> anyhow::Result<Exit> {
     } else {
         say(format_args!("experiment: {done} done, {begun} begun, {new} new, on {}", grid.data()));
     }
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Trains what is not done. A training that cannot go on keeps none of the others from theirs, unless it is the first:
 /// then it is the flags that are wrong. Gives what is done, and how many were given up.
-async fn walk(
-    grid: &Grid,
-    device: &str,
-    (watch, paper): (&Watch, Option<Column>),
-) -> anyhow::Result<(Vec<Measured>, usize)> {
-    grid.begin()?;
+async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), Failure> {
+    let reporter = &watch.caller.reporter;
     let total = Some(grid.cells.len() as u64);
-    watch.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "trainings".to_owned() });
+    reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "trainings".to_owned() });
     let (mut done, mut failed) = (Vec::new(), 0);
     for (number, cell) in grid.cells.iter().enumerate() {
-        match train(grid, cell, device, watch).await {
+        match train(grid, cell, watch).await {
             Ok(measured) => done.push(measured),
-            Err(error) if !done.is_empty() && is_of_this_cell(&error) => {
+            // Another cell may do better; not when somebody says stop, or the disk is full.
+            Err(failure) if !done.is_empty() && failure.kind == FailureKind::Permanent => {
                 failed += 1;
-                say_failure(cell, &error, watch);
+                say_failure(cell, &failure, watch);
             }
-            Err(error) => return Err(error.context(cell.words())),
+            Err(failure) => {
+                let detail = format!("{}: {}", cell.words(), failure.detail);
+                return Err(Failure { detail, ..failure });
+            }
         }
-        write_table(grid, paper)?;
+        write_table(grid, watch.paper)?;
         let (done, note) = (number as u64 + 1, cell.words());
-        watch.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
+        reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
     }
-    watch.reporter.report(&Event::Ended { task: TASK.to_owned(), note: format!("{failed} given up") });
+    reporter.report(&Event::Ended { task: TASK.to_owned(), note: format!("{failed} given up") });
     Ok((done, failed))
 }
 
-/// Whether another cell may do better: not when somebody says stop, or the disk is full.
-fn is_of_this_cell(error: &anyhow::Error) -> bool {
-    let failure = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
-    failure.is_some_and(|failure| failure.kind == FailureKind::Permanent)
-}
-
 /// Trains a cell unless it is done, and says what it came to.
-async fn train(grid: &Grid, cell: &Cell, device: &str, watch: &Watch) -> anyhow::Result<Measured> {
+async fn train(grid: &Grid, cell: &Cell, watch: &Watch<'_>) -> Result<Measured, Failure> {
     let (recipe, set) = grid.work(cell)?;
     let folder = RunFolder::take(&grid.place(cell, &recipe, &set), &recipe, &set)?;
     let measured = match grid::measured(cell, &folder.path) {
         Some(measured) => measured,
         None => {
-            watch.reporter.report(&Event::Said { text: cell.words() });
-            let trained = train_in(&folder, (recipe, set), device, (&watch.reporter, &watch.stop)).await?;
+            watch.caller.reporter.report(&Event::Said { text: cell.words() });
+            let trained = train_in(&folder, recipe, set, watch.device, &watch.caller).await?;
             folder.close(&trained.closing_line(&folder.name()))?;
-            grid::measured(cell, &folder.path).context("the result that was just written cannot be read")?
+            grid::measured(cell, &folder.path)
+                .ok_or_else(|| Failure::bug("the result that was just written cannot be read"))?
         }
     };
     if watch.json {
-        let mut line = serde_json::to_value(measured)?;
+        let mut line = json!(measured);
         line["event"] = json!("cell");
         line["run"] = json!(folder.name());
         line["folder"] = json!(folder.path.display().to_string());
@@ -179,26 +185,26 @@ async fn train(grid: &Grid, cell: &Cell, device: &str, watch: &Watch) -> anyhow:
     Ok(measured)
 }
 
-fn say_failure(cell: &Cell, error: &anyhow::Error, watch: &Watch) {
-    let text = format!("{}: given up: {error:#}", cell.words());
+fn say_failure(cell: &Cell, failure: &Failure, watch: &Watch<'_>) {
+    let text = format!("{}: given up: {}", cell.words(), failure.with_remedy());
     if watch.json {
         let Cell { noise, method, seed } = cell;
         say(
-            json!({"event": "cell", "noise": noise, "method": method, "seed": seed, "failed": format!("{error:#}")}),
+            json!({"event": "cell", "noise": noise, "method": method, "seed": seed, "failed": failure.with_remedy()}),
         );
     } else {
-        watch.reporter.report(&Event::Said { text: text.clone() });
+        watch.caller.reporter.report(&Event::Said { text: text.clone() });
     }
     tracing::warn!("{text}");
 }
 
 /// The table of all that lies in the grid's folder: several processes may fill it.
-fn write_table(grid: &Grid, paper: Option<Column>) -> anyhow::Result<()> {
+fn write_table(grid: &Grid, paper: Option<Column>) -> Result<(), Failure> {
     let path: &Path = &grid.folder.join("table.md");
     grid.alone(|| {
         let rows = table::rows(&grid.done()?, paper);
         let text = table::markdown(&grid.data(), &rows, paper);
-        write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
+        write_whole(path, text.as_bytes()).map_err(|error| folder::unwritable(path, &error))?;
         folder::write_json(&grid.folder.join("table.json"), &table::json(&grid.data(), &rows, paper))
     })
 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::published::Column;
-use crate::cli::train::spread::{Measures, Spread, Spreads};
+use crate::cli::train::spread::{Spread, Spreads};
+use crate::train::Measures;
 use crate::train::recipe::Method;
 
 /// What one training of the grid came to.
@@ -129,7 +130,7 @@ fn cells(row: &Row) -> [String; 11] {
 mod tests {
     use super::super::noise::tests::parse;
     use super::*;
-    use crate::cli::train::spread::LabelShares;
+    use crate::train::LabelShares;
 
     fn cell(noise: f64, method: Method, seed: u64, accuracy: f64) -> Measured {
         let labels = LabelShares { fixed: Some(0.5), broken: Some(0.1), left: Some(noise) };
@@ -137,6 +138,7 @@ mod tests {
             last5_accuracy: Some(accuracy),
             best_accuracy: Some(accuracy + 0.1),
             mean_class_accuracy: Some(accuracy - 0.1),
+            measured_on: None,
             labels,
             images_per_s: 10.0,
         };

@@ -2,7 +2,7 @@
 //! and the morning report all say the same, for they all ask here.
 
 use crate::config::{Config, Leg};
-use crate::pipeline::{fetch, search};
+use crate::pipeline::{cut, fetch, scan, search};
 use crate::report::RoundStep;
 
 use super::standing::Standing;
@@ -42,6 +42,17 @@ pub(crate) fn room(standing: &Standing, config: &Config) -> u64 {
 /// Whether less is free than a download may find.
 pub(crate) fn is_disk_low(standing: &Standing, config: &Config) -> bool {
     standing.free_bytes < config.crawl.min_free_bytes
+}
+
+/// The stages that the commands of a round work at.
+pub(crate) fn stages(config: &Config) -> Vec<&'static str> {
+    let of = |leg: &Leg| match leg {
+        Leg::Crawl if config.run.source == "youtube" => vec![search::NAME, fetch::NAME],
+        Leg::Crawl => vec![fetch::NAME],
+        Leg::Clips => vec![scan::NAME, cut::NAME],
+        Leg::Train | Leg::Report => Vec::new(),
+    };
+    config.run.commands.iter().flat_map(of).collect()
 }
 
 /// The commands of a round, in order.
@@ -140,6 +151,15 @@ mod tests {
             free_bytes: 1 << 40,
             ..Standing::default()
         }
+    }
+
+    #[test]
+    fn the_stages_of_a_round_are_those_of_its_commands() {
+        let mut config = Config::default();
+        assert_eq!(stages(&config), ["search", "fetch", "scan", "cut"]);
+        config.run.source = "local:films".to_owned();
+        config.run.commands = vec![Leg::Crawl, Leg::Report];
+        assert_eq!(stages(&config), ["fetch"]);
     }
 
     fn step(standing: &Standing, leg: Leg) -> (bool, String) {

@@ -14,9 +14,9 @@ use crate::report::{self, RoundReport};
 use crate::store::Lock;
 
 use super::super::{Session, report as pages, say, typed};
-use super::agenda::{agenda, is_disk_low};
+use super::agenda::{agenda, is_disk_low, stages};
 use super::legs::StepDone;
-use super::verdict::{Circumstances, verdict};
+use super::verdict::{Circumstances, rank, verdict};
 use super::{Standing, Work, metrics};
 
 /// A shell command that is to be notified may take this long.
@@ -56,67 +56,97 @@ impl Ledger {
         Ok(Self { round, started_at_ms, before })
     }
 
-    /// Gathers what was done, writes it down everywhere, and says it.
+    /// Gathers what was done, writes it down everywhere, and says it. `planned` are the commands of the settings: the next
+    /// round does not know what this one was told to leave out.
     pub(super) async fn close(
         self,
         session: &Session,
         work: &Work,
         steps: Vec<StepDone>,
+        planned: Vec<Leg>,
     ) -> anyhow::Result<Exit> {
         let gathered = report::gather_round(&session.catalog, self.round, self.started_at_ms).await;
         let mut report = gathered.map_err(Failure::from)?;
         let standing = Standing::look(session, work).await?;
         report.before = self.before;
         report.free_bytes = standing.free_bytes;
-        report.next = agenda(&standing, &session.config).iter().map(super::agenda::Step::outlook).collect();
+        let mut next = session.config.clone();
+        next.run.commands = planned;
+        report.next = agenda(&standing, &next).iter().map(super::agenda::Step::outlook).collect();
         if let Some(run) = steps.iter().find_map(|step| step.run.as_ref()) {
             report.run = report::gather_run_summary(&session.catalog, run).await.map_err(Failure::from)?;
         }
         let circumstances = Circumstances {
             is_interrupted: session.stop.is_asked(),
             failures: steps.iter().filter_map(|step| step.failure.as_ref()).collect(),
+            stages: stages(&session.config),
             is_disk_low: session.config.run.commands.contains(&Leg::Crawl)
                 && is_disk_low(&standing, &session.config),
         };
         let (exit, outcome) = verdict(&report, &circumstances);
         (report.exit, report.outcome) = (exit as u8, outcome);
         report.steps = steps.into_iter().map(|done| done.step).collect();
-        write_down(session, &report).await?;
-        Ok(exit)
+        write_down(session, report, exit).await
     }
 }
 
-/// The row first: what comes after it can be written again from it.
-async fn write_down(session: &Session, report: &RoundReport) -> anyhow::Result<()> {
-    let summary = serde_json::to_string(report)?;
+/// The row first: what comes after it can be written again from it. What cannot be written keeps nothing else from being
+/// written and nobody from being told. Returns the worst exit code, the round's own or that of a file, and tells it too;
+/// the row and the files have the round's own.
+async fn write_down(session: &Session, mut report: RoundReport, exit: Exit) -> anyhow::Result<Exit> {
+    let summary = serde_json::to_string(&report)?;
     let mut tx = session.catalog.begin().await.map_err(Failure::from)?;
     rounds::end(&mut tx, report.round, Some(report.exit.into()), Some(&summary))
         .await
         .map_err(Failure::from)?;
     tx.commit().await.map_err(Failure::from)?;
     tracing::info!(round = report.round, exit = report.exit, "{}", report.outcome);
+    let mut failed: Vec<anyhow::Error> = Vec::new();
     if session.config.run.commands.contains(&Leg::Report) {
-        write_pages(session, report).await?;
+        failed.extend(write_pages(session, &report).await);
     }
     if let Some(file) = &session.config.run.metrics {
-        metrics::write(file, report)?;
+        failed.extend(metrics::write(file, &report).err().map(anyhow::Error::from));
     }
+    for error in &failed {
+        tracing::warn!("{error:#}");
+    }
+    let exits = failed.iter().map(|it| it.downcast_ref::<Failure>().map_or(Exit::SomeDead, Failure::exit));
+    let worst = exits.fold(exit, |worst, exit| if rank(exit) > rank(worst) { exit } else { worst });
+    report.exit = worst as u8;
     if let Some(command) = &session.config.run.notify {
-        notify(command, &summary).await;
+        notify(command, &serde_json::to_string(&report)?).await;
     }
-    close(session, report)
+    close(session, &report)?;
+    Ok(worst)
 }
 
-/// The page of the round, its summary beside it, that of a training run that came to its end, and the index.
-async fn write_pages(session: &Session, report: &RoundReport) -> anyhow::Result<()> {
-    if let Some(run) = &report.run {
-        pages::report(session, &typed("report", &["--run".to_owned(), run.name.clone()])?).await?;
-    }
-    let pretty = serde_json::to_string_pretty(report)?;
-    pages::publish(session, &format!("{}.json", report.name()), &pretty).await?;
+/// The page of the round, its summary beside it, that of a training run that came to its end, and the index of all.
+/// Returns why one of them could not be written.
+async fn write_pages(session: &Session, report: &RoundReport) -> Vec<anyhow::Error> {
+    let mut failed: Vec<anyhow::Error> = Vec::new();
     let page = report::round_html(report);
-    pages::publish(session, &format!("{}.html", report.name()), &page).await?;
-    Ok(())
+    for (form, text) in [("json", serde_json::to_string_pretty(report)), ("html", Ok(page))] {
+        let name = format!("{}.{form}", report.name());
+        let written = text.map_err(anyhow::Error::from);
+        failed.extend(written.and_then(|text| Ok(pages::write_page(session, &name, &text)?)).err());
+    }
+    let mut has_index = false;
+    if let Some(run) = &report.run {
+        let written = write_run(session, &run.name).await;
+        has_index = written.is_ok();
+        failed.extend(written.err());
+    }
+    if !has_index {
+        failed.extend(pages::write_index(session).await.err());
+    }
+    failed
+}
+
+/// The page of a run, and the index with it.
+async fn write_run(session: &Session, name: &str) -> anyhow::Result<()> {
+    let words = ["--run".to_owned(), name.to_owned()];
+    pages::report(session, &typed("report", &words)?).await.map(|_| ())
 }
 
 /// Tells a shell command. That it fails is said, and changes nothing.
@@ -162,4 +192,46 @@ fn close(session: &Session, report: &RoundReport) -> anyhow::Result<()> {
         say(format_args!("report: {}", page.display()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::RunSummary;
+
+    #[tokio::test]
+    async fn what_cannot_be_written_keeps_nobody_from_being_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut session = Session::still(folder.path()).await;
+        let told = folder.path().join("told.json");
+        session.config.run.notify = Some(format!("cat > '{}'", told.display()));
+        session.config.run.metrics = Some(folder.path().join("nowhere/webemotion.prom"));
+        // A file where the folder of the pages would be.
+        std::fs::write(folder.path().join("reports"), "").unwrap();
+        for (exit, worst) in [(Exit::Paused, Exit::Usage), (Exit::Unusable, Exit::Unusable)] {
+            let mut tx = session.catalog.begin().await.unwrap();
+            let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
+            tx.commit().await.unwrap();
+            let report = RoundReport { round, exit: exit as u8, ..RoundReport::default() };
+            assert_eq!(write_down(&session, report, exit).await.unwrap(), worst);
+            let heard: serde_json::Value =
+                serde_json::from_str(&std::fs::read_to_string(&told).unwrap()).unwrap();
+            assert_eq!((&heard["round"], &heard["exit"]), (&round.into(), &(worst as u8).into()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_that_cannot_be_written_keeps_no_other_from_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let run = RunSummary { name: "gone".to_owned(), ..RunSummary::default() };
+        let report = RoundReport { round: 7, run: Some(run), ..RoundReport::default() };
+        let reports = session.store.absolute("reports");
+        // A folder where the summary would be; and of the run there is no row.
+        std::fs::create_dir_all(reports.join(format!("{}.json", report.name()))).unwrap();
+        assert_eq!(write_pages(&session, &report).await.len(), 2);
+        for page in [format!("{}.html", report.name()), "index.html".to_owned()] {
+            assert!(reports.join(&page).is_file(), "{page}");
+        }
+    }
 }

@@ -12,7 +12,9 @@ use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{cut, fetch, scan};
 use crate::report::RoundStep;
 
-use super::super::{Session, clips, crawl, typed};
+use super::super::Session;
+use super::super::clips::{self, ClipsArgs};
+use super::super::crawl::{self, CrawlArgs};
 use super::agenda::{Step, agenda, is_disk_low, room};
 use super::{Standing, Work};
 
@@ -154,10 +156,11 @@ async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
             continue;
         }
         side.crawl.set(Pace::Working);
-        let mut words = vec!["--source".to_owned(), session.config.run.source.clone()];
-        words.extend(["--max-videos".to_owned(), room.to_string()]);
-        words.extend(time_left(session, deadline_ms));
-        exit = Some(crawl::crawl(session, &typed("crawl", &words)?).await?);
+        let wanted = CrawlArgs::of_round(&session.config.run.source, room, time_left(session, deadline_ms))?;
+        exit = Some(match exit {
+            None => crawl::crawl(session, &wanted).await?,
+            Some(_) => crawl::go_on(session, &wanted).await?,
+        });
         // Searches bring downloads while others end: what was fetched is what the room was for.
         let fetched = fetched_since(session, before.at_ms).await?;
         left = left.saturating_sub(room.min(fetched));
@@ -190,8 +193,8 @@ async fn clips_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
         let is_worth_it = crawl != Pace::Working || due >= BATCH || since.elapsed() >= LONGEST_WAIT;
         if due > 0 && is_worth_it {
             side.clips.set(Pace::Working);
-            let words: Vec<String> = time_left(session, deadline_ms).collect();
-            exit = Some(clips::clips(session, &typed("clips", &words)?).await?);
+            let wanted = ClipsArgs::within(time_left(session, deadline_ms));
+            exit = Some(clips::clips(session, &wanted).await?);
             side.clips.set(Pace::Waiting);
             waits_since = None;
         }
@@ -213,10 +216,9 @@ fn goes_on(session: &Session, deadline_ms: Option<i64>) -> bool {
     !session.stop.is_asked() && deadline_ms.is_none_or(|end_ms| session.clock.now_ms() < end_ms)
 }
 
-/// `--max-runtime` with what is left until a moment.
-fn time_left(session: &Session, deadline_ms: Option<i64>) -> impl Iterator<Item = String> + use<> {
-    let left_s = deadline_ms.map(|end_ms| (end_ms - session.clock.now_ms()).max(1_000) / 1_000);
-    left_s.into_iter().flat_map(|left_s| ["--max-runtime".to_owned(), format!("{left_s}s")])
+/// Milliseconds until a moment.
+fn time_left(session: &Session, deadline_ms: Option<i64>) -> Option<i64> {
+    deadline_ms.map(|end_ms| (end_ms - session.clock.now_ms()).max(1))
 }
 
 /// The training step as things stand after crawl and clips: they may have brought enough samples.
@@ -241,7 +243,7 @@ async fn train(session: &Session, work: &Work, step: Step, deadline_ms: Option<i
         Ok(run) => {
             StepDone { run: Some(run), ..step_done(session, &step, began, Some(Ok(Some(Exit::Done)))) }
         }
-        Err(error) => step_done(session, &step, began, Some(Err(error))),
+        Err(failure) => step_done(session, &step, began, Some(Err(failure.into()))),
     }
 }
 

@@ -2,23 +2,22 @@
 //! `scripts/schedule` lists them.
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::Context;
-
+use crate::failure::Failure;
+use crate::files::Part;
 use crate::report::RoundReport;
 
 /// Writes the file whole or not at all: the collector may read at any moment.
-pub(super) fn write(file: &Path, report: &RoundReport) -> anyhow::Result<()> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = || format!("cannot write {}", file.display());
-    let part = tempfile::Builder::new().prefix(".webemotion-").tempfile_in(folder).with_context(failed)?;
-    std::fs::write(part.path(), text(report)).with_context(failed)?;
-    // The collector runs as somebody else.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(part.path(), readable).with_context(failed)?;
-    part.persist(file).with_context(failed)?;
-    Ok(())
+pub(super) fn write(file: &Path, report: &RoundReport) -> Result<(), Failure> {
+    let written = Part::of(file).and_then(|part| {
+        std::fs::write(part.path(), text(report))?;
+        // The collector runs as somebody else.
+        std::fs::set_permissions(part.path(), PermissionsExt::from_mode(0o644))?;
+        part.place()
+    });
+    written.map_err(|error| Failure::unwritable(file, &error))
 }
 
 /// The exposition format, version 0.0.4.

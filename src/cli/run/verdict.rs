@@ -1,7 +1,7 @@
 //! What a round's exit code is, and how it is said. Pure.
 
 use crate::failure::{Exit, Failure};
-use crate::report::RoundReport;
+use crate::report::{PausedStage, RoundReport};
 
 /// What decides beside the report's own numbers.
 #[derive(Debug, Default)]
@@ -10,11 +10,14 @@ pub(super) struct Circumstances<'a> {
     pub(super) is_interrupted: bool,
     /// Failures of whole commands.
     pub(super) failures: Vec<&'a Failure>,
+    /// The stages of the round's commands: a pause of another one is not its business.
+    pub(super) stages: Vec<&'static str>,
     /// No download could begin.
     pub(super) is_disk_low: bool,
 }
 
-/// The exit code and its sentence: what a person has to do comes first, then what passes, then what was done.
+/// The exit code and its sentence: what a person has to do comes first, then what passes, then what was done. A pause
+/// without an end is for a person too, who has to read what the site said and to lift it.
 pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -> (Exit, String) {
     let done = report.jobs(|work| work.done + work.rejected);
     let dead = report.jobs(|work| work.given_up);
@@ -25,26 +28,42 @@ pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -
     if let Some(failure) = worst.filter(|failure| failure.exit() != Exit::NothingToDo) {
         return (failure.exit(), format!("failed: {}", failure.detail));
     }
-    let mut paused: Vec<String> =
-        report.paused.iter().map(|pause| format!("{} ({})", pause.stage, pause.reason)).collect();
-    if circumstances.is_disk_low && !report.paused.iter().any(|pause| pause.reason == "disk") {
-        paused.push("downloads (disk)".to_owned());
+    let (paused, waits_for_a_person) = pauses(report, circumstances);
+    if dead > 0 {
+        let but = if paused.is_empty() { String::new() } else { format!("; {paused}") };
+        return (Exit::SomeDead, format!("done, but {dead} jobs were given up{but}"));
     }
     if !paused.is_empty() {
-        return (Exit::Paused, format!("paused: {}", paused.join(", ")));
+        return (if waits_for_a_person { Exit::SomeDead } else { Exit::Paused }, paused);
     }
-    match (done, dead, &report.run) {
-        (_, 1.., _) => (Exit::SomeDead, format!("done, but {dead} jobs were given up")),
-        (0, 0, None) if report.jobs(|work| work.put_off) == 0 => {
+    match (done, &report.run) {
+        (0, None) if report.jobs(|work| work.put_off) == 0 => {
             (Exit::NothingToDo, "nothing was due".to_owned())
         }
-        (_, 0, None) => (Exit::Done, "done".to_owned()),
-        (_, 0, Some(run)) => (Exit::Done, format!("done, with training run {}", run.name)),
+        (_, None) => (Exit::Done, "done".to_owned()),
+        (_, Some(run)) => (Exit::Done, format!("done, with training run {}", run.name)),
     }
 }
 
+/// What holds the round's stages up, in words, and whether a person has to lift any of it.
+fn pauses(report: &RoundReport, circumstances: &Circumstances<'_>) -> (String, bool) {
+    let own = |pause: &&PausedStage| circumstances.stages.contains(&pause.stage.as_str());
+    let (passing, lasting): (Vec<_>, Vec<_>) =
+        report.paused.iter().filter(own).partition(|pause| pause.resume_at_ms.is_some());
+    let named = |pause: &&PausedStage| format!("{} ({})", pause.stage, pause.reason);
+    let mut passing_words: Vec<String> = passing.iter().map(named).collect();
+    if circumstances.is_disk_low && !passing.iter().any(|pause| pause.reason == "disk") {
+        passing_words.push("downloads (disk)".to_owned());
+    }
+    let lasting_words: Vec<String> = lasting.iter().map(named).collect();
+    let said = [("waits for a person", lasting_words), ("paused", passing_words)];
+    let said = said.iter().filter(|(_, words)| !words.is_empty());
+    let said: Vec<String> = said.map(|(how, words)| format!("{how}: {}", words.join(", "))).collect();
+    (said.join("; "), !lasting.is_empty())
+}
+
 /// Which of several failures the exit code tells.
-fn rank(exit: Exit) -> u8 {
+pub(super) fn rank(exit: Exit) -> u8 {
     match exit {
         Exit::Bug => 7,
         Exit::Unusable => 6,
@@ -78,11 +97,36 @@ mod tests {
         assert_eq!(exit(&report(3, 0), &calm), 0);
         assert_eq!(exit(&report(3, 1), &calm), 1);
         assert_eq!(exit(&report(0, 0), &calm), 4);
-        let pause =
-            PausedStage { stage: "fetch".to_owned(), reason: "blocked".to_owned(), resume_at_ms: None };
-        let paused = RoundReport { paused: vec![pause], ..report(3, 1) };
-        assert_eq!(exit(&paused, &calm), 5);
         assert_eq!(exit(&report(1, 0), &Circumstances { is_disk_low: true, ..calm }), 5);
+    }
+
+    #[test]
+    fn a_pause_that_waits_for_a_person_is_no_quiet_end_and_hides_no_job_that_was_given_up() {
+        let of = |reason: &str, resume_at_ms, given_up| {
+            let pause = PausedStage { stage: "fetch".to_owned(), reason: reason.to_owned(), resume_at_ms };
+            RoundReport { paused: vec![pause], ..report(3, given_up) }
+        };
+        let crawls = Circumstances { stages: vec!["search", "fetch"], ..Circumstances::default() };
+        let cuts = Circumstances { stages: vec!["scan", "cut"], ..Circumstances::default() };
+        assert_eq!(exit(&of("rate-limited", Some(9), 0), &crawls), 5);
+        assert_eq!(exit(&of("rate-limited", Some(9), 1), &crawls), 1);
+        let (blocked, said) = verdict(&of("blocked", None, 0), &crawls);
+        assert_eq!((blocked, said.as_str()), (Exit::SomeDead, "waits for a person: fetch (blocked)"));
+        let (_, said) = verdict(&of("blocked", None, 2), &crawls);
+        assert_eq!(said, "done, but 2 jobs were given up; waits for a person: fetch (blocked)");
+        assert_eq!(exit(&of("blocked", None, 0), &cuts), 0, "that stage is not of this round");
+    }
+
+    #[test]
+    fn a_full_disk_is_said_also_where_a_stage_of_another_round_waits_for_it_already() {
+        let pause =
+            PausedStage { stage: "scan".to_owned(), reason: "disk".to_owned(), resume_at_ms: Some(9) };
+        let waiting = RoundReport { paused: vec![pause], ..report(0, 0) };
+        let crawls = |stages| Circumstances { stages, is_disk_low: true, ..Circumstances::default() };
+        let said = verdict(&waiting, &crawls(vec!["search", "fetch"]));
+        assert_eq!(said, (Exit::Paused, "paused: downloads (disk)".to_owned()));
+        let (_, once) = verdict(&waiting, &crawls(vec!["fetch", "scan"]));
+        assert_eq!(once, "paused: scan (disk)");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::train::recipe::{
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Layouts on disk:
   raf-db:DIR     EmoLabel/list_patition_label.txt, Image/aligned/*_aligned.jpg
-  ferplus:DIR    fer2013new.csv, FER2013Train|FER2013Valid|FER2013Test/*.png
+  ferplus:DIR    fer2013new.csv, FER2013Train|FER2013Valid|FER2013Test/*.png (or data/FER2013Train …)
   affectnet:DIR  training.csv, validation.csv, Manually_Annotated_Images/
   folder:DIR     <class>/*.jpg, or train|validation|test/<class>/*.jpg
   drawn:easy     2,500 faces that this program draws; drawn:hard 5,000 small, ambiguous, unequal ones
@@ -32,7 +32,7 @@ pub struct TrainArgs {
     /// Make this share of each class's training labels wrong
     #[arg(long, value_name = "SHARE")]
     pub noise: Option<f64>,
-    /// Take training labels from a list of NAME LABEL lines instead
+    /// Take training labels from a list of NAME LABEL lines instead; LABEL counts classes from 0, or from 1 as RAF-DB does
     #[arg(long, value_name = "FILE", conflicts_with = "noise")]
     pub noisy_labels: Option<PathBuf>,
     /// Train so many times, with --seed and the seeds after it, and tell mean and deviation

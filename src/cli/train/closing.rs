@@ -1,31 +1,48 @@
 //! How the end of a run is told to people. All of it stands in `result.json` and `metrics.jsonl` for programs.
 
-use crate::train::Trained;
 use crate::train::recipe::Method;
+use crate::train::{MeasuredOn, Measures, Trained};
 
 /// Eight heights, and nothing.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Accuracies and labels, in one line.
 pub(super) fn words(trained: &Trained) -> String {
-    let percent =
-        |share: Option<f64>| share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
     let labels = trained.labels.map_or_else(String::new, |labels| {
         format!(
-            ", wrong labels {:.1} % → {:.1} % (fixed {:.1} %, broken {:.1} %)",
+            ", wrong labels {:.1} % → {:.1} % (fixed {}, broken {})",
             100.0 * labels.before,
             100.0 * labels.left,
-            100.0 * labels.fixed,
-            100.0 * labels.broken
+            percent(labels.fixed),
+            percent(labels.broken)
         )
     });
+    format!("{}: {}{labels}", trained.method, accuracies(&trained.measures()))
+}
+
+/// Accuracies, and on what they were measured.
+pub(super) fn accuracies(measures: &Measures) -> String {
     format!(
-        "{}: last-5 accuracy {}, best {}, mean class {}{labels}",
-        trained.method,
-        percent(trained.last5_accuracy),
-        percent(trained.best_accuracy),
-        percent(trained.mean_class_accuracy)
+        "last-5 accuracy {}, best {}, mean class {}{}",
+        percent(measures.last5_accuracy),
+        percent(measures.best_accuracy),
+        percent(measures.mean_class_accuracy),
+        on(measures.measured_on)
     )
+}
+
+/// On what accuracies were measured, to stand behind them.
+pub(super) fn on(measured_on: Option<MeasuredOn>) -> String {
+    match measured_on {
+        Some(on) if on.chose_the_best() => format!(" (on {on}, which also chose the best)"),
+        Some(on) => format!(" (on {on})"),
+        None => String::new(),
+    }
+}
+
+/// A share in percent; a dash where it is not known.
+pub(super) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// What tells whether to trust it: each class, calibration, importance, and what could not be read.
@@ -105,12 +122,13 @@ mod tests {
             mean_class_accuracy: Some(0.5),
             last: Some(SplitMetrics {
                 recalls: vec![Some(0.5), None],
+                confusion: vec![vec![1, 1], vec![0, 0]],
                 calibration_error: 0.25,
                 ..SplitMetrics::default()
             }),
             labels: Some(LabelAudit {
-                fixed: 0.5,
-                broken: 0.1,
+                fixed: Some(0.5),
+                broken: Some(0.1),
                 left: 0.2,
                 before: 0.3,
                 precision: Some(0.8),
@@ -163,6 +181,18 @@ mod tests {
         (baseline.labels, baseline.importance_auc, baseline.unreadable) = (None, None, Vec::new());
         baseline.epochs[0].importance_histogram = [0; 10];
         assert_eq!(details(&baseline).len(), 1);
-        assert_eq!(words(&baseline), "scn: last-5 accuracy 75.0 %, best –, mean class 50.0 %");
+        assert_eq!(
+            words(&baseline),
+            "scn: last-5 accuracy 75.0 %, best –, mean class 50.0 % (on 2 test samples)"
+        );
+    }
+
+    #[test]
+    fn it_is_said_that_the_best_was_chosen_on_the_same_samples() {
+        let own = Trained { measured_on: Some(Split::Validation), ..trained() };
+        let said = words(&own);
+        assert!(said.contains("(on 2 validation samples, which also chose the best)"), "{said}");
+        let unmeasured = accuracies(&Measures::default());
+        assert_eq!(unmeasured, "last-5 accuracy –, best –, mean class –");
     }
 }

@@ -1,25 +1,22 @@
 //! What `webemotion train` does around the training itself: names the run, finds one that was cut off or is done, keeps
 //! the trainer on a thread of its own, and says what came of it.
 
-use std::sync::Arc;
-
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::catalog::runs::Run;
 use crate::clock::Stop;
-use crate::failure::Exit;
-use crate::progress::Reporter;
+use crate::failure::{Exit, Failure};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
-use crate::train::{RunPlace, Trained};
+use crate::train::{ClosingLine, Measures, RunPlace, Trained};
 
 use super::super::{Global, Session, say, session};
 use super::catalog::{self, CatalogRun};
 use super::closing;
+use super::dataset::{know, say_remarks};
 use super::folder::{self, RunFolder};
-use super::spread::{Measures, Spreads};
-use super::{DatasetArg, NoWatch, RunWatch, TrainArgs, run as train};
+use super::spread::Spreads;
+use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, Training, run as train};
 
 /// Runs the command.
 pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -30,30 +27,28 @@ pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit
             lines.push(in_catalog(&session, &args).await?);
         }
     } else {
-        let stop = Stop::default();
-        session::listen_for_signals(&stop);
-        let reporter = session::reporter(global);
+        let caller = Caller { reporter: session::reporter(global), stop: Stop::default() };
+        session::listen_for_signals(&caller.stop);
         for args in args.each_seed() {
-            lines.push(on_disk(&args, global, (&reporter, &stop)).await?);
+            lines.push(on_disk(&args, global, &caller).await?);
         }
     }
     if lines.len() > 1 {
-        say_together(&lines, global.json)?;
+        say_together(&lines, global.json);
     }
     Ok(Exit::Done)
 }
 
 /// Trains on the catalog's samples (and other sets that are named with it) and writes what was learnt back; says what
 /// the run is called.
-pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<String> {
-    let line = in_catalog(session, args).await?;
-    Ok(line["run"].as_str().unwrap_or_default().to_owned())
+pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> Result<String, Failure> {
+    Ok(in_catalog(session, args).await?.run)
 }
 
 /// The same, and gives the closing line.
-async fn in_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<Value> {
+async fn in_catalog(session: &Session, args: &TrainArgs) -> Result<ClosingLine, Failure> {
     let recipe = args.recipe();
-    recipe.check().map_err(|error| error.failure())?;
+    recipe.check()?;
     let frozen = CatalogRun::begin(session, args, &recipe).await?;
     let folder = RunFolder::take(&session.store.root().join(&frozen.run.folder), &recipe, &frozen.set)?;
     if let Some(line) = frozen.closing_line() {
@@ -61,31 +56,29 @@ async fn in_catalog(session: &Session, args: &TrainArgs) -> anyhow::Result<Value
         say_again(&folder, &line, session.json);
         return Ok(line);
     }
+    say_remarks(&frozen.set);
     frozen.reopen(&session.catalog).await?;
+    let caller = Caller::of(session);
+    let rows = frozen.rows(&session.catalog, &caller);
     let place = RunPlace { folder: folder.path.clone(), device: args.common.device.clone() };
-    let (set, watch) = (frozen.set.clone(), frozen.watch(&session.catalog));
-    let trained = on_a_thread((recipe, set, place), session.reporter.clone(), watch, &session.stop).await;
-    if let Ok(trained) = &trained {
-        folder.keep(trained, &frozen.set)?;
-    }
-    let trained = frozen.end(&session.catalog, trained).await?;
+    let training = Training { recipe, set: frozen.set.clone(), place };
+    let trained = on_a_thread(training, &caller, rows.clone()).await;
+    let trained = trained.and_then(|trained| folder.keep(&trained, &frozen.set).map(|()| trained));
+    let trained = rows.end(&frozen.run.name, trained).await?;
     close(&folder, &trained, session.json)
 }
 
 /// The run of this recipe that [`on_catalog`] would go on with.
-pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> anyhow::Result<Option<Run>> {
+pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> Result<Option<Run>, Failure> {
     catalog::cut_off(session, args, &args.recipe()).await
 }
 
-async fn on_disk(
-    args: &TrainArgs,
-    global: &Global,
-    (reporter, stop): (&Arc<dyn Reporter>, &Stop),
-) -> anyhow::Result<Value> {
+async fn on_disk(args: &TrainArgs, global: &Global, caller: &Caller) -> Result<ClosingLine, Failure> {
     let recipe = args.recipe();
-    recipe.check().map_err(|error| error.failure())?;
+    recipe.check()?;
     let set = args.training_set(None)?;
-    set.check_training().map_err(|error| error.failure())?;
+    set.check_training()?;
+    know(&set, caller).await?;
     let runs = global.data().join("runs");
     let folder = match &args.resume {
         Some(run) => {
@@ -99,40 +92,42 @@ async fn on_disk(
         say_again(&folder, &line, global.json);
         return Ok(line);
     }
-    let trained = train_in(&folder, (recipe, set), &args.common.device, (reporter, stop)).await?;
+    say_remarks(&set);
+    let trained = train_in(&folder, recipe, set, &args.common.device, caller).await?;
     close(&folder, &trained, global.json)
 }
 
 /// Trains in a run's folder, from its last checkpoint on, and writes down what was measured at the end.
 pub(crate) async fn train_in(
     folder: &RunFolder,
-    (recipe, set): (Recipe, TrainingSet),
+    recipe: Recipe,
+    set: TrainingSet,
     device: &str,
-    (reporter, stop): (&Arc<dyn Reporter>, &Stop),
-) -> anyhow::Result<Trained> {
+    caller: &Caller,
+) -> Result<Trained, Failure> {
     let place = RunPlace { folder: folder.path.clone(), device: device.to_owned() };
-    let trained = on_a_thread((recipe, set.clone(), place), reporter.clone(), NoWatch, stop).await?;
+    let training = Training { recipe, set: set.clone(), place };
+    let trained = on_a_thread(training, caller, NoWatch).await?;
     folder.keep(&trained, &set)?;
     Ok(trained)
 }
 
 /// The trainer blocks for hours: it gets a thread that the async side does not need.
 async fn on_a_thread(
-    (recipe, set, place): (Recipe, TrainingSet, RunPlace),
-    reporter: Arc<dyn Reporter>,
+    training: Training,
+    caller: &Caller,
     mut watch: impl RunWatch + Send + 'static,
-    stop: &Stop,
-) -> anyhow::Result<Trained> {
-    let stop = stop.clone();
-    tokio::task::spawn_blocking(move || train(&recipe, &set, &place, (reporter.as_ref(), &mut watch), &stop))
-        .await?
+) -> Result<Trained, Failure> {
+    let caller = caller.clone();
+    let ended = tokio::task::spawn_blocking(move || train(&training, &caller, &mut watch)).await;
+    ended.map_err(|error| Failure::bug(format!("training ended early: {error}")))?
 }
 
-fn close(folder: &RunFolder, trained: &Trained, json: bool) -> anyhow::Result<Value> {
+fn close(folder: &RunFolder, trained: &Trained, json: bool) -> Result<ClosingLine, Failure> {
     let line = trained.closing_line(&folder.name());
     folder.close(&line)?;
     if json {
-        say(&line);
+        say(json!(line));
     } else {
         say(format_args!("train: run {} is done, in {}", folder.name(), folder.path.display()));
         say(format_args!("  {}", closing::words(trained)));
@@ -142,34 +137,28 @@ fn close(folder: &RunFolder, trained: &Trained, json: bool) -> anyhow::Result<Va
 }
 
 /// Closes runs that differ in their seed.
-fn say_together(lines: &[Value], json: bool) -> anyhow::Result<()> {
-    let runs: Vec<Measures> = lines.iter().map(Measures::deserialize).collect::<Result<_, _>>()?;
+fn say_together(lines: &[ClosingLine], json: bool) {
+    let runs: Vec<Measures> = lines.iter().map(|line| line.measures).collect();
     let spreads = Spreads::of(&runs);
     if json {
         say(spreads.closing_line(lines));
     } else {
         say(format_args!("train: {} seeds, mean ± deviation\n  {}", lines.len(), spreads.describe()));
     }
-    Ok(())
 }
 
 /// The same recipe on the same data gives the same net: what is done is told again, not done again.
-fn say_again(folder: &RunFolder, line: &Value, json: bool) {
+fn say_again(folder: &RunFolder, line: &ClosingLine, json: bool) {
     if json {
-        let mut line = line.clone();
+        let mut line = json!(line);
         line["again"] = Value::Bool(true);
         say(line);
         return;
     }
-    let percent =
-        |name: &str| line[name].as_f64().map_or("–".to_owned(), |it| format!("{:.1} %", 100.0 * it));
     say(format_args!(
-        "train: run {} of this recipe and data is done already, in {}; --again trains once more\n  \
-         last-5 accuracy {}, best {}, mean class {}",
+        "train: run {} of this recipe and data is done already, in {}; --again trains once more\n  {}",
         folder.name(),
         folder.path.display(),
-        percent("last5_accuracy"),
-        percent("best_accuracy"),
-        percent("mean_class_accuracy")
+        closing::accuracies(&line.measures)
     ));
 }

@@ -2,14 +2,22 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{env, thread};
 
 use clap::{Args, ValueEnum};
+use tokio::sync::oneshot;
 
 use super::drawn::drawn;
-use super::{CommonArgs, TrainArgs};
+use super::{Caller, CommonArgs, TrainArgs};
 use crate::demo::portraits::Difficulty;
 use crate::failure::{Failure, Reason};
+use crate::progress::Event;
 use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
+
+/// Who waits is told after so long what for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One data set by kind and place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +50,7 @@ impl FromStr for DatasetArg {
         }
         let kinds = "catalog, raf-db:DIR, ferplus:DIR, affectnet:DIR, folder:DIR, drawn:easy, drawn:hard";
         let (kind, folder) = text.split_once(':').ok_or_else(|| format!("none of {kinds}"))?;
-        let folder = PathBuf::from(folder);
+        let folder = at_home(folder);
         Ok(match kind {
             "raf-db" => Self::RafDb(folder),
             "ferplus" => Self::Ferplus(folder),
@@ -51,6 +59,12 @@ impl FromStr for DatasetArg {
             _ => return Err(format!("'{kind}' is none of {kinds}")),
         })
     }
+}
+
+/// A folder as it was named; a shell leaves a `~` alone that does not begin a word.
+fn at_home(folder: &str) -> PathBuf {
+    let below_home = folder.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
+    below_home.unwrap_or_else(|| PathBuf::from(folder))
 }
 
 /// Protocols that papers differ in.
@@ -62,7 +76,7 @@ pub struct ReadingArgs {
     /// What FERPlus's votes become
     #[arg(long, value_enum, default_value = "majority")]
     pub ferplus_labels: FerplusLabels,
-    /// Train on FERPlus's validation part too, as SCN's authors did
+    /// Take FERPlus's validation part as a part of its training part, as SCN's authors did
     #[arg(long)]
     pub ferplus_merge_validation: bool,
     /// Classes of AffectNet; 7 leaves contempt out
@@ -103,6 +117,42 @@ impl ReadingArgs {
             },
             seven_classes: self.ferplus_classes == 7,
             merge_validation: self.ferplus_merge_validation,
+        }
+    }
+}
+
+/// Tells those who wait what they should know of how a set was read.
+pub(crate) fn say_remarks(set: &TrainingSet) {
+    set.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+}
+
+/// Reads what tells a set's pictures from others, which may take hours of a million files. [`TrainingSet::hash`] takes no
+/// time from then on.
+///
+/// # Errors
+/// [`Reason::Interrupted`] as soon as somebody asks to stop.
+pub(super) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failure> {
+    let (sender, mut receiver) = oneshot::channel();
+    let pictures = Arc::clone(&set.pictures);
+    let read = move || {
+        pictures.identity();
+        let _ = sender.send(());
+    };
+    // None of the runtime's threads, which would be waited for when nobody wants the answer any more.
+    let reader = thread::Builder::new().name("reader".to_owned()).spawn(read);
+    reader.map_err(|error| Failure::bug(format!("cannot start the reader: {error}")))?;
+    let is_known = async {
+        if tokio::time::timeout(PATIENCE, &mut receiver).await.is_err() {
+            let text = format!("reading {} pictures to know them again", set.len());
+            caller.reporter.report(&Event::Said { text });
+            let _ = receiver.await;
+        }
+    };
+    tokio::select! {
+        () = is_known => Ok(()),
+        () = caller.stop.asked() => {
+            let interrupted = Failure::transient(Reason::Interrupted, "interrupted before anything was trained");
+            Err(interrupted.with_hint("start the same command again"))
         }
     }
 }
@@ -150,6 +200,10 @@ impl TrainArgs {
 mod tests {
     use super::super::args::tests::{parse, try_parse};
     use super::*;
+    use crate::clock::Stop;
+    use crate::progress::Reporter;
+    use crate::train::data::{Identity, Pictures};
+    use crate::train::drawn::shapes;
     use crate::types::Split;
 
     #[test]
@@ -160,6 +214,8 @@ mod tests {
             [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]
         );
         assert_eq!(parse(&[]).common.dataset, [DatasetArg::Catalog]);
+        let home = env::home_dir().unwrap().join("raf");
+        assert_eq!(parse(&["--dataset", "raf-db:~/raf"]).common.dataset, [DatasetArg::RafDb(home)]);
         assert!(try_parse(&["--dataset", "imagenet:x"]).is_err());
     }
 
@@ -183,6 +239,52 @@ mod tests {
         };
         assert!((wrong(Split::Train) - 0.2).abs() < 0.002, "{}", wrong(Split::Train));
         assert_eq!((wrong(Split::Validation), wrong(Split::Test)), (0.0, 0.0));
+    }
+
+    /// A picture that nobody has read before everybody has gone.
+    struct Slow;
+
+    impl Pictures for Slow {
+        fn len(&self) -> usize {
+            1
+        }
+
+        fn encoded(&self, _index: usize) -> std::io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+
+        fn name(&self, _index: usize) -> String {
+            "slow".to_owned()
+        }
+
+        fn identity(&self) -> Identity {
+            loop {
+                thread::park();
+            }
+        }
+    }
+
+    /// Asks to stop when it is told what it waits for.
+    struct Impatient(Stop);
+
+    impl Reporter for Impatient {
+        fn report(&self, event: &Event) {
+            assert!(
+                matches!(event, Event::Said { text } if text == "reading 60 pictures to know them again")
+            );
+            self.0.ask();
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_million_pictures_is_told_and_may_stop() {
+        let stop = Stop::default();
+        let caller = Caller { reporter: Arc::new(Impatient(stop.clone())), stop };
+        let mut set = shapes(60, 1);
+        know(&set, &caller).await.unwrap();
+        set.pictures = Arc::new(Slow);
+        let failure = know(&set, &caller).await.unwrap_err();
+        assert_eq!(failure.exit(), crate::failure::Exit::Interrupted);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-
-use anyhow::Context;
+use std::path::{Path, PathBuf};
 
 use super::tensorboard::EventFile;
+use super::{folder, json_line};
 use crate::clock::Clock;
+use crate::failure::Failure;
 use crate::train::metrics::EpochMetrics;
 
 /// One line an epoch.
@@ -18,6 +18,7 @@ const BOARD: &str = "tensorboard";
 
 /// A run's open diary.
 pub(super) struct Diary {
+    folder: PathBuf,
     lines: File,
     board: EventFile,
     clock: Clock,
@@ -25,20 +26,23 @@ pub(super) struct Diary {
 
 impl Diary {
     /// Begins it in a run's folder with the epochs that are done.
-    pub(super) fn begin(folder: &Path, history: &[EpochMetrics], clock: Clock) -> anyhow::Result<Self> {
-        let path = folder.join(METRICS);
-        let lines = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let path = folder.join(BOARD);
-        let board = EventFile::create(&path, clock.now_ms());
-        let board = board.with_context(|| format!("cannot write into {}", path.display()))?;
-        let mut diary = Self { lines, board, clock };
+    pub(super) fn begin(folder: &Path, history: &[EpochMetrics], clock: Clock) -> Result<Self, Failure> {
+        let unwritable = |name: &str| {
+            let path = folder.join(name);
+            move |error| folder::unwritable(&path, &error)
+        };
+        let lines = File::create(folder.join(METRICS)).map_err(unwritable(METRICS))?;
+        let board = EventFile::create(&folder.join(BOARD), clock.now_ms()).map_err(unwritable(BOARD))?;
+        let mut diary = Self { folder: folder.to_owned(), lines, board, clock };
         history.iter().try_for_each(|metrics| diary.epoch(metrics))?;
         Ok(diary)
     }
 
     /// Adds an epoch.
-    pub(super) fn epoch(&mut self, metrics: &EpochMetrics) -> anyhow::Result<()> {
-        writeln!(self.lines, "{}", serde_json::to_string(metrics)?).context("cannot write metrics.jsonl")?;
-        self.board.epoch(metrics, self.clock.now_ms()).context("cannot write TensorBoard's events")
+    pub(super) fn epoch(&mut self, metrics: &EpochMetrics) -> Result<(), Failure> {
+        let unwritable = |name: &str, error| folder::unwritable(&self.folder.join(name), &error);
+        writeln!(self.lines, "{}", json_line(metrics)?).map_err(|error| unwritable(METRICS, error))?;
+        let now_ms = self.clock.now_ms();
+        self.board.epoch(metrics, now_ms).map_err(|error| unwritable(BOARD, error))
     }
 }

@@ -2,17 +2,21 @@
 //! It knows no catalog; what the trainer keeps in it is the trainer's.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::opinions;
 use crate::failure::{Failure, Reason};
+use crate::files::write_whole;
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
-use crate::train::{Trained, write_whole};
+use crate::train::{ClosingLine, Trained};
 
 /// The recipe, written when the run begins.
 const RECIPE: &str = "recipe.json";
@@ -38,23 +42,45 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Reason::Usage`] while another process holds it.
-    pub(crate) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
-        let folder = Self { path: path.to_owned(), _lock: lock(path)? };
-        let mut data = data_card(set);
-        data[INIT] = json!(init_sha256(recipe));
-        for (file, content) in [(DATA, data), (RECIPE, serde_json::to_value(recipe)?)] {
-            if !path.join(file).is_file() {
-                write_json(&path.join(file), &content)?;
-            }
-        }
-        Ok(folder)
+    pub(crate) fn take(path: &Path, recipe: &Recipe, set: &TrainingSet) -> Result<Self, Failure> {
+        Self::take_if_free(path, recipe, set)?.ok_or_else(|| held(path))
     }
 
-    /// Takes the folder that [`place`] finds for a run.
-    pub(super) fn find(runs: &Path, recipe: &Recipe, set: &TrainingSet, again: bool) -> anyhow::Result<Self> {
-        let name = |number| format!("{}-{number}", recipe.method.as_str());
-        Self::take(&place(runs, &name, (recipe, set), again), recipe, set)
+    /// The same; `None` while another process holds it.
+    fn take_if_free(path: &Path, recipe: &Recipe, set: &TrainingSet) -> Result<Option<Self>, Failure> {
+        std::fs::create_dir_all(path).map_err(|error| Failure::unwritable(path, &error))?;
+        let Some(lock) = lock(path)? else { return Ok(None) };
+        if !path.join(RECIPE).is_file() {
+            let mut data = data_card(set);
+            data[INIT] = json!(init_sha256(recipe));
+            write_json(&path.join(DATA), &data)?;
+            write_json(&path.join(RECIPE), recipe)?;
+        }
+        Ok(Some(Self { path: path.to_owned(), _lock: lock }))
+    }
+
+    /// Takes the folder that [`place`] finds for a run; with `again` one that is done is not found.
+    pub(super) fn find(
+        runs: &Path,
+        recipe: &Recipe,
+        set: &TrainingSet,
+        again: bool,
+    ) -> Result<Self, Failure> {
+        let folder = |number| runs.join(format!("{}-{number}", recipe.method.as_str()));
+        let mut of_others: Vec<PathBuf> = Vec::new();
+        loop {
+            let is_passed_over = |path: &Path| {
+                of_others.iter().any(|other| other == path) || again && closing_line(path).is_some()
+            };
+            let path = place(&folder, recipe, set, &is_passed_over);
+            let taken = Self::take_if_free(&path, recipe, set)?;
+            match (taken, is_for(&path, recipe, set)) {
+                (Some(folder), true) => return Ok(folder),
+                (None, true) => return Err(held(&path)),
+                // A process that begins at the same moment was first.
+                (_, false) => of_others.push(path),
+            }
+        }
     }
 
     /// The run's name.
@@ -63,46 +89,48 @@ impl RunFolder {
     }
 
     /// The closing line of a run that is done.
-    pub(crate) fn closing_line(&self) -> Option<Value> {
+    pub(crate) fn closing_line(&self) -> Option<ClosingLine> {
         closing_line(&self.path)
     }
 
     /// Writes down what was measured at the end, and what is thought of every sample.
-    pub(super) fn keep(&self, trained: &Trained, set: &TrainingSet) -> anyhow::Result<()> {
+    pub(super) fn keep(&self, trained: &Trained, set: &TrainingSet) -> Result<(), Failure> {
         opinions::write(&self.path, trained, set)?;
-        write_json(&self.path.join(RESULT), &serde_json::to_value(trained)?)
+        write_json(&self.path.join(RESULT), trained)
     }
 
     /// Writes the closing line: from now on the run is done.
-    pub(crate) fn close(&self, line: &Value) -> anyhow::Result<()> {
+    pub(crate) fn close(&self, line: &ClosingLine) -> Result<(), Failure> {
         write_json(&self.path.join(CLOSING), line)
     }
 }
 
-/// The folder of a run of this recipe and data below `runs`: one that was cut off or, unless `again`, one that is done;
-/// else a new one. It is not made. `name` tells what the first, second … folder of a kind is called.
+/// The folder of a run of this recipe and data: one that was cut off or is done, unless it is passed over; else a new one.
+/// It is not made. `folder` tells where the first, second … one of a kind lies.
 pub(crate) fn place(
-    runs: &Path,
-    name: &dyn Fn(u32) -> String,
-    (recipe, set): (&Recipe, &TrainingSet),
-    again: bool,
+    folder: &dyn Fn(u32) -> PathBuf,
+    recipe: &Recipe,
+    set: &TrainingSet,
+    is_passed_over: &dyn Fn(&Path) -> bool,
 ) -> PathBuf {
     let mut free = None;
-    for number in 1.. {
-        let path = runs.join(name(number));
+    for path in (1..).map(folder) {
         if !path.exists() {
             return free.unwrap_or(path);
+        }
+        if is_passed_over(&path) {
+            continue;
         }
         // Killed before it knew what it was for: any run may have it.
         if !path.join(RECIPE).is_file() {
             free.get_or_insert(path);
             continue;
         }
-        if is_for(&path, recipe, set) && !(again && closing_line(&path).is_some()) {
+        if is_for(&path, recipe, set) {
             return path;
         }
     }
-    runs.join(name(1))
+    folder(1)
 }
 
 /// The folder that `--resume` means: a path, or a name below `runs`.
@@ -121,13 +149,13 @@ pub(super) fn is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool 
 }
 
 fn is_for_recipe(folder: &Path, recipe: &Recipe) -> bool {
-    read_json(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok()
+    read_json::<Value>(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok()
 }
 
 /// Whether a folder was made for this data and the params that the recipe's file holds now. A file that is gone is not
 /// missed (what was begun with it goes on without), nor what a folder of an earlier release does not say.
 pub(super) fn is_for_data(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
-    let Some(card) = read_json(&folder.join(DATA)) else { return false };
+    let Some(card) = read_json::<Value>(&folder.join(DATA)) else { return false };
     let is_same_init = card[INIT].is_null() || init_sha256(recipe).is_none_or(|init| card[INIT] == init);
     card["hash"] == data_card(set)["hash"] && is_same_init
 }
@@ -137,7 +165,10 @@ pub(super) fn check_is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) ->
     match (is_for_recipe(folder, recipe), is_for_data(folder, recipe, set)) {
         (true, true) => Ok(()),
         (false, _) => Err(of_another(folder, "recipe")),
-        (true, false) => Err(of_another(folder, "data set or other params to begin from")),
+        (true, false) => Err(of_another(folder, "data set or other params to begin from").with_hint(
+            "name the data and the --init that it was begun with; one that an earlier release began knew files by \
+             their sizes alone: begin it anew",
+        )),
     }
 }
 
@@ -157,39 +188,55 @@ pub(crate) fn data_card(set: &TrainingSet) -> Value {
 }
 
 /// The closing line of the run in a folder; `None` while it is not done.
-pub(crate) fn closing_line(folder: &Path) -> Option<Value> {
+pub(crate) fn closing_line(folder: &Path) -> Option<ClosingLine> {
     read_json(&folder.join(CLOSING))
 }
 
 /// What [`RunFolder::keep`] wrote.
 pub(crate) fn result(folder: &Path) -> Option<Trained> {
-    serde_json::from_value(read_json(&folder.join(RESULT))?).ok()
+    read_json(&folder.join(RESULT))
 }
 
-/// The JSON of a file; `None` when it is not there or not whole.
-pub(crate) fn read_json(path: &Path) -> Option<Value> {
+/// What a JSON file holds; `None` when it is not there, not whole or something else.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Writes a JSON file whole or not at all.
-pub(crate) fn write_json(path: &Path, value: &Value) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(value)?;
-    write_whole(path, text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+/// Writes a JSON file of a folder that is taken, whole or not at all.
+pub(crate) fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(content).map_err(|error| unwritable(path, &error.into()))?;
+    write_whole(path, &text).map_err(|error| unwritable(path, &error))
 }
 
-fn lock(folder: &Path) -> anyhow::Result<Flock<File>> {
+/// A file cannot be written in a folder that was taken: its disk is full, or went away since. Nothing is given up.
+pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::transient(Reason::Disk, format!("cannot write {}: {error}", path.display())).with_hint(
+        "free some disk, or mend it, then start the same command again: it goes on from what is there",
+    )
+}
+
+/// `None` while another process holds it.
+fn lock(folder: &Path) -> Result<Option<Flock<File>>, Failure> {
     let path = folder.join(LOCK);
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
-        Failure::permanent(Reason::Usage, format!("another process trains in {}", folder.display()))
-            .with_hint("wait for it, or train with another --seed")
-            .into()
-    })
+    let unwritable = |error: io::Error| Failure::unwritable(&path, &error);
+    let file = File::create(&path).map_err(unwritable)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, Errno::EAGAIN)) => Ok(None),
+        Err((_, error)) => Err(unwritable(error.into())),
+    }
+}
+
+fn held(folder: &Path) -> Failure {
+    Failure::permanent(Reason::Usage, format!("another process trains in {}", folder.display()))
+        .with_hint("wait for it, or train with another --seed")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureKind;
+    use crate::train::Measures;
     use crate::train::drawn::shapes;
     use crate::train::recipe::Method;
 
@@ -212,7 +259,7 @@ mod tests {
     fn a_run_that_is_done_is_not_begun_a_second_time_unless_asked() {
         let runs = tempfile::tempdir().unwrap();
         let set = shapes(20, 1);
-        let line = json!({"event": "trained", "run": "scn-1"});
+        let line = ClosingLine { run: "scn-1".to_owned(), measures: Measures::default() };
         find(runs.path(), &set, false).close(&line).unwrap();
         assert_eq!(find(runs.path(), &set, false).closing_line(), Some(line));
         let again = find(runs.path(), &set, true);
@@ -268,5 +315,51 @@ mod tests {
         assert!(error.to_string().contains("another process trains in"), "{error}");
         drop(held);
         find(runs.path(), &set, false);
+    }
+
+    #[test]
+    fn a_folder_that_another_process_has_just_made_is_left_to_it() {
+        let runs = tempfile::tempdir().unwrap();
+        let first = runs.path().join("scn-1");
+        std::fs::create_dir(&first).unwrap();
+        let held = lock(&first).unwrap().unwrap();
+        let set = shapes(20, 1);
+        assert_eq!(find(runs.path(), &set, false).name(), "scn-2");
+        write_json(&first.join(RECIPE), &Recipe { epochs: 7, ..Recipe::new(Method::Scn) }).unwrap();
+        drop(held);
+        assert_eq!(find(runs.path(), &set, false).name(), "scn-2");
+    }
+
+    /// A quick reader of JSON misses the last bit of one such number in ten.
+    #[test]
+    fn a_recipe_is_known_again_to_the_last_digit() {
+        let runs = tempfile::tempdir().unwrap();
+        let mut recipe = Recipe::new(Method::Scn);
+        recipe.optimizer.lr = 0.000_011_289_428_729_933_203;
+        let set = shapes(20, 1);
+        let find = || RunFolder::find(runs.path(), &recipe, &set, false).unwrap();
+        let folder = find().path.clone();
+        check_is_for(&folder, &recipe, &set).unwrap();
+        assert_eq!(find().path, folder);
+    }
+
+    #[test]
+    fn a_disk_that_goes_away_under_a_run_does_not_end_it_for_good() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = find(runs.path(), &shapes(20, 1), false);
+        std::fs::remove_dir_all(&folder.path).unwrap();
+        let line = ClosingLine { run: "scn-1".to_owned(), measures: Measures::default() };
+        assert_eq!(folder.close(&line).unwrap_err().kind, FailureKind::Transient);
+    }
+
+    #[test]
+    fn below_a_file_there_is_no_place_for_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("notes.txt");
+        std::fs::write(&file, "no folder").unwrap();
+        let (recipe, set) = (Recipe::new(Method::Scn), shapes(20, 1));
+        let failure = RunFolder::find(&file.join("runs"), &recipe, &set, false).err().unwrap();
+        assert_eq!(failure.exit(), crate::failure::Exit::Usage);
+        assert!(failure.detail.contains("notes.txt") && failure.hint.is_some(), "{failure}");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
+use super::folder::unwritable;
+use crate::failure::Failure;
+use crate::files::write_whole;
 use crate::train::data::TrainingSet;
-use crate::train::{Opinion, Trained, write_whole};
+use crate::train::{Opinion, Trained};
 
 const FILE: &str = "opinions.csv";
 const HEAD: [&str; 9] =
@@ -16,31 +17,34 @@ const HEAD: [&str; 9] =
 /// `given` is the label that training began with, `label` the one in force at the end; `decision` says what to do with
 /// the given one: keep, relabel or ask (a person). Probabilities and importance are 0 to 1; importance is empty for
 /// methods that have none.
-pub(super) fn write(folder: &Path, trained: &Trained, set: &TrainingSet) -> anyhow::Result<()> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(HEAD)?;
-    for opinion in &trained.opinions {
-        table.write_record(row(opinion, set)?)?;
-    }
+pub(super) fn write(folder: &Path, trained: &Trained, set: &TrainingSet) -> Result<(), Failure> {
     let path = folder.join(FILE);
-    let bytes = table.into_inner().map_err(csv::IntoInnerError::into_error)?;
-    write_whole(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))
+    write_whole(&path, &table(trained, set)?).map_err(|error| unwritable(&path, &error))
 }
 
-fn row(opinion: &Opinion, set: &TrainingSet) -> anyhow::Result<[String; 9]> {
+fn table(trained: &Trained, set: &TrainingSet) -> Result<Vec<u8>, Failure> {
+    let no_table = |error: csv::Error| Failure::bug(format!("opinions are no table: {error}"));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(HEAD).map_err(no_table)?;
+    for opinion in &trained.opinions {
+        table.write_record(row(opinion, set)).map_err(no_table)?;
+    }
+    table.into_inner().map_err(|error| no_table(error.into_error().into()))
+}
+
+fn row(opinion: &Opinion, set: &TrainingSet) -> [String; 9] {
     let class = |index: usize| set.classes.get(index).cloned().unwrap_or_default();
-    let decision = serde_json::to_value(opinion.decision)?;
-    Ok([
+    [
         set.pictures.name(opinion.sample),
         opinion.split.as_str().to_owned(),
         class(set.labels[opinion.sample]),
         class(opinion.label),
-        decision.as_str().unwrap_or_default().to_owned(),
+        opinion.decision.as_str().to_owned(),
         class(opinion.predicted),
         format!("{:.4}", opinion.p_predicted),
         format!("{:.4}", opinion.p_given),
         opinion.importance.map_or_else(String::new, |importance| format!("{importance:.4}")),
-    ])
+    ]
 }
 
 #[cfg(test)]
@@ -63,10 +67,10 @@ mod tests {
             p_given: 0.05,
             decision: Decision::Relabel,
         };
-        let row = row(&opinion, &set).unwrap();
+        let row = row(&opinion, &set);
         assert_eq!(row[1..], ["train", "cross", "ring", "relabel", "ring", "0.9000", "0.0500", "0.2500"]);
         assert_eq!(row[0], set.pictures.name(4));
         let unknown = Opinion { importance: None, ..opinion };
-        assert_eq!(super::row(&unknown, &set).unwrap()[8], "");
+        assert_eq!(super::row(&unknown, &set)[8], "");
     }
 }

@@ -1,7 +1,10 @@
 //! What runs came to that differ in nothing but their seed: mean and deviation of what their closing lines say. Pure.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
+
+use super::closing::on;
+use crate::train::{ClosingLine, MeasuredOn, Measures};
 
 /// Mean and deviation of one measure over runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -30,35 +33,14 @@ impl Spread {
     }
 }
 
-/// The numbers of a run's closing line; `None` where truth, or a held-out part, is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct Measures {
-    /// Mean accuracy of the last five epochs.
-    pub(crate) last5_accuracy: Option<f64>,
-    /// Accuracy of the params that were best on validation.
-    pub(crate) best_accuracy: Option<f64>,
-    /// Mean class accuracy of the last five epochs.
-    pub(crate) mean_class_accuracy: Option<f64>,
-    /// What became of the labels.
-    pub(crate) labels: LabelShares,
-    /// Median of the epochs.
-    pub(crate) images_per_s: f64,
-}
-
-/// What became of labels, where truth is known: see [`crate::train::metrics::LabelAudit`].
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub(crate) struct LabelShares {
-    pub(crate) fixed: Option<f64>,
-    pub(crate) broken: Option<f64>,
-    pub(crate) left: Option<f64>,
-}
-
 /// [`Measures`] over runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spreads {
     pub(crate) last5_accuracy: Option<Spread>,
     pub(crate) best_accuracy: Option<Spread>,
     pub(crate) mean_class_accuracy: Option<Spread>,
+    /// What all of them were measured on; `None` where they differ.
+    pub(crate) measured_on: Option<MeasuredOn>,
     pub(crate) fixed: Option<Spread>,
     pub(crate) broken: Option<Spread>,
     pub(crate) left: Option<Spread>,
@@ -69,10 +51,12 @@ impl Spreads {
     /// Over the runs' measures.
     pub(crate) fn of(runs: &[Measures]) -> Self {
         let spread = |measure: fn(&Measures) -> Option<f64>| Spread::of(runs.iter().map(measure));
+        let first = runs.first().and_then(|run| run.measured_on);
         Self {
             last5_accuracy: spread(|run| run.last5_accuracy),
             best_accuracy: spread(|run| run.best_accuracy),
             mean_class_accuracy: spread(|run| run.mean_class_accuracy),
+            measured_on: first.filter(|_| runs.iter().all(|run| run.measured_on == first)),
             fixed: spread(|run| run.labels.fixed),
             broken: spread(|run| run.labels.broken),
             left: spread(|run| run.labels.left),
@@ -82,11 +66,12 @@ impl Spreads {
 
     /// The closing line of `train --seeds`: the keys of one run's closing line with means, the same with deviations
     /// below `sd`, and which runs they are of.
-    pub(crate) fn closing_line(&self, runs: &[Value]) -> Value {
+    pub(crate) fn closing_line(&self, runs: &[ClosingLine]) -> Value {
         let mut line = self.numbers(|spread| Some(spread.mean));
         line["event"] = json!("trained");
         line["run"] = Value::Null;
-        line["runs"] = runs.iter().map(|run| run["run"].clone()).collect();
+        line["runs"] = runs.iter().map(|line| line.run.as_str()).collect();
+        line["measured_on"] = json!(self.measured_on);
         line["sd"] = self.numbers(|spread| spread.sd);
         line
     }
@@ -112,10 +97,11 @@ impl Spreads {
             format!(", wrong labels in the end {} % (fixed {fixed}, broken {broken})", left.percent())
         });
         format!(
-            "last-5 accuracy {}, best {}, mean class {}{labels}",
+            "last-5 accuracy {}, best {}, mean class {}{}{labels}",
             percent(self.last5_accuracy),
             percent(self.best_accuracy),
-            percent(self.mean_class_accuracy)
+            percent(self.mean_class_accuracy),
+            on(self.measured_on)
         )
     }
 }
@@ -123,6 +109,8 @@ impl Spreads {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::LabelShares;
+    use crate::types::Split;
 
     /// 0.5, 0.6, 0.7: the mean is 0.6, the squares sum to 0.02, divided by two the root is 0.1.
     #[test]
@@ -140,18 +128,21 @@ mod tests {
 
     #[test]
     fn the_closing_line_of_seeds_has_the_keys_of_a_run_s_and_their_deviations() {
-        let line = |run: &str, accuracy: f64, left: Option<f64>| {
-            json!({
-                "event": "trained", "run": run, "last5_accuracy": accuracy, "best_accuracy": null,
-                "mean_class_accuracy": 0.5, "labels": {"fixed": null, "broken": null, "left": left},
-                "images_per_s": 100.0,
-            })
+        let line = |run: &str, accuracy: f64, left: Option<f64>| ClosingLine {
+            run: run.to_owned(),
+            measures: Measures {
+                last5_accuracy: Some(accuracy),
+                mean_class_accuracy: Some(0.5),
+                measured_on: Some(MeasuredOn { split: Split::Test, samples: 9 }),
+                labels: LabelShares { left, ..LabelShares::default() },
+                images_per_s: 100.0,
+                ..Measures::default()
+            },
         };
-        let lines = [line("scn-1", 0.5, Some(0.1)), line("scn-2", 0.7, Some(0.3))];
-        let runs: Vec<Measures> =
-            lines.iter().map(|line| serde_json::from_value(line.clone()).unwrap()).collect();
+        let mut lines = [line("scn-1", 0.5, Some(0.1)), line("scn-2", 0.7, Some(0.3))];
+        let runs = lines.clone().map(|line| line.measures);
         let closing = Spreads::of(&runs).closing_line(&lines);
-        for key in lines[0].as_object().unwrap().keys() {
+        for key in json!(lines[0]).as_object().unwrap().keys() {
             assert!(closing.get(key).is_some(), "{key} is missing");
         }
         assert_eq!(
@@ -163,6 +154,10 @@ mod tests {
         assert_eq!(closing["best_accuracy"], Value::Null);
         assert!((closing["labels"]["left"].as_f64().unwrap() - 0.2).abs() < 1e-12);
         assert_eq!(closing["sd"]["labels"]["fixed"], Value::Null);
+        assert_eq!(closing["measured_on"], json!({"split": "test", "samples": 9}));
+        lines[1].measures.measured_on = None;
+        let runs = lines.map(|line| line.measures);
+        assert_eq!(Spreads::of(&runs).measured_on, None, "not all of them on the same");
     }
 
     #[test]

@@ -79,8 +79,8 @@ fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
         ("importance/high", metrics.importance_high),
         ("importance/low", metrics.importance_low),
         ("importance/auc", metrics.importance_auc),
-        ("labels/fixed", metrics.labels.map(|labels| labels.fixed)),
-        ("labels/broken", metrics.labels.map(|labels| labels.broken)),
+        ("labels/fixed", metrics.labels.and_then(|labels| labels.fixed)),
+        ("labels/broken", metrics.labels.and_then(|labels| labels.broken)),
         ("labels/left", metrics.labels.map(|labels| labels.left)),
     ];
     told.extend(optional.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));

@@ -45,6 +45,8 @@ pub enum OddAnswer {
 }
 
 const PAGE_SIZE: usize = 20;
+/// The site shows no longer ones among its shorts.
+const LONGEST_SHORT_S: u32 = 180;
 /// The website's filter "videos, Creative Commons".
 const CREATIVE_COMMONS: &str = "EgQQATAB";
 
@@ -84,7 +86,8 @@ fn page(world: &World, body: SearchBody) -> Json<Value> {
         .into_iter()
         .filter(|video| !place.only_free || video.licence == SiteLicence::CreativeCommons)
         .collect();
-    let page: Vec<Value> = videos.iter().skip(place.offset).take(PAGE_SIZE).map(|video| hit(video)).collect();
+    let shown = videos.iter().skip(place.offset).take(PAGE_SIZE);
+    let page: Vec<Value> = shown.map(|video| hit(video, world.by_id[&video.site_id])).collect();
     let mut contents = vec![json!({"itemSectionRenderer": {"contents": page}})];
     if videos.len() > place.offset + PAGE_SIZE {
         contents.push(continuation(&place.next().written()));
@@ -125,15 +128,50 @@ fn continuation(token: &str) -> Value {
         "token": token, "request": "CONTINUATION_REQUEST_TYPE_SEARCH"}}}})
 }
 
-fn hit(video: &SiteVideo) -> Value {
-    let length = format!("{}:{:02}", video.duration_s / 60, video.duration_s % 60);
+/// Each video is always shown in the same of the three shapes in which the site mixes its hits.
+fn hit(video: &SiteVideo, index: usize) -> Value {
+    match index % 4 {
+        1 => lockup(video),
+        3 if video.duration_s <= LONGEST_SHORT_S => short(video),
+        _ => renderer(video),
+    }
+}
+
+/// The shape of many years.
+fn renderer(video: &SiteVideo) -> Value {
     json!({"videoRenderer": {
         "videoId": video.site_id,
         "title": {"runs": [{"text": video.title}]},
-        "lengthText": {"simpleText": length},
+        "lengthText": {"simpleText": length(video)},
         "shortBylineText": {"runs": [{"text": video.channel_name, "navigationEndpoint": {
             "browseEndpoint": {"browseId": video.channel_id}}}]},
     }})
+}
+
+/// The shape that takes its place.
+fn lockup(video: &SiteVideo) -> Value {
+    let badge = json!({"thumbnailBadgeViewModel": {"text": length(video)}});
+    let channel = json!({"text": {"content": video.channel_name, "commandRuns": [{"onTap": {"innertubeCommand": {
+        "browseEndpoint": {"browseId": video.channel_id}}}}]}});
+    json!({"lockupViewModel": {
+        "contentId": video.site_id,
+        "contentType": "LOCKUP_CONTENT_TYPE_VIDEO",
+        "contentImage": {"thumbnailViewModel": {"overlays": [
+            {"thumbnailBottomOverlayViewModel": {"badges": [badge]}}]}},
+        "metadata": {"lockupMetadataViewModel": {
+            "title": {"content": video.title},
+            "metadata": {"contentMetadataViewModel": {"metadataRows": [{"metadataParts": [channel]}]}}}},
+    }})
+}
+
+/// One of a shelf of shorts, which name neither channel nor length.
+fn short(video: &SiteVideo) -> Value {
+    json!({"reelShelfRenderer": {"items": [{"reelItemRenderer": {
+        "videoId": video.site_id, "headline": {"simpleText": video.title}}}]}})
+}
+
+fn length(video: &SiteVideo) -> String {
+    format!("{}:{:02}", video.duration_s / 60, video.duration_s % 60)
 }
 
 #[derive(Deserialize)]

@@ -48,9 +48,12 @@ pub(super) struct Worker {
 }
 
 /// A worker needs pictures of the same sizes again and again: glibc is not to give their memory back each time, which
-/// costs more than all copies of them.
-const KEEPS_MEMORY: [(&str, &str); 2] =
-    [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+/// costs more than all copies of them. Nor is each thread to have a heap of its own: what they keep adds up.
+const KEEPS_MEMORY: [(&str, &str); 3] = [
+    ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+    ("MALLOC_ARENA_MAX", "3"),
+];
 const LAST_WORDS_BYTES: usize = 4_000;
 /// What a shell and the system's loader end with where a program, or a library that it needs, cannot be loaded.
 const CANNOT_LOAD: [i32; 2] = [126, 127];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use image::{Rgb, RgbImage};
+use image::{ImageFormat, Rgb, RgbImage};
 
 use super::{DECODER_THREADS, Watch, tell};
 use crate::failure::{Failure, Reason};
@@ -65,11 +65,11 @@ pub(super) fn draw_frame(path: &Path, scan: &Scan, drawing: &Path) -> Result<(),
     Err(Failure::bug(format!("{} has no frame at {best_ms} ms", path.display())))
 }
 
-/// Writes a picture file.
+/// Writes a PNG file.
 pub(super) fn save(picture: &RgbImage, path: &Path) -> Result<(), Failure> {
     let refuse =
         |error| Failure::transient(Reason::Disk, format!("cannot write {}: {error}", path.display()));
-    picture.save(path).map_err(refuse)
+    picture.save_with_format(path, ImageFormat::Png).map_err(refuse)
 }
 
 fn drawn(mut picture: RgbImage, scan: &Scan, t_ms: i64) -> RgbImage {

@@ -11,6 +11,7 @@ use super::{Watch, scan_video};
 use crate::config::ClipRecipe;
 use crate::face::Detector;
 use crate::failure::{Failure, Reason};
+use crate::files::Part;
 use crate::types::{Face, Landmarks, Scan, Span, Track};
 
 /// Looks at one picture or video, with the recipe of [`InspectOptions::recipe`] and a detector made for it.
@@ -67,11 +68,9 @@ fn inspect_picture(
 /// Has a drawing made beside its place and moves it there: until then, and when it fails, what stood there stays.
 fn whole(drawing: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::unwritable(drawing, &error);
-    let folder = drawing.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let aside = tempfile::Builder::new().prefix(".webemotion-").tempdir_in(folder).map_err(failed)?;
-    let part = aside.path().join(drawing.file_name().unwrap_or_default());
-    make(&part)?;
-    std::fs::rename(&part, drawing).map_err(failed)
+    let part = Part::of(drawing).map_err(failed)?;
+    make(part.path())?;
+    part.place().map_err(failed)
 }
 
 fn of_scan(path: &Path, scan: &Scan) -> Inspection {

@@ -18,6 +18,7 @@ pub(super) struct Judged<'a> {
 
 struct JudgedSample {
     frozen: FrozenSample,
+    clip: ClipId,
     opinion: Option<Opinion>,
     /// The last relabel, where it differs from the label that the sample began with.
     relabel: Option<Relabel>,
@@ -35,9 +36,9 @@ impl<'a> Judged<'a> {
         let mut last: HashMap<usize, Relabel> =
             relabels.iter().map(|relabel| (relabel.sample, *relabel)).collect();
         let of_training = list.into_iter().filter(|line| line.frozen.split == Split::Train);
-        let samples = of_training.map(|ListedSample { position, frozen, opinion, .. }| {
+        let samples = of_training.map(|ListedSample { position, frozen, clip, opinion, .. }| {
             let relabel = last.remove(&position).filter(|relabel| relabel.to != frozen.label);
-            JudgedSample { frozen, opinion, relabel }
+            JudgedSample { frozen, clip, opinion, relabel }
         });
         let samples = samples.collect();
         Self { classes: &run.classes, ended: run.state == "done", samples }
@@ -76,15 +77,15 @@ impl<'a> Judged<'a> {
     }
 
     /// The samples that the run trusts least, one a clip, least first, without their pictures.
-    pub(super) fn least_important(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<LeastImportant> {
+    pub(super) fn least_important(&self, gathering: &Gathering) -> Vec<LeastImportant> {
         let mut known: Vec<(f32, &JudgedSample, usize)> = self
             .samples
             .iter()
             .filter_map(|sample| Some((sample.opinion?.importance?, sample, sample.opinion?.predicted)))
             .collect();
         known.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let mut first = first_of_clip(clip_of);
-        let least = known.into_iter().filter(|one| first(one.1.frozen.sample)).take(gathering.pictures);
+        let mut first = first_of_clip();
+        let least = known.into_iter().filter(|one| first(one.1)).take(gathering.pictures);
         least
             .map(|(importance, sample, predicted)| LeastImportant {
                 sample_id: sample.frozen.sample.0,
@@ -98,26 +99,23 @@ impl<'a> Judged<'a> {
     }
 
     /// The samples whose label the run would change, one a clip, surest first, without their pictures.
-    pub(super) fn relabelled(&self, gathering: &Gathering, clip_of: &ClipOf) -> Vec<RelabelledSample> {
-        let mut changed: Vec<(SampleId, Relabel, usize)> = self
-            .samples
-            .iter()
-            .filter_map(|sample| Some((sample.frozen.sample, sample.relabel?, sample.frozen.label)))
-            .collect();
+    pub(super) fn relabelled(&self, gathering: &Gathering) -> Vec<RelabelledSample> {
+        let mut changed: Vec<(&JudgedSample, Relabel)> =
+            self.samples.iter().filter_map(|sample| Some((sample, sample.relabel?))).collect();
         changed.sort_by(|one, other| other.1.p_max.total_cmp(&one.1.p_max));
-        let mut first = first_of_clip(clip_of);
+        let mut first = first_of_clip();
         let surest = changed.into_iter().filter(|one| first(one.0)).take(gathering.pictures);
         surest
-            .map(|(sample, relabel, label)| RelabelledSample {
-                sample_id: sample.0,
+            .map(|(sample, relabel)| RelabelledSample {
+                sample_id: sample.frozen.sample.0,
                 jpeg: Vec::new(),
-                from: self.class(label),
+                from: self.class(sample.frozen.label),
                 to: self.class(relabel.to),
                 p_max: f64::from(relabel.p_max),
                 p_given: f64::from(relabel.p_given),
                 importance: Some(f64::from(relabel.importance)),
                 epoch: relabel.epoch,
-                true_label: gathering.truth.get(&sample).cloned(),
+                true_label: gathering.truth.get(&sample.frozen.sample).cloned(),
             })
             .collect()
     }
@@ -138,14 +136,11 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// The clip of each sample, as far as known.
-pub(super) type ClipOf = HashMap<SampleId, ClipId>;
-
 /// Says of each sample whether it is the first of its clip to be asked for: the samples of a clip are near-equal
-/// pictures, and a sheet of them would show one face many times. A sample of an unknown clip is always the first.
-fn first_of_clip(clip_of: &ClipOf) -> impl FnMut(SampleId) -> bool {
+/// pictures, and a sheet of them would show one face many times.
+fn first_of_clip() -> impl FnMut(&JudgedSample) -> bool {
     let mut seen = HashSet::new();
-    move |sample| clip_of.get(&sample).is_none_or(|clip| seen.insert(*clip))
+    move |sample| seen.insert(sample.clip)
 }
 
 #[cfg(test)]
@@ -227,21 +222,20 @@ mod tests {
         list[2].frozen.split = Split::Test;
         let judged = Judged::new(&run, list, &[]);
         let gathering = Gathering { pictures: 5, ..Gathering::default() };
-        let ids: Vec<_> = judged
-            .least_important(&gathering, &HashMap::new())
-            .iter()
-            .map(|sample| sample.sample_id)
-            .collect();
+        let ids: Vec<_> = judged.least_important(&gathering).iter().map(|sample| sample.sample_id).collect();
         assert_eq!(ids, [101, 100]);
     }
 
     #[test]
     fn a_sheet_shows_each_clip_once() {
         let run = run("done");
-        let judged = Judged::new(&run, list(&[0, 0, 1]), &[]);
-        let clip_of = HashMap::from([(SampleId(101), ClipId(1)), (SampleId(102), ClipId(1))]);
-        let sheet = judged.least_important(&Gathering::default(), &clip_of);
+        let mut list = list(&[0, 0, 1]);
+        list[2].clip = list[1].clip;
+        let judged = Judged::new(&run, list, &[relabel(1, 1, 0, 1), relabel(2, 2, 1, 0)]);
+        let sheet = judged.least_important(&Gathering::default());
         assert_eq!(sheet.iter().map(|sample| sample.sample_id).collect::<Vec<_>>(), [102, 100]);
+        let sheet = judged.relabelled(&Gathering::default());
+        assert_eq!(sheet.iter().map(|sample| sample.sample_id).collect::<Vec<_>>(), [102]);
     }
 
     #[test]

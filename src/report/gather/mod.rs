@@ -8,12 +8,14 @@ mod round;
 use std::collections::HashMap;
 
 use super::epochs::{Histogram, best, last_five};
+use super::funnel::Funnel;
 use super::index::IndexEntry;
-use super::run_report::{FailureGroup, RunFacts, RunReport, RunSummary};
-use crate::catalog::funnel::StageCount;
+use super::run_report::{FailureExample, FailureGroup, RunFacts, RunReport, RunSummary};
+use crate::catalog::funnel::{FailureCount, StageCount};
 use crate::catalog::runs::Run;
-use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs, samples};
-use crate::types::{ClipId, RunId, SampleId};
+use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs};
+use crate::failure::Reason;
+use crate::types::{RunId, SampleId};
 use labels::Judged;
 
 pub use round::{gather_round, gather_rounds, gather_run_summary};
@@ -40,10 +42,21 @@ pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport>
         title: title.to_owned(),
         made_at_ms: catalog.clock().now_ms(),
         funnel: Some(funnel::funnel(catalog, &stages).await?),
-        failures: failures(catalog, &stages).await?,
+        failures: failures(&stages),
         compared: summaries(catalog, None).await?,
         ..RunReport::default()
     })
+}
+
+/// The funnel and what went wrong alone, with raw text of the jobs: for the screen.
+pub async fn gather_standing(catalog: &Catalog) -> Result<(Funnel, Vec<FailureExample>)> {
+    let stages = crate::catalog::funnel::stages(catalog).await?;
+    let failures = crate::catalog::funnel::failures(catalog, &stages).await?.into_iter();
+    let told = |failure: FailureCount| FailureExample {
+        group: group(failure.stage, &failure.state, failure.reason, failure.jobs),
+        example: failure.example.map(|example| first_words(&example)),
+    };
+    Ok((funnel::funnel(catalog, &stages).await?, failures.map(told).collect()))
 }
 
 /// The report on one run and the catalog it was made from. Where true labels are known, its truth block has the
@@ -54,7 +67,6 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
     let run = all.into_iter().find(|one| one.id == run).ok_or_else(missing)?;
     let judged =
         Judged::new(&run, runs::samples(catalog, run.id).await?, &relabels::of_run(catalog, run.id).await?);
-    let clip_of = clips(catalog).await?;
     let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
     let mut report = RunReport {
         run: Some(facts(catalog, &run).await?),
@@ -62,9 +74,9 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
         test: epochs::test(&measured),
         confusion: epochs::confusion(&measured, &run.classes),
         importance: importance(&judged),
-        least_important: judged.least_important(gathering, &clip_of),
+        least_important: judged.least_important(gathering),
         relabelled_total: judged.relabelled_total(),
-        relabelled: judged.relabelled(gathering, &clip_of),
+        relabelled: judged.relabelled(gathering),
         truth: judged.truth(&gathering.truth),
         compared: summaries(catalog, Some(run.id)).await?,
         epochs: measured.into_iter().map(epochs::facts).collect(),
@@ -83,12 +95,6 @@ pub async fn gather_index(
     Ok(summaries(catalog, None).await?.into_iter().map(entry).collect())
 }
 
-/// The clip of each sample that is in use.
-async fn clips(catalog: &Catalog) -> Result<HashMap<SampleId, ClipId>> {
-    let samples = samples::for_training(catalog).await?;
-    Ok(samples.into_iter().map(|sample| (sample.sample, sample.clip)).collect())
-}
-
 /// How a run stands, in a word.
 fn state(run: &Run) -> String {
     if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.clone() }
@@ -96,11 +102,13 @@ fn state(run: &Run) -> String {
 
 async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
     let recipe = recipes::get(catalog, &run.recipe_hash).await?.unwrap_or_default();
-    let mut settings =
-        vec![("recipe hash".to_owned(), run.recipe_hash.clone()), ("seed".to_owned(), run.seed.to_string())];
+    let mut settings = vec![("recipe hash".to_owned(), run.recipe_hash.clone())];
     match serde_json::from_str(&recipe) {
         Ok(value) => flatten("", &value, &mut settings),
         Err(_) => settings.push(("recipe".to_owned(), recipe)),
+    }
+    if !settings.iter().any(|(name, _)| name == "seed") {
+        settings.push(("seed".to_owned(), run.seed.to_string()));
     }
     Ok(RunFacts {
         name: run.name.clone(),
@@ -136,13 +144,15 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
         let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
         let measured: Vec<_> = measured.into_iter().map(epochs::facts).collect();
         let relabelled = relabels::count_changed(catalog, run.id).await?;
+        let last_five = last_five(&measured);
         summaries.push(RunSummary {
             state: state(&run),
             name: run.name,
             method: run.method,
             started_at_ms: Some(run.started_at),
             epochs: measured.len() as u64,
-            last_five_accuracy: last_five(&measured),
+            last_five_accuracy: last_five.map(|(_, accuracy)| accuracy),
+            last_epochs: last_five.map_or(0, |(epochs, _)| epochs),
             best_accuracy: best(&measured).map(|(_, accuracy)| accuracy),
             mean_class_accuracy: measured.last().and_then(|last| last.mean_class_accuracy),
             relabelled: Some(relabelled),
@@ -151,16 +161,18 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
     Ok(summaries)
 }
 
-async fn failures(catalog: &Catalog, stages: &[StageCount]) -> Result<Vec<FailureGroup>> {
-    let groups = crate::catalog::funnel::failures(catalog, stages).await?;
-    let group = |group: crate::catalog::funnel::FailureCount| FailureGroup {
-        stage: group.stage,
-        reason: group.reason.as_str(),
-        outcome: outcome(&group.state),
-        count: group.jobs,
-        example: group.example.map(|example| first_words(&example)),
-    };
-    Ok(groups.into_iter().map(group).collect())
+/// Failed and put-off jobs by cause, most frequent first.
+fn failures(stages: &[StageCount]) -> Vec<FailureGroup> {
+    let failed = stages.iter().filter(|count| ["open", "rejected", "dead"].contains(&count.state.as_str()));
+    let mut groups: Vec<FailureGroup> = failed
+        .filter_map(|count| Some(group(count.stage.clone(), &count.state, count.reason?, count.jobs)))
+        .collect();
+    groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.stage.cmp(&other.stage)));
+    groups
+}
+
+fn group(stage: String, state: &str, reason: Reason, count: u64) -> FailureGroup {
+    FailureGroup { stage, reason: reason.as_str(), outcome: outcome(state), count }
 }
 
 /// What became of jobs in a state, for people.

@@ -3,7 +3,7 @@
 use super::super::index::RoundEntry;
 use super::super::round::{PausedStage, Picture, RoundReport, StageWork, Totals};
 use super::super::run_report::{FailureGroup, RunSummary};
-use super::{first_words, summaries};
+use super::summaries;
 use crate::catalog::rounds::{self, Ended};
 use crate::catalog::{Catalog, CatalogError, Result, crops, funnel, pauses};
 
@@ -42,33 +42,34 @@ pub async fn gather_round(catalog: &Catalog, round: i64, started_at_ms: i64) -> 
     Ok(report)
 }
 
-/// All rounds for the index page; `page_of` says where a round's page lies, relative to the index.
+/// All rounds for the index page; `page_of` says where a round's page lies, relative to the index, and `is_dead` whether
+/// a holder's process is no more.
 pub async fn gather_rounds(
     catalog: &Catalog,
     page_of: impl Fn(&str) -> Option<String>,
+    is_dead: impl Fn(&str) -> bool,
 ) -> Result<Vec<RoundEntry>> {
     let all = rounds::list(catalog, u32::MAX).await?;
-    Ok(all.into_iter().map(|round| entry(round, &page_of)).collect())
+    Ok(all.into_iter().map(|round| entry(&round, &page_of, is_dead(&round.holder))).collect())
 }
 
-fn entry(round: rounds::Round, page_of: impl Fn(&str) -> Option<String>) -> RoundEntry {
+/// A round that was killed took nobody knows how long: its end was written down by the one that found it.
+fn entry(round: &rounds::Round, page_of: impl Fn(&str) -> Option<String>, is_dead: bool) -> RoundEntry {
     let summary: serde_json::Value =
         round.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let samples = |part: &str| summary[part]["samples"].as_u64();
-    let outcome = match (&summary["outcome"], round.ended_at) {
-        (serde_json::Value::String(words), _) => words.clone(),
-        (_, Some(_)) => "killed".to_owned(),
-        (_, None) => "under way".to_owned(),
+    let samples = |part: &str| summary[part]["samples"].as_i64();
+    let outcome = match &summary["outcome"] {
+        serde_json::Value::String(words) => words.clone(),
+        _ if is_dead || round.ended_at.is_some() => "killed".to_owned(),
+        _ => "under way".to_owned(),
     };
     let name = RoundReport { round: round.id, ..RoundReport::default() }.name();
     RoundEntry {
         round: round.id,
         started_at_ms: round.started_at,
-        ended_at_ms: round.ended_at,
+        ended_at_ms: round.ended_at.filter(|_| round.exit.is_some()),
         outcome,
-        samples: samples("totals")
-            .zip(samples("totals_before"))
-            .map(|(now, before)| now.saturating_sub(before)),
+        samples: samples("totals").zip(samples("totals_before")).map(|(now, before)| now - before),
         page: page_of(&name),
     }
 }
@@ -103,7 +104,6 @@ fn failures(ended: &[Ended]) -> Vec<FailureGroup> {
             reason: it.reason.map_or_else(|| "no reason given".to_owned(), |reason| reason.as_str()),
             outcome: super::outcome(&it.state),
             count: it.jobs,
-            example: it.example.as_deref().map(first_words),
         })
         .collect();
     groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.reason.cmp(&other.reason)));
@@ -139,4 +139,42 @@ async fn paused(catalog: &Catalog) -> Result<Vec<PausedStage>> {
     Ok(paused
         .map(|it| PausedStage { stage: it.stage, reason: it.reason.as_str(), resume_at_ms: it.resume_at })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(exit: Option<i64>, ended_at: Option<i64>, summary: Option<&str>) -> rounds::Round {
+        let holder = "host:1:1".to_owned();
+        rounds::Round {
+            id: 1,
+            holder,
+            started_at: 1_000,
+            ended_at,
+            exit,
+            summary: summary.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_round_whose_process_is_no_more_was_killed_and_took_nobody_knows_how_long() {
+        let told = |round: &rounds::Round, is_dead| {
+            let entry = entry(round, |_| None, is_dead);
+            (entry.outcome, entry.ended_at_ms)
+        };
+        let words = |words: &str, ended_at_ms| (words.to_owned(), ended_at_ms);
+        assert_eq!(told(&round(None, None, None), false), words("under way", None));
+        assert_eq!(told(&round(None, None, None), true), words("killed", None));
+        let found_later = round(None, Some(86_000_000), None);
+        assert_eq!(told(&found_later, true), words("killed", None));
+        let done = round(Some(0), Some(2_000), Some(r#"{"outcome": "done"}"#));
+        assert_eq!(told(&done, true), words("done", Some(2_000)));
+    }
+
+    #[test]
+    fn samples_that_were_lost_count_below_nothing() {
+        let summary = r#"{"totals": {"samples": 70}, "totals_before": {"samples": 100}}"#;
+        assert_eq!(entry(&round(Some(0), Some(2_000), Some(summary)), |_| None, true).samples, Some(-30));
+    }
 }

@@ -15,7 +15,8 @@ async fn fill(catalog: &Catalog) -> (RunId, Vec<SampleId>) {
     let verdict = jobs::Verdict { reason: Reason::TooLong, detail: "<b>300 s</b>" };
     jobs::enqueue_rejected(&mut tx, "fetch", "1", video.0, verdict).await.unwrap();
 
-    let recipe_hash = &recipes::insert(&mut tx, "train", r#"{"scn": {"beta": 0.7}}"#).await.unwrap();
+    let recipe_hash =
+        &recipes::insert(&mut tx, "train", r#"{"scn": {"beta": 0.7}, "seed": 7}"#).await.unwrap();
     let classes = ["anger".to_owned(), "fear".to_owned()];
     let (name, method, folder, device) = ("first", "scn", "runs/1", "CPU");
     let run = NewRun { name, method, recipe_hash, seed: 7, folder, classes: &classes, device };
@@ -47,14 +48,20 @@ async fn a_run_is_gathered_with_its_catalog_and_its_pictures() {
     assert_eq!((report.least_important[0].sample_id, report.least_important.len()), (ids[0].0, 1));
     assert_eq!(report.truth.as_ref().unwrap().fixed, 1);
     assert_eq!(report.epochs[0].validation_accuracy, Some(0.5));
-    assert!(report.run.as_ref().unwrap().recipe.contains(&("scn.beta".to_owned(), "0.7".to_owned())));
+    let recipe = &report.run.as_ref().unwrap().recipe;
+    assert!(recipe.contains(&("scn.beta".to_owned(), "0.7".to_owned())));
+    assert_eq!(recipe.iter().filter(|(name, _)| name == "seed").count(), 1);
     assert_eq!(
         (report.failures[0].reason.as_str(), report.failures[0].outcome.as_str()),
         ("too-long", "rejected")
     );
     assert!(report.compared.is_empty());
     assert_eq!(report.funnel.as_ref().unwrap().last("samples").unwrap().kept, 2);
-    assert!(super::super::html(&report).contains("&lt;b&gt;300 s&lt;/b&gt;"));
+    let written = [super::super::html(&report), super::super::markdown(&report), super::super::json(&report)];
+    assert!(written.iter().all(|text| !text.contains("300 s")), "what a job says may name its video");
+    let (_, failures) = gather_standing(&catalog).await.unwrap();
+    assert_eq!(failures[0].group, report.failures[0]);
+    assert_eq!(failures[0].example.as_deref(), Some("<b>300 s</b>"));
 }
 
 #[tokio::test]

@@ -6,28 +6,27 @@ use super::super::number::count;
 use super::super::run_report::{FailureGroup, RunFacts};
 use super::not_known;
 
-/// One row a cause, with the raw text of one of its jobs.
+/// One row a cause.
 pub(super) fn failures(groups: &[FailureGroup]) -> Markup {
     if groups.is_empty() {
         return html! { p { "Nothing was rejected, put off or given up." } };
     }
     html! {
-        div.scroll { table.failures {
+        div.scroll { table.numbers {
             thead { tr {
                 th scope="col" { "stage" }
                 th scope="col" { "cause" }
                 th scope="col" { "outcome" }
                 th.right scope="col" { "jobs" }
-                th scope="col" { "for example" }
             } }
             tbody { @for group in groups { tr {
                 td { (group.stage) }
                 th scope="row" { (group.reason) }
                 td { (group.outcome) }
                 td.right { (count(group.count)) }
-                td.raw { @if let Some(example) = &group.example { code { (example) } } @else { "–" } }
             } } }
         } }
+        p.note { "What a job of each said: " code { "webemotion status --json" } "." }
     }
 }
 

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::chart::{Part, Tone, bar};
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
-use super::super::number::{count, decimal, known, plural, share_of};
+use super::super::number::{count, decimal, known, plural, share_of, signed};
 use super::super::run_report::RunReport;
 use super::not_known;
 
@@ -67,11 +67,7 @@ fn class_row(class: &ClassCount, most: u64) -> Markup {
 
 /// "+12", "−3" or "0".
 pub(super) fn change(before: u64, after: u64) -> String {
-    match before.abs_diff(after) {
-        0 => "0".to_owned(),
-        by if after > before => format!("+{}", count(by)),
-        by => format!("−{}", count(by)),
-    }
+    signed(after.cast_signed() - before.cast_signed())
 }
 
 fn relabelled(sample: &RelabelledSample) -> Markup {

@@ -107,7 +107,7 @@ mod tests {
         let mut report = example::report();
         let hostile = "<script>alert(1)</script>\" onload=\"x";
         report.title = hostile.to_owned();
-        report.failures[0].example = Some(hostile.to_owned());
+        report.failures[0].reason = hostile.to_owned();
         report.class_counts[0].class = hostile.to_owned();
         if let Some(confusion) = &mut report.confusion {
             confusion.classes[0] = hostile.to_owned();

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html as markup};
 
-use super::super::number::{count, date, known, plural, share, span};
+use super::super::number::{count, date, known, mean_of, plural, share, span};
 use super::super::round::{RoundReport, RoundStep, StageWork, Totals};
 use super::labels::{change, picture};
 use super::{failures, page};
@@ -40,7 +40,7 @@ fn head(report: &RoundReport) -> Markup {
                 span { "took " b { (span(report.ended_at_ms - report.started_at_ms)) } }
                 span { "exit code " b { (report.exit) } }
             }
-            p.verdict-line class=(tone) { (report.outcome) }
+            p.verdict-line.(tone) { (report.outcome) }
             @if let Some(before) = &report.before { p.note { (before) } }
             @for paused in &report.paused {
                 p.note {
@@ -58,7 +58,7 @@ fn head(report: &RoundReport) -> Markup {
             (growth("Clips", report, |totals| totals.clips))
             (growth("Samples", report, |totals| totals.samples))
             @if let Some(run) = &report.run {
-                (glance("Accuracy", &known(run.last_five_accuracy, share), &format!("run {}, last 5 epochs", run.name)))
+                (glance("Accuracy", &known(run.last_five_accuracy, share), &format!("run {}, {}", run.name, mean_of(run.last_epochs))))
             }
             (glance("Free disk", &bytes(report.free_bytes), ""))
         }
@@ -195,6 +195,12 @@ mod tests {
         for forbidden in ["src=\"http", "href=\"http", "<script", "<link"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
+    }
+
+    #[test]
+    fn the_outcome_has_the_colour_of_its_exit_code() {
+        let page = round_html(&example::round());
+        assert!(page.contains(r#"<p class="verdict-line bad">"#), "{page}");
     }
 
     #[test]

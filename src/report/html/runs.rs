@@ -42,7 +42,7 @@ pub(in super::super) fn run_cells(run: &RunSummary) -> Markup {
         td { (run.state) }
         td { (known(run.started_at_ms, date)) }
         td.right { (count(run.epochs)) }
-        td.right { (known(run.last_five_accuracy, share)) }
+        td.right { (run.last_five()) }
         td.right { (known(run.best_accuracy, share)) }
         td.right { (known(run.mean_class_accuracy, share)) }
         td.right { (known(run.relabelled, count)) }

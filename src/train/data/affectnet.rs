@@ -14,7 +14,8 @@ const FOLDERS: [&str; 3] = ["Manually_Annotated_Images", "Manually_Annotated/Man
 /// Reads AffectNet with 8 classes, or 7 without contempt. Its validation part, the one that papers report, is the test.
 ///
 /// The CSV needs the columns `subDirectory_filePath` and `expression`; the lists lie in the folder itself or in
-/// `Manually_Annotated_file_lists`.
+/// `Manually_Annotated_file_lists`. Pictures are taken as they are: whether they were cropped to the boxes of the columns
+/// `face_x` to `face_height` already, as most copies are, no list tells. Whole photographs are to be cropped beforehand.
 pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataError> {
     let classes = if seven_classes { 7 } else { 8 };
     let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,6 +1,7 @@
-//! FERPlus as microsoft/FERPlus lays it out: `fer2013new.csv` and `FER2013Train|Valid|Test/fer0000000.png`.
+//! FERPlus as microsoft/FERPlus lays it out: `fer2013new.csv`, and `FER2013Train|Valid|Test/fer0000000.png` beside it or in
+//! `data/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{DataError, PictureFiles, TrainingSet, read_text, separator};
@@ -34,6 +35,8 @@ impl Default for FerplusOptions {
     }
 }
 
+/// Of training, validation and test.
+const PARTS: [&str; 3] = ["FER2013Train", "FER2013Valid", "FER2013Test"];
 /// Usage, file name, eight emotions in FERPlus order, unknown, not a face.
 const COLUMNS: usize = 12;
 /// The column after the emotions: `unknown`.
@@ -46,6 +49,7 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
     if !list.is_file() {
         return Err(DataError::Missing { layout: "ferplus", path: list });
     }
+    let folder = folder_of_pictures(root);
     let classes = if options.seven_classes { EMOTIONS - 1 } else { EMOTIONS };
     let (mut paths, mut labels, mut splits, mut votes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let text = read_text(&list)?;
@@ -62,7 +66,7 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
         if row.file.is_empty() {
             continue;
         }
-        paths.push(root.join(row.folder).join(row.file));
+        paths.push(folder.join(row.folder).join(row.file));
         labels.push(label);
         splits.push(split);
         votes.extend(shares(&row.votes[..classes]));
@@ -80,6 +84,13 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
     Ok(set)
 }
 
+/// A checkout of microsoft/FERPlus has the pictures in a folder of their own.
+fn folder_of_pictures(root: &Path) -> PathBuf {
+    let data = root.join("data");
+    let is_in = |folder: &Path| PARTS.iter().any(|part| folder.join(part).is_dir());
+    if !is_in(root) && is_in(&data) { data } else { root.to_owned() }
+}
+
 struct Row<'a> {
     folder: &'static str,
     split: Split,
@@ -93,9 +104,9 @@ fn parse(line: &str, mark: char) -> Result<Row<'_>, String> {
         return Err(format!("{} columns instead of {COLUMNS}", fields.len()));
     }
     let (folder, split) = match fields[0] {
-        "Training" => ("FER2013Train", Split::Train),
-        "PublicTest" => ("FER2013Valid", Split::Validation),
-        "PrivateTest" => ("FER2013Test", Split::Test),
+        "Training" => (PARTS[0], Split::Train),
+        "PublicTest" => (PARTS[1], Split::Validation),
+        "PrivateTest" => (PARTS[2], Split::Test),
         other => return Err(format!("usage '{other}' is none of Training, PublicTest, PrivateTest")),
     };
     let counting = |votes: u32| if votes == 1 { 0 } else { votes };
@@ -181,6 +192,12 @@ mod tests {
         let set = ferplus(root.path(), FerplusOptions::default()).unwrap();
         assert_eq!(set.labels, [1, 0, 7]);
         assert_eq!(set.splits, [Split::Train, Split::Validation, Split::Test]);
+        // As a checkout has it: the pictures in `data/`.
+        std::fs::create_dir(root.path().join("data")).unwrap();
+        for part in PARTS {
+            std::fs::rename(root.path().join(part), root.path().join("data").join(part)).unwrap();
+        }
+        assert_eq!(ferplus(root.path(), FerplusOptions::default()).unwrap().labels, [1, 0, 7]);
         // Saved again by a spreadsheet: a mark at the beginning, semicolons, an empty line at the end.
         let saved = format!("\u{feff}{}\r\n", csv.replace(',', ";"));
         std::fs::write(root.path().join("fer2013new.csv"), saved).unwrap();

@@ -1,9 +1,12 @@
 //! Any folder of pictures: `DIR/<class>/*`, or `DIR/train|validation|test/<class>/*`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet};
+use image::ImageFormat;
+
+use super::{DataError, PictureFiles, TrainingSet, classes};
 use crate::types::Split;
 
 const SPLITS: [(&str, Split); 5] = [
@@ -14,7 +17,8 @@ const SPLITS: [(&str, Split); 5] = [
     ("test", Split::Test),
 ];
 
-/// Reads a folder; class names are the sub-folders' names, sorted. Pictures are samples, others are ignored.
+/// Reads a folder; class names are the sub-folders' names, sorted, and of emotions their nouns. Pictures in them are
+/// samples; what is passed over is counted among the set's remarks.
 ///
 /// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]); so it is where there is no
 /// `train` beside them but other folders: they may be the names of classes.
@@ -22,71 +26,152 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     if !root.is_dir() {
         return Err(DataError::Missing { layout: "folder", path: root.to_owned() });
     }
-    let mut parts: Vec<(PathBuf, Split)> = SPLITS
-        .iter()
-        .map(|&(name, split)| (root.join(name), split))
-        .filter(|(path, _)| path.is_dir())
-        .collect();
-    let folders = sorted_entries(root)?.into_iter().filter(|path| path.is_dir()).count();
-    let may_be_classes = folders > parts.len() || parts.is_empty();
+    let mut walk = Walk::default();
+    for (part, split) in parts(root)? {
+        walk.through(&part, split)?;
+    }
+    walk.set(root)
+}
+
+/// The folders that class folders lie in, and what each is for.
+fn parts(root: &Path) -> Result<Vec<(PathBuf, Split)>, DataError> {
+    let folders = entries(root)?.folders;
+    let mut parts = Vec::new();
+    for (name, split) in SPLITS {
+        let is_it = |path: &&PathBuf| file_name(path).eq_ignore_ascii_case(name);
+        parts.extend(folders.iter().filter(is_it).map(|path| (path.clone(), split)));
+    }
+    let may_be_classes = folders.len() > parts.len() || parts.is_empty();
     if may_be_classes && !parts.iter().any(|(_, split)| *split == Split::Train) {
         parts = vec![(root.to_owned(), Split::Train)];
     }
-    let mut classes = Vec::new();
-    for (part, _) in &parts {
-        classes.extend(
-            sorted_entries(part)?.into_iter().filter(|path| path.is_dir()).map(|path| file_name(&path)),
-        );
+    Ok(parts)
+}
+
+/// What a walk through class folders found.
+#[derive(Default)]
+struct Walk {
+    /// Folders with pictures, by name, in the order of the walk.
+    found: Vec<(String, Split, Vec<PathBuf>)>,
+    passed_over: PassedOver,
+}
+
+impl Walk {
+    fn through(&mut self, part: &Path, split: Split) -> Result<(), DataError> {
+        let beside = entries(part)?;
+        // Lists and notes may lie beside class folders, but pictures there are in no class.
+        let pictures = beside.files.iter().filter(|path| ImageFormat::from_path(path).is_ok());
+        pictures.for_each(|path| self.passed_over.file(path));
+        for folder in beside.folders {
+            let inside = entries(&folder)?;
+            self.passed_over.nested += inside.folders.len();
+            let (pictures, others): (Vec<PathBuf>, Vec<PathBuf>) =
+                inside.files.into_iter().partition(|path| is_read(path));
+            others.iter().for_each(|path| self.passed_over.file(path));
+            match pictures.is_empty() {
+                true => self.passed_over.empty.push(file_name(&folder)),
+                false => self.found.push((file_name(&folder), split, pictures)),
+            }
+        }
+        Ok(())
     }
-    classes.sort();
-    classes.dedup();
-    let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
-    for (part, split) in &parts {
-        for (label, class) in classes.iter().enumerate() {
-            let pictures = pictures_of(&part.join(class))?;
-            labels.extend(pictures.iter().map(|_| label));
-            splits.extend(pictures.iter().map(|_| *split));
+
+    fn set(self, root: &Path) -> Result<TrainingSet, DataError> {
+        let mut names: Vec<String> = self.found.iter().map(|(name, ..)| name.clone()).collect();
+        names.sort();
+        names.dedup();
+        let (classes, class_of) = classes::of_folders(&names);
+        let passed_over = self.passed_over.words(&names);
+        if classes.len() < 2 {
+            let found = if classes.is_empty() { "no class folders" } else { "only one class folder" };
+            return Err(DataError::NoClasses { path: root.to_owned(), found, passed_over });
+        }
+        let class_of: BTreeMap<&String, usize> = names.iter().zip(class_of).collect();
+        let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, split, pictures) in self.found {
+            labels.extend(pictures.iter().map(|_| class_of[&name]));
+            splits.extend(pictures.iter().map(|_| split));
             paths.extend(pictures);
         }
+        let name = file_name(root);
+        let remarks = passed_over.map(|words| format!("{name}: passed over {words}")).into_iter().collect();
+        let pictures = PictureFiles::found(paths);
+        let set =
+            TrainingSet { name, classes, labels, splits, remarks, ..TrainingSet::of(Arc::new(pictures)) };
+        set.check()?;
+        Ok(set)
     }
-    if paths.is_empty() {
-        return Err(DataError::Empty {
-            name: root.display().to_string(),
-            what: "class folders with pictures",
-        });
-    }
-    let set = TrainingSet {
-        name: file_name(root),
-        classes,
-        labels,
-        splits,
-        ..TrainingSet::of(Arc::new(PictureFiles::listed("folder", paths)?))
-    };
-    set.check()?;
-    Ok(set)
 }
 
-fn pictures_of(class: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !class.is_dir() {
-        return Ok(Vec::new());
-    }
-    let is_picture = |path: &PathBuf| {
+/// What was no class and no sample.
+#[derive(Default)]
+struct PassedOver {
+    /// How many files, by extension.
+    files: BTreeMap<String, usize>,
+    /// How many folders lie inside class folders.
+    nested: usize,
+    /// Names of folders without pictures.
+    empty: Vec<String>,
+}
+
+impl PassedOver {
+    fn file(&mut self, path: &Path) {
         let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-        ["jpg", "jpeg", "png", "webp", "bmp"].iter().any(|known| extension == *known)
-    };
-    Ok(sorted_entries(class)?.into_iter().filter(is_picture).collect())
+        *self.files.entry(extension.to_string_lossy().into_owned()).or_default() += 1;
+    }
+
+    /// All of it, if there is any; a class may lack pictures in one part.
+    fn words(mut self, classes: &[String]) -> Option<String> {
+        let files = self.files.iter().map(|(extension, count)| match extension.as_str() {
+            "" => format!("{count} without an extension"),
+            extension => format!("{count} .{extension}"),
+        });
+        let files = files.collect::<Vec<_>>().join(", ");
+        self.empty.retain(|name| !classes.contains(name));
+        self.empty.sort();
+        self.empty.dedup();
+        let nested = if self.nested > 0 { format!("nested folders: {}", self.nested) } else { String::new() };
+        let empty = match self.empty.as_slice() {
+            [] => String::new(),
+            names => format!("folders without pictures: {}", names.join(", ")),
+        };
+        let mut words = vec![files, nested, empty];
+        words.retain(|words| !words.is_empty());
+        (!words.is_empty()).then(|| words.join("; "))
+    }
 }
 
-fn sorted_entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+fn is_read(path: &Path) -> bool {
+    ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
+}
+
+/// What lies in a folder, sorted; what is hidden, and what macOS adds to archives, is left out.
+#[derive(Default)]
+struct Entries {
+    folders: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+fn entries(folder: &Path) -> Result<Entries, DataError> {
     let failed = |source| DataError::Read { path: folder.to_owned(), source };
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let mut paths = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(failed)?;
-    paths.retain(|path| !file_name(path).starts_with('.'));
-    paths.sort();
-    Ok(paths)
+    let mut found = Entries::default();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let name = file_name(&path);
+        if name.starts_with('.') || name == "__MACOSX" {
+            continue;
+        }
+        let kind = entry.file_type().map_err(failed)?;
+        let is_folder = kind.is_dir() || kind.is_symlink() && path.is_dir();
+        match is_folder {
+            true => found.folders.push(path),
+            false => found.files.push(path),
+        }
+    }
+    found.folders.sort();
+    found.files.sort();
+    Ok(found)
 }
 
 fn file_name(path: &Path) -> String {
@@ -110,7 +195,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["sad/2.png", "happy/1.jpg", "happy/0.JPG", "happy/notes.txt"]);
         let set = folder(root.path()).unwrap();
-        assert_eq!(set.classes, ["happy", "sad"]);
+        assert_eq!(set.classes, ["happiness", "sadness"]);
         assert_eq!(set.labels, [0, 0, 1]);
         assert!(set.pictures.name(0).ends_with("0.JPG"));
     }
@@ -133,6 +218,61 @@ mod tests {
         assert!(set.check_training().is_err());
         make(root.path(), &["drive/3.png", "test/4.png"]);
         assert_eq!(folder(root.path()).unwrap().classes, ["drive", "test"]);
+    }
+
+    /// Every archive made on a Mac holds `__MACOSX`; an empty class would still be given to samples by `--noise`.
+    #[test]
+    fn folders_without_pictures_are_no_classes_and_what_is_passed_over_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["train/__MACOSX/a/1.png", "train/a/1.png", "train/b/2.bmp", "test/b/3.png"]);
+        make(root.path(), &["train/a/4.GIF", "train/a/s1/5.jpg", "train/c/6.xcf", "train/c/7.xcf"]);
+        make(root.path(), &["train/8.jpg", "train/list.csv", "test/c/.hidden.png"]);
+        let set = folder(root.path()).unwrap();
+        assert_eq!(set.classes, ["a", "b"]);
+        assert_eq!(set.labels, [0, 1, 1]);
+        let [remark] = set.remarks.as_slice() else { panic!("{:?}", set.remarks) };
+        assert!(
+            remark.ends_with(
+                ": passed over 1 .gif, 1 .jpg, 2 .xcf; nested folders: 1; folders without pictures: c"
+            ),
+            "{remark}"
+        );
+    }
+
+    #[test]
+    fn a_class_is_one_however_its_folders_are_spelt() {
+        let root = tempfile::tempdir().unwrap();
+        make(
+            root.path(),
+            &["Train/Anger/1.png", "Train/happy/2.png", "TEST/angry/3.png", "TEST/Happiness/4.png"],
+        );
+        let set = folder(root.path()).unwrap();
+        assert_eq!(set.classes, ["anger", "happiness"]);
+        assert_eq!(set.labels, [0, 1, 1, 0]);
+        assert_eq!(set.splits, [Split::Train, Split::Train, Split::Test, Split::Test]);
+        assert!(set.remarks.is_empty(), "{:?}", set.remarks);
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_is_a_picture_that_cannot_be_read() {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["a/1.png", "b/2.png"]);
+        std::os::unix::fs::symlink(root.path().join("gone.png"), root.path().join("a/3.png")).unwrap();
+        let set = folder(root.path()).unwrap();
+        assert_eq!(set.labels, [0, 0, 1]);
+        assert!(set.pictures.encoded(1).is_err());
+        assert_eq!(set.hash(), folder(root.path()).unwrap().hash());
+    }
+
+    #[test]
+    fn a_set_in_a_format_that_is_not_read_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        make(root.path(), &["a/1.gif", "a/2.gif", "b/3.png"]);
+        let error = folder(root.path()).unwrap_err();
+        assert!(error.to_string().ends_with("holds only one class folder with pictures"), "{error}");
+        let hint = error.failure().hint.unwrap();
+        assert!(hint.starts_with("passed over were 2 .gif; folders without pictures: a; "), "{hint}");
+        assert!(hint.contains("png"), "{hint}");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! It knows no net, and decodes nothing.
 
 mod affectnet;
+mod classes;
+mod error;
 mod ferplus;
 mod folder;
 mod noise;
@@ -10,17 +12,18 @@ mod raf_db;
 mod split;
 mod unite;
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::failure::{Failure, Reason};
+use crate::files::hex;
 use crate::types::Split;
 
 pub use affectnet::affectnet;
+pub(crate) use classes::known_by;
+pub use error::DataError;
 pub use ferplus::{FerplusLabels, FerplusOptions, ferplus};
 pub use folder::folder;
 pub use noise::{NoiseKind, add_noise, read_noisy_labels};
@@ -29,7 +32,7 @@ pub(crate) use pictures::{bytes_of, identity_of};
 pub use raf_db::raf_db;
 pub use unite::unite;
 
-/// A frozen list of samples. All vectors have one entry for each sample, in the order of `pictures`.
+/// A frozen list of samples. What is told of samples has one entry for each, in the order of `pictures`.
 #[derive(Clone)]
 pub struct TrainingSet {
     /// What to call it, e.g. `raf-db`.
@@ -50,6 +53,10 @@ pub struct TrainingSet {
     /// Samples of one source (a video, a person) have one number; what is measured or judged apart from training is
     /// parted by source.
     pub sources: Option<Vec<u64>>,
+    /// How many samples each set has of those that were joined, in their order; empty where one stands alone.
+    pub joined: Vec<usize>,
+    /// What those who wait should know of how the set was read.
+    pub remarks: Vec<String>,
     /// The pictures.
     pub pictures: Arc<dyn Pictures>,
 }
@@ -72,6 +79,8 @@ impl TrainingSet {
             splits: Vec::new(),
             groups: None,
             sources: None,
+            joined: Vec::new(),
+            remarks: Vec::new(),
             pictures,
         }
     }
@@ -148,7 +157,7 @@ impl TrainingSet {
         for share in self.votes.iter().flatten() {
             digest.update(share.to_le_bytes());
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.finalize())
     }
 
     /// Refuses what cannot be trained on.
@@ -183,112 +192,6 @@ impl TrainingSet {
     }
 }
 
-/// A data set cannot be read as what it was named.
-#[derive(Debug, thiserror::Error)]
-pub enum DataError {
-    /// A file or folder of the layout is not there.
-    #[error("{layout}: {path} is missing")]
-    Missing {
-        /// The layout's name.
-        layout: &'static str,
-        /// What should have been there.
-        path: PathBuf,
-    },
-    /// A file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A line of a list is not as the layout demands.
-    #[error("{path}, line {line}: {problem}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// One-based.
-        line: usize,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A list of labels leaves a picture out.
-    #[error("{path} has no label for {name}")]
-    NoLabel {
-        /// The list.
-        path: PathBuf,
-        /// The picture.
-        name: String,
-    },
-    /// Pictures that a list names are not there.
-    #[error("{layout}: {missing} of {listed} listed pictures are missing; the first: {first}")]
-    MissingPictures {
-        /// The layout's name.
-        layout: &'static str,
-        /// How many are missing.
-        missing: usize,
-        /// How many the list names.
-        listed: usize,
-        /// One of them.
-        first: PathBuf,
-    },
-    /// Nothing of a kind was found.
-    #[error("{name} holds no {what}")]
-    Empty {
-        /// Folder or set.
-        name: String,
-        /// What was looked for.
-        what: &'static str,
-    },
-    /// One class cannot be told from another.
-    #[error("{name} has {classes} class(es), but at least 2 are needed")]
-    TooFewClasses {
-        /// Folder or set.
-        name: String,
-        /// How many.
-        classes: usize,
-    },
-    /// A label names no class.
-    #[error("{name}: label {label} is outside 0..{classes}")]
-    LabelRange {
-        /// The set.
-        name: String,
-        /// The label.
-        label: usize,
-        /// How many classes there are.
-        classes: usize,
-    },
-    /// Vectors of a set differ in length.
-    #[error("{name}: labels, splits and pictures differ in number")]
-    Uneven {
-        /// The set.
-        name: String,
-    },
-    /// Two sets share no class names.
-    #[error("{first} and {second} have no class name in common")]
-    NoCommonClass {
-        /// One set.
-        first: String,
-        /// The other.
-        second: String,
-    },
-}
-
-impl DataError {
-    /// What a command makes of it: the user named the wrong folder, or the folder is incomplete.
-    pub fn failure(&self) -> Failure {
-        let failure = Failure::permanent(Reason::Usage, self.to_string());
-        match self {
-            Self::Missing { layout, .. } => failure.with_hint(format!(
-                "the layout of '{layout}' is described in `webemotion train --help`; \
-                 folder:DIR takes one sub-folder for each class"
-            )),
-            Self::MissingPictures { .. } => failure.with_hint("unpack the pictures beside the list"),
-            _ => failure,
-        }
-    }
-}
-
 /// Reads a whole text file, less the mark that some editors begin it with.
 fn read_text(path: &Path) -> Result<String, DataError> {
     let text = std::fs::read_to_string(path);
@@ -299,9 +202,4 @@ fn read_text(path: &Path) -> Result<String, DataError> {
 /// What parts the columns of a table: the first of tab, semicolon and comma that its head holds. Fields may hold the others.
 fn separator(head: &str) -> char {
     ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
-}
-
-/// Class index by name, for readers that meet names.
-fn index_by_name(classes: &[String]) -> BTreeMap<&str, usize> {
-    classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect()
 }

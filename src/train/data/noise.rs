@@ -44,30 +44,50 @@ pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
     set.truth = Some(truth);
 }
 
-/// Replaces training labels by those of a list of `NAME LABEL` lines (0-based); `truth` keeps what they were.
+/// Replaces training labels by those of a list of `NAME LABEL` lines; `truth` keeps what they were.
 ///
-/// A name is a picture's file name, with as many of its folders as it takes to tell it from others; a list made elsewhere
-/// may begin with folders of its own. Every training sample must be named, and no line may mean two of them.
+/// A name is a picture's file name, or what the set's own list calls it, with as many of its folders as it takes to tell it
+/// from others; a list made elsewhere may begin with folders of its own. Every training sample must be named, and no line
+/// may mean two of them. Labels count the classes from 0, or from 1 where none is 0 and more of them are then as they were.
+///
+/// # Errors
+/// [`DataError::Unlike`] when the list agrees with the set less than by chance, or calls most samples' classes something
+/// else more often than by their own names: it counts classes in another order.
 pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataError> {
-    let lines = listed(list, set.classes.len())?;
-    let mut by_file: HashMap<&str, Vec<&Listed>> = HashMap::new();
-    for line in &lines {
-        by_file.entry(file_name(&line.name)).or_default().push(line);
-    }
-    let mut taken: HashMap<usize, String> = HashMap::new();
+    let lines = listed(list)?;
+    let found = lines_of_samples(set, list, &lines)?;
     let truth = set.truth.clone().unwrap_or_else(|| set.labels.clone());
-    for sample in set.of_split(Split::Train) {
-        let name = set.pictures.name(sample);
-        let line = by_file.get(file_name(&name)).and_then(|lines| nearest(lines, &name));
-        let line = line.ok_or_else(|| DataError::NoLabel { path: list.to_owned(), name: name.clone() })?;
-        if let Some(other) = taken.insert(line.number, name.clone()) {
-            let problem = format!("'{}' may be {other} or {name}: write their folders too", line.name);
-            return Err(DataError::Line { path: list.to_owned(), line: line.number, problem });
-        }
-        set.set_label(sample, line.label);
+    let alike = |first: usize| found.iter().filter(|(at, line)| line.label == truth[*at] + first).count();
+    let first = usize::from(lines.iter().all(|line| line.label > 0) && alike(1) > alike(0));
+    let classes = first..set.classes.len() + first;
+    if let Some(line) = lines.iter().find(|line| !classes.contains(&line.label)) {
+        let last = classes.end - 1;
+        let problem = format!("class {} of '{}' is not one of {first} to {last}", line.label, line.name);
+        return Err(DataError::Line { path: list.to_owned(), line: line.number, problem });
+    }
+    let alike = alike(first);
+    let pairs = found.iter().map(|(at, line)| (truth[*at], line.label - first));
+    if alike * set.classes.len() < found.len() || 2 * renamed(pairs, set.classes.len()) > found.len() {
+        let differ = found.len() - alike;
+        let counted = set.classes.iter().zip(first..).map(|(class, number)| format!("{number} {class}"));
+        let classes = counted.collect::<Vec<_>>().join(", ");
+        return Err(DataError::Unlike { path: list.to_owned(), differ, of: found.len(), classes });
+    }
+    for (sample, line) in found {
+        set.set_label(sample, line.label - first);
     }
     set.truth = Some(truth);
     Ok(())
+}
+
+/// Of pairs of a class and what a list calls it, how many are of classes that it calls something else most often. (Labels
+/// made wrong by chance, however many, stay right more often than any one other.)
+fn renamed(pairs: impl Iterator<Item = (usize, usize)>, classes: usize) -> usize {
+    let mut counts = vec![vec![0; classes]; classes];
+    pairs.for_each(|(class, called)| counts[class][called] += 1);
+    let is_renamed =
+        |(class, called): &(usize, &Vec<usize>)| called.iter().any(|&count| count > called[*class]);
+    counts.iter().enumerate().filter(is_renamed).map(|(_, called)| called.iter().sum::<usize>()).sum()
 }
 
 /// A line of such a list.
@@ -78,7 +98,10 @@ struct Listed {
     label: usize,
 }
 
-fn listed(list: &Path, classes: usize) -> Result<Vec<Listed>, DataError> {
+/// What may stand between a name and a label.
+const SEPARATORS: [char; 4] = [' ', '\t', ',', ';'];
+
+fn listed(list: &Path) -> Result<Vec<Listed>, DataError> {
     let mut lines = Vec::new();
     for (number, line) in read_text(list)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |problem: &str| DataError::Line {
@@ -86,14 +109,39 @@ fn listed(list: &Path, classes: usize) -> Result<Vec<Listed>, DataError> {
             line: number + 1,
             problem: format!("{problem} in '{line}'"),
         };
-        let (name, label) = line.trim_end().rsplit_once([' ', ',', '\t']).ok_or_else(|| bad("no label"))?;
+        let (name, label) = line.trim().rsplit_once(SEPARATORS).ok_or_else(|| bad("no label"))?;
         let label: usize = label.parse().map_err(|_| bad("no class index"))?;
-        if label >= classes {
-            return Err(bad("an unknown class"));
-        }
-        lines.push(Listed { number: number + 1, name: name.trim().to_owned(), label });
+        // Windows parts folders otherwise.
+        let name = name.trim_end_matches(SEPARATORS).replace('\\', "/");
+        lines.push(Listed { number: number + 1, name, label });
     }
     Ok(lines)
+}
+
+/// Each training sample with its line.
+fn lines_of_samples<'a>(
+    set: &TrainingSet,
+    list: &Path,
+    lines: &'a [Listed],
+) -> Result<Vec<(usize, &'a Listed)>, DataError> {
+    let mut by_file: HashMap<&str, Vec<&Listed>> = HashMap::new();
+    for line in lines {
+        by_file.entry(file_name(&line.name)).or_default().push(line);
+    }
+    let mut taken: HashMap<usize, String> = HashMap::new();
+    let mut found = Vec::new();
+    for sample in set.of_split(Split::Train) {
+        let name = set.pictures.name(sample);
+        let names = [Some(name.as_str()), set.pictures.listed_as(sample)];
+        let line = names.into_iter().flatten().find_map(|name| nearest(by_file.get(file_name(name))?, name));
+        let line = line.ok_or_else(|| DataError::NoLabel { path: list.to_owned(), name: name.clone() })?;
+        if let Some(other) = taken.insert(line.number, name.clone()) {
+            let problem = format!("'{}' may be {other} or {name}: write their folders too", line.name);
+            return Err(DataError::Line { path: list.to_owned(), line: line.number, problem });
+        }
+        found.push((sample, line));
+    }
+    Ok(found)
 }
 
 /// The line whose folders agree with a picture's the furthest, from the file upwards; the first of equals.
@@ -164,11 +212,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("noise.txt");
         let mut noisy = set();
-        let lines: String =
-            noisy.of_split(Split::Train).iter().map(|s| format!("/elsewhere/{s}.png 2\n")).collect();
+        let train = noisy.of_split(Split::Train);
+        let lines: String = train.iter().map(|s| format!("/elsewhere/{s}.png {}\n", s / 100)).collect();
         std::fs::write(&list, lines).unwrap();
         read_noisy_labels(&mut noisy, &list).unwrap();
-        assert_eq!(noisy.class_counts(Split::Train), [0, 0, 270]);
+        assert_eq!(noisy.class_counts(Split::Train), [90, 90, 90]);
         assert_eq!(noisy.class_counts(Split::Test)[0], 20);
     }
 
@@ -181,6 +229,81 @@ mod tests {
             splits: vec![Split::Train; 4],
             ..TrainingSet::of(Arc::new(PictureFiles::only_named(paths.to_vec())))
         }
+    }
+
+    fn read(text: &str, set: &mut TrainingSet) -> Result<(), DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("noise.txt");
+        std::fs::write(&list, text).unwrap();
+        read_noisy_labels(set, &list)
+    }
+
+    /// RAF-DB counts from 1 and names pictures otherwise than their files; so do the lists that were published for it.
+    #[test]
+    fn a_list_may_use_the_names_of_the_set_s_own_list_and_count_from_one() {
+        let paths =
+            ["i/1_aligned.jpg", "i/2_aligned.jpg", "i/3_aligned.jpg", "i/4_aligned.jpg"].map(PathBuf::from);
+        let names = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"].map(str::to_owned);
+        let files = PictureFiles::only_named(paths.to_vec()).with_listed_names(names.to_vec());
+        let set = TrainingSet {
+            name: "raf-db".to_owned(),
+            classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            labels: vec![0, 1, 1, 0],
+            splits: vec![Split::Train; 4],
+            ..TrainingSet::of(Arc::new(files))
+        };
+        for (text, labels) in [
+            ("1.jpg 1\n2.jpg 2\n3.jpg 1\n4.jpg 1\n", [0, 1, 0, 0]),
+            ("1_aligned.jpg 0\n2_aligned.jpg 1\n3_aligned.jpg 2\n4_aligned.jpg 0\n", [0, 1, 2, 0]),
+        ] {
+            let mut set = set.clone();
+            read(text, &mut set).unwrap();
+            assert_eq!(set.labels, labels, "{text}");
+        }
+    }
+
+    #[test]
+    fn commas_semicolons_and_the_folders_of_windows_are_read() {
+        for text in [
+            "a/0.png, 0\na/1.png, 1\nb/0.png, 1\nb/1.png, 1\n",
+            "a/0.png;0\na/1.png;1\nb/0.png;1\nb/1.png;1\n",
+            "C:\\a\\0.png\t0\r\nC:\\a\\1.png\t1\r\nC:\\b\\0.png\t1\r\nC:\\b\\1.png\t1\r\n",
+        ] {
+            let mut set = numbered_by_class();
+            read(text, &mut set).unwrap();
+            assert_eq!(set.labels, [0, 1, 1, 1], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_may_make_most_labels_wrong_by_chance_but_not_in_another_order() {
+        let mut noisy = set();
+        add_noise(&mut noisy, 0.6, NoiseKind::Symmetric, 7);
+        let lines = |label: &dyn Fn(usize) -> usize| -> String {
+            let of_train = noisy.of_split(Split::Train).into_iter();
+            of_train.map(|sample| format!("{sample}.png {}\n", label(sample))).collect()
+        };
+        let mut found = set();
+        read(&lines(&|sample| noisy.labels[sample]), &mut found).unwrap();
+        assert_eq!(found.labels, noisy.labels);
+        // The last two of three classes, more than half of the samples, change places.
+        let labels: Vec<usize> = (0..found.len()).map(|sample| [1, 0, 0, 1, 2][sample % 5]).collect();
+        let mut other = TrainingSet { labels: labels.clone(), ..set() };
+        let error = read(&lines(&|sample| [0, 2, 1][labels[sample]]), &mut other).unwrap_err();
+        assert!(error.to_string().contains("gives 150 of 270 training samples another label"), "{error}");
+    }
+
+    #[test]
+    fn a_list_that_changes_most_labels_counts_classes_otherwise() {
+        let error =
+            read("a/0.png 1\na/1.png 1\nb/0.png 0\nb/1.png 1\n", &mut numbered_by_class()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("gives 3 of 4 training samples another label than the set itself")
+        );
+        assert_eq!(error.failure().hint.as_deref(), Some("classes are counted as 0 a, 1 b"));
+        let error =
+            read("a/0.png 0\na/1.png 0\nb/0.png 1\nb/1.png 2\n", &mut numbered_by_class()).unwrap_err();
+        assert!(error.to_string().ends_with("line 4: class 2 of 'b/1.png' is not one of 0 to 1"), "{error}");
     }
 
     /// Pictures are most often numbered anew in each class's folder.

@@ -16,15 +16,16 @@ pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
         return Err(DataError::Missing { layout: "raf-db", path: list });
     }
     let aligned = root.join("Image/aligned");
-    let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut paths, mut names, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (number, line) in read_text(&list)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
         let (name, label, split) = parse(line).map_err(bad)?;
         paths.push(picture_path(&aligned, name));
+        names.push(name.to_owned());
         labels.push(label);
         splits.push(split);
     }
-    let pictures = PictureFiles::listed("raf-db", paths)?;
+    let pictures = PictureFiles::listed("raf-db", paths)?.with_listed_names(names);
     let set = TrainingSet {
         name: "raf-db".to_owned(),
         classes: CLASSES.map(str::to_owned).to_vec(),
@@ -53,12 +54,12 @@ fn parse(line: &str) -> Result<(&str, usize, Split), String> {
     Ok((name, label, split))
 }
 
-/// The aligned picture, or a picture of the plain name where somebody renamed them.
+/// The aligned picture, or a picture of the plain name where somebody renamed them; whatever the case of its extension.
 fn picture_path(aligned: &Path, name: &str) -> PathBuf {
-    let stem = name.strip_suffix(".jpg").unwrap_or(name);
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "jpg"));
     let usual = aligned.join(format!("{stem}_aligned.jpg"));
-    let plain = aligned.join(name);
-    if !usual.is_file() && plain.is_file() { plain } else { usual }
+    let others = [aligned.join(format!("{stem}_aligned.{extension}")), aligned.join(name)];
+    if usual.is_file() { usual } else { others.into_iter().find(|path| path.is_file()).unwrap_or(usual) }
 }
 
 #[cfg(test)]
@@ -86,6 +87,17 @@ mod tests {
         assert_eq!(set.labels, [4, 0]);
         assert_eq!(set.classes[4], "sadness");
         assert_eq!(set.splits, [Split::Train, Split::Test]);
+    }
+
+    #[test]
+    fn a_list_in_capitals_finds_its_pictures() {
+        let pictures = ["train_1_aligned.jpg", "train_2_aligned.JPG", "train_3.JPG"];
+        let root = lay_out("train_1.JPG 5\ntrain_2.JPG 1\ntrain_3.JPG 2\n", &pictures);
+        let set = raf_db(root.path()).unwrap();
+        for (sample, picture) in pictures.iter().enumerate() {
+            assert!(set.pictures.name(sample).ends_with(picture), "{}", set.pictures.name(sample));
+        }
+        assert_eq!(set.pictures.listed_as(0), Some("train_1.JPG"));
     }
 
     #[test]

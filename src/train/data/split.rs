@@ -1,6 +1,7 @@
 //! Holding a validation part out of the training samples, by class and by group, decided by a seed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -10,14 +11,28 @@ use super::TrainingSet;
 use crate::types::Split;
 
 impl TrainingSet {
-    /// Moves `share` (0 to 1) of each class's training samples to validation, where the set has no validation part.
-    /// Sources (else groups) stay whole: one goes where its first sample's class puts it.
+    /// Moves `share` (0 to 1) of each class's training samples to validation, where the set, or each of those that were
+    /// joined, has no validation part. Sources (else groups) stay whole: one goes where its first sample's class puts it.
     pub fn hold_out_validation(&mut self, share: f64, seed: u64) {
-        if share <= 0.0 || self.splits.contains(&Split::Validation) {
-            return;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut first = 0;
+        for count in self.parts() {
+            let part = first..first + count;
+            first = part.end;
+            if share > 0.0 && !self.splits[part.clone()].contains(&Split::Validation) {
+                self.hold_out_of(part, share, &mut rng);
+            }
         }
+    }
+
+    /// How many samples each set has of those that were joined.
+    pub(super) fn parts(&self) -> Vec<usize> {
+        if self.joined.is_empty() { vec![self.len()] } else { self.joined.clone() }
+    }
+
+    fn hold_out_of(&mut self, part: Range<usize>, share: f64, rng: &mut ChaCha8Rng) {
         let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        for sample in self.of_split(Split::Train) {
+        for sample in part.filter(|&sample| self.splits[sample] == Split::Train) {
             let group = self.together().map_or(sample as u64, |units| units[sample]);
             groups.entry(group).or_default().push(sample);
         }
@@ -25,9 +40,8 @@ impl TrainingSet {
         for samples in groups.into_values() {
             by_class[self.labels[samples[0]]].push(samples);
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for class in &mut by_class {
-            class.shuffle(&mut rng);
+            class.shuffle(rng);
             let wanted = (class.len() as f64 * share).round() as usize;
             for &sample in class.iter().take(wanted).flatten() {
                 self.splits[sample] = Split::Validation;
@@ -40,22 +54,38 @@ impl TrainingSet {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::PictureFiles;
+    use super::super::{PictureFiles, unite};
     use super::*;
 
-    #[test]
-    fn validation_takes_its_share_of_each_class_and_splits_no_group() {
-        let count = 80;
-        let mut set = TrainingSet {
+    fn set(count: usize) -> TrainingSet {
+        TrainingSet {
             name: "drawn".to_owned(),
             classes: vec!["a".to_owned(), "b".to_owned()],
             labels: (0..count).map(|sample| usize::from(sample % 8 >= 6)).collect(),
             splits: vec![Split::Train; count],
             groups: Some((0..count as u64).map(|sample| sample / 2).collect()),
             ..TrainingSet::of(Arc::new(PictureFiles::only_named(vec![Default::default(); count])))
-        };
+        }
+    }
+
+    #[test]
+    fn validation_takes_its_share_of_each_class_and_splits_no_group() {
+        let mut set = set(80);
         set.hold_out_validation(0.2, 5);
         assert_eq!(set.class_counts(Split::Validation), [12, 4]);
         assert!(set.splits.chunks(2).all(|clip| clip[0] == clip[1]));
+    }
+
+    /// What another set brings to measure on says nothing of this one.
+    #[test]
+    fn of_joined_sets_each_without_a_validation_part_gets_one() {
+        let mut with = set(16);
+        with.splits[3] = Split::Validation;
+        let mut joined = unite(vec![set(80), with, set(40)]).unwrap();
+        joined.hold_out_validation(0.2, 5);
+        let held = |part: Range<usize>| {
+            joined.splits[part].iter().filter(|split| **split == Split::Validation).count()
+        };
+        assert_eq!([held(0..80), held(80..96), held(96..136)], [16, 1, 8]);
     }
 }

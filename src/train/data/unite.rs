@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{DataError, Identity, Pictures, TrainingSet, identity_of, index_by_name};
+use super::classes::{alone, known_by};
+use super::{DataError, Identity, Pictures, TrainingSet, identity_of};
 
-/// Joins sets in the order given. Classes are those of all sets, by name, in the order they are first met;
-/// two sets without a common class name are refused, for that is nearly always a mistake.
+/// Joins sets in the order given. Classes are those of all sets, by name whatever its case, in the order they are first
+/// met; a set whose classes are all emotions has their nouns. Classes that one set alone has are remarked; two sets without
+/// a common class are refused, for that is nearly always a mistake.
 pub fn unite(sets: Vec<TrainingSet>) -> Result<TrainingSet, DataError> {
     let mut sets = sets.into_iter();
     let first =
@@ -14,17 +16,9 @@ pub fn unite(sets: Vec<TrainingSet>) -> Result<TrainingSet, DataError> {
 }
 
 fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, DataError> {
-    if !second.classes.iter().any(|class| first.classes.contains(class)) {
-        return Err(DataError::NoCommonClass { first: first.name, second: second.name });
-    }
+    let remark = unmet(&first, &second)?;
     let own_classes = first.classes.len();
-    for class in &second.classes {
-        if !first.classes.contains(class) {
-            first.classes.push(class.clone());
-        }
-    }
-    let index = index_by_name(&first.classes);
-    let renumbered: Vec<usize> = second.classes.iter().map(|class| index[class.as_str()]).collect();
+    let renumbered = take_classes(&mut first, &second);
     let truth = match (&first.truth, &second.truth) {
         (None, None) => None,
         (one, other) => {
@@ -41,17 +35,54 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
     let clips = |set: &TrainingSet| set.groups.clone();
     let sources = |set: &TrainingSet| set.together().map(<[u64]>::to_vec);
     let (groups, sources) = (numbers(&first, &second, clips), numbers(&first, &second, sources));
+    let joined = [first.parts(), second.parts()].concat();
     first.labels.extend(second.labels.iter().map(|&label| renumbered[label]));
     first.splits.extend(second.splits);
+    first.remarks.extend(second.remarks.into_iter().chain(remark));
     Ok(TrainingSet {
         name: format!("{}+{}", first.name, second.name),
         truth,
         votes,
         groups,
         sources,
+        joined,
         pictures: Arc::new(Both(first.pictures, second.pictures)),
         ..first
     })
+}
+
+/// Gives the first set the classes that it lacks. Which of its classes each of the second set's is.
+fn take_classes(first: &mut TrainingSet, second: &TrainingSet) -> Vec<usize> {
+    let (mut known, mut places) = (known_by(&first.classes), Vec::new());
+    for (class, own) in second.classes.iter().zip(known_by(&second.classes)) {
+        let place = known.iter().position(|other| *other == own).unwrap_or(known.len());
+        if place == known.len() {
+            known.push(own);
+            first.classes.push(class.clone());
+        }
+        places.push(place);
+    }
+    places
+}
+
+/// The classes that one of two sets alone has, in words.
+fn unmet(first: &TrainingSet, second: &TrainingSet) -> Result<Option<String>, DataError> {
+    let [of_first, of_second] =
+        [(first, second), (second, first)].map(|(set, other)| alone(&set.classes, &other.classes));
+    if of_second.len() == second.classes.len() {
+        let named = |set: &TrainingSet| format!("{} has {}", set.name, set.classes.join(", "));
+        let classes = format!("{}; {}", named(first), named(second));
+        return Err(DataError::NoCommonClass {
+            first: first.name.clone(),
+            second: second.name.clone(),
+            classes,
+        });
+    }
+    let mut words = vec![(first, of_first), (second, of_second)];
+    words.retain(|(_, alone)| !alone.is_empty());
+    let words = words.into_iter().map(|(set, alone)| format!("{} alone has {}", set.name, alone.join(", ")));
+    let words = words.collect::<Vec<_>>().join("; ");
+    Ok((!words.is_empty()).then(|| format!("joined by class name: {words}")))
 }
 
 /// Two sets' numbers as one list, those of the second after those of the first. Where one set has none, each of its samples
@@ -110,6 +141,11 @@ impl Pictures for Both {
         pictures.name(index)
     }
 
+    fn listed_as(&self, index: usize) -> Option<&str> {
+        let (pictures, index) = self.of(index);
+        pictures.listed_as(index)
+    }
+
     fn identity(&self) -> Identity {
         identity_of([self.0.identity(), self.1.identity()].concat())
     }
@@ -123,10 +159,14 @@ mod tests {
     use super::*;
     use crate::types::Split;
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
     fn set(name: &str, classes: &[&str]) -> TrainingSet {
         TrainingSet {
             name: name.to_owned(),
-            classes: classes.iter().map(|&class| class.to_owned()).collect(),
+            classes: names(classes),
             labels: (0..classes.len()).collect(),
             splits: vec![Split::Train; classes.len()],
             ..TrainingSet::of(Arc::new(PictureFiles::only_named(
@@ -141,6 +181,25 @@ mod tests {
         assert_eq!(both.classes, ["fear", "anger", "contempt"]);
         assert_eq!(both.labels, [0, 1, 1, 2]);
         assert_eq!(both.pictures.name(3), "two/contempt");
+    }
+
+    #[test]
+    fn emotions_meet_by_their_nouns_and_other_classes_whatever_their_case() {
+        let both = unite(vec![set("one", &["happiness", "anger"]), set("two", &["Angry", "Happy"])]).unwrap();
+        assert_eq!((both.classes, both.labels), (names(&["happiness", "anger"]), vec![0, 1, 1, 0]));
+        assert!(both.remarks.is_empty(), "{:?}", both.remarks);
+        let both = unite(vec![set("one", &["Wren", "finch"]), set("two", &["Finch", "wren"])]).unwrap();
+        assert_eq!((both.classes, both.labels), (names(&["Wren", "finch"]), vec![0, 1, 1, 0]));
+    }
+
+    #[test]
+    fn classes_that_do_not_meet_are_remarked() {
+        let both =
+            unite(vec![set("one", &["fear", "anger", "happiness"]), set("two", &["anger", "Joy"])]).unwrap();
+        assert_eq!(
+            both.remarks,
+            names(&["joined by class name: one alone has fear, happiness; two alone has Joy"])
+        );
     }
 
     #[test]
@@ -171,6 +230,8 @@ mod tests {
 
     #[test]
     fn sets_without_a_common_class_are_refused() {
-        assert!(unite(vec![set("one", &["a", "b"]), set("two", &["c", "d"])]).is_err());
+        let error = unite(vec![set("one", &["a", "b"]), set("two", &["c", "d"])]).unwrap_err();
+        let hint = error.failure().hint.unwrap();
+        assert_eq!(hint, "one has a, b; two has c, d: give what is one class one name");
     }
 }

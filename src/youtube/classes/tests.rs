@@ -67,6 +67,10 @@ const GOLDEN: &[(Class, &str)] = &[
     ),
     (
         Class::RateLimited,
+        "ERROR: [youtube] vid00000001: Video unavailable. This content isn\u{2019}t available, try again later.",
+    ),
+    (
+        Class::RateLimited,
         "WARNING: [youtube] vid00000001: Unable to download API page: HTTP Error 429: Too Many Requests (caused by \
          <HTTPError 429: Too Many Requests>)\nERROR: [youtube] vid00000001: No video formats found!; please report",
     ),
@@ -86,6 +90,16 @@ const GOLDEN: &[(Class, &str)] = &[
     (Class::ToolBroken, "ERROR: [youtube] vid00000001: No video formats found!; please report this issue"),
     (Class::ToolBroken, "ERROR: [youtube] vid00000001: Failed to extract any player response; please report"),
     (Class::ToolBroken, "ERROR: [youtube] vid00000001: The page needs to be reloaded."),
+    (
+        Class::ToolBroken,
+        "ERROR: [youtube] vid00000001: The following content is not available on this app.. Watch on the latest \
+         version of YouTube.",
+    ),
+    (
+        Class::ToolBroken,
+        "WARNING: [youtube:search] YouTube said: ERROR - Forbidden\nERROR: query \"happy\" page 1: Unable to download \
+         API page: HTTP Error 403: Forbidden (caused by <HTTPError 403: Forbidden>)",
+    ),
     (Class::ToolBroken, "Traceback (most recent call last):\n  File \"x.py\", line 1\nKeyError: 'x'"),
     (Class::MediaRefused, "ERROR: unable to download video data: HTTP Error 403: Forbidden"),
     (
@@ -116,6 +130,7 @@ const GOLDEN: &[(Class, &str)] = &[
     (Class::Local, "ERROR: unable to open for writing: [Errno 13] Permission denied: 'x.part'"),
     (Class::Options, "Usage: yt-dlp [OPTIONS] URL [URL...]\n\nyt-dlp: error: no such option: --nope"),
     (Class::Unknown, "ERROR: [youtube] vid00000001: The stars are not right"),
+    (Class::Unknown, "ERROR: [youtube] vid00000001: Something went wrong. Refresh or try again later."),
     (Class::Unknown, ""),
 ];
 

@@ -54,8 +54,13 @@ impl ApiKey {
         value
     }
 
+    /// Whether it stands nowhere by chance: the letters of a placeholder do.
+    pub(crate) fn is_rare(&self) -> bool {
+        self.0.len() >= 8
+    }
+
     /// A text from outside without the key, should it repeat it.
-    pub(super) fn redacted(&self, bytes: &[u8]) -> String {
+    pub(crate) fn redacted(&self, bytes: &[u8]) -> String {
         String::from_utf8_lossy(bytes).replace(&self.0, "[key]")
     }
 }

@@ -1,5 +1,6 @@
 //! One child process in a group of its own, watched until nothing of it is left: its lines are heard, its errors kept
-//! within bounds, and it is ended when asked, too slow, silent or too long. It knows nothing of yt-dlp.
+//! within bounds, and it is ended when asked, not needed any more, too slow, silent or too long. It knows nothing of
+//! yt-dlp.
 
 mod keep;
 mod watchdog;
@@ -27,12 +28,18 @@ pub(super) trait Listener: Send {
     fn downloaded_bytes(&self) -> Option<u64>;
     /// Longest line that is kept, bytes.
     fn longest_line(&self) -> usize;
+    /// Whether nothing that the child may still do is wanted.
+    fn has_heard_enough(&self) -> bool {
+        false
+    }
 }
 
 /// Why a child was ended by us.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cut {
     Stopped,
+    /// Its listener had heard enough.
+    HeardEnough,
     TimedOut {
         /// Which limit was passed.
         detail: String,
@@ -87,8 +94,13 @@ pub(super) async fn run(
                 break status;
             }
         } else {
-            let cut =
-                if stop.is_asked() { Some(Cut::Stopped) } else { watch.look(listener.downloaded_bytes()) };
+            let cut = if stop.is_asked() {
+                Some(Cut::Stopped)
+            } else if listener.has_heard_enough() {
+                Some(Cut::HeardEnough)
+            } else {
+                watch.look(listener.downloaded_bytes())
+            };
             ending.go_on(cut, stop.is_urgent(), limits.grace, &group);
         }
     };

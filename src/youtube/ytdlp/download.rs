@@ -9,23 +9,26 @@ use super::child::{self, Cut, Ended, Listener};
 use super::lines::{self, Extracted, Line, Moved, Progress};
 use super::search::milliseconds;
 use crate::clock::Stop;
+use crate::config::CrawlConfig;
 use crate::failure::Reason;
 use crate::youtube::border::{self, SiteId};
 use crate::youtube::classes::{Class, classify};
 use crate::youtube::error::YoutubeError;
 use crate::youtube::policy;
 
-/// A finished download. Nobody has looked into the file yet.
+/// A finished download, and what the site said of its video. Nobody has looked into the file yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Downloaded {
     /// `<site id>.<extension>` in the folder that was given.
     pub path: PathBuf,
-    /// Its size.
-    pub size_bytes: u64,
+    /// One line, at most 300 characters.
+    pub title: Option<String>,
+    /// The channel's id.
+    pub channel_id: Option<String>,
+    /// One line, at most 300 characters.
+    pub channel_name: Option<String>,
     /// The length that the site promised, milliseconds.
     pub duration_ms: Option<i64>,
-    /// What was chosen, for instance `136 h264 1280x720`.
-    pub format: String,
     /// The licence as the watch page names it; `None` means the site's own, or unknown.
     pub licence: Option<String>,
 }
@@ -43,11 +46,11 @@ const FORMAT_PLAIN: &str = "b[vcodec!=?none]/bv*";
 
 impl YtDlp {
     /// Downloads one video into an existing folder. A `.part` file of an earlier try is continued. What the site says
-    /// just before the first byte is judged by [`policy::judge_extracted`].
+    /// just before the first byte is judged by [`policy::judge_extracted`]; a tool that must not go on is ended.
     ///
     /// # Errors
-    /// The site's refusal, a verdict of the policy, a passed limit, or [`YoutubeError::Stopped`], after which the
-    /// `.part` file stays.
+    /// The site's refusal, a verdict of the policy, a passed limit, or [`YoutubeError::Stopped`]. What came so far
+    /// stays in the folder.
     pub async fn download(
         &self,
         site_id: &SiteId,
@@ -93,7 +96,7 @@ impl YtDlp {
         stop: &Stop,
     ) -> Result<Downloaded, YoutubeError> {
         let command = self.download_command(site_id, folder, choice);
-        let mut heard = Heard { on_progress, extracted: None, moved: None, bytes: None, is_too_large: false };
+        let mut heard = Heard::of(&self.crawl, on_progress);
         let ended = child::run(command, &self.limits, &mut heard, stop).await;
         let ended = ended.map_err(|source| self.not_run(source))?;
         self.verdict(site_id, folder, &heard, &ended)
@@ -127,11 +130,15 @@ impl YtDlp {
                 let (detail, has_moved) = (detail.clone(), *has_moved);
                 return Err(YoutubeError::TimedOut { what, detail, has_moved, said });
             }
-            None => {}
+            None if !ended.status.success() => {
+                let class = classify(&ended.stderr);
+                return Err(YoutubeError::Refused { what, class, said });
+            }
+            Some(Cut::HeardEnough) | None => {}
         }
-        let class = classify(&ended.stderr);
-        if !ended.status.success() {
-            return Err(YoutubeError::Refused { what, class, said });
+        // It may have been faster than our signal: what is against the policy is not taken even when it is here.
+        if let Some((reason, detail)) = heard.judged.clone() {
+            return Err(YoutubeError::NotAllowed { what, reason, detail });
         }
         if let Some(moved) = &heard.moved {
             let extracted = heard.extracted.clone().unwrap_or_default();
@@ -141,11 +148,7 @@ impl YtDlp {
             let detail = format!("larger than {} bytes", self.crawl.max_file_bytes);
             return Err(YoutubeError::NotAllowed { what, reason: Reason::TooLarge, detail });
         }
-        let judged = heard.extracted.as_ref().and_then(|video| policy::judge_extracted(video, &self.crawl));
-        match judged {
-            Some((reason, detail)) => Err(YoutubeError::NotAllowed { what, reason, detail }),
-            None => Err(YoutubeError::NoFile { what, detail: format!("no word of a file; it said: {said}") }),
-        }
+        Err(YoutubeError::NoFile { what, detail: format!("no word of a file; it said: {said}") })
     }
 }
 
@@ -163,17 +166,30 @@ impl Choice {
 
 /// What a download's lines told.
 struct Heard<'a> {
+    crawl: &'a CrawlConfig,
     on_progress: &'a mut (dyn FnMut(Progress) + Send),
     extracted: Option<Extracted>,
+    /// Why it must not be taken, by what the site says of it.
+    judged: Option<(Reason, String)>,
     moved: Option<Moved>,
     bytes: Option<u64>,
     is_too_large: bool,
 }
 
+impl<'a> Heard<'a> {
+    fn of(crawl: &'a CrawlConfig, on_progress: &'a mut (dyn FnMut(Progress) + Send)) -> Self {
+        let (extracted, judged, moved, bytes) = (None, None, None, None);
+        Self { crawl, on_progress, extracted, judged, moved, bytes, is_too_large: false }
+    }
+}
+
 impl Listener for Heard<'_> {
     fn line(&mut self, line: &[u8]) {
         match lines::read(line) {
-            Some(Line::Extracted(extracted)) => self.extracted = Some(extracted),
+            Some(Line::Extracted(extracted)) => {
+                self.judged = policy::judge_extracted(&extracted, self.crawl);
+                self.extracted = Some(extracted);
+            }
             Some(Line::Begun) => self.bytes = Some(0),
             Some(Line::Progress(progress)) => {
                 self.bytes = Some(progress.downloaded_bytes);
@@ -193,6 +209,10 @@ impl Listener for Heard<'_> {
 
     fn longest_line(&self) -> usize {
         64 * 1_024
+    }
+
+    fn has_heard_enough(&self) -> bool {
+        self.judged.is_some()
     }
 }
 
@@ -217,11 +237,13 @@ fn finished(
     if !facts.is_file() || facts.len() == 0 {
         return Err(no_file(format!("{} is empty or no file", path.display())));
     }
+    let line = |text: &Option<String>| text.as_deref().map(border::line).filter(|line| !line.is_empty());
     Ok(Downloaded {
-        size_bytes: facts.len(),
+        title: line(&extracted.title),
+        channel_id: extracted.channel_id.as_deref().and_then(border::channel_id),
+        channel_name: line(&extracted.channel_name),
         duration_ms: extracted.duration_s.map(milliseconds),
-        format: format_of(moved),
-        licence: extracted.licence.as_deref().map(border::line),
+        licence: line(&extracted.licence),
         path,
     })
 }
@@ -232,16 +254,6 @@ fn is_same_folder(named: &Path, folder: &Path) -> bool {
         (Ok(named), Ok(folder)) => named == folder,
         _ => false,
     }
-}
-
-fn format_of(moved: &Moved) -> String {
-    let id = moved.format_id.as_deref().unwrap_or("unknown");
-    let codec = moved.vcodec.as_deref().unwrap_or("unknown");
-    let size = match (moved.width, moved.height) {
-        (Some(width), Some(height)) => format!("{width:.0}x{height:.0}"),
-        _ => "unknown".to_owned(),
-    };
-    border::line(&format!("{id} {codec} {size}"))
 }
 
 /// Removes what earlier tries left of this video, and only of this one.
@@ -264,14 +276,19 @@ fn remove_parts(site_id: &SiteId, folder: &Path) -> Result<(), YoutubeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::CrawlConfig;
 
     fn site_id() -> SiteId {
         SiteId::new("vid00000001").unwrap()
     }
 
     fn extracted() -> Extracted {
-        Extracted { id: "vid00000001".into(), duration_s: Some(12.0), ..Extracted::default() }
+        Extracted {
+            id: "vid00000001".into(),
+            title: Some("a\u{1b}[2J title".into()),
+            channel_id: Some("../UC".into()),
+            duration_s: Some(12.0),
+            ..Extracted::default()
+        }
     }
 
     #[test]
@@ -279,14 +296,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vid00000001.mp4"), b"x").unwrap();
         for named in ["/etc/passwd", "../vid00000001.mp4", "a/vid00000001.mp4", "", "vid00000002.mp4"] {
-            let moved = Moved { id: "vid00000001".into(), filepath: named.into(), ..Moved::default() };
+            let moved = Moved { id: "vid00000001".into(), filepath: named.into() };
             let error = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap_err();
             assert!(matches!(error, YoutubeError::NoFile { .. }), "{named}");
         }
-        let moved =
-            Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into(), ..Moved::default() };
+        let moved = Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into() };
         let downloaded = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap();
-        assert_eq!((downloaded.size_bytes, downloaded.duration_ms), (1, Some(12_000)));
+        assert_eq!(downloaded.path, folder.path().join("vid00000001.mp4"));
+    }
+
+    #[test]
+    fn what_the_site_says_of_a_video_comes_with_its_file_and_harmless() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("vid00000001.mp4"), b"x").unwrap();
+        let moved = Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into() };
+        let downloaded = finished(&site_id(), folder.path(), &moved, &extracted()).unwrap();
+        assert_eq!((downloaded.title.as_deref(), downloaded.channel_id), (Some("a[2J title"), None));
+        assert_eq!((downloaded.duration_ms, downloaded.licence), (Some(12_000), None));
     }
 
     #[test]

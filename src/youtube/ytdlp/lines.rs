@@ -9,6 +9,13 @@ use serde::de::DeserializeOwned;
 pub struct Extracted {
     /// The video's id, unchecked.
     pub id: String,
+    /// Its title, as it came.
+    pub title: Option<String>,
+    /// Its channel's id, unchecked.
+    pub channel_id: Option<String>,
+    /// Its channel's name, as it came.
+    #[serde(rename = "channel")]
+    pub channel_name: Option<String>,
     /// Promised length in seconds.
     #[serde(rename = "duration")]
     pub duration_s: Option<f64>,
@@ -36,10 +43,6 @@ pub struct Progress {
 pub(super) struct Moved {
     pub(super) id: String,
     pub(super) filepath: String,
-    pub(super) format_id: Option<String>,
-    pub(super) width: Option<f64>,
-    pub(super) height: Option<f64>,
-    pub(super) vcodec: Option<String>,
 }
 
 /// One of our lines.
@@ -52,16 +55,17 @@ pub(super) enum Line {
     Moved(Moved),
 }
 
-/// The options that make yt-dlp print them.
+/// The options that make yt-dlp print them. `+` has characters printed as they are: those that are half of one are left
+/// out then, while their escapes would be no JSON.
 pub(super) const PRINT: [&str; 8] = [
     "--progress-template",
     "download:@P %(progress.{downloaded_bytes,total_bytes,total_bytes_estimate})j",
     "--print",
-    "pre_process:@S %(.{id,duration,live_status,age_limit,license})j",
+    "pre_process:@S %(.{id,title,channel_id,channel,duration,live_status,age_limit,license})+j",
     "--print",
     "before_dl:@B %(.{id,format_id})j",
     "--print",
-    "after_move:@D %(.{id,filepath,format_id,width,height,vcodec})j",
+    "after_move:@D %(.{id,filepath})j",
 ];
 
 #[derive(Default, Deserialize)]
@@ -109,10 +113,9 @@ mod tests {
             read(br#"@P {"downloaded_bytes": 3072, "total_bytes": null, "total_bytes_estimate": 9000.5}"#);
         let progress = Progress { downloaded_bytes: 3_072, total_bytes: Some(9_000) };
         assert_eq!(line, Some(Line::Progress(progress)));
-        let Some(Line::Extracted(video)) = read(br#"@S {"id": "x", "duration": 12.5, "license": "CC"}"#)
-        else {
-            panic!("not read")
-        };
+        let line = br#"@S {"id": "x", "channel": "Kids TV", "duration": 12.5, "license": "CC"}"#;
+        let Some(Line::Extracted(video)) = read(line) else { panic!("not read") };
+        assert_eq!((video.channel_name.as_deref(), video.title), (Some("Kids TV"), None));
         assert_eq!(
             (video.duration_s, video.licence.as_deref(), video.age_limit),
             (Some(12.5), Some("CC"), None)

@@ -153,7 +153,7 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
                 said: said(),
             });
         }
-        None => {}
+        Some(Cut::HeardEnough) | None => {}
     }
     let class = classify(&ended.stderr);
     let refused = || YoutubeError::Refused { what: text.to_owned(), class, said: said() };
@@ -169,18 +169,16 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
     if hits.is_empty() && !ended.status.success() {
         return Err(refused());
     }
-    let note = note(entries, hits.len(), ended.status.success());
+    let note = note(entries, hits.len());
+    let broke_off = (!ended.status.success()).then(said);
     let tool_version = format!("yt-dlp {}", border::line(&playlist.version.version.unwrap_or_default()));
-    Ok(Answer { tool_version, pages: vec![json], hits, note })
+    Ok(Answer { tool_version, pages: vec![json], hits, note, broke_off })
 }
 
 /// Whether the answer deserves a second look by a person.
-fn note(entries: usize, hits: usize, is_whole: bool) -> Option<String> {
+fn note(entries: usize, hits: usize) -> Option<String> {
     if hits == 0 {
         return Some("an empty answer".to_owned());
-    }
-    if !is_whole {
-        return Some("yt-dlp met an error on a later page".to_owned());
     }
     (hits < entries).then(|| format!("{} repeated or unusable entries dropped", entries - hits))
 }
@@ -242,6 +240,15 @@ mod tests {
         assert!(answer.hits[1].live);
         assert_eq!(answer.tool_version, "yt-dlp 2026.10.26");
         assert!(answer.note.unwrap().contains("3 repeated"));
+    }
+
+    #[test]
+    fn an_answer_whose_later_pages_failed_says_so() {
+        let page = br#"{"entries":[{"id":"vid00000001"}]}"#.to_vec();
+        let ended = ended(1, "ERROR: [youtube:search] happy: Unable to download API page: timed out");
+        let answer = read("happy", page, &ended).unwrap();
+        assert_eq!(answer.hits.len(), 1);
+        assert!(answer.broke_off.unwrap().contains("timed out"));
     }
 
     #[test]

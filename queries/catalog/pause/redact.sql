@@ -1,0 +1,2 @@
+-- forget::redact; primary key.
+update pause set detail = '' where stage = $1

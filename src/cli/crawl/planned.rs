@@ -1,0 +1,296 @@
+//! The plan that a crawl writes down: which searches are asked, how, and which of them have their answers already.
+
+use std::collections::BTreeMap;
+
+use crate::catalog::answers::Asking;
+use crate::catalog::jobs::Only;
+use crate::catalog::{Catalog, answers, jobs, searches};
+use crate::config::CrawlConfig;
+use crate::failure::Failure;
+use crate::pipeline::search;
+use crate::types::Emotion;
+use crate::youtube::PlannedSearch;
+
+use super::super::Session;
+use super::Wanted;
+use super::plan::{is_wanted, lexicon};
+
+/// What a crawl asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Planned {
+    /// The lexicon's name: its searches are asked, and no others.
+    pub(super) lexicon: String,
+    /// The revision under which they are asked.
+    pub(super) rev: String,
+    /// Searches of the lexicon and the emotion that are wanted.
+    pub(super) searches: usize,
+    /// Searches of other lexicons that are due; they wait for a crawl with theirs.
+    pub(super) of_others: u64,
+}
+
+/// Writes down what the lexicon asks for, and asks for the answers that there are not yet.
+pub(super) async fn write_down(
+    session: &Session,
+    wanted: &Wanted,
+    policy: &CrawlConfig,
+    asking: &Asking,
+) -> anyhow::Result<Planned> {
+    let lexicon = lexicon(wanted.lexicon.as_deref(), policy)?;
+    let planned: Vec<searches::NewSearch> =
+        lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
+    let plan = Plan { lexicon: lexicon.name(), emotion: wanted.emotion, asking };
+    settle_first(&session.catalog, asking).await?;
+    plan.write_down(&session.catalog, &planned).await?;
+    Ok(plan.look(&session.catalog).await?)
+}
+
+/// What was written down before, as it stands.
+pub(super) async fn look(
+    session: &Session,
+    wanted: &Wanted,
+    policy: &CrawlConfig,
+    asking: &Asking,
+) -> anyhow::Result<Planned> {
+    let lexicon = lexicon(wanted.lexicon.as_deref(), policy)?;
+    let plan = Plan { lexicon: lexicon.name(), emotion: wanted.emotion, asking };
+    Ok(plan.look(&session.catalog).await?)
+}
+
+/// Searches that do not tell how they were asked count as asked like this.
+async fn settle_first(catalog: &Catalog, asking: &Asking) -> Result<(), Failure> {
+    let mut tx = catalog.begin().await?;
+    answers::set_asked_before(&mut tx, search::FIRST_REV, asking).await?;
+    jobs::set_rev(&mut tx, search::NAME, search::FIRST_REV, &search::rev(asking)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Whose searches are asked, of which emotion, and how.
+struct Plan<'a> {
+    lexicon: &'a str,
+    emotion: Option<Emotion>,
+    asking: &'a Asking,
+}
+
+impl Plan<'_> {
+    /// Makes these the searches of the lexicon and asks for their answers. The nth search of each emotion comes before the
+    /// (n + 1)th of any, so that all emotions grow together.
+    async fn write_down(&self, catalog: &Catalog, planned: &[searches::NewSearch]) -> Result<(), Failure> {
+        let mut tx = catalog.begin().await?;
+        let changed = searches::plan(&mut tx, "youtube", self.lexicon, planned).await?;
+        let retired: Vec<i64> = changed.retired.iter().map(|id| id.0).collect();
+        jobs::withdraw(&mut tx, search::NAME, &retired).await?;
+        tx.commit().await?;
+        let mut turns: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        let mut next_turn = [0_i64; Emotion::ALL.len()];
+        let asked = self.asked(catalog).await?;
+        for search in &asked {
+            let turn = &mut next_turn[search.asked.emotion.index()];
+            turns.entry(*turn).or_default().push(search.id.0);
+            *turn += 1;
+        }
+        let all: Vec<i64> = asked.iter().map(|search| search.id.0).collect();
+        let rev = search::rev(self.asking);
+        let mut tx = catalog.begin().await?;
+        jobs::keep_answered(&mut tx, &rev, self.asking, &all).await?;
+        for (turn, ids) in &turns {
+            jobs::enqueue_all(&mut tx, search::NAME, &rev, *turn, ids).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The lexicon's searches in force, of the emotions that are wanted.
+    async fn asked(&self, catalog: &Catalog) -> Result<Vec<searches::Search>, Failure> {
+        let mut asked = searches::list(catalog, "youtube").await?;
+        asked.retain(|search| {
+            search.lexicon == self.lexicon && self.emotion.is_none_or(|only| only == search.asked.emotion)
+        });
+        Ok(asked)
+    }
+
+    /// What there is to do now.
+    async fn look(&self, catalog: &Catalog) -> Result<Planned, Failure> {
+        let own = Only { lexicon: Some(self.lexicon.to_owned()), ..Only::default() };
+        let own_due = jobs::count_due_of(catalog, search::NAME, &own).await?;
+        let of_others = jobs::count_due(catalog, search::NAME).await?.saturating_sub(own_due);
+        let (lexicon, rev) = (self.lexicon.to_owned(), search::rev(self.asking));
+        Ok(Planned { lexicon, rev, searches: self.asked(catalog).await?.len(), of_others })
+    }
+}
+
+fn new_search(search: PlannedSearch) -> searches::NewSearch {
+    searches::NewSearch {
+        emotion: search.emotion,
+        text: search.text,
+        word: search.word,
+        country: search.country,
+        age_word: search.age_word,
+        language: search.language,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::LicencePolicy;
+    use crate::types::SearchId;
+
+    fn search(text: &str) -> searches::NewSearch {
+        searches::NewSearch {
+            emotion: Emotion::Fear,
+            text: text.to_owned(),
+            word: text.to_owned(),
+            country: None,
+            age_word: None,
+            language: None,
+        }
+    }
+
+    fn plan<'a>(lexicon: &'a str, asking: &'a Asking) -> Plan<'a> {
+        Plan { lexicon, emotion: None, asking }
+    }
+
+    async fn empty() -> (tempfile::TempDir, Catalog) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.sqlite");
+        let catalog = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
+        (folder, catalog)
+    }
+
+    #[tokio::test]
+    async fn a_crawl_asks_what_its_lexicon_plans_and_leaves_that_of_others_alone() {
+        let (_folder, catalog) = empty().await;
+        let asking = search::asking(&CrawlConfig::default(), false);
+        let rev = search::rev(&asking);
+        let (one, other) = ([search("scared"), search("afraid")], [search("afraid"), search("timid")]);
+        // What both ask is asked by who planned last; the rest of the first still waits for its own crawl.
+        for (lexicon, words, of_others) in [("one", one, 0), ("other", other, 1)] {
+            let plan = plan(lexicon, &asking);
+            plan.write_down(&catalog, &words).await.unwrap();
+            let planned = Planned { lexicon: lexicon.to_owned(), rev: rev.clone(), searches: 2, of_others };
+            assert_eq!(plan.look(&catalog).await.unwrap(), planned);
+        }
+        let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
+        for (lexicon, texts) in [("other", vec!["afraid", "timid"]), ("one", vec!["scared"])] {
+            let only = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
+            assert!(jobs::next_due_of(&catalog, search::NAME, &only).await.unwrap().is_some());
+            let mut asked = Vec::new();
+            while let Some(job) = jobs::claim_of(&catalog, claim, &only).await.unwrap() {
+                let search = searches::get(&catalog, SearchId(job.subject_id)).await.unwrap();
+                asked.push(search.asked.text);
+            }
+            asked.sort();
+            assert_eq!(asked, texts);
+        }
+    }
+
+    /// A search gets its answer, which tells how it was asked, or does not.
+    async fn end(catalog: &Catalog, job: &jobs::HeldJob, asking: Option<&Asking>) {
+        let mut tx = catalog.begin().await.unwrap();
+        let page = answers::NewAnswer {
+            search: SearchId(job.subject_id),
+            asked_of: "ytdlp",
+            tool_version: "1",
+            page: 0,
+            hits: 0,
+            raw: b"",
+        };
+        let first_page = answers::insert(&mut tx, &page).await.unwrap();
+        if let Some(asking) = asking {
+            answers::set_asked(&mut tx, first_page, asking).await.unwrap();
+        }
+        assert!(jobs::finish(&mut tx, job).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+
+    /// Answers what is due to who asks so; says how many searches that were.
+    async fn answer(catalog: &Catalog, asking: &Asking) -> usize {
+        let rev = search::rev(asking);
+        let only = Only { rev: Some(rev.clone()), ..Only::default() };
+        let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
+        let mut asked = 0;
+        while let Some(job) = jobs::claim_of(catalog, claim, &only).await.unwrap() {
+            end(catalog, &job, Some(asking)).await;
+            asked += 1;
+        }
+        asked
+    }
+
+    fn policies() -> (CrawlConfig, CrawlConfig) {
+        let policy = CrawlConfig::default();
+        (policy.clone(), CrawlConfig { licence: LicencePolicy::Any, ..policy })
+    }
+
+    #[tokio::test]
+    async fn searches_are_asked_again_under_another_policy_and_never_twice_under_one() {
+        let (_folder, catalog) = empty().await;
+        let (policy, any) = policies();
+        let [fewer, more] =
+            [5, 50].map(|results| CrawlConfig { results_per_search: results, ..policy.clone() });
+        let abroad = CrawlConfig { region: Some("FR".to_owned()), ..policy.clone() };
+        let ask = async |policy: &CrawlConfig| {
+            let asking = search::asking(policy, false);
+            plan("one", &asking).write_down(&catalog, &[search("scared")]).await.unwrap();
+            answer(&catalog, &asking).await
+        };
+        let mut asked = Vec::new();
+        for policy in [&policy, &any, &policy, &any, &fewer, &abroad, &more, &policy] {
+            asked.push(ask(policy).await);
+        }
+        assert_eq!(asked, [1, 1, 0, 0, 0, 0, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_under_another_policy_waits_for_its_own_crawl() {
+        let (_folder, catalog) = empty().await;
+        let (policy, any) = policies();
+        let (first, second) = (search::asking(&policy, false), search::asking(&any, false));
+        let words = [search("scared"), search("afraid")];
+        plan("one", &first).write_down(&catalog, &words).await.unwrap();
+        assert_eq!(answer(&catalog, &first).await, 2);
+        plan("one", &second).write_down(&catalog, &words).await.unwrap();
+        assert_eq!(answer(&catalog, &first).await, 0, "these are asked otherwise");
+        // Planned again, the first has its answers, and nothing waits.
+        plan("one", &first).write_down(&catalog, &words).await.unwrap();
+        assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 0);
+        plan("one", &second).write_down(&catalog, &words).await.unwrap();
+        assert_eq!(answer(&catalog, &second).await, 2);
+    }
+
+    #[tokio::test]
+    async fn one_emotion_asks_for_nothing_of_the_others() {
+        let (_folder, catalog) = empty().await;
+        let asking = search::asking(&CrawlConfig::default(), false);
+        let words = [search("scared"), searches::NewSearch { emotion: Emotion::Anger, ..search("angry") }];
+        let plan = Plan { emotion: Some(Emotion::Fear), ..plan("one", &asking) };
+        plan.write_down(&catalog, &words).await.unwrap();
+        assert_eq!(plan.look(&catalog).await.unwrap().searches, 1);
+        assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 1);
+        assert_eq!(searches::list(&catalog, "youtube").await.unwrap().len(), 2, "none is retired");
+    }
+
+    #[tokio::test]
+    async fn searches_of_a_catalog_of_before_count_as_asked_under_the_policy_in_force() {
+        let (_folder, catalog) = empty().await;
+        let (policy, any) = policies();
+        let mut tx = catalog.begin().await.unwrap();
+        let planned = searches::plan(&mut tx, "youtube", "one", &[search("scared")]).await.unwrap();
+        assert_eq!(planned.added, 1);
+        jobs::enqueue(&mut tx, search::NAME, search::FIRST_REV, 0, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        let claim =
+            jobs::Claim { stage: search::NAME, rev: search::FIRST_REV, worker: "w", lease_ms: 60_000 };
+        let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        end(&catalog, &job, None).await;
+        let mut asked = Vec::new();
+        for policy in [&any, &policy, &any] {
+            let asking = search::asking(policy, false);
+            settle_first(&catalog, &asking).await.unwrap();
+            plan("one", &asking).write_down(&catalog, &[search("scared")]).await.unwrap();
+            asked.push(answer(&catalog, &asking).await);
+        }
+        assert_eq!(asked, [0, 1, 0]);
+    }
+}
