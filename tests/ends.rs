@@ -73,7 +73,10 @@ fn a_data_folder_that_may_only_be_read_is_shown_and_copied_and_a_matter_of_usage
     fetched(folder.path(), &[]);
     fs::create_dir(&out).unwrap();
     let modes = |of_data| {
-        for (path, mode) in [(folder.path(), 0o755), (out.as_path(), 0o777), (data.as_path(), of_data)] {
+        let catalog = data.join("catalog.sqlite");
+        for (path, mode) in
+            [(folder.path(), 0o755), (&out, 0o777), (&catalog, 0o644), (data.as_path(), of_data)]
+        {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         }
     };

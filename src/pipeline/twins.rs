@@ -86,7 +86,7 @@ fn find(known: &[clips::ClipMotion]) -> Vec<(ClipId, Option<ClipId>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{forget, videos};
+    use crate::catalog::{forget, splits, videos};
     use crate::clock::Clock;
     use crate::types::{Emotion, Face, FaceBox, SeenFace, Span};
 
@@ -131,6 +131,7 @@ mod tests {
         let (catalog, _) = with_copies(folder.path(), &["original", "copy"]).await;
         for (keep_duplicates, in_use) in [(false, 1), (true, 2)] {
             settle(&catalog, keep_duplicates).await.unwrap();
+            splits::assign(&catalog).await.unwrap();
             assert_eq!(samples::for_training(&catalog).await.unwrap().len(), in_use);
         }
     }
