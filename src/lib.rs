@@ -38,7 +38,7 @@
 //!
 //! | question | place |
 //! | --- | --- |
-//! | Which exit code? | [`failure`], and of a whole night `cli/run/verdict` |
+//! | Which exit code? | [`failure`]; of stages `cli/drive`, of a whole night `cli/run/verdict`; on the way out `cli/ending` |
 //! | When is a failed job tried again, and how long does a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
 //! | How fast may a site be asked? | `pipeline/budget` |
 //! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
@@ -55,9 +55,9 @@
 //!
 //! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;
 //! `demo` is named by `cli::demo`, by `cli::train` for its drawn faces, and the tests. All may name [`types`],
-//! [`failure`], [`clock`], [`progress`] and the values of [`config`]. Foreign crates live behind one wall each: sqlx in
-//! `catalog/`, reqwest and yt-dlp in `youtube/`, FFmpeg in `media/`, tch in `train/` and `face/mtcnn.rs`, indicatif in
-//! `progress`. `tests/walls.rs` reads the sources and fails when a wall is crossed.
+//! [`failure`], [`clock`], [`progress`], `files`, `picture` and the values of [`config`]. Foreign crates live behind
+//! one wall each: sqlx in `catalog/`, reqwest and yt-dlp in `youtube/`, FFmpeg in `media/`, tch in `train/` and
+//! `face/mtcnn.rs`, indicatif in `progress`. `tests/walls.rs` reads the sources and fails when a wall is crossed.
 //!
 //! # Glossary
 //!

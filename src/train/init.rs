@@ -71,8 +71,10 @@ pub(crate) fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Re
         remedy: refused.remedy,
     })?;
     let rows = rows(content.classes.as_deref(), classes);
+    // How many batches a layer saw decides nothing here.
+    let told = content.tensors.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
     let mut tensors: HashMap<String, Tensor> =
-        content.tensors.into_iter().map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
+        told.map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
     let found = tensors.len();
     let has_classifier = tensors.contains_key(&format!("{}.weight", classifier_name(arch)));
     let (mut problems, mut fresh, mut taken) = (Vec::new(), Vec::new(), Vec::new());
@@ -87,7 +89,6 @@ pub(crate) fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Re
         return Err(TrainError::Init { path: path.to_owned(), arch: arch.as_str(), problems });
     }
     no_grad(|| taken.iter().for_each(|(param, tensor)| param.shallow_clone().copy_(tensor)));
-    tensors.retain(|name, _| !name.ends_with("num_batches_tracked"));
     let why = rows.err().filter(|_| has_classifier).map(|why| format!(" ({why})"));
     Ok(format!(
         "{} of {found} tensors loaded from {}{}; fresh: {}{}; not used: {}",
@@ -96,7 +97,7 @@ pub(crate) fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Re
         path.display(),
         if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") },
         why.unwrap_or_default(),
-        tensors.len()
+        found - taken.len()
     ))
 }
 
@@ -220,7 +221,7 @@ mod tests {
         let (theirs, ours) = (Net::new(Arch::Tiny, 5, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| Some(format!("module.{name}")));
         let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
-        let fresh = "fresh: fc.weight, fc.bias (the file names no classes of its classifier); not used: 0";
+        let fresh = "fresh: fc.weight, fc.bias (the file names no classes of its classifier); not used: 2";
         assert!(said.ends_with(fresh), "{said}");
         assert!(ours.params.0[0].tensor.equal(&theirs.params.0[0].tensor));
     }
