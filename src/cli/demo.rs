@@ -265,7 +265,8 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
     if let Some(truth) = &mut page.truth {
         truth.methods = methods;
     }
-    let file = pages::publish(&session, "demo.html", &report::html(&page)).await?;
+    let file = pages::write_page(&session, "demo.html", &report::html(&page))?;
+    pages::write_index(&session).await?;
     if global.json {
         say(json!({"event": "demo", "report": file, "truth": page.truth}));
     } else {

@@ -103,14 +103,7 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-/// Writes a page beside the others and links it from their index. Returns where it is.
-pub(crate) async fn publish(session: &Session, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-    let file = write_page(session, name, text)?;
-    write_index(session).await?;
-    Ok(file)
-}
-
-/// Writes a page beside the others. Returns where it is.
+/// Writes a page beside the others, whose index is then to be written too. Returns where it is.
 pub(crate) fn write_page(session: &Session, name: &str, text: &str) -> Result<PathBuf, Failure> {
     let file = session.store.root().join("reports").join(name);
     write(&file, text)?;
@@ -153,7 +146,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let page = write_page(&session, "catalog.html", "of yesterday").unwrap();
-        publish(&session, "scn-1.html", "a run").await.unwrap();
+        write_page(&session, "scn-1.html", "a run").unwrap();
+        write_index(&session).await.unwrap();
         let shown = std::fs::read_to_string(&page).unwrap();
         assert!(shown.contains("From searches to samples"), "{shown}");
         let index = std::fs::read_to_string(page.with_file_name("index.html")).unwrap();
