@@ -129,8 +129,8 @@ pub async fn reject_duplicates(catalog: &Catalog, rejects: bool) -> Result<u64> 
 }
 
 /// Every sample that training may use: not rejected, of its video's latest scan, of a source that has a split (see
-/// [`super::splits::assign`]); copies of footage are in the split of the original. Ordered by the video's name at its site and by time, so that the
-/// same data give the same list however the work was shared out.
+/// [`super::splits::assign`]); copies of footage are in the split of the original. Ordered by the video's name at its site
+/// and by time, so that the same data give the same list however the work was shared out.
 pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
     let rows =
         sqlx::query_file!("queries/catalog/sample/list_for_training.sql").fetch_all(&catalog.reader).await?;

@@ -137,8 +137,8 @@ impl Session {
     }
 }
 
-/// Closes every catalog that was opened for work, at the end or where it is no longer needed: its file alone then has all that was done, unless another process still
-/// has it open. Waits for nobody longer than [`CLOSING`].
+/// Closes every catalog that was opened for work, at the end or where it is no longer needed: its file alone then has all
+/// that was done, unless another process still has it open. Waits for nobody longer than [`CLOSING`].
 pub(super) async fn close_catalogs() {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     let closing = async {
