@@ -246,6 +246,16 @@ impl Store {
     }
 }
 
+/// The catalog of a data folder that somebody named; none where there is none. Who may not look is told so.
+pub(crate) fn catalog_in(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let path = folder.join(CATALOG);
+    match path.metadata() {
+        Ok(facts) => Ok(facts.is_file().then_some(path)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(failed("look into", folder)(error)),
+    }
+}
+
 /// Where a video's file belongs: spread over 256 folders by the hash of its id.
 pub fn video_path(site: &str, site_id: &str, extension: &str) -> String {
     format!("videos/{}/{site}-{site_id}.{extension}", spread(site_id))

@@ -4,9 +4,8 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,10 +16,10 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
 use crate::night::film;
-use crate::program::{ask, expect, webemotion};
+use crate::program::{Ended, ask, expect, webemotion};
 
 /// A data folder that has taken in one film.
-fn fetched(folder: &Path, words: &[&str]) -> crate::program::Ended {
+fn fetched(folder: &Path, words: &[&str]) -> Ended {
     let films = folder.join("films");
     fs::create_dir(&films).unwrap();
     film(2, &films.join("a.mp4"));
@@ -55,43 +54,82 @@ fn results_that_find_no_room_are_no_success() {
     assert!(said.contains("cannot write to standard output"), "{said}");
 }
 
-/// Runs a command line as somebody who may not write another one's folder; root may.
-fn as_a_stranger(data: &Path, words: &[&str]) -> (Option<i32>, String) {
-    const NOBODY: u32 = 65_534;
+/// Runs a command line as somebody whom the files' modes bind, as they do not bind root.
+fn bound_by_modes(data: &Path, words: &[&str]) -> Ended {
     let mut command = webemotion(data, words);
-    if data.metadata().unwrap().uid() == 0 {
-        command.uid(NOBODY).gid(NOBODY);
+    if data.parent().unwrap().metadata().unwrap().uid() == 0 {
+        let mut bound = Command::new("setpriv");
+        bound.arg("--bounding-set=-dac_override,-dac_read_search");
+        bound.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => bound.env(name, value),
+                None => bound.env_remove(name),
+            };
+        }
+        command = bound;
     }
-    let ended = command.output().unwrap();
-    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    command.output().unwrap().into()
+}
+
+/// Gives a data folder and its catalog their modes, and back when dropped, so that both can be removed.
+struct Modes<'a>(&'a Path);
+
+impl<'a> Modes<'a> {
+    fn set(data: &'a Path, of_folder: u32) -> Self {
+        let modes = Self(data);
+        modes.give(of_folder, 0o444);
+        modes
+    }
+
+    fn give(&self, of_folder: u32, of_catalog: u32) {
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        set(self.0, 0o755);
+        set(&self.0.join("catalog.sqlite"), of_catalog);
+        set(self.0, of_folder);
+    }
+}
+
+impl Drop for Modes<'_> {
+    fn drop(&mut self) {
+        self.give(0o755, 0o644);
+    }
 }
 
 #[test]
 fn a_data_folder_that_may_only_be_read_is_shown_and_copied_and_a_matter_of_usage_to_who_writes() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, out) = (folder.path().join("data"), folder.path().join("out"));
+    let (data, copy) = (folder.path().join("data"), folder.path().join("copy.sqlite"));
     fetched(folder.path(), &[]);
-    fs::create_dir(&out).unwrap();
-    let modes = |of_data| {
-        let catalog = data.join("catalog.sqlite");
-        for (path, mode) in
-            [(folder.path(), 0o755), (&out, 0o777), (&catalog, 0o644), (data.as_path(), of_data)]
-        {
-            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        }
-    };
-    modes(0o555);
-    let copy = out.join("catalog.sqlite");
+    let _modes = Modes::set(&data, 0o555);
     let ended = [
-        as_a_stranger(&data, &["status"]),
-        as_a_stranger(&data, &["backup", copy.to_str().unwrap()]),
-        as_a_stranger(&data, &["retry", "--reason", "private"]),
+        bound_by_modes(&data, &["status"]),
+        bound_by_modes(&data, &["backup", copy.to_str().unwrap()]),
+        bound_by_modes(&data, &["retry", "--reason", "private"]),
     ];
-    modes(0o755);
-    let codes: Vec<_> = ended.iter().map(|(code, _)| *code).collect();
-    assert_eq!(codes, [Some(0), Some(0), Some(2)], "{ended:?}");
-    assert!(ended[2].1.contains("that this user may write"), "{ended:?}");
+    let codes = ended.each_ref().map(|ended| ended.code);
+    let said = ended.each_ref().map(|ended| ended.stderr.as_str());
+    assert_eq!(codes, [Some(0), Some(0), Some(2)], "{said:?}");
+    assert!(said[2].contains("that this user may write"), "{said:?}");
     assert!(copy.is_file());
+}
+
+#[test]
+fn a_data_folder_that_may_not_be_looked_into_is_not_taken_for_an_empty_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, own) = (folder.path().join("data"), folder.path().join("own"));
+    fetched(folder.path(), &[]);
+    let _modes = Modes::set(&data, 0o000);
+    let other = data.to_str().unwrap();
+    for ended in [
+        bound_by_modes(&data, &["status"]),
+        bound_by_modes(&data, &["doctor"]),
+        bound_by_modes(&own, &["merge", other]),
+    ] {
+        let said = ended.stdout + &ended.stderr;
+        assert!(ended.code.is_some_and(|code| code != 0), "{said}");
+        assert!(said.contains(&format!("cannot look into {other}: Permission denied")), "{said}");
+    }
 }
 
 /// Waits until a program has a handler for SIGTERM.

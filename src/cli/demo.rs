@@ -19,6 +19,7 @@ use crate::demo::world::{Kind, World, WorldVideo};
 use crate::failure::{Exit, Failure, Reason};
 use crate::progress::Event;
 use crate::report::{self, Gathering, MethodResult};
+use crate::store::{self, StoreError};
 use crate::types::{Emotion, SampleId, Split};
 
 use super::{Cli, Command, Global, Session, nets, plain, report as pages, say, session};
@@ -107,7 +108,8 @@ fn refuse_what_is_not_ours(data: &Path) -> Result<(), Failure> {
             settings.display()
         )));
     }
-    if data.join("catalog.sqlite").exists() && !data.join(TRUTH).exists() {
+    let catalog = store::catalog_in(data).map_err(StoreError::of_named_folder)?;
+    if catalog.is_some() && !data.join(TRUTH).exists() {
         return Err(refused(format!("{} holds a catalog that is not the demo's", data.display())));
     }
     Ok(())

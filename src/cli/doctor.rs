@@ -183,11 +183,12 @@ fn disk(config: &Config, global: &Global) -> Finding {
 
 /// The catalog, what it waits for, and the clock that its times must fit to.
 async fn catalog(global: &Global, clock: &Clock) -> Vec<Finding> {
-    let path = global.data().join("catalog.sqlite");
-    if !path.exists() {
-        return vec![Finding::new("catalog", Ok("none yet".to_owned())), clock_finding(clock, 0)];
-    }
-    match look_at(&path, clock).await {
+    let looked = match store::catalog_in(&global.data()) {
+        Ok(None) => return vec![Finding::new("catalog", Ok("none yet".to_owned())), clock_finding(clock, 0)],
+        Ok(Some(path)) => look_at(&path, clock).await,
+        Err(error) => Err(error.of_named_folder()),
+    };
+    match looked {
         Ok((catalog, newest_ms)) => vec![catalog, clock_finding(clock, newest_ms)],
         Err(failure) => vec![Finding::new("catalog", Err(failure)), clock_finding(clock, 0)],
     }

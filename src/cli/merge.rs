@@ -8,7 +8,7 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::merge::{self, Merged};
 use crate::pipeline::twins;
-use crate::store::Store;
+use crate::store::{self, Store, StoreError};
 
 use super::{Global, Session, say};
 
@@ -95,12 +95,16 @@ fn named(error: CatalogError, catalog: &Path) -> CatalogError {
 
 fn folder_of(path: &Path) -> Result<PathBuf, Failure> {
     let folder = if path.is_file() { path.parent().unwrap_or(Path::new(".")) } else { path };
-    if folder.join("catalog.sqlite").is_file() {
-        return Ok(folder.to_owned());
+    let found = store::catalog_in(folder).map_err(StoreError::of_named_folder).and_then(|found| {
+        let detail = || format!("{} has no catalog", path.display());
+        found.ok_or_else(|| Failure::permanent(Reason::Usage, detail()))
+    });
+    match found {
+        Ok(_) => Ok(folder.to_owned()),
+        Err(failure) => {
+            Err(failure.with_hint("name data folders that this user may read, or the catalog.sqlite in them"))
+        }
     }
-    let detail = format!("{} has no catalog", path.display());
-    Err(Failure::permanent(Reason::Usage, detail)
-        .with_hint("name data folders, or the catalog.sqlite in them"))
 }
 
 fn close(session: &Session, folder: &Path, merged: &Merged) {

@@ -14,7 +14,7 @@ use crate::config::{Config, Resolved};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{takeover, worker_name};
 use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
-use crate::store::{Lock, Locked, Store, StoreError};
+use crate::store::{self, Lock, Locked, Store, StoreError};
 
 use super::ending::leave;
 use super::{Global, LogFormat};
@@ -154,7 +154,7 @@ pub(super) async fn close_catalogs() {
 }
 
 fn must_exist(global: &Global) -> Result<(), Failure> {
-    if global.data().join("catalog.sqlite").is_file() {
+    if store::catalog_in(&global.data()).map_err(StoreError::of_named_folder)?.is_some() {
         return Ok(());
     }
     let detail = format!("{} has no catalog", global.data().display());
