@@ -4,7 +4,7 @@
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=migrations");
-    println!("cargo:rustc-check-cfg=cfg(another_linker)");
+    println!("cargo:rustc-check-cfg=cfg(libtorch_kept_out)");
     if std::env::var_os("CARGO_FEATURE_TRAIN").is_none() {
         return;
     }
@@ -16,9 +16,10 @@ fn main() {
     let word = |name: &str| std::env::var(name).unwrap_or_default();
     let has_lld = word("TARGET") == "x86_64-unknown-linux-gnu";
     let flags = word("CARGO_ENCODED_RUSTFLAGS");
-    if ["fuse-ld", "linker"].iter().any(|sign| flags.contains(sign)) || !word("RUSTC_LINKER").is_empty() {
-        println!("cargo:rustc-cfg=another_linker");
-    } else if has_lld && ["2", "3"].contains(&word("OPT_LEVEL").as_str()) {
+    let has_another =
+        ["fuse-ld", "linker"].iter().any(|sign| flags.contains(sign)) || !word("RUSTC_LINKER").is_empty();
+    if has_lld && !has_another && ["2", "3"].contains(&word("OPT_LEVEL").as_str()) {
+        println!("cargo:rustc-cfg=libtorch_kept_out");
         println!("cargo:rustc-link-arg-bin=webemotion=-Wl,--remap-inputs=*libtorch_sys-*.rlib=/dev/null");
     }
 }

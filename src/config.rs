@@ -4,6 +4,7 @@
 //! API's key is a secret and no setting: `cli/crawl` reads it.
 
 mod check;
+mod hwaccel;
 mod keep;
 mod layers;
 mod round;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Reason};
 
+pub use hwaccel::Hwaccel;
 pub use keep::KeepConfig;
 pub use layers::{Origin, Resolved};
 pub use round::{Leg, RunConfig, TrainConfig, TrainWhen};
@@ -157,7 +159,8 @@ pub struct ClipRecipe {
     pub cut_ratio: f64,
     /// Least mean difference of a cut, 0 to 255.
     pub cut_min_difference: f64,
-    /// No shot is shorter than this, milliseconds.
+    /// After a cut or a fade, light that comes back sooner begins no other shot, and between two dissolves there is no
+    /// shorter one, milliseconds. Hard cuts may follow each other as they like.
     pub min_shot_ms: i64,
     /// This much is left out at both ends of a shot, milliseconds.
     pub shot_guard_ms: i64,
@@ -233,6 +236,8 @@ pub struct WorkerConfig {
     pub task_timeout_s: u64,
     /// A job is given up after this many attempts.
     pub max_attempts: u32,
+    /// What decodes videos. With `cuda` a worker's address space has no limit.
+    pub hwaccel: Hwaccel,
 }
 
 impl Default for WorkerConfig {
@@ -243,6 +248,7 @@ impl Default for WorkerConfig {
             silence_timeout_s: 60,
             task_timeout_s: 3_600,
             max_attempts: 3,
+            hwaccel: Hwaccel::None,
         }
     }
 }

@@ -77,6 +77,8 @@ pub enum Reason {
     FaceTooSmall,
     /// The face is not seen in enough of its track.
     FaceTooPatchy,
+    /// Lists name parts of the video, and this face is in none of them.
+    NotListed,
     /// A self-check of the finished clip failed: its duration, or no face found again.
     ClipUnsound,
     /// The same footage is in the catalog already.

@@ -25,7 +25,7 @@
 //! | all of it, once a night | – (`cli/run`) | `cli/run`: standing → agenda → legs → ledger | round |
 //! | apart, then united | `scan`, `cut` | `pipeline/shard`, `pipeline/merge` | merged |
 //!
-//! A *stage* loads a row, runs a tool room, and commits rows; one runner drives every stage over one `job` table.
+//! A *stage* loads a row, runs a tool room, and commits rows; one driver drives every stage over one `job` table.
 //! Sources may go once their clips are committed (`pipeline/discard`). Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
 //!
 //! There are two programs. `webemotion` (`main`) is linked with the commands of `cli/plain` alone and starts at once;
@@ -43,19 +43,21 @@
 //! | How fast may a site be asked? | `pipeline/budget` |
 //! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
 //! | Which emotion has a video that several searches found? | the view `video_emotion` in `migrations/`, asked by `catalog/evidence` |
+//! | Which parts of a video are cut, and with which emotion, where lists mean parts? | `face/parts` |
 //! | Which label has a sample? | the relabel in force (`catalog/relabels`), else its emotion |
 //! | Which split has a sample? | `catalog/splits`: by the source of its video |
 //! | When does relabelling begin (`auto`)? | [`train::schedule`] |
 //! | Who deletes rows and files? | of people `cli/removal`; of sources `pipeline/discard`; of what nobody names `cli/gc` |
 //! | Where does a file lie, and how is one written whole? | [`store`], `files` |
 //! | Which way up is a picture? | `picture` |
+//! | How is a number, a size or a time written for people? | `words` |
 //! | What is read of the environment? | [`config`]; the key of the Data API is [`youtube::ApiKey`] |
 //!
 //! # Who may name whom
 //!
 //! `main → cli → pipeline → {catalog, youtube, store, media, face}`; `cli → train, report`; `report → catalog`;
 //! `demo` is named by `cli::demo`, by `cli::train` for its drawn faces, and the tests. All may name [`types`],
-//! [`failure`], [`clock`], [`progress`], `files`, `picture` and the values of [`config`]. Foreign crates live behind
+//! [`failure`], [`clock`], [`progress`], `files`, `picture`, `words` and the values of [`config`]. Foreign crates live behind
 //! one wall each: sqlx in `catalog/`, reqwest and yt-dlp in `youtube/`, FFmpeg in `media/`, tch in `train/` and
 //! `face/mtcnn.rs`, indicatif in `progress`. `tests/walls.rs` reads the sources and fails when a wall is crossed.
 //!
@@ -66,26 +68,31 @@
 //! * **lexicon** – the words that are searched for, by emotion and language.
 //! * **evidence** – one (video, search, rank): why a video is thought to show an emotion. Never overwritten.
 //! * **video** – what a search found; its **file** is what was downloaded.
-//! * **shot** – frames between two cuts. **track** – one face followed through one shot.
+//! * **shot** – frames between two cuts or dissolves. **track** – one face followed through one shot.
 //! * **look** – frames of a video seen by the detector, from its first to its last; **scout** frames are seen whole, those between
 //!   only where a face was.
-//! * **clip** – five or more seconds of video of one face, cropped. **sample** – one face of a clip, once a second.
-//!   **crop** – its aligned picture; other sizes are other crops.
+//! * **part** – a stretch of a video, a face in it, or both, that a list means.
+//! * **clip** – five or more seconds of video of one face, cropped; of a part any length. **sample** – one face of a
+//!   clip, once a second. **crop** – its aligned picture; other sizes are other crops.
 //! * **recipe** – the numbers that decide what comes out of a stage or a run, stored with their hash on what did.
 //!   **rev** – a stage's revision with that hash: another one is new work.
-//! * **emotion** – what was searched for. **label** – what training uses for a sample.
+//! * **emotion** – what was searched for: one of eight, [`types::Emotion`]. **label** – what training uses for a sample.
 //! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label. It holds while its run is
 //!   *adopted* (`cli/adopt`).
 //! * **tombstone** – a video that must not come back (`cli/forget`).
 //! * **opinion** – what a run thinks of a sample's label: keep, relabel, or ask a person. **scout** nets judge samples that
 //!   they never saw, for the method **cure**.
-//! * **split** – training, validation or test; people who appear in one do not appear in another, as far as sources tell.
+//! * **split** – training, validation or test, [`types::Split`]; people who appear in one do not appear in another, as far
+//!   as sources tell.
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).
 //! * **net** and **params** – the function and its numbers (never *model*).
 //! * **score** – always with its noun: detector score, quality score.
 //! * **experiment** – a grid of runs that belong together; each **cell** is one run.
 //! * **round** – one start of `webemotion run`: what is due of crawl, clips, train and report (a *run* is a training run).
+//! * **drive** – one stage's jobs worked off by a driver, until nothing is due or a limit is reached.
 //! * **shard** – a work list of `webemotion shard`, for a machine that shares no catalog.
+//! * **job** – a stage, by its [`types::StageName`], and the search or video it is to work on; how it stands is its
+//!   [`types::JobState`], and how a training run stands its [`catalog::runs::RunState`].
 //! * **reason** – why a job was rejected, put off or given up: the closed list [`failure::Reason`].
 
 pub mod catalog;
@@ -107,4 +114,5 @@ pub mod store;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod types;
+mod words;
 pub mod youtube;

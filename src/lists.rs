@@ -3,8 +3,9 @@
 //!
 //! # The format
 //!
-//! CSV (UTF-8, a header line, RFC 4180 quoting). One row is one stretch of one video; a video may have many. Columns may
-//! stand in any order, and further ones are passed over.
+//! CSV (UTF-8, a header line, RFC 4180 quoting; commas, semicolons or tabs between the columns, whichever the header has).
+//! One row is one stretch of one video; a video may have many. Columns may stand in any order, and further ones are passed
+//! over.
 //!
 //! | column | type | meaning |
 //! | --- | --- | --- |
@@ -19,6 +20,11 @@
 //!
 //! Exactly one of `id`, `url` and `path` is needed in each row; `emotion` too, unless one is said for all. An empty cell is
 //! the same as none.
+//!
+//! A row with a span or a box means that part of its video, however short; a box means the face that overlaps it best when
+//! the part begins. Of a video that rows name in parts, only these become clips, each with its row's emotion; the parts of
+//! all lists that were taken in add up, and of two that begin together at the same face the first one counts. Rows without
+//! span and box mean the whole video.
 
 mod table;
 
@@ -168,6 +174,18 @@ mod tests {
         assert_eq!(rows[0].face.unwrap().width, 0.5);
         assert_eq!(rows[0].sha256.as_deref(), Some("ab12"));
         assert_eq!((rows[1].emotion, rows[1].span, rows[1].line), (Some(Emotion::Sadness), None, 2));
+    }
+
+    #[test]
+    fn semicolons_tabs_and_a_mark_before_the_header_are_read() {
+        for (separator, x) in [(',', "0.25"), (';', "0,25"), ('\t', "0,25")] {
+            let rows = "\u{feff}\"id\",emotion,note,x,y,width,height\nabc,fear,,X,X,X,X\n";
+            let rows = list(&rows.replace(',', &separator.to_string()).replace('X', x)).unwrap();
+            assert_eq!(rows[0].place, Place::Id("abc".to_owned()), "{separator:?}");
+            assert_eq!(rows[0].face.unwrap().width, 0.25);
+        }
+        // Other programs' columns may hold whatever they like.
+        assert_eq!(list("id,emotion,a;b;c\nabc,fear,x;y;z\n").unwrap()[0].emotion, Some(Emotion::Fear));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What long work tells those who wait: rooms send [`Event`]s, and only this room draws them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
+
+use crate::words::{plural, span};
 
 /// One thing that happened during long work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +32,9 @@ pub enum Event {
         done: u64,
         /// What was just done, or how it goes; may be empty.
         note: String,
+        /// How fast it gets on, where that is more than a number of units.
+        #[serde(flatten)]
+        throughput: Option<Throughput>,
     },
     /// A task came to its end.
     Ended {
@@ -49,6 +55,24 @@ pub enum Event {
         /// The line.
         text: String,
     },
+}
+
+/// How fast videos are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Throughput {
+    /// Hours of video an hour.
+    pub video_hours_per_hour: f64,
+    /// Faces that were followed so far, each as long as it was in sight.
+    pub faces: u64,
+    /// Seconds until all is done if it goes on so; none while nobody knows how much there is.
+    pub eta_s: Option<u64>,
+}
+
+impl fmt::Display for Throughput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { video_hours_per_hour, faces, .. } = self;
+        write!(f, "{video_hours_per_hour:.1} h of video an hour, {}", plural(*faces, "face"))
+    }
 }
 
 /// Takes events; shared by threads.
@@ -173,7 +197,7 @@ impl Reporter for Bars {
                     bar.reset();
                 }
             }
-            Event::Advanced { task, done, note } => {
+            Event::Advanced { task, done, note, .. } => {
                 let bar = self.bar(task, None, "");
                 bar.set_position(*done);
                 bar.set_message(note.clone());
@@ -217,6 +241,12 @@ impl Task {
     }
 }
 
+/// How much longer a task takes; empty where nobody knows. Bars know it of every task.
+fn to_go(throughput: Option<&Throughput>) -> String {
+    let eta_s = throughput.and_then(|it| it.eta_s).and_then(|eta_s| i64::try_from(eta_s).ok());
+    eta_s.map_or_else(String::new, |eta_s| format!(", {} to go", span(eta_s.saturating_mul(1_000))))
+}
+
 impl PlainLog {
     /// The same words, written otherwise.
     pub fn through(say: fn(&str)) -> Self {
@@ -236,15 +266,13 @@ impl Reporter for PlainLog {
                 });
                 known.total = *total;
             }
-            Event::Advanced { task, done, note } => {
+            Event::Advanced { task, done, note, throughput } => {
                 let Some(known) = tasks.get_mut(task) else { return };
                 let elapsed = known.pace.began.elapsed();
                 if known.pace.is_due(elapsed) {
-                    (self.say)(&format!(
-                        "{task}: {} after {} s  {note}",
-                        known.far(*done),
-                        elapsed.as_secs()
-                    ));
+                    let (far, seconds) = (known.far(*done), elapsed.as_secs());
+                    let to_go = to_go(throughput.as_ref());
+                    (self.say)(&format!("{task}: {far} after {seconds} s{to_go}  {note}"));
                 }
             }
             Event::Ended { task, note } => {
@@ -271,12 +299,30 @@ mod tests {
     #[test]
     fn a_program_hears_of_the_first_steps_and_not_of_every_file_of_a_hundred_thousand() {
         let (lines, task) = (JsonLines::default(), || "check".to_owned());
-        let advanced = |done| lines.is_told(&Event::Advanced { task: task(), done, note: String::new() });
+        let advanced = |done| {
+            lines.is_told(&Event::Advanced { task: task(), done, note: String::new(), throughput: None })
+        };
         assert!((1..=100).all(advanced));
         let told = (101..=10_000).filter(|done| advanced(*done)).count();
         assert!(told < 100, "{told}");
         assert!(lines.is_told(&Event::Ended { task: task(), note: String::new() }));
         assert!(advanced(1), "a task that begins again is heard again");
+    }
+
+    #[test]
+    fn what_gets_on_fast_says_so_in_words_and_in_fields() {
+        let throughput = Throughput { video_hours_per_hour: 2.449, faces: 1_204, eta_s: Some(605) };
+        assert_eq!(throughput.to_string(), "2.4 h of video an hour, 1,204 faces");
+        assert_eq!(to_go(Some(&throughput)), ", 10 min 05 s to go");
+        assert_eq!(to_go(None), "");
+        let advanced = |throughput| {
+            let note = String::new();
+            serde_json::to_value(Event::Advanced { task: "scan".to_owned(), done: 1, note, throughput })
+                .unwrap()
+        };
+        let told = advanced(Some(throughput));
+        assert_eq!((&told["faces"], &told["eta_s"]), (&1_204.into(), &605.into()));
+        assert_eq!(advanced(None).as_object().unwrap().len(), 4, "nothing more is said of other work");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Rows name files by paths relative to this folder, so that the folder can be moved. It knows files, not rows.
 
+mod layout;
 mod lock;
 
 use std::fs::{self, File};
@@ -12,8 +13,17 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Reason, is_wrong_path};
 use crate::files::{hex, settle};
+use crate::words::bytes;
 
+#[cfg(all(feature = "media", feature = "train"))]
+pub(crate) use layout::demo_in;
+#[cfg(feature = "train")]
+pub(crate) use layout::experiments_in;
+pub(crate) use layout::{CATALOG, SETTINGS, run_path, runs_in, settings_in};
+pub use layout::{clip_path, video_path};
 pub use lock::{Lock, Locked};
+
+use layout::{CLIPS, STAGING, VIDEOS, spread};
 
 /// A file operation that did not work.
 #[derive(Debug, thiserror::Error)]
@@ -65,9 +75,6 @@ pub struct StoredFile {
     pub sha256: String,
 }
 
-const CATALOG: &str = "catalog.sqlite";
-const STAGING: &str = "staging";
-
 impl Store {
     /// Opens the folder, making it if it is not there.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
@@ -85,11 +92,6 @@ impl Store {
     /// The folder itself, absolute.
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Where the catalog is.
-    pub fn catalog(&self) -> PathBuf {
-        self.root.join(CATALOG)
     }
 
     /// Where a relative path points to.
@@ -182,7 +184,7 @@ impl Store {
     /// Every stored file below `videos` and `clips`, as relative paths: `gc` compares them with the rows.
     pub fn files(&self) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
-        let mut folders = vec![self.root.join("videos"), self.root.join("clips")];
+        let mut folders = vec![self.root.join(VIDEOS), self.root.join(CLIPS)];
         while let Some(folder) = folders.pop() {
             if !folder.is_dir() {
                 continue;
@@ -204,7 +206,7 @@ impl Store {
     /// more.
     pub(crate) fn files_of(&self, site: &str, site_id: &str) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
-        for (kind, end) in [("videos", '.'), ("clips", '-')] {
+        for (kind, end) in [(VIDEOS, '.'), (CLIPS, '-')] {
             let folder = self.root.join(kind).join(spread(site_id));
             if !folder.is_dir() {
                 continue;
@@ -236,10 +238,10 @@ impl Store {
             return Ok(());
         }
         let detail = format!(
-            "{} has {} MB free, and {} MB must stay free",
+            "{} has {} free, and {} must stay free",
             self.root.display(),
-            free_bytes / 1_000_000,
-            wanted_bytes / 1_000_000
+            bytes(free_bytes),
+            bytes(wanted_bytes)
         );
         Err(Failure::transient(Reason::Disk, detail)
             .with_hint("free some space, or lower crawl.min_free_bytes; then start the same command again"))
@@ -251,24 +253,11 @@ pub(crate) fn catalog_in(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let path = folder.join(CATALOG);
     match path.metadata() {
         Ok(facts) => Ok(facts.is_file().then_some(path)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(failed("look into", folder)(error)),
     }
-}
-
-/// Where a video's file belongs: spread over 256 folders by the hash of its id.
-pub fn video_path(site: &str, site_id: &str, extension: &str) -> String {
-    format!("videos/{}/{site}-{site_id}.{extension}", spread(site_id))
-}
-
-/// Where a clip's file belongs.
-pub fn clip_path(site: &str, site_id: &str, recipe: &str, track: usize, start_ms: i64) -> String {
-    let recipe = recipe.get(..8).unwrap_or(recipe);
-    format!("clips/{}/{site}-{site_id}-{recipe}-{track:03}-{start_ms:07}.mp4", spread(site_id))
-}
-
-fn spread(id: &str) -> String {
-    hex(&Sha256::digest(id.as_bytes())[..1])
 }
 
 /// A file's length in bytes and its SHA-256 in hexadecimal.

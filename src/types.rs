@@ -1,9 +1,14 @@
 //! The nouns that cross rooms. They carry values and small pure methods; they know no room.
 
-use std::fmt;
+mod emotion;
+mod job;
+
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+pub use emotion::{Emotion, UnknownEmotion};
+pub use job::{JobState, StageName, UnknownJobState, UnknownStage};
 
 /// Names a search row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -40,86 +45,6 @@ pub struct JobId(pub i64);
 /// Names a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub i64);
-
-/// One of the eight emotions, in FERPlus order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Emotion {
-    Neutral,
-    Happiness,
-    Surprise,
-    Sadness,
-    Anger,
-    Disgust,
-    Fear,
-    Contempt,
-}
-
-impl Emotion {
-    /// All eight, in FERPlus order.
-    pub const ALL: [Self; 8] = [
-        Self::Neutral,
-        Self::Happiness,
-        Self::Surprise,
-        Self::Sadness,
-        Self::Anger,
-        Self::Disgust,
-        Self::Fear,
-        Self::Contempt,
-    ];
-
-    /// The lower-case English noun.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Neutral => "neutral",
-            Self::Happiness => "happiness",
-            Self::Surprise => "surprise",
-            Self::Sadness => "sadness",
-            Self::Anger => "anger",
-            Self::Disgust => "disgust",
-            Self::Fear => "fear",
-            Self::Contempt => "contempt",
-        }
-    }
-
-    /// Its place in [`Emotion::ALL`], the class index that training uses.
-    pub fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl fmt::Display for Emotion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// A word that names no emotion.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "'{0}' is no emotion; the eight are neutral, happiness, surprise, sadness, anger, disgust, fear, contempt"
-)]
-pub struct UnknownEmotion(String);
-
-impl FromStr for Emotion {
-    type Err = UnknownEmotion;
-
-    /// Reads the noun, and the adjectives that data sets use for it (`happy`, `sad`, `angry` …), in any case.
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Ok(match word.to_ascii_lowercase().as_str() {
-            "neutral" => Self::Neutral,
-            "happiness" | "happy" => Self::Happiness,
-            "surprise" | "surprised" => Self::Surprise,
-            "sadness" | "sad" => Self::Sadness,
-            "anger" | "angry" => Self::Anger,
-            "disgust" | "disgusted" => Self::Disgust,
-            "fear" | "fearful" | "afraid" => Self::Fear,
-            "contempt" | "contemptuous" => Self::Contempt,
-            _ => return Err(UnknownEmotion(word.to_owned())),
-        })
-    }
-}
 
 /// A half-open stretch of a video's own time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,8 +126,10 @@ pub struct Track {
     pub shot: usize,
     /// From the first frame that shows the face to just after the last one.
     pub span: Span,
-    /// The face at each looked-at frame.
+    /// The face at each looked-at frame that shows it.
     pub faces: Vec<SeenFace>,
+    /// Share of the looked-at frames from the first face to the last that show it, 0 to 1.
+    pub coverage: f32,
 }
 
 /// What a video's file says of itself, after it was seen to decode. Empty where nobody could look.
@@ -231,7 +158,7 @@ pub struct Scan {
     pub height: u32,
     /// From the first frame's time to the end of the last frame.
     pub duration_ms: i64,
-    /// The shots, in order, without gaps.
+    /// The shots, in order. Between two lies nothing, or a dissolve whose frames belong to neither.
     pub shots: Vec<Span>,
     /// Every track, also those that later rules drop; ordered by start.
     pub tracks: Vec<Track>,

@@ -1,4 +1,4 @@
-//! The catalog and the runner together: leases, retries, pauses, speed.
+//! The catalog and the driver of stages together: leases, retries, pauses, speed.
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 use tempfile::TempDir;
 use webemotion::catalog::jobs::{self, Claim, HeldJob};
-use webemotion::catalog::{Catalog, CatalogError, Transaction, attempts, funnel, pauses};
+use webemotion::catalog::{Catalog, CatalogError, Transaction, funnel, pauses};
 use webemotion::clock::{Clock, Stop};
 use webemotion::failure::{Exit, Failure, Reason};
-use webemotion::pipeline::{JobContext, Outcome, RunPlan, RunSummary, Runner, Stage};
+use webemotion::pipeline::{DrivePlan, Driven, Driver, JobContext, Outcome, Stage};
 use webemotion::progress::Silent;
+use webemotion::types::{JobState, StageName};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 
@@ -24,14 +27,15 @@ async fn empty() -> (TempDir, Catalog) {
 
 async fn ask_for(catalog: &Catalog, subjects: std::ops::RangeInclusive<i64>) -> u64 {
     let mut tx = catalog.begin().await.unwrap();
-    let new = jobs::enqueue_all(&mut tx, "scan", "1", 0, &subjects.collect::<Vec<_>>()).await.unwrap();
+    let new =
+        jobs::enqueue_all(&mut tx, StageName::Scan, "1", 0, &subjects.collect::<Vec<_>>()).await.unwrap();
     tx.commit().await.unwrap();
     new
 }
 
 async fn claim(catalog: &Catalog, worker: &str) -> Option<HeldJob> {
-    let claim = Claim { stage: "scan", rev: "1", worker, lease_ms: 60_000 };
-    jobs::claim(catalog, claim).await.unwrap()
+    let claim = Claim { stage: StageName::Scan, rev: "1", worker, lease_ms: 60_000 };
+    jobs::claim(catalog, claim, &jobs::Only::default()).await.unwrap()
 }
 
 /// A stage whose work is a closure, and which remembers what it committed.
@@ -47,7 +51,7 @@ impl<F> Fake<F> {
 }
 
 impl<F: Fn(i64) -> Result<Outcome, Failure> + Sync> Stage for Fake<F> {
-    const NAME: &'static str = "scan";
+    const NAME: StageName = StageName::Scan;
     const UNIT: &'static str = "videos";
     type Subject = i64;
     type Output = (i64, Outcome);
@@ -66,15 +70,15 @@ impl<F: Fn(i64) -> Result<Outcome, Failure> + Sync> Stage for Fake<F> {
     }
 
     async fn commit(&self, tx: &mut Transaction, output: (i64, Outcome)) -> Result<Outcome, CatalogError> {
-        jobs::enqueue(tx, "cut", "1", 0, output.0).await?;
+        jobs::enqueue(tx, StageName::Cut, "1", 0, output.0).await?;
         *self.committed.lock().unwrap().entry(output.0).or_default() += 1;
         Ok(output.1)
     }
 }
 
-async fn drive<S: Stage>(catalog: &Catalog, stage: &S) -> Result<RunSummary, Failure> {
-    let plan = RunPlan { slots: 2, ..RunPlan::new("tester".to_owned()) };
-    Runner::new(catalog, plan, &Stop::default(), &Silent).drive(stage).await
+async fn drive<S: Stage>(catalog: &Catalog, stage: &S) -> Result<Driven, Failure> {
+    let plan = DrivePlan { slots: 2, ..DrivePlan::new("tester".to_owned()) };
+    Driver::new(catalog, plan, &Stop::default(), &Silent).drive(stage).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,14 +123,14 @@ async fn a_lost_lease_changes_nothing() {
     assert!(!jobs::give_back(&mut tx, &slow).await.unwrap());
     assert!(jobs::finish(&mut tx, &quick).await.unwrap());
     tx.commit().await.unwrap();
-    assert_eq!(jobs::get(&catalog, "scan", 1).await.unwrap().unwrap().state, "done");
+    assert_eq!(jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().state, JobState::Done);
 }
 
 /// While it works, its lease passes and another worker takes the job.
 struct Robbed(Catalog);
 
 impl Stage for Robbed {
-    const NAME: &'static str = "scan";
+    const NAME: StageName = StageName::Scan;
     const UNIT: &'static str = "videos";
     type Subject = i64;
     type Output = i64;
@@ -146,7 +150,7 @@ impl Stage for Robbed {
     }
 
     async fn commit(&self, tx: &mut Transaction, subject: i64) -> Result<Outcome, CatalogError> {
-        jobs::enqueue(tx, "cut", "1", 0, subject).await?;
+        jobs::enqueue(tx, StageName::Cut, "1", 0, subject).await?;
         Ok(Outcome::Done)
     }
 }
@@ -157,9 +161,9 @@ async fn a_result_that_comes_after_its_lease_is_thrown_away_with_its_follow_ups(
     ask_for(&catalog, 1..=1).await;
     let summary = drive(&catalog, &Robbed(catalog.clone())).await.unwrap();
     assert_eq!((summary.done, summary.lost), (0, 1));
-    let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
-    assert_eq!((job.state.as_str(), job.worker.as_deref()), ("held", Some("thief")));
-    assert!(jobs::get(&catalog, "cut", 1).await.unwrap().is_none());
+    let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+    assert_eq!((job.state, job.worker.as_deref()), (JobState::Held, Some("thief")));
+    assert!(jobs::get(&catalog, StageName::Cut, 1).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -173,13 +177,13 @@ async fn a_job_that_kills_its_worker_ends_dead() {
     let summary =
         drive(&catalog, &Fake::new(|_| unreachable!("it is not tried a fourth time"))).await.unwrap();
     assert_eq!((summary.dead, summary.done), (1, 0));
-    let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
-    assert_eq!((job.state.as_str(), job.reason), ("dead", Some(Reason::AttemptsExhausted)));
+    let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+    assert_eq!((job.state, job.reason), (JobState::Dead, Some(Reason::AttemptsExhausted)));
 }
 
 #[tokio::test]
 async fn every_failure_gets_what_it_says_of_itself() {
-    let (_folder, catalog) = empty().await;
+    let (folder, catalog) = empty().await;
     ask_for(&catalog, 1..=5).await;
     let stage = Fake::new(|subject| match subject {
         1 => Ok(Outcome::Done),
@@ -193,18 +197,22 @@ async fn every_failure_gets_what_it_says_of_itself() {
     assert_eq!(counts, (1, 2, 1, 1));
     assert!(summary.next_due_ms.unwrap() >= NOW_MS + 60_000);
     assert!(
-        jobs::get(&catalog, "cut", 2).await.unwrap().is_some(),
+        jobs::get(&catalog, StageName::Cut, 2).await.unwrap().is_some(),
         "a verdict keeps the rows that explain it"
     );
-    assert!(jobs::get(&catalog, "cut", 3).await.unwrap().is_none());
+    assert!(jobs::get(&catalog, StageName::Cut, 3).await.unwrap().is_none());
 
     for _ in 0..2 {
         catalog.clock().advance_ms(3_600_000);
         drive(&catalog, &stage).await.unwrap();
     }
-    let job = jobs::get(&catalog, "scan", 4).await.unwrap().unwrap();
-    assert_eq!((job.state.as_str(), job.attempt, job.reason), ("dead", 3, Some(Reason::Network)));
-    assert_eq!(attempts::of_job(&catalog, job.id).await.unwrap().len(), 3);
+    let job = jobs::get(&catalog, StageName::Scan, 4).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempt, job.reason), (JobState::Dead, 3, Some(Reason::Network)));
+    let file = SqliteConnectOptions::new().filename(folder.path().join("catalog.db"));
+    let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
+    let written = sqlx::query_scalar("select count(*) from attempt where job_id = $1").bind(job.id.0);
+    let written: i64 = written.fetch_one(&mut connection).await.unwrap();
+    assert_eq!(written, 3);
     assert!(stage.committed.lock().unwrap().values().all(|times| *times == 1));
 }
 
@@ -221,12 +229,12 @@ async fn verdicts_come_back_by_reason() {
     )
     .await
     .unwrap();
-    assert_eq!(jobs::retry(&catalog, Reason::NoFace, Some("fetch")).await.unwrap(), 0);
+    assert_eq!(jobs::retry(&catalog, Reason::NoFace, Some(StageName::Fetch)).await.unwrap(), 0);
     assert_eq!(jobs::retry(&catalog, Reason::NoFace, None).await.unwrap(), 2);
     assert_eq!(drive(&catalog, &Fake::new(|_| Ok(Outcome::Done))).await.unwrap().done, 2);
     let left = funnel::stages(&catalog).await.unwrap();
     let undecodable = left.iter().find(|count| count.reason == Some(Reason::Undecodable)).unwrap();
-    assert_eq!((undecodable.state.as_str(), undecodable.jobs), ("rejected", 2));
+    assert_eq!((undecodable.state, undecodable.jobs), (JobState::Rejected, 2));
 }
 
 #[tokio::test]
@@ -238,7 +246,7 @@ async fn a_rate_limit_pauses_the_whole_stage_and_harms_no_job() {
     assert!(summary.given_back <= 2, "only what was in hand");
     let pause = summary.paused.unwrap();
     assert_eq!((pause.reason, pause.resume_at), (Reason::RateLimited, Some(NOW_MS + 3_600_000)));
-    assert_eq!(jobs::get(&catalog, "scan", 1).await.unwrap().unwrap().attempt, 0);
+    assert_eq!(jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().attempt, 0);
 
     let idle = drive(&catalog, &Fake::new(|_| Ok(Outcome::Done))).await.unwrap();
     assert!(idle.is_idle() && idle.paused.is_some());
@@ -255,7 +263,7 @@ async fn who_is_blocked_waits_until_a_person_lifts_the_pause() {
     catalog.clock().advance_ms(365 * 24 * 3_600_000);
     let fine = Fake::new(|_| Ok(Outcome::Done));
     assert!(drive(&catalog, &fine).await.unwrap().is_idle());
-    assert!(pauses::lift(&catalog, "scan").await.unwrap());
+    assert!(pauses::lift(&catalog, StageName::Scan).await.unwrap());
     assert_eq!(drive(&catalog, &fine).await.unwrap().done, 3);
 }
 
@@ -297,13 +305,13 @@ async fn limits_and_the_wish_to_stop_end_a_run_early() {
     ask_for(&catalog, 1..=20).await;
     let fine = Fake::new(|_| Ok(Outcome::Done));
     let stop = Stop::default();
-    let run = |plan: RunPlan| Runner::new(&catalog, plan, &stop, &Silent).drive(&fine);
-    let plan = RunPlan { slots: 4, ..RunPlan::new("tester".to_owned()) };
-    assert_eq!(run(RunPlan { max_jobs: Some(7), ..plan.clone() }).await.unwrap().done, 7);
-    assert!(run(RunPlan { deadline_ms: Some(NOW_MS), ..plan.clone() }).await.unwrap().is_idle());
+    let run = |plan: DrivePlan| Driver::new(&catalog, plan, &stop, &Silent).drive(&fine);
+    let plan = DrivePlan { slots: 4, ..DrivePlan::new("tester".to_owned()) };
+    assert_eq!(run(DrivePlan { max_jobs: Some(7), ..plan.clone() }).await.unwrap().done, 7);
+    assert!(run(DrivePlan { deadline_ms: Some(NOW_MS), ..plan.clone() }).await.unwrap().is_idle());
     stop.ask();
     assert!(run(plan.clone()).await.unwrap().is_idle());
-    assert_eq!(jobs::count_due(&catalog, "scan").await.unwrap(), 13);
+    assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 13);
 }
 
 #[tokio::test]
@@ -312,7 +320,7 @@ async fn asking_twice_to_stop_gives_the_job_back() {
     ask_for(&catalog, 1..=1).await;
     struct Endless(Stop);
     impl Stage for Endless {
-        const NAME: &'static str = "scan";
+        const NAME: StageName = StageName::Scan;
         const UNIT: &'static str = "videos";
         type Subject = ();
         type Output = ();
@@ -333,11 +341,11 @@ async fn asking_twice_to_stop_gives_the_job_back() {
         }
     }
     let stage = Endless(Stop::default());
-    let plan = RunPlan::new("tester".to_owned());
-    let summary = Runner::new(&catalog, plan, &stage.0, &Silent).drive(&stage).await.unwrap();
+    let plan = DrivePlan::new("tester".to_owned());
+    let summary = Driver::new(&catalog, plan, &stage.0, &Silent).drive(&stage).await.unwrap();
     assert_eq!(summary.given_back, 1);
-    let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
-    assert_eq!((job.state.as_str(), job.attempt, job.due_at), ("open", 0, Some(NOW_MS)));
+    let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+    assert_eq!((job.state, job.attempt, job.due_at), (JobState::Open, 0, Some(NOW_MS)));
 }
 
 #[tokio::test]
@@ -348,13 +356,16 @@ async fn asking_twice_is_harmless_and_a_new_revision_makes_work_new() {
     drive(&catalog, &Fake::new(|_| Ok(Outcome::Done))).await.unwrap();
     assert_eq!(ask_for(&catalog, 1..=3).await, 0, "what is done stays done");
     let mut tx = catalog.begin().await.unwrap();
-    assert_eq!(jobs::enqueue(&mut tx, "scan", "2", 0, 1).await.unwrap(), 1);
+    assert_eq!(jobs::enqueue(&mut tx, StageName::Scan, "2", 0, 1).await.unwrap(), 1);
     let verdict = jobs::Verdict { reason: Reason::TooLong, detail: "300 s" };
-    jobs::enqueue_rejected(&mut tx, "fetch", "1", 9, verdict).await.unwrap();
+    jobs::enqueue_rejected(&mut tx, StageName::Fetch, "1", 9, verdict).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(jobs::get(&catalog, "scan", 1).await.unwrap().unwrap().state, "open");
-    assert_eq!(jobs::get(&catalog, "fetch", 9).await.unwrap().unwrap().reason, Some(Reason::TooLong));
-    assert_eq!(jobs::retry(&catalog, Reason::TooLong, Some("fetch")).await.unwrap(), 1);
+    assert_eq!(jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().state, JobState::Open);
+    assert_eq!(
+        jobs::get(&catalog, StageName::Fetch, 9).await.unwrap().unwrap().reason,
+        Some(Reason::TooLong)
+    );
+    assert_eq!(jobs::retry(&catalog, Reason::TooLong, Some(StageName::Fetch)).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -363,7 +374,7 @@ async fn a_read_only_catalog_can_be_looked_at_while_another_writes() {
     ask_for(&catalog, 1..=3).await;
     let look = Catalog::open_read_only(&folder.path().join("catalog.db"), catalog.clock()).await.unwrap();
     let _writing = catalog.begin().await.unwrap();
-    assert_eq!(jobs::count_due(&look, "scan").await.unwrap(), 3);
-    let claim = Claim { stage: "scan", rev: "1", worker: "reader", lease_ms: 1 };
-    assert!(jobs::claim(&look, claim).await.is_err(), "it cannot write");
+    assert_eq!(jobs::count_due(&look, StageName::Scan).await.unwrap(), 3);
+    let claim = Claim { stage: StageName::Scan, rev: "1", worker: "reader", lease_ms: 1 };
+    assert!(jobs::claim(&look, claim, &jobs::Only::default()).await.is_err(), "it cannot write");
 }

@@ -14,6 +14,17 @@ use webemotion::demo::world::{WRONG_SHARE, World, WorldSize};
 
 use crate::program::{Ended, ask, closing, expect, webemotion};
 
+#[test]
+fn a_tool_that_is_missing_is_named_before_anything_is_filmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut demo = webemotion(&data, &["demo", "--small"]);
+    let ended: Ended =
+        demo.env("WEBEMOTION_TOOLS_YTDLP", folder.path().join("none")).output().unwrap().into();
+    assert_eq!(ended.code, Some(3), "{}{}", ended.stdout, ended.stderr);
+    assert!(!data.exists());
+}
+
 #[tokio::test]
 async fn the_small_demo_does_the_whole_walk_and_leaves_a_folder_to_work_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -173,11 +173,11 @@ fn an_unknown_setting_ends_with_2_and_its_line() {
 #[tokio::test]
 async fn a_full_disk_pauses_with_5_and_leaves_nothing_half_written() {
     let (_folder, data, source) = with_a_film();
-    fs::create_dir(&data).unwrap();
-    let settings = data.join("webemotion.toml");
-    fs::write(&settings, "[crawl]\nmin_free_bytes = 9_000_000_000_000_000\n").unwrap();
     let crawl = ["crawl", "--source", &source, "--emotion", "fear"];
-    let ended = expect(5, &data, &crawl);
+    let mut full = webemotion(&data, &crawl);
+    full.env("WEBEMOTION_CRAWL_MIN_FREE_BYTES", "9_000_000_000_000_000");
+    let ended: Ended = full.output().unwrap().into();
+    assert_eq!(ended.code, Some(5), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("paused (disk)"), "{}", ended.stdout);
     assert_eq!(ask(&data, "select state || attempt from job where stage = 'fetch'").await, ["open0"]);
     assert_eq!(ask(&data, "select site_id from video where file_path is not null").await, [""; 0]);
@@ -185,6 +185,5 @@ async fn a_full_disk_pauses_with_5_and_leaves_nothing_half_written() {
     assert_eq!(fs::read_dir(data.join("staging")).unwrap().count(), 0);
 
     // Room again: nobody has to wait for the pause's hour, or to lift it.
-    fs::remove_file(&settings).unwrap();
     expect(0, &data, &crawl);
 }

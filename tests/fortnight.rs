@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::night::{Site, film};
-use crate::program::{Ended, ask, closing, expect, webemotion};
+use crate::program::{Ended, ask, closing, expect, in_toml, webemotion};
 
 const DAY_S: u64 = 86_400;
 /// Training as small as it can be.
@@ -62,7 +62,7 @@ const NIGHTS: [Night; 14] = [
     night("words", Some(0), 3, "done", "searches"),
     night("good", Some(0), 1, "done", "samples"),
     night("good", Some(4), 0, "nothing was due", "whatever crawl brings"),
-    night("good", Some(4), 0, "nothing was due", "only a changed lexicon"),
+    night("good", Some(4), 0, "nothing was due", "no search is due, unless the lexicon changed"),
 ];
 
 struct Fortnight {
@@ -89,9 +89,9 @@ impl Fortnight {
         fortnight.ask_for("happiness = [\"happy\"]\nanger = [\"angry\"]");
         let settings = format!(
             "[crawl]\nlexicon = 'words.toml'\naccept_terms = true\nlicence = 'any'\nvideos_per_hour = 3_600_000\n\
-             pause_s = 0.0\nmin_free_bytes = 1\n[tools]\nytdlp = '{}'\n[workers]\ncount = 1\n\
+             pause_s = 0.0\nmin_free_bytes = 1\n[tools]\nytdlp = {}\n[workers]\ncount = 1\n\
              [train]\nflags = {TRAINING}\n[train.when]\nnew_samples = 40\n",
-            fortnight.site.program().display()
+            in_toml(&fortnight.site.program())
         );
         fs::write(fortnight.data.join("webemotion.toml"), settings).unwrap();
         fortnight

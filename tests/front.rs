@@ -4,9 +4,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use crate::program::Ended;
+use crate::program::{Ended, bare};
 
 /// libtorch's name among the libraries that a program asks the system to load.
 fn loads_libtorch(program: &str) -> bool {
@@ -14,7 +13,7 @@ fn loads_libtorch(program: &str) -> bool {
 }
 
 #[test]
-#[cfg(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu", not(another_linker)))]
+#[cfg_attr(not(libtorch_kept_out), ignore = "another linker, or crates that share code: scripts/build.rs")]
 fn the_program_that_is_typed_does_not_load_libtorch_and_the_one_that_runs_nets_does() {
     assert!(!loads_libtorch(env!("CARGO_BIN_EXE_webemotion")));
     assert!(loads_libtorch(env!("CARGO_BIN_EXE_webemotion-nets")));
@@ -25,7 +24,7 @@ fn alone(folder: &Path, words: &[&str]) -> Ended {
     if !program.exists() {
         fs::copy(env!("CARGO_BIN_EXE_webemotion"), &program).unwrap();
     }
-    Command::new(program).env("WEBEMOTION_DATA", folder.join("data")).args(words).output().unwrap().into()
+    bare(program).env("WEBEMOTION_DATA", folder.join("data")).args(words).output().unwrap().into()
 }
 
 #[test]
@@ -46,7 +45,7 @@ fn without_the_program_that_runs_nets_the_rest_works_and_both_doctor_and_train_s
 fn the_program_that_runs_nets_knows_every_command_and_calls_itself_by_the_name_that_was_typed() {
     let folder = tempfile::tempdir().unwrap();
     let ask = |words: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_webemotion-nets"));
+        let mut command = bare(env!("CARGO_BIN_EXE_webemotion-nets"));
         Ended::from(command.env("WEBEMOTION_DATA", folder.path().join("data")).args(words).output().unwrap())
     };
     let plan = ask(&["crawl", "plan", "--json"]);

@@ -5,6 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use webemotion::catalog::Catalog;
+use webemotion::clock::Clock;
 use webemotion::store::{Locked, Store};
 
 use crate::program::{ask, closing, expect, run};
@@ -99,4 +101,31 @@ fn while_one_brings_or_removes_files_another_one_ends_at_once() {
     }
     drop(lock);
     expect(0, &data, &["gc"]);
+}
+
+#[tokio::test]
+async fn a_backup_takes_the_place_of_a_damaged_catalog_and_brings_back_nobody_who_was_forgotten() {
+    let (folder, data) = with_a_film();
+    let (film, backup) = (folder.path().join("videos/fear/a.mp4"), folder.path().join("backup.sqlite"));
+    let (film, backup) = (film.to_str().unwrap(), backup.to_str().unwrap());
+    expect(0, &data, &["run", "--only", "crawl"]);
+    expect(0, &data, &["backup", backup]);
+    expect(0, &data, &["forget", film]);
+
+    let path = data.join("catalog.sqlite");
+    let reader = Catalog::open_read_only(&path, &Clock::system()).await.unwrap();
+    reader.newest_ms().await.unwrap();
+    assert!(expect(4, &data, &["restore", backup]).stderr.contains("is in use by process"));
+    reader.close().await;
+    let told = closing(&expect(0, &data, &["--json", "restore", backup]));
+    assert_eq!(told["removed"]["videos"].as_array().unwrap().len(), 1, "{told:#}");
+    assert_eq!(ask(&data, "select cast(count(*) as text) from video").await, ["0"]);
+
+    fs::write(&path, "what a broken disk left").unwrap();
+    fs::write(data.join("catalog.sqlite-wal"), "of who was killed").unwrap();
+    expect(3, &data, &["status"]);
+    let told = expect(1, &data, &["restore", backup]).stdout;
+    assert!(told.contains("`webemotion forget` has to be told of it again"), "{told}");
+    assert_eq!(ask(&data, "select cast(count(*) as text) from video").await, ["1"]);
+    expect(0, &data, &["status"]);
 }

@@ -71,7 +71,8 @@ pub const DUMPS: [(&str, &str); 11] = [
     ),
     (
         "clips",
-        "select json_array(site_id, start_ms, end_ms, clip.file_path, clip.sha256, frames, perceptual_hash)
+        "select json_array(site_id, start_ms, end_ms, clip.file_path, clip.sha256, frames, perceptual_hash,
+         clip.emotion)
          from clip join video on video.id = video_id",
     ),
     (

@@ -41,4 +41,6 @@ mod rounds;
 #[cfg(all(feature = "media", feature = "train"))]
 mod schedule;
 #[cfg(all(feature = "media", feature = "train"))]
+mod scripts;
+#[cfg(all(feature = "media", feature = "train"))]
 mod shards;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failing helper fails its test")]
 
+use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,16 +11,27 @@ use std::process::{Child, Command, Output, Stdio};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 
-/// A command line on a data folder; nothing of the caller's own settings reaches it.
-pub fn webemotion(data: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_webemotion"));
-    for name in
-        ["WEBEMOTION_CONFIG", "WEBEMOTION_YOUTUBE_API_KEY", "WEBEMOTION_YOUTUBE_API_KEY_FILE", "RUST_LOG"]
-    {
+/// A program that nothing of the caller's own settings reaches.
+pub fn bare(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"WEBEMOTION_")) {
         command.env_remove(name);
     }
-    command.env("WEBEMOTION_DATA", data).args(words).stdin(Stdio::null());
+    command.env_remove("RUST_LOG");
     command
+}
+
+/// A command line on a data folder, which little room is enough for.
+pub fn webemotion(data: &Path, words: &[&str]) -> Command {
+    let mut command = bare(env!("CARGO_BIN_EXE_webemotion"));
+    command.env("WEBEMOTION_DATA", data).env("WEBEMOTION_CRAWL_MIN_FREE_BYTES", "1");
+    command.args(words).stdin(Stdio::null());
+    command
+}
+
+/// A path as a file of settings writes it, whatever its letters are.
+pub fn in_toml(path: &Path) -> toml::Value {
+    path.to_str().unwrap().into()
 }
 
 /// How a command ended.

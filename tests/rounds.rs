@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::night::{Site, film};
-use crate::program::{Ended, ask, closing, expect, run, webemotion};
+use crate::program::{Ended, ask, closing, expect, in_toml, run, webemotion};
 
 /// A data folder whose source is a folder with one film of a face.
 pub fn with_a_film() -> (tempfile::TempDir, PathBuf) {
@@ -31,7 +31,7 @@ fn text(path: &Path) -> String {
 fn a_round_leaves_a_page_a_summary_a_log_metrics_and_a_word_to_whoever_waits() {
     let (folder, data) = with_a_film();
     let (told, metrics) = (folder.path().join("told.json"), folder.path().join("webemotion.prom"));
-    let notify = format!("cat > '{}'", told.display());
+    let notify = format!("cat > '{}'", told.display().to_string().replace('\'', r"'\''"));
     let words = ["--json", "run", "--notify", &notify, "--metrics", metrics.to_str().unwrap()];
     let summary = closing(&expect(0, &data, &words));
     assert_eq!((&summary["event"], &summary["round"]), (&"round".into(), &1.into()));
@@ -127,6 +127,13 @@ async fn a_lost_file_that_was_taken_in_from_disk_comes_back_when_it_is_taken_in_
 }
 
 #[test]
+fn a_quiet_round_says_its_closing_line_and_nothing_else() {
+    let (_folder, data) = with_a_film();
+    let told = expect(0, &data, &["run", "--quiet", "--only", "crawl,report"]).stdout;
+    assert!(told.starts_with("run: round 1: done") && told.lines().count() == 1, "{told}");
+}
+
+#[test]
 fn a_backup_made_while_others_work_is_a_catalog_of_its_own() {
     let (folder, data) = with_a_film();
     expect(0, &data, &["run", "--only", "crawl"]);
@@ -145,8 +152,8 @@ fn asks(site: &Site, data: &Path, emotions: &str) {
     fs::write(data.join("words.toml"), words).unwrap();
     let settings = format!(
         "[crawl]\nlexicon = 'words.toml'\naccept_terms = true\nlicence = 'any'\nvideos_per_hour = 3_600_000\n\
-         pause_s = 0.0\nmin_free_bytes = 1\n[run]\nmax_waiting_videos = 1\n[tools]\nytdlp = '{}'\n[workers]\ncount = 1\n",
-        site.program().display()
+         pause_s = 0.0\nmin_free_bytes = 1\n[run]\nmax_waiting_videos = 1\n[tools]\nytdlp = {}\n[workers]\ncount = 1\n",
+        in_toml(&site.program())
     );
     fs::write(data.join("webemotion.toml"), settings).unwrap();
 }

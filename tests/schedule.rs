@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::night::film;
-use crate::program::{Ended, ask, expect};
+use crate::program::{Ended, ask, bare, expect};
 
 /// Takes the words that the script says and does for each number of the array what Slurm would.
 const SBATCH: &str = r#"#!/bin/bash
@@ -41,7 +41,7 @@ fn slurm(folder: &Path, words: &[&str]) -> Ended {
 fn script(folder: &Path, words: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/schedule/slurm");
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new(script);
+    let mut command = bare(script);
     command.args(words).env("PATH", path).env("WEBEMOTION", env!("CARGO_BIN_EXE_webemotion"));
     command.env("WEBEMOTION_DATA", folder.join("data")).env("TMPDIR", folder);
     command

@@ -4,10 +4,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use crate::kill::DUMPS;
 use crate::night::film;
-use crate::program::{ask, closing, expect, run};
+use crate::program::{Ended, ask, closing, expect, run, webemotion};
 
 /// What clips make; the rest of [`DUMPS`] is of training.
 const OF_CLIPS: [&str; 8] = ["videos", "jobs", "evidence", "scans", "tracks", "clips", "samples", "splits"];
@@ -51,6 +52,12 @@ async fn what_two_machines_made_apart_is_what_one_makes_alone() {
     }
     fs::write(videos.join("fear/b.mp4"), "dear diary").unwrap();
     expect(0, &alone, &["crawl", "--source", &format!("local:{}", path(&videos))]);
+    // Of one film a list means two parts, one of them too short for the usual samples.
+    let (listed, parts) = (videos.join("anger/a.mp4"), place("parts.csv"));
+    let row = |rest: &str| format!("{},{rest}\n", path(&listed));
+    let rows = row("fear,1100,1900") + &row("sadness,2000,5000");
+    fs::write(&parts, format!("path,emotion,start_ms,end_ms\n{rows}")).unwrap();
+    expect(4, &alone, &["crawl", "--from", path(&parts)]);
     let (merged, other) = (place("merged"), place("other-order"));
     copy_folder(&alone, &merged);
     let shard = |data: &Path, count: &str| {
@@ -66,6 +73,10 @@ async fn what_two_machines_made_apart_is_what_one_makes_alone() {
     copy_folder(&merged, &other);
 
     expect(0, &alone, &["clips"]);
+    let pieces = "select json_array(clip.emotion, start_ms, end_ms, count(*)) from clip
+                  join sample on clip_id = clip.id where clip.video_id in (select video_id from listed)
+                  group by clip.id order by start_ms";
+    assert_eq!(ask(&alone, pieces).await, [r#"["fear",1100,1900,1]"#, r#"["sadness",2000,5000,3]"#]);
     let mut nodes: Vec<PathBuf> = Vec::new();
     for (list, videos) in sorted(&lists).iter().zip(videos_in(&lists)) {
         let node = place(&format!("node-{}", nodes.len()));
@@ -95,6 +106,38 @@ async fn what_two_machines_made_apart_is_what_one_makes_alone() {
     assert_eq!(closing(&expect(0, &merged, &["--json", "gc"]))["files"], serde_json::json!([]));
 
     a_lost_clip_is_found_and_made_again(&merged, &videos, &whole).await;
+}
+
+#[tokio::test]
+async fn two_who_cut_in_one_folder_at_once_make_what_one_makes_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let (alone, shared, videos) = (place("alone"), place("shared"), place("films"));
+    fs::create_dir(&videos).unwrap();
+    for number in 0..2 {
+        film(number, &videos.join(format!("{number}.mp4")));
+    }
+    let source = format!("local:{}", path(&videos));
+    expect(0, &alone, &["crawl", "--source", &source, "--emotion", "fear"]);
+    copy_folder(&alone, &shared);
+    expect(0, &alone, &["clips"]);
+    let begin = |()| {
+        let mut command = webemotion(&shared, &["clips", "--workers", "1"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for child in [(), ()].map(begin) {
+        let ended = Ended::from(child.wait_with_output().unwrap());
+        // Who finds the rest taken is told that there is nothing left, or that more is due if the other one dies.
+        assert!([0, 4, 5].map(Some).contains(&ended.code), "{}{}", ended.stdout, ended.stderr);
+    }
+    // The first three sources get their splits as they come: who ends first may give them before the other's video is there.
+    let made = async |data: &Path| {
+        let mut all = dump(data).await;
+        all.retain(|(table, _)| *table != "splits");
+        all
+    };
+    assert_eq!(made(&shared).await, made(&alone).await);
+    expect(4, &shared, &["clips"]);
 }
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::videos::path_text;
-use super::{Catalog, Result, Transaction, integer, number, tracks};
-use crate::types::{Clip, ClipId, SeenFace, Span, TrackId, VideoId};
+use super::{Catalog, Result, Transaction, integer, number, tracks, word};
+use crate::types::{Clip, ClipId, Emotion, SeenFace, Span, TrackId, VideoId};
 
 /// A clip whose file stands in its place.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct NewClip<'a> {
     pub track: TrackId,
     /// The video it was cut from.
     pub video: VideoId,
+    /// Its own emotion, where a list names one for this part of the video; none where it has its video's.
+    pub emotion: Option<Emotion>,
     /// What was cut; its samples are written by [`super::samples::insert`].
     pub clip: &'a Clip,
     /// Its file, relative to the data folder.
@@ -38,6 +40,8 @@ pub struct StoredClip {
     pub track: TrackId,
     /// The stretch of the source video.
     pub span: Span,
+    /// Its own emotion; none where it has its video's.
+    pub emotion: Option<Emotion>,
     /// Its file, relative to the data folder.
     pub path: PathBuf,
     /// The file's size.
@@ -65,12 +69,14 @@ pub async fn insert(tx: &mut Transaction, new: &NewClip<'_>) -> Result<ClipId> {
     let (path, size_bytes, frames) =
         (path_text(new.path)?, integer(new.size_bytes), integer(new.clip.frames));
     let (hash, now_ms) = (new.clip.perceptual_hash.cast_signed(), tx.now_ms());
+    let emotion = new.emotion.map(Emotion::as_str);
     let id = sqlx::query_file_scalar!(
         "queries/catalog/clip/insert.sql",
         new.track.0,
         new.video.0,
         new.clip.span.start_ms,
         new.clip.span.end_ms,
+        emotion,
         path,
         size_bytes,
         new.sha256,
@@ -104,6 +110,7 @@ pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<StoredCli
                 id: ClipId(row.id),
                 track: TrackId(row.track_id),
                 span: Span { start_ms: row.start_ms, end_ms: row.end_ms },
+                emotion: row.emotion.as_deref().map(word).transpose()?,
                 path: PathBuf::from(row.file_path),
                 size_bytes: number(row.size_bytes)?,
                 sha256: row.sha256,
@@ -200,7 +207,7 @@ pub async fn set_compared(tx: &mut Transaction, clip: ClipId, original: Option<C
     Ok(())
 }
 
-/// How many clips are copies.
+/// How many clips of the videos' latest scans are copies.
 pub async fn count_duplicates(catalog: &Catalog) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/clip/count_duplicates.sql")
         .fetch_one(&catalog.reader)

@@ -1,5 +1,7 @@
 //! The pictures of samples, for threads that load batches: blocking on the outside, the catalog within.
 
+use std::collections::HashMap;
+
 use tokio::runtime::Handle;
 
 use super::{Catalog, CatalogError, Result, Transaction, number};
@@ -62,6 +64,20 @@ pub async fn made_otherwise(catalog: &Catalog, style: CropStyle) -> Result<Vec<M
         .map(|row| {
             let (video, samples) = (VideoId(row.id), number(row.samples)?);
             Ok(MadeOtherwise { video, samples, has_file: row.has_file })
+        })
+        .collect()
+}
+
+/// The styles of all crops that were made otherwise than in this one, by sample.
+pub async fn styles_but(catalog: &Catalog, style: CropStyle) -> Result<HashMap<SampleId, CropStyle>> {
+    let (side_px, margin) = (style.side_px, f64::from(style.margin));
+    let rows = sqlx::query_file!("queries/catalog/crop/list_styles.sql", side_px, margin)
+        .fetch_all(&catalog.reader)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let style = CropStyle { side_px: number(row.side_px)?, margin: row.margin as f32 };
+            Ok((SampleId(row.sample_id), style))
         })
         .collect()
 }

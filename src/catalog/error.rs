@@ -67,6 +67,14 @@ pub enum CatalogError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is to be replaced, and another process has it open.
+    #[error("{} is in use by process {process}", .path.display())]
+    InUse {
+        /// Where it lies.
+        path: PathBuf,
+        /// Which process.
+        process: i32,
+    },
     /// A row holds what this program never writes.
     #[error("the catalog is damaged: {detail}")]
     Damaged {
@@ -93,8 +101,7 @@ pub enum CatalogError {
 }
 
 /// What to do with a catalog whose file is damaged.
-pub(crate) const RESTORE: &str =
-    "restore the last `webemotion backup`, or save what `sqlite3 FILE .recover` still reads";
+pub(crate) const RESTORE: &str = "`webemotion restore FILE` puts the last `webemotion backup` in its place; or save what `sqlite3 FILE .recover` reads";
 
 /// SQLite's primary result codes that are told apart.
 mod code {
@@ -111,7 +118,7 @@ mod code {
 }
 
 impl CatalogError {
-    /// What the runner and the exit code make of it.
+    /// What the driver of a stage and the exit code make of it.
     pub fn failure(&self) -> Failure {
         let unusable = || Failure::permanent(Reason::Catalog, self.explained());
         match self {
@@ -125,6 +132,8 @@ impl CatalogError {
             Self::Unreadable { .. } | Self::Migration { .. } => unusable(),
             Self::BackupExists { .. } => Failure::permanent(Reason::Usage, self.to_string())
                 .with_hint("name a file that is not there yet, as with $(date +%F) in its name"),
+            Self::InUse { .. } => Failure::permanent(Reason::NothingToDo, self.to_string())
+                .with_hint("nothing was changed: wait for its end or stop it, then start the same command again"),
             Self::Backup { path, source } => Failure::unwritable(path, source),
             Self::NoRow { .. } => Failure::bug(self.to_string()),
             Self::Refused { source, .. } | Self::Sql(source) => refused(source, self.to_string()),

@@ -100,7 +100,7 @@ mod tests {
     use crate::catalog::videos::NewVideo;
     use crate::catalog::{evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos as found};
     use crate::failure::Reason;
-    use crate::types::Emotion;
+    use crate::types::{Emotion, StageName};
 
     /// Removes a video and takes its names out of the other rows.
     async fn forget(catalog: &Catalog, id: VideoId) {
@@ -138,7 +138,7 @@ mod tests {
             let id = found::upsert(&mut tx, &found::tests::some(name, Some(name))).await.unwrap().unwrap();
             samples::tests::hit(&mut tx, id, Emotion::Fear, rank).await;
             samples::tests::fill(&mut tx, id, 2).await;
-            jobs::enqueue(&mut tx, "fetch", "1", 0, id.0).await.unwrap();
+            jobs::enqueue(&mut tx, StageName::Fetch, "1", 0, id.0).await.unwrap();
             ids.push(id);
         }
         tx.commit().await.unwrap();
@@ -249,7 +249,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         let titled = NewVideo { title: Some(TITLE.to_owned()), ..found::tests::some("a", None) };
         let id = found::upsert(&mut tx, &titled).await.unwrap().unwrap();
-        pauses::begin(&mut tx, "fetch", Reason::Blocked, TITLE, None).await.unwrap();
+        pauses::begin(&mut tx, StageName::Fetch, Reason::Blocked, TITLE, None).await.unwrap();
         let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
         let summary = format!("{{\"failures\": [{{\"example\": \"of {TITLE}, private\"}}]}}");
         rounds::end(&mut tx, round, Some(1), Some(&summary)).await.unwrap();
@@ -272,9 +272,11 @@ mod tests {
         let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
         let (naming, other) = ("[youtube] iu6mbBBDm7S: a robot", "[youtube] abcdefghijk: a robot");
         let over = Some(tx.now_ms());
-        for (stage, detail, resume_at) in
-            [("fetch", naming, None), ("search", other, None), ("scan", other, over)]
-        {
+        for (stage, detail, resume_at) in [
+            (StageName::Fetch, naming, None),
+            (StageName::Search, other, None),
+            (StageName::Scan, other, over),
+        ] {
             pauses::begin(&mut tx, stage, Reason::Blocked, detail, resume_at).await.unwrap();
         }
         for example in [naming, other] {

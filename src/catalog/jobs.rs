@@ -7,11 +7,11 @@ mod wanted;
 
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::{Emotion, JobId};
+use crate::types::{Emotion, JobId, JobState, StageName};
 
 pub use wanted::{
-    await_source, enqueue, enqueue_all, enqueue_rejected, fetch_again, keep_answered, overrule, reopen,
-    retry, set_rev, source_is_back, withdraw,
+    await_source, cut_again, enqueue, enqueue_all, enqueue_rejected, fetch_again, keep_answered, overrule,
+    reopen, retry, set_rev, source_is_back, withdraw,
 };
 
 /// A job in somebody's hands.
@@ -33,7 +33,7 @@ pub struct HeldJob {
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     /// The stage.
-    pub stage: &'a str,
+    pub stage: StageName,
     /// The stage's revision and recipe: what the work is done with, whatever it was asked for with.
     pub rev: &'a str,
     /// Names the claimer; no two processes share it.
@@ -62,8 +62,8 @@ pub struct Only {
 pub struct Job {
     /// Its row.
     pub id: JobId,
-    /// `open`, `held`, `done`, `rejected` or `dead`.
-    pub state: String,
+    /// How it stands.
+    pub state: JobState,
     /// Attempts so far.
     pub attempt: u32,
     /// When anyone may next take it; none when it is finished.
@@ -80,7 +80,7 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLease {
     /// The stage.
-    pub stage: String,
+    pub stage: StageName,
     /// The search or video.
     pub subject_id: i64,
     /// Who holds it.
@@ -100,17 +100,13 @@ pub struct Verdict<'a> {
     pub detail: &'a str,
 }
 
-/// Takes the most urgent job that is due, unless none is or the stage is paused. The attempt counts from here, but not
-/// while its holder [waits](set_waits).
-pub async fn claim(catalog: &Catalog, claim: Claim<'_>) -> Result<Option<HeldJob>> {
-    claim_of(catalog, claim, &Only::default()).await
-}
-
-/// The same among some jobs only.
-pub async fn claim_of(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
+/// Takes the most urgent of these jobs that is due, unless none is or the stage is paused. The attempt counts from here,
+/// but not while its holder [waits](set_waits).
+pub async fn claim(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
     let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
     let Claim { stage, rev, worker, lease_ms } = claim;
+    let stage = stage.as_str();
     let now_ms = catalog.clock.now_ms();
     let until_ms = now_ms + lease_ms;
     let row = sqlx::query_file!(
@@ -173,22 +169,27 @@ pub async fn set_waits(catalog: &Catalog, job: &HeldJob, waits: bool) -> Result<
 
 /// Ends a job well.
 pub async fn finish(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
-    end(tx, job, "done", None).await
+    end(tx, job, JobState::Done, None).await
 }
 
 /// Ends a job with a verdict about its subject.
 pub async fn reject(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
-    end(tx, job, "rejected", Some(verdict)).await
+    end(tx, job, JobState::Rejected, Some(verdict)).await
 }
 
 /// Ends a job that nobody should try again by himself.
 pub async fn give_up(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
-    end(tx, job, "dead", Some(verdict)).await
+    end(tx, job, JobState::Dead, Some(verdict)).await
 }
 
-async fn end(tx: &mut Transaction, job: &HeldJob, state: &str, verdict: Option<Verdict<'_>>) -> Result<bool> {
+async fn end(
+    tx: &mut Transaction,
+    job: &HeldJob,
+    state: JobState,
+    verdict: Option<Verdict<'_>>,
+) -> Result<bool> {
     let (reason, detail) = (verdict.map(|it| it.reason.as_str()), verdict.map(|it| it.detail));
-    let now_ms = tx.now_ms();
+    let (state, now_ms) = (state.as_str(), tx.now_ms());
     let done = sqlx::query_file!(
         "queries/catalog/job/end.sql",
         job.id.0,
@@ -255,18 +256,19 @@ pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
 /// Writes down how a job ended in another catalog. What is done here with the same revision stays as it is.
 pub async fn settle(
     tx: &mut Transaction,
-    stage: &str,
+    stage: StageName,
     subject_id: i64,
     rev: &str,
     end: &MergedEnd,
 ) -> Result<()> {
+    let (stage, state) = (stage.as_str(), end.state.as_str());
     let (reason, now_ms) = (end.reason.map(Reason::as_str), tx.now_ms());
     sqlx::query_file!(
         "queries/catalog/job/settle.sql",
         stage,
         subject_id,
         rev,
-        end.state,
+        state,
         reason,
         end.detail,
         now_ms
@@ -279,8 +281,8 @@ pub async fn settle(
 /// How a job ended in another catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergedEnd {
-    /// `done`, `rejected` or `dead`.
-    pub state: String,
+    /// In which state: a finished one.
+    pub state: JobState,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
     /// In words.
@@ -288,15 +290,15 @@ pub struct MergedEnd {
 }
 
 /// How many jobs of a stage are due now.
-pub async fn count_due(catalog: &Catalog, stage: &str) -> Result<u64> {
+pub async fn count_due(catalog: &Catalog, stage: StageName) -> Result<u64> {
     count_due_of(catalog, stage, &Only::default()).await
 }
 
 /// The same among some jobs only.
-pub async fn count_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<u64> {
+pub async fn count_due_of(catalog: &Catalog, stage: StageName, only: &Only) -> Result<u64> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
     let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
-    let now_ms = catalog.clock.now_ms();
+    let (stage, now_ms) = (stage.as_str(), catalog.clock.now_ms());
     let count = sqlx::query_file_scalar!(
         "queries/catalog/job/count_due.sql",
         stage,
@@ -320,15 +322,11 @@ pub async fn count_unasked(catalog: &Catalog, scan_rev: &str) -> Result<u64> {
     number(count)
 }
 
-/// When the next job of a stage is due, or the next lease on one ends; milliseconds since 1970.
-pub async fn next_due_ms(catalog: &Catalog, stage: &str) -> Result<Option<i64>> {
-    next_due_of(catalog, stage, &Only::default()).await
-}
-
-/// The same among some jobs only.
-pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<Option<i64>> {
+/// When the next of these jobs of a stage is due, or the next lease on one ends; milliseconds since 1970.
+pub async fn next_due_ms(catalog: &Catalog, stage: StageName, only: &Only) -> Result<Option<i64>> {
     let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
     let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
+    let stage = stage.as_str();
     let due_at = sqlx::query_file_scalar!(
         "queries/catalog/job/get_next_due.sql",
         stage,
@@ -342,14 +340,15 @@ pub async fn next_due_of(catalog: &Catalog, stage: &str, only: &Only) -> Result<
 }
 
 /// The job of a stage on a subject.
-pub async fn get(catalog: &Catalog, stage: &str, subject_id: i64) -> Result<Option<Job>> {
+pub async fn get(catalog: &Catalog, stage: StageName, subject_id: i64) -> Result<Option<Job>> {
+    let stage = stage.as_str();
     let row = sqlx::query_file!("queries/catalog/job/get.sql", stage, subject_id)
         .fetch_optional(&catalog.reader)
         .await?;
     row.map(|row| {
         Ok(Job {
             id: JobId(row.id),
-            state: row.state,
+            state: word(&row.state)?,
             attempt: number(row.attempt)?,
             due_at: row.due_at,
             worker: row.worker,
@@ -366,7 +365,7 @@ pub async fn held(catalog: &Catalog) -> Result<Vec<HeldLease>> {
     rows.into_iter()
         .map(|row| {
             Ok(HeldLease {
-                stage: row.stage,
+                stage: word(&row.stage)?,
                 subject_id: row.subject_id,
                 worker: row.worker,
                 attempt: number(row.attempt)?,

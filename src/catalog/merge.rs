@@ -8,11 +8,12 @@ use sha2::{Digest, Sha256};
 use super::jobs::{self, MergedEnd};
 use super::tracks::MeasuredTrack;
 use super::{
-    Catalog, CatalogError, Result, Transaction, answers, clips, crops, evidence, integer, recipes, samples,
-    scans, searches, tracks, videos, word,
+    Catalog, CatalogError, Result, Transaction, answers, clips, crops, evidence, integer, listed, number,
+    recipes, samples, scans, searches, tracks, videos, word,
 };
+use crate::failure::Reason;
 use crate::files::hex;
-use crate::types::{Clip, CropStyle, Sample, VideoId};
+use crate::types::{Clip, CropStyle, JobState, Sample, StageName, VideoId};
 
 /// A video of another catalog that nothing is left to be done with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +30,19 @@ pub struct FinishedVideo {
     pub look: MergedEnd,
     /// How the cut ended; none when the look led to none.
     pub cut: Option<MergedEnd>,
+    /// When its file was fetched there, if it was; milliseconds since 1970.
+    pub fetched_at: Option<i64>,
+    /// How many parts of it lists mean there.
+    pub parts: u64,
+}
+
+impl FinishedVideo {
+    /// Whether the work came to its own end: it was not given up, and its file was not missing.
+    pub(crate) fn has_verdict(&self) -> bool {
+        let is_verdict =
+            |end: &MergedEnd| end.state != JobState::Dead && end.reason != Some(Reason::SourceGone);
+        is_verdict(&self.look) && self.cut.as_ref().is_none_or(is_verdict)
+    }
 }
 
 /// Everything that another catalog made of one video.
@@ -36,6 +50,7 @@ pub struct FinishedVideo {
 pub struct MadeOfVideo {
     video: videos::NewVideo,
     found: Vec<(searches::Search, evidence::Evidence)>,
+    listed: Vec<listed::Listed>,
     recipe: Option<String>,
     scan: Option<scans::StoredScan>,
     tracks: Vec<MeasuredTrack>,
@@ -50,7 +65,7 @@ pub struct MadeClip {
     track: usize,
     /// Its row there.
     pub stored: clips::StoredClip,
-    samples: Vec<(Sample, Option<crate::failure::Reason>)>,
+    samples: Vec<(Sample, Option<Reason>)>,
     style: CropStyle,
 }
 
@@ -60,16 +75,27 @@ pub async fn finished(catalog: &Catalog) -> Result<Vec<FinishedVideo>> {
         sqlx::query_file!("queries/catalog/merged/list_finished.sql").fetch_all(&catalog.reader).await?;
     rows.into_iter()
         .map(|row| {
-            let end = |state: String, reason: Option<String>, detail: Option<String>| {
-                Result::Ok(MergedEnd { state, reason: reason.as_deref().map(word).transpose()?, detail })
+            let end = |state: &str, reason: Option<String>, detail: Option<String>| {
+                let (state, reason) = (word(state)?, reason.as_deref().map(word).transpose()?);
+                Result::Ok(MergedEnd { state, reason, detail })
             };
-            let look = end(row.look_state, row.look_reason, row.look_detail)?;
+            let look = end(&row.look_state, row.look_reason, row.look_detail)?;
             let cut = match row.cut_state {
-                Some(state) if look.state == "done" => Some(end(state, row.cut_reason, row.cut_detail)?),
+                Some(state) if look.state == JobState::Done => {
+                    Some(end(&state, row.cut_reason, row.cut_detail)?)
+                }
                 _ => None,
             };
-            let (id, rev) = (VideoId(row.video_id), row.rev);
-            Ok(FinishedVideo { id, site: row.site, site_id: row.site_id, rev, look, cut })
+            Ok(FinishedVideo {
+                id: VideoId(row.video_id),
+                site: row.site,
+                site_id: row.site_id,
+                rev: row.rev,
+                look,
+                cut,
+                fetched_at: row.fetched_at,
+                parts: number(row.parts)?,
+            })
         })
         .collect()
 }
@@ -85,8 +111,10 @@ pub fn fingerprint(finished: &[FinishedVideo]) -> String {
     let mut hash = Sha256::new();
     for video in finished {
         let cut = video.cut.as_ref().map_or("", |cut| cut.state.as_str());
-        let line = [&*video.site, &*video.site_id, &*video.rev, &*video.look.state, cut].join("\t");
-        hash.update(line + "\n");
+        let look = video.look.state.as_str();
+        let line = [&*video.site, &*video.site_id, &*video.rev, look, cut].join("\t");
+        let parts = if video.parts > 0 { format!("\t{}", video.parts) } else { String::new() };
+        hash.update(line + &parts + "\n");
     }
     hex(&hash.finalize())
 }
@@ -107,11 +135,13 @@ pub struct Taken {
     pub taken: u64,
     /// Their clips.
     pub clips: u64,
+    /// Finished videos that stay as they are here, worked on with other settings.
+    pub kept: u64,
 }
 
 /// Writes a merge into the journal.
 pub async fn note(catalog: &Catalog, source: &str, fingerprint: &str, taken: Taken) -> Result<()> {
-    let Taken { videos, taken, clips } = taken;
+    let Taken { videos, taken, clips, .. } = taken;
     let (videos, taken, clips) = (integer(videos), integer(taken), integer(clips));
     let now_ms = catalog.clock.now_ms();
     sqlx::query_file!("queries/catalog/merged/insert.sql", source, fingerprint, videos, taken, clips, now_ms)
@@ -124,9 +154,11 @@ pub async fn note(catalog: &Catalog, source: &str, fingerprint: &str, taken: Tak
 pub async fn read(catalog: &Catalog, finished: &FinishedVideo) -> Result<MadeOfVideo> {
     let video = videos::get(catalog, finished.id).await?.found;
     let found = evidence_of(catalog, finished.id).await?;
-    let is_looked_at = finished.look.state == "done";
+    let listed = listed::of_video(catalog, finished.id).await?;
+    let is_looked_at = finished.look.state == JobState::Done;
     let scan = if is_looked_at { scans::latest(catalog, finished.id).await? } else { None };
-    let mut made = MadeOfVideo { video, found, recipe: None, scan, tracks: Vec::new(), clips: Vec::new() };
+    let (tracks, clips) = (Vec::new(), Vec::new());
+    let mut made = MadeOfVideo { video, found, listed, recipe: None, scan, tracks, clips };
     let Some(scan) = &made.scan else { return Ok(made) };
     made.recipe = recipes::get(catalog, &scan.recipe_hash).await?;
     let (ids, measured): (Vec<_>, Vec<_>) = tracks::of_scan(catalog, scan.id).await?.into_iter().unzip();
@@ -151,9 +183,18 @@ async fn read_clip(catalog: &Catalog, track: usize, stored: clips::StoredClip) -
 }
 
 /// Writes down what another catalog made of a video, in place of what was begun here. False when the video must not
-/// come back. The clips' files stand in their places by then.
-pub async fn take(tx: &mut Transaction, finished: &FinishedVideo, made: &MadeOfVideo) -> Result<bool> {
+/// come back. The clips' files stand in their places by then. A video whose file was fetched there is not fetched here once
+/// more: `fetch_rev` is the revision that says so.
+pub async fn take(
+    tx: &mut Transaction,
+    finished: &FinishedVideo,
+    made: &MadeOfVideo,
+    fetch_rev: &str,
+) -> Result<bool> {
     let Some(id) = known_or_new(tx, made).await? else { return Ok(false) };
+    for row in &made.listed {
+        listed::insert(tx, id, row).await?;
+    }
     if let Some(scan) = &made.scan {
         let body = made.recipe.as_deref().ok_or_else(|| CatalogError::NoRow {
             what: format!("recipe {} of the look at {}", scan.recipe_hash, made.video.site_id),
@@ -168,11 +209,32 @@ pub async fn take(tx: &mut Transaction, finished: &FinishedVideo, made: &MadeOfV
             take_clip(tx, id, ids[clip.track], clip).await?;
         }
     }
-    jobs::settle(tx, "scan", id.0, &finished.rev, &finished.look).await?;
+    settle_fetch(tx, id, finished, fetch_rev).await?;
+    jobs::settle(tx, StageName::Scan, id.0, &finished.rev, &finished.look).await?;
     if let Some(cut) = &finished.cut {
-        jobs::settle(tx, "cut", id.0, &finished.rev, cut).await?;
+        jobs::settle(tx, StageName::Cut, id.0, &finished.rev, cut).await?;
+    }
+    if listed::of_video_in(tx, id).await? != made.listed {
+        // Lists mean more of it here than they did there.
+        jobs::cut_again(tx, id).await?;
     }
     Ok(true)
+}
+
+/// The file that served a look there is elsewhere, as one that was discarded. Where the look missed it, it is still wanted.
+async fn settle_fetch(
+    tx: &mut Transaction,
+    id: VideoId,
+    finished: &FinishedVideo,
+    fetch_rev: &str,
+) -> Result<()> {
+    let is_missed = finished.look.reason == Some(Reason::SourceGone);
+    let Some(fetched_at) = finished.fetched_at.filter(|_| !is_missed) else { return Ok(()) };
+    if videos::set_elsewhere(tx, id, fetched_at).await? {
+        let done = MergedEnd { state: JobState::Done, reason: None, detail: None };
+        jobs::settle(tx, StageName::Fetch, id.0, fetch_rev, &done).await?;
+    }
+    Ok(())
 }
 
 async fn take_clip(
@@ -192,6 +254,7 @@ async fn take_clip(
     let row = clips::NewClip {
         track,
         video,
+        emotion: stored.emotion,
         clip: &clip,
         path: &stored.path,
         size_bytes: stored.size_bytes,

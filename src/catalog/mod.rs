@@ -2,6 +2,19 @@
 //!
 //! Reading takes a [`Catalog`]; writing what belongs together takes a [`Transaction`]. Time comes from the catalog's
 //! [`Clock`]; every failure is a [`CatalogError`].
+//!
+//! ```text
+//! open · error                                   the file itself: opened, migrated, or refused
+//! searches → answers → videos · evidence         what was asked of a site, what it said, and why a video is here
+//! listed · local_files · acceptances             videos that no search found; the terms that the user accepted
+//! scans → tracks → clips → samples · crops       what was seen in a video, and what was cut of it
+//! splits · runs → relabels                       what training reads, and what it writes
+//! recipes · pack                                 recipes by their hash; small blobs
+//! jobs · attempts · pauses · budgets · rounds    who does what, what failed, who stands still, at which pace
+//! funnel                                         counts over all tables, for `status` and `report`
+//! check · backup · restore · merge               whether a catalog is sound; copies, and back again; two made one
+//! forget · tombstones · names                    how a video leaves for good
+//! ```
 
 pub mod acceptances;
 pub mod answers;
@@ -25,6 +38,7 @@ mod pack;
 pub mod pauses;
 pub mod recipes;
 pub mod relabels;
+pub mod restore;
 pub mod rounds;
 pub mod runs;
 pub mod samples;
@@ -132,6 +146,7 @@ fn json<T: serde::Serialize + ?Sized>(list: &T) -> Result<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::types::StageName;
 
     /// An empty catalog in a folder of its own, and a clock that stands still.
     pub(crate) async fn empty() -> (tempfile::TempDir, Catalog) {
@@ -148,6 +163,17 @@ pub(crate) mod tests {
         tombstones::insert(&mut tx, "youtube", "abc", "asked for").await.unwrap();
         drop(tx);
         assert!(!tombstones::stands(&catalog, "youtube", "abc").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_row_with_a_word_that_is_none_of_its_column_is_unreadable() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        jobs::enqueue(&mut tx, StageName::Scan, "1", 0, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        sqlx::query("update job set stage = 'stare'").execute(&catalog.writer).await.unwrap();
+        let error = funnel::stages(&catalog).await.unwrap_err();
+        assert!(matches!(&error, CatalogError::Damaged { detail } if detail.contains("'stare'")), "{error}");
     }
 
     #[test]

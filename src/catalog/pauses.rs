@@ -2,12 +2,13 @@
 
 use super::{Catalog, Result, Transaction, word};
 use crate::failure::Reason;
+use crate::types::StageName;
 
 /// A stage that stands still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// The stage.
-    pub stage: String,
+    pub stage: StageName,
     /// Why.
     pub reason: Reason,
     /// In words.
@@ -21,12 +22,12 @@ pub struct Pause {
 /// Pauses a stage. Of two pauses the longer one holds.
 pub async fn begin(
     tx: &mut Transaction,
-    stage: &str,
+    stage: StageName,
     reason: Reason,
     detail: &str,
     resume_at: Option<i64>,
 ) -> Result<()> {
-    let (reason, now_ms) = (reason.as_str(), tx.now_ms());
+    let (stage, reason, now_ms) = (stage.as_str(), reason.as_str(), tx.now_ms());
     sqlx::query_file!("queries/catalog/pause/begin.sql", stage, reason, detail, now_ms, resume_at)
         .execute(tx.connection())
         .await?;
@@ -40,7 +41,7 @@ pub async fn in_force(catalog: &Catalog) -> Result<Vec<Pause>> {
     rows.into_iter()
         .map(|row| {
             Ok(Pause {
-                stage: row.stage,
+                stage: word(&row.stage)?,
                 reason: word(&row.reason)?,
                 detail: row.detail,
                 since: row.since,
@@ -51,12 +52,13 @@ pub async fn in_force(catalog: &Catalog) -> Result<Vec<Pause>> {
 }
 
 /// The pause of one stage that holds now.
-pub async fn of_stage(catalog: &Catalog, stage: &str) -> Result<Option<Pause>> {
+pub async fn of_stage(catalog: &Catalog, stage: StageName) -> Result<Option<Pause>> {
     Ok(in_force(catalog).await?.into_iter().find(|pause| pause.stage == stage))
 }
 
 /// Ends a pause, because a person says so; says whether there was one.
-pub async fn lift(catalog: &Catalog, stage: &str) -> Result<bool> {
+pub async fn lift(catalog: &Catalog, stage: StageName) -> Result<bool> {
+    let stage = stage.as_str();
     let done = sqlx::query_file!("queries/catalog/pause/lift.sql", stage).execute(&catalog.writer).await?;
     Ok(done.rows_affected() == 1)
 }

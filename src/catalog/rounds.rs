@@ -2,6 +2,7 @@
 
 use super::{Catalog, Result, Transaction, number, word};
 use crate::failure::Reason;
+use crate::types::{JobState, StageName};
 
 /// One start of `webemotion run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +22,12 @@ pub struct Round {
 }
 
 /// How many jobs of a stage came to the same end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
     /// The stage.
-    pub stage: String,
-    /// `done`, `rejected`, `dead`, or `open` for a job that was put off.
-    pub state: String,
+    pub stage: StageName,
+    /// Which end; [`JobState::Open`] for a job that was put off.
+    pub state: JobState,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
     /// How many.
@@ -62,8 +63,9 @@ pub async fn ended(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<Vec
         .await?;
     rows.into_iter()
         .map(|row| {
+            let (stage, state) = (word(&row.stage)?, word(&row.state)?);
             let reason = row.reason.as_deref().map(word).transpose()?;
-            Ok(Ended { stage: row.stage, state: row.state, reason, jobs: number(row.jobs)? })
+            Ok(Ended { stage, state, reason, jobs: number(row.jobs)? })
         })
         .collect()
 }
@@ -75,8 +77,8 @@ pub async fn put_off(catalog: &Catalog, from_ms: i64, until_ms: i64) -> Result<V
         .await?;
     rows.into_iter()
         .map(|row| {
-            let (reason, jobs) = (Some(word(&row.reason)?), number(row.jobs)?);
-            Ok(Ended { stage: row.stage, state: "open".to_owned(), reason, jobs })
+            let (stage, reason) = (word(&row.stage)?, Some(word(&row.reason)?));
+            Ok(Ended { stage, state: JobState::Open, reason, jobs: number(row.jobs)? })
         })
         .collect()
 }
@@ -108,11 +110,11 @@ mod tests {
     async fn a_job_counts_where_it_ended_and_one_put_off_where_it_failed() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        jobs::enqueue_all(&mut tx, "fetch", "1", 0, &[1, 2]).await.unwrap();
+        jobs::enqueue_all(&mut tx, StageName::Fetch, "1", 0, &[1, 2]).await.unwrap();
         tx.commit().await.unwrap();
-        let claim = Claim { stage: "fetch", rev: "1", worker: "me", lease_ms: 1_000 };
-        let one = jobs::claim(&catalog, claim).await.unwrap().unwrap();
-        let other = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        let claim = Claim { stage: StageName::Fetch, rev: "1", worker: "me", lease_ms: 1_000 };
+        let one = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+        let other = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
         let mut tx = catalog.begin().await.unwrap();
         let verdict = Verdict { reason: Reason::Private, detail: "Private video" };
         jobs::reject(&mut tx, &one, verdict).await.unwrap();
@@ -124,7 +126,7 @@ mod tests {
         tx.commit().await.unwrap();
         let (from, until) = (1_000_000, 1_000_001);
         let all = ended(&catalog, from, until).await.unwrap();
-        assert_eq!((all.len(), all[0].state.as_str(), all[0].jobs), (1, "rejected", 1));
+        assert_eq!((all.len(), all[0].state, all[0].jobs), (1, JobState::Rejected, 1));
         let waiting = put_off(&catalog, from, until).await.unwrap();
         assert_eq!((waiting.len(), waiting[0].reason), (1, Some(Reason::Network)));
         assert!(ended(&catalog, until, until + 9).await.unwrap().is_empty());

@@ -1,7 +1,13 @@
 //! The `run`, `run_sample` and `epoch` tables: training runs, on sample lists that are frozen before they begin.
 
+mod noise;
+mod state;
+
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::types::{ClipId, RunId, SampleId, Split, VideoId};
+
+pub use noise::Noise;
+pub use state::{RunState, UnknownRunState};
 
 /// A run that is about to begin.
 #[derive(Debug, Clone)]
@@ -20,31 +26,8 @@ pub struct NewRun<'a> {
     pub classes: &'a [String],
     /// What it runs on.
     pub device: &'a str,
-}
-
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunState {
-    /// Under way, or killed on its way.
-    Open,
-    /// At its end.
-    Done,
-    /// Ended by a failure.
-    Failed,
-    /// Ended by the user; may be resumed.
-    Stopped,
-}
-
-impl RunState {
-    /// The word that the catalog stores.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-        }
-    }
+    /// What made labels wrong on purpose; none where they are as they came.
+    pub noise: Option<&'a Noise>,
 }
 
 /// A run as the catalog has it.
@@ -62,12 +45,14 @@ pub struct Run {
     pub seed: u64,
     /// Where its checkpoints lie, relative to the data folder.
     pub folder: String,
-    /// `open`, `done`, `failed` or `stopped`.
-    pub state: String,
+    /// How it stands.
+    pub state: RunState,
     /// Class names, in index order.
     pub classes: Vec<String>,
     /// What it ran on.
     pub device: Option<String>,
+    /// What made labels wrong on purpose; none where they are as they came.
+    pub noise: Option<Noise>,
     /// Its summary as JSON, once there is one.
     pub summary: Option<String>,
     /// Milliseconds since 1970.
@@ -87,6 +72,8 @@ pub struct FrozenSample {
     pub split: Split,
     /// The class it begins with.
     pub label: usize,
+    /// The class of before it was made wrong on purpose; none where it was not.
+    pub clean_label: Option<usize>,
 }
 
 /// A line of a run's frozen list as the catalog has it now.
@@ -120,6 +107,7 @@ pub struct Opinion {
 /// Writes a run and its frozen list down; a sample's place in the list is its position for ever.
 pub async fn create(tx: &mut Transaction, run: &NewRun<'_>, samples: &[FrozenSample]) -> Result<RunId> {
     let (seed, classes, now_ms) = (run.seed.cast_signed(), json(run.classes)?, tx.now_ms());
+    let noise = run.noise.map(json).transpose()?;
     let id = sqlx::query_file_scalar!(
         "queries/catalog/run/insert.sql",
         run.name,
@@ -129,11 +117,13 @@ pub async fn create(tx: &mut Transaction, run: &NewRun<'_>, samples: &[FrozenSam
         run.folder,
         classes,
         run.device,
+        noise,
         now_ms
     )
     .fetch_one(tx.connection())
     .await?;
-    let list: Vec<_> = samples.iter().map(|one| (one.sample, one.split, one.label)).collect();
+    let list: Vec<_> =
+        samples.iter().map(|one| (one.sample, one.split, one.label, one.clean_label)).collect();
     let list = json(&list)?;
     sqlx::query_file!("queries/catalog/run_sample/insert.sql", id, list).execute(tx.connection()).await?;
     Ok(RunId(id))
@@ -151,9 +141,10 @@ pub async fn list(catalog: &Catalog) -> Result<Vec<Run>> {
                 recipe_hash: row.recipe_hash,
                 seed: row.seed.cast_unsigned(),
                 folder: row.folder,
-                state: row.state,
+                state: word(&row.state)?,
                 classes: serde_json::from_str(&row.classes).unwrap_or_default(),
                 device: row.device,
+                noise: row.noise.map(|noise| serde_json::from_str(&noise).unwrap_or_default()),
                 summary: row.summary,
                 started_at: row.started_at,
                 finished_at: row.finished_at,
@@ -178,6 +169,7 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>>
                 sample: SampleId(row.sample_id),
                 split: word(&row.split)?,
                 label: number(row.label)?,
+                clean_label: row.clean_label.map(number).transpose()?,
             };
             let opinion = |predicted| -> Result<Opinion> {
                 Ok(Opinion {
@@ -261,10 +253,19 @@ mod tests {
         let recipe_hash = &recipes::insert(tx, "train", name).await.unwrap();
         let classes = ["calm".to_owned(), "glad".to_owned(), "cross".to_owned()];
         let (method, folder, device) = ("scn", "runs/1", "cpu");
-        let run = NewRun { name, method, recipe_hash, seed: u64::MAX, folder, classes: &classes, device };
+        let run = NewRun {
+            name,
+            method,
+            recipe_hash,
+            seed: u64::MAX,
+            folder,
+            classes: &classes,
+            device,
+            noise: None,
+        };
         let frozen: Vec<_> = ids
             .iter()
-            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0 })
+            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
             .collect();
         create(tx, &run, &frozen).await.unwrap()
     }
@@ -319,7 +320,33 @@ mod tests {
         assert_eq!(lines[1].video, video);
         assert_eq!(epochs(&catalog, run).await.unwrap(), [(1, "{\"loss\":1}".to_owned())]);
         let found = find(&catalog, "one").await.unwrap().unwrap();
-        assert_eq!((found.seed, found.state.as_str(), found.classes.len()), (u64::MAX, "done", 3));
+        assert_eq!((found.seed, found.state, found.classes.len()), (u64::MAX, RunState::Done, 3));
+    }
+
+    #[tokio::test]
+    async fn a_run_of_an_earlier_release_on_wrong_labels_is_known_by_its_closing_line() {
+        let migration = include_str!("../../migrations/20261130000300_note_wrong_labels.sql");
+        let mut statements = migration.split(';').map(str::trim);
+        let update = statements.find(|statement| statement.starts_with("update run ")).unwrap();
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        for (name, summary) in [
+            ("noisy", Some(r#"{"labels": {"fixed": null, "left": 0.25}}"#)),
+            ("clean", Some(r#"{"labels": {"fixed": null, "left": null}}"#)),
+            ("torn", Some("{\"labels")),
+            ("open", None),
+        ] {
+            let run = begin(&mut tx, name, &[]).await;
+            end(&mut tx, run, RunState::Done, summary).await.unwrap();
+        }
+        sqlx::query(update).execute(tx.connection()).await.unwrap();
+        tx.commit().await.unwrap();
+        let noisy: Vec<Run> =
+            list(&catalog).await.unwrap().into_iter().filter(|run| run.noise.is_some()).collect();
+        assert_eq!(
+            (noisy.len(), noisy[0].name.as_str(), &noisy[0].noise),
+            (1, "noisy", &Some(Noise::default()))
+        );
     }
 
     #[tokio::test]

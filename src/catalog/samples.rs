@@ -13,7 +13,7 @@ pub struct TrainingSample {
     pub clip: ClipId,
     /// The video it comes from.
     pub video: VideoId,
-    /// What its video was searched for: best rank, then most evidence, then FERPlus order.
+    /// Its clip's own, else what its video was searched for: best rank, then most evidence, then FERPlus order.
     pub emotion: Emotion,
     /// Its part of the data.
     pub split: Split,
@@ -200,8 +200,8 @@ pub(crate) mod tests {
         let scan = scans::insert(tx, video, &recipe_hash, &scan, 12).await.unwrap();
         let face_box = FaceBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
         let face = Face { face_box, landmarks: [[0.5; 2]; 5], detector_score: 0.875 };
-        let track = Track { shot: 0, span, faces: vec![SeenFace { t_ms: 0, face }] };
-        let track = MeasuredTrack { track, coverage: 1.0, median_face_px: 90.0, reason: None };
+        let track = Track { shot: 0, span, faces: vec![SeenFace { t_ms: 0, face }], coverage: 1.0 };
+        let track = MeasuredTrack { track, median_face_px: 90.0, reason: None };
         let track_id = tracks::insert(tx, scan, video, &track).await.unwrap();
         let quality = Quality {
             sharpness: 20.0,
@@ -225,6 +225,7 @@ pub(crate) mod tests {
         let new = clips::NewClip {
             track: track_id,
             video,
+            emotion: None,
             clip: &clip,
             path: path.as_ref(),
             size_bytes: 1_000,

@@ -13,6 +13,24 @@ pub async fn insert(tx: &mut Transaction, site: &str, site_id: &str, reason: &st
     Ok(())
 }
 
+/// A video that must not come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tombstone {
+    /// Its site.
+    pub site: String,
+    /// The site's id.
+    pub site_id: String,
+    /// Why, in the person's own words.
+    pub reason: String,
+}
+
+/// All of them, by site and id.
+pub async fn list(catalog: &Catalog) -> Result<Vec<Tombstone>> {
+    Ok(sqlx::query_file_as!(Tombstone, "queries/catalog/tombstone/list.sql")
+        .fetch_all(&catalog.reader)
+        .await?)
+}
+
 /// Whether a video must not come back.
 pub async fn stands(catalog: &Catalog, site: &str, site_id: &str) -> Result<bool> {
     let mut connection = catalog.reader.acquire().await?;

@@ -9,8 +9,6 @@ use crate::types::{ScanId, SeenFace, Span, Track, TrackId, VideoId};
 pub struct MeasuredTrack {
     /// The track.
     pub track: Track,
-    /// Share of its looked-at frames that show the face, 0 to 1.
-    pub coverage: f32,
     /// Median of the shorter side of the face's box, pixels of the decoded picture.
     pub median_face_px: f32,
     /// Why it became no clip; none when it did or may.
@@ -24,7 +22,7 @@ pub async fn insert(
     video: VideoId,
     track: &MeasuredTrack,
 ) -> Result<TrackId> {
-    let Track { shot, span, faces } = &track.track;
+    let Track { shot, span, faces, coverage } = &track.track;
     let faces =
         rmp_serde::to_vec(faces).map_err(|error| CatalogError::Damaged { detail: error.to_string() })?;
     let (shot, faces, reason) = (integer(*shot), pack::deflate(&faces)?, track.reason.map(Reason::as_str));
@@ -35,7 +33,7 @@ pub async fn insert(
         shot,
         span.start_ms,
         span.end_ms,
-        track.coverage,
+        coverage,
         track.median_face_px,
         faces,
         reason
@@ -43,6 +41,15 @@ pub async fn insert(
     .fetch_one(tx.connection())
     .await?;
     Ok(TrackId(id))
+}
+
+/// Writes down why a track gives no clip, or that it does.
+pub async fn set_reason(tx: &mut Transaction, track: TrackId, reason: Option<Reason>) -> Result<()> {
+    let reason = reason.map(Reason::as_str);
+    sqlx::query_file!("queries/catalog/track/set_reason.sql", track.0, reason)
+        .execute(tx.connection())
+        .await?;
+    Ok(())
 }
 
 /// All tracks of a scan, ordered by start.
@@ -53,8 +60,7 @@ pub async fn of_scan(catalog: &Catalog, scan: ScanId) -> Result<Vec<(TrackId, Me
             let faces = read_faces(&row.faces, &format!("track {}", row.id))?;
             let span = Span { start_ms: row.start_ms, end_ms: row.end_ms };
             let track = MeasuredTrack {
-                track: Track { shot: number(row.shot)?, span, faces },
-                coverage: row.coverage as f32,
+                track: Track { shot: number(row.shot)?, span, faces, coverage: row.coverage as f32 },
                 median_face_px: row.median_face_px as f32,
                 reason: row.reason.as_deref().map(word).transpose()?,
             };

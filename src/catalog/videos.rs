@@ -129,6 +129,16 @@ pub async fn discard_file(tx: &mut Transaction, id: VideoId) -> Result<()> {
     Ok(())
 }
 
+/// Notes that the file of a video without one was fetched into another data folder, and when; milliseconds since 1970.
+/// False when it has its file here.
+pub async fn set_elsewhere(tx: &mut Transaction, id: VideoId, fetched_at: i64) -> Result<bool> {
+    let now_ms = tx.now_ms();
+    let done = sqlx::query_file!("queries/catalog/video/set_elsewhere.sql", id.0, fetched_at, now_ms)
+        .execute(tx.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// The file of a video that is cut to the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutSource {

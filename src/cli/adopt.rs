@@ -11,8 +11,8 @@ use crate::catalog::samples::{self, TrainingSample};
 use crate::failure::{Exit, Failure, Reason};
 use crate::report::Table;
 use crate::types::{Emotion, SampleId};
+use crate::words::wall_clock;
 
-use super::drive::wall_clock;
 use super::{Global, Session, is_coloured, named, say};
 
 /// Flags of `adopt`.
@@ -93,7 +93,7 @@ async fn adopt(session: &Session, args: &AdoptArgs) -> Result<Changed, Failure> 
 /// The run that is meant, if that can be done with it.
 async fn find(session: &Session, args: &AdoptArgs) -> Result<Run, Failure> {
     let all = runs::list(&session.catalog).await?;
-    let run = named::run(&all, &args.run)?;
+    let run = named::run(session, &all, &args.run)?;
     match (args.undo, run.adopted_at) {
         (true, None) => {
             let detail = format!("the labels of {} are not in force", run.name);
@@ -106,7 +106,12 @@ async fn find(session: &Session, args: &AdoptArgs) -> Result<Run, Failure> {
         }
         _ => {}
     }
-    if !args.undo && run.state != RunState::Done.as_str() {
+    if let Some(noise) = run.noise.as_ref().filter(|_| !args.undo) {
+        let detail = format!("run {} is of labels that were made wrong on purpose: {noise}", run.name);
+        let hint = "adopt a run that was begun without --noise and --noisy-labels";
+        return Err(Failure::permanent(Reason::Usage, detail).with_hint(hint));
+    }
+    if !args.undo && run.state != RunState::Done {
         let detail = format!("run {} has not come to its end: it is {}", run.name, run.state);
         let hint = "`webemotion train` with the same flags goes on with a run that was cut off";
         return Err(Failure::permanent(Reason::Usage, detail).with_hint(hint));
@@ -150,7 +155,7 @@ fn close(session: &Session, args: &AdoptArgs, changed: &Changed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::runs::{FrozenSample, NewRun};
+    use crate::catalog::runs::{FrozenSample, NewRun, Noise};
     use crate::catalog::{recipes, splits, videos};
     use crate::types::{Relabel, Split};
 
@@ -160,6 +165,11 @@ mod tests {
 
     /// Three samples of fear, and a run that takes two of them for surprise.
     async fn with_a_run(folder: &std::path::Path, state: RunState) -> Session {
+        with_a_run_on(None, folder, state).await
+    }
+
+    /// The same of a run on labels that were made wrong on purpose.
+    async fn with_a_run_on(noise: Option<&Noise>, folder: &std::path::Path, state: RunState) -> Session {
         let session = Session::still(folder).await;
         let mut tx = session.catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
@@ -175,10 +185,11 @@ mod tests {
             folder: "runs/scn-1",
             classes: &classes,
             device: "cpu",
+            noise,
         };
         let frozen: Vec<_> = ids
             .iter()
-            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0 })
+            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
             .collect();
         let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
         let relabel = |sample| Relabel {
@@ -223,6 +234,9 @@ mod tests {
         let refusal = async |run, undo| adopt(&session, &args(run, undo, false)).await.unwrap_err();
         let unknown = refusal("scn-7", false).await;
         assert_eq!((unknown.exit(), unknown.hint.as_deref()), (Exit::Usage, Some("runs: scn-1")));
+        std::fs::create_dir_all(folder.path().join("runs/scn-2")).unwrap();
+        let on_disk = refusal("scn-2", false).await;
+        assert!(on_disk.exit() == Exit::Usage && on_disk.hint.unwrap().contains("result.json"));
         let unfinished = refusal("scn-1", false).await;
         assert_eq!(unfinished.exit(), Exit::Usage);
         assert!(unfinished.detail.contains("stopped"), "{unfinished}");
@@ -233,5 +247,21 @@ mod tests {
         adopt(&session, &args("scn-1", false, false)).await.unwrap();
         let again = adopt(&session, &args("scn-1", false, false)).await.unwrap_err();
         assert_eq!(again.exit(), Exit::NothingToDo);
+    }
+
+    #[tokio::test]
+    async fn labels_that_were_made_wrong_on_purpose_come_in_force_by_no_run_and_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let noise = Noise { share: Some(0.4), kind: Some("symmetric".to_owned()), list: None };
+        let session = with_a_run_on(Some(&noise), folder.path(), RunState::Done).await;
+        let refused = adopt(&session, &args("scn-1", false, true)).await.unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(refused.detail.ends_with("on purpose: 40.0 % of each class, symmetric"), "{refused}");
+        // An earlier release adopted it.
+        let run = runs::find(&session.catalog, "scn-1").await.unwrap().unwrap();
+        let mut tx = session.catalog.begin().await.unwrap();
+        runs::adopt(&mut tx, run.id, true).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(adopt(&session, &args("scn-1", true, false)).await.unwrap().total(), 2);
     }
 }

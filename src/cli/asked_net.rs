@@ -1,9 +1,13 @@
 //! Which trained net `predict`, `eval` and `export-net` mean: a run's best params, or a file.
 
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::{Global, named};
+use super::train::folder;
+use super::{Global, named, session};
 use crate::failure::{Failure, Reason};
+use crate::progress::Event;
+use crate::store;
 use crate::train::predict::Predictor;
 
 /// The params that were best on validation; the last ones where a run has no others.
@@ -21,10 +25,15 @@ pub(crate) struct NetArgs {
 }
 
 impl NetArgs {
-    /// Loads the net that is meant on `auto`, `cpu` or `cuda:N`; the path says which it is.
+    /// Loads the net that is meant on `auto`, `cpu` or `cuda:N`; the path says which it is, and so are people told.
     pub(crate) fn load(&self, global: &Global, device: &str) -> Result<(PathBuf, Predictor), Failure> {
         let path = self.path(global)?;
         let predictor = Predictor::load(&path, device)?;
+        if !global.json {
+            let (method, data) = (predictor.card().recipe.method.as_str(), &predictor.card().data);
+            let text = format!("asking {}: {method}, trained on {data}", path.display());
+            session::reporter(global).report(&Event::Said { text });
+        }
         Ok((path, predictor))
     }
 
@@ -32,7 +41,7 @@ impl NetArgs {
     pub(crate) fn path(&self, global: &Global) -> Result<PathBuf, Failure> {
         match &self.net {
             Some(file) => Ok(file.clone()),
-            None => of_run(&global.data().join("runs"), self.run.as_deref()),
+            None => of_run(&store::runs_in(&global.data()), self.run.as_deref()),
         }
     }
 }
@@ -44,11 +53,17 @@ fn of_run(runs: &Path, name: Option<&str>) -> Result<PathBuf, Failure> {
     if let Some(name) = name {
         return best_of(&runs.join(name)).ok_or_else(|| no_run(name, &nets));
     }
-    let written = |path: &PathBuf| path.metadata().and_then(|facts| facts.modified()).ok();
-    nets.into_iter().max_by_key(written).ok_or_else(|| {
+    nets.into_iter().max_by_key(|net| age(net)).ok_or_else(|| {
         Failure::permanent(Reason::NothingToDo, format!("{} holds no trained net", runs.display()))
             .with_hint("train one with `webemotion train`, or name one with --net")
     })
+}
+
+/// What the nets of runs are ordered by: when the run began, and the file's own time of runs that earlier releases began,
+/// before all others; a copy of a folder has a time of its own.
+fn age(net: &Path) -> (Option<i64>, Option<SystemTime>) {
+    let written = net.metadata().and_then(|facts| facts.modified()).ok();
+    (net.parent().and_then(folder::started_at_ms), written)
 }
 
 fn no_run(name: &str, nets: &[PathBuf]) -> Failure {
@@ -78,5 +93,14 @@ mod tests {
         assert_eq!(of_run(runs.path(), Some("scn-1")).unwrap(), runs.path().join("scn-1/best.safetensors"));
         let unknown = of_run(runs.path(), Some("scn-3")).unwrap_err();
         assert_eq!((unknown.reason, unknown.hint.as_deref()), (Reason::Usage, Some("runs: scn-1, scn-2")));
+        // Copied in another order than they began.
+        let begun = |run: &str, at_ms: i64| {
+            let data = serde_json::json!({"started_at_ms": at_ms});
+            folder::write_json(&runs.path().join(run).join("data.json"), &data).unwrap();
+        };
+        begun("scn-1", 7);
+        assert_eq!(of_run(runs.path(), None).unwrap(), runs.path().join("scn-1/best.safetensors"));
+        begun("scn-2", 6);
+        assert_eq!(of_run(runs.path(), None).unwrap(), runs.path().join("scn-1/best.safetensors"));
     }
 }

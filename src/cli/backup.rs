@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::failure::{Exit, Failure};
+use crate::words::bytes;
 
 use super::{Global, Session, say};
 
@@ -12,7 +13,8 @@ use super::{Global, Session, say};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion backup \"/backup/catalog-$(date +%F).sqlite\"\n\n\
     The copy holds all rows and face crops. Videos and clips are files in the data folder, which never change once they\n\
-    stand there: rsync -a --ignore-existing webemotion-data/videos webemotion-data/clips /backup/")]
+    stand there: rsync -a --ignore-existing webemotion-data/videos webemotion-data/clips /backup/\n\
+    `webemotion restore FILE` goes back to one.")]
 pub(crate) struct BackupArgs {
     /// Where to; it must not be there yet
     file: PathBuf,
@@ -24,7 +26,7 @@ pub(crate) async fn run(args: BackupArgs, global: &Global) -> anyhow::Result<Exi
     if session.json {
         say(json!({"event": "backed-up", "file": args.file, "size_bytes": size_bytes}));
     } else {
-        say(format_args!("backup: {} ({} MB)", args.file.display(), size_bytes / 1_000_000));
+        say(format_args!("backup: {} ({})", args.file.display(), bytes(size_bytes)));
     }
     Ok(Exit::Done)
 }

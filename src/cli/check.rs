@@ -12,6 +12,7 @@ use crate::pipeline::{cut, fetch};
 use crate::progress::Event;
 use crate::store;
 use crate::types::VideoId;
+use crate::words::plural;
 
 use super::{Global, Session, say};
 
@@ -20,7 +21,7 @@ use super::{Global, Session, say};
 #[command(
     after_help = "Examples:\n  webemotion check --quick\n  webemotion check --repair && webemotion run\n\n\
     Exit codes: 0 all is well, or will be after the next crawl and clips; 1 something is wrong, see --repair; 3 the\n\
-    catalog's own file is damaged: go back to a backup."
+    catalog's own file is damaged: `webemotion restore` goes back to a backup."
 )]
 pub(crate) struct CheckArgs {
     /// Compare sizes only; without it every file is read and hashed
@@ -111,7 +112,12 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
         if let Some(problem) = problem_with(session, file, quick) {
             findings.add_file(file, &problem);
         }
-        session.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note: String::new() });
+        session.reporter.report(&Event::Advanced {
+            task: TASK.to_owned(),
+            done,
+            note: String::new(),
+            throughput: None,
+        });
     }
     for found in check::without_crop(&session.catalog).await? {
         findings.add_without_crop(found);
@@ -183,15 +189,15 @@ fn close(session: &Session, findings: &Findings, is_repaired: bool) {
         say(format_args!("{line} (of an earlier look: nothing in use needs it, and nothing makes it again)"));
     }
     if !findings.damage.is_empty() {
-        say("check: the catalog's file is damaged: go back to a backup (`webemotion backup` makes them)");
+        say("check: the catalog's file is damaged: `webemotion restore FILE` goes back to a backup");
     } else if findings.problems.is_empty() {
         let what = if findings.past.is_empty() { "all" } else { "all that is in use" };
         say(format_args!("check: {what} is well"));
     } else if is_repaired {
         say(format_args!(
-            "check: {} problems; {} videos will be fetched and {} cut again by the next `webemotion run`",
-            findings.problems.len(),
-            findings.videos.len() - findings.taken_in,
+            "check: {}; {} will be fetched and {} cut again by the next `webemotion run`",
+            plural(findings.problems.len(), "problem"),
+            plural(findings.videos.len() - findings.taken_in, "video"),
             findings.cuts.len()
         ));
         if findings.taken_in > 0 {
@@ -201,7 +207,8 @@ fn close(session: &Session, findings: &Findings, is_repaired: bool) {
             ));
         }
     } else {
-        say(format_args!("check: {} problems; --repair has lost files made again", findings.problems.len()));
+        let problems = plural(findings.problems.len(), "problem");
+        say(format_args!("check: {problems}; --repair has lost files made again"));
     }
 }
 
@@ -210,8 +217,9 @@ mod tests {
     use super::*;
     use crate::catalog::samples;
     use crate::failure::Reason;
+    use crate::types::{JobState, StageName};
 
-    async fn state(session: &Session, stage: &str) -> (String, Option<Reason>) {
+    async fn state(session: &Session, stage: StageName) -> (JobState, Option<Reason>) {
         let job = jobs::get(&session.catalog, stage, 1).await.unwrap().unwrap();
         (job.state, job.reason)
     }
@@ -223,24 +231,24 @@ mod tests {
         let mut tx = session.catalog.begin().await.unwrap();
         let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
         samples::tests::fill(&mut tx, id, 1).await;
-        let done = jobs::MergedEnd { state: "done".to_owned(), reason: None, detail: None };
-        for stage in ["fetch", "scan", "cut"] {
+        let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
+        for stage in [StageName::Fetch, StageName::Scan, StageName::Cut] {
             jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
         }
         tx.commit().await.unwrap();
         let findings = look(&session, true).await.unwrap();
         assert_eq!((findings.videos.len(), findings.cuts.len()), (1, 1), "its source was discarded");
         repair(&session, &findings).await.unwrap();
-        assert_eq!(state(&session, "fetch").await, ("open".to_owned(), None));
-        let waits = ("rejected".to_owned(), Some(Reason::SourceGone));
-        assert_eq!(state(&session, "cut").await, waits);
+        assert_eq!(state(&session, StageName::Fetch).await, (JobState::Open, None));
+        let waits = (JobState::Rejected, Some(Reason::SourceGone));
+        assert_eq!(state(&session, StageName::Cut).await, waits);
         assert_eq!(jobs::retry(&session.catalog, Reason::SourceGone, None).await.unwrap(), 0);
-        assert_eq!(state(&session, "cut").await, waits);
+        assert_eq!(state(&session, StageName::Cut).await, waits);
 
         let mut tx = session.catalog.begin().await.unwrap();
         assert_eq!(jobs::source_is_back(&mut tx, id).await.unwrap(), 1);
         tx.commit().await.unwrap();
-        assert_eq!(state(&session, "cut").await, ("open".to_owned(), None));
+        assert_eq!(state(&session, StageName::Cut).await, (JobState::Open, None));
     }
 
     #[tokio::test]

@@ -13,16 +13,17 @@ use serde_json::json;
 
 use crate::catalog::{clips as cut_clips, funnel, jobs, splits, videos};
 use crate::clock::Stop;
-use crate::config::MOST_WORKERS;
+use crate::config::{Hwaccel, MOST_WORKERS};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 use crate::pipeline::cut::CutStage;
 use crate::pipeline::discard::{self, Discarded};
 use crate::pipeline::scan::{self, ScanStage};
-use crate::pipeline::{RunSummary, shard, twins};
+use crate::pipeline::{Driven, shard, twins};
+use crate::words::{bytes, plural, read_span};
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
-use super::{Global, Session, duration, say};
+use super::{Global, Session, say};
 
 /// How often files are let go while videos are cut.
 const DISCARD_EVERY: Duration = Duration::from_secs(1);
@@ -39,11 +40,15 @@ pub(crate) struct ClipsArgs {
     /// Worker processes [default: from the settings, one for every core]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(0..=MOST_WORKERS))]
     workers: Option<usize>,
+    /// What decodes videos: the processor, or an NVIDIA card where there is one and it takes the film [setting:
+    /// workers.hwaccel]
+    #[arg(long, value_enum)]
+    hwaccel: Option<Hwaccel>,
     /// Look at no more than this many videos
     #[arg(long, value_name = "N")]
     max_videos: Option<u64>,
     /// Begin nothing new after this time, such as 90s, 30m or 8h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = read_span)]
     max_runtime: Option<i64>,
     /// Remove a video's file once its clips are in the catalog; its row and all that was seen stay [setting: keep.videos]
     #[arg(long)]
@@ -66,7 +71,7 @@ pub(crate) struct ClipsArgs {
     margin: Option<f32>,
     /// Only say what was seen in a video, and which rule kept what of it from becoming clips: a video's id or address on
     /// YouTube, its number in the catalog, or its file
-    #[arg(long, value_name = "VIDEO", allow_hyphen_values = true, conflicts_with_all = ["workers", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
+    #[arg(long, value_name = "VIDEO", allow_hyphen_values = true, conflicts_with_all = ["workers", "hwaccel", "max_videos", "max_runtime", "discard_videos", "shard", "recrop"])]
     explain: Option<String>,
 }
 
@@ -75,6 +80,13 @@ impl ClipsArgs {
     pub(super) fn within(max_runtime: Option<i64>) -> Self {
         Self { max_runtime, ..Self::default() }
     }
+
+    /// The session with what these flags set.
+    fn in_force(&self, mut session: Session) -> Session {
+        let workers = &mut session.config.workers;
+        workers.hwaccel = self.hwaccel.unwrap_or(workers.hwaccel);
+        session
+    }
 }
 
 pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -82,11 +94,13 @@ pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit
         return explain::run(&Session::reading(global).await?, word).await;
     }
     if args.recrop {
-        return recrop::run(&Session::existing(global).await?, &args).await;
+        return recrop::run(&args.in_force(Session::existing(global).await?), &args).await;
     }
-    let Some(list) = &args.shard else { return clips(&Session::existing(global).await?, &args).await };
+    let Some(list) = &args.shard else {
+        return clips(&args.in_force(Session::existing(global).await?), &args).await;
+    };
     let head = shard::head(list)?;
-    let mut session = Session::create(global).await?;
+    let mut session = args.in_force(Session::create(global).await?);
     // Every node looks in the way that the list says: only then do their catalogs fit together.
     session.config.clips = head.clips;
     shard::take_in(&session.catalog, &session.store, list, args.videos.as_deref()).await?;
@@ -141,13 +155,13 @@ fn margin(text: &str) -> Result<f32, String> {
 
 /// What a command did.
 struct Done {
-    scanned: RunSummary,
-    cut: RunSummary,
+    scanned: Driven,
+    cut: Driven,
     discarded: Discarded,
 }
 
-/// Scans, cuts and discards side by side: what a look laid down is in the catalog soon after, and its source may go. Once
-/// cuts fail, looks end.
+/// Scans, cuts and discards side by side: clips that were cut during a look are in the catalog soon after, and their
+/// source may go. Once cutting fails, looking ends.
 async fn all(
     session: &Session,
     (scanning, cutting): (&ScanStage, &CutStage),
@@ -175,7 +189,7 @@ async fn all(
     Ok(Done { scanned: scanned?, cut: cut?, discarded: discarded? })
 }
 
-/// Discards files as cuts come to their end, until all have.
+/// Discards the files of videos that are cut, again and again until all are.
 async fn let_go(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure> {
     let mut total = Discarded::default();
     let mut is_last = all_cut.is_asked();
@@ -198,7 +212,7 @@ async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Res
     let copies = cut_clips::count_duplicates(&session.catalog).await?;
     let left_behind = videos::count_left_behind(&session.catalog, &scan::rev(&session.config.clips)).await?;
     if session.json {
-        let part = |summary: &RunSummary| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
+        let part = |summary: &Driven| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
         say(
             json!({"event": "clipped", "scanned": part(scanned), "cut": part(cut), "clips": clips, "samples": samples,
             "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": copies, "left_behind": left_behind}),
@@ -206,21 +220,24 @@ async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Res
         return Ok(());
     }
     say(format_args!(
-        "clips: {} videos scanned{}, {} cut, {} without a clip, {} given up; the catalog has {clips} clips and {samples} samples",
-        scanned.done,
+        "clips: {} scanned{}, {} cut, {} without a clip, {} given up; the catalog has {} and {}",
+        plural(scanned.done, "video"),
         outlook(session, scanned),
         cut.done,
         cut.rejected,
         scanned.dead + cut.dead,
+        plural(clips, "clip"),
+        plural(samples, "sample")
     ));
     if copies > 0 {
+        let which = if session.config.keep.duplicates { "of the clips" } else { "more clips" };
         say(format_args!(
-            "clips: {copies} of the clips show footage of an older video again (setting keep.duplicates)"
+            "clips: {copies} {which} show footage of an older video again (setting keep.duplicates)"
         ));
     }
     if discarded.videos > 0 {
-        let megabytes = discarded.bytes / 1_000_000;
-        say(format_args!("clips: the files of {} videos were discarded ({megabytes} MB)", discarded.videos));
+        let videos = plural(discarded.videos, "video");
+        say(format_args!("clips: the files of {videos} were discarded ({})", bytes(discarded.bytes)));
     }
     if left_behind > 0 {
         say(format_args!(

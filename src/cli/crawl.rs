@@ -1,13 +1,13 @@
 //! `webemotion crawl`: searches and downloads, or takes in videos that are on disk or on a list. Here are its flags and
 //! which way they lead; the ways themselves are one file each.
 
+mod closing;
 mod listed;
 mod local;
 mod plan;
 mod planned;
 mod site;
 mod terms;
-mod told;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -22,10 +22,11 @@ use crate::pipeline::budget::{Budget, ByteLimit};
 use crate::pipeline::fetch::FetchStage;
 use crate::pipeline::{local as on_disk, scan};
 use crate::types::Emotion;
+use crate::words::{read_bytes, read_span};
 use crate::youtube::YtDlp;
 
 use super::drive::Limits;
-use super::{Global, Session, bytes, duration, gc};
+use super::{Global, Session, gc};
 
 pub(super) use self::plan::lexicon_of_settings;
 pub(super) use self::site::key;
@@ -60,10 +61,10 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "N")]
     max_videos: Option<u64>,
     /// Begin nothing new after this time, such as 90s, 30m or 8h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = read_span)]
     max_runtime: Option<i64>,
     /// Begin nothing new once files of this size were fetched, such as 500MB or 20GB
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = read_bytes)]
     max_bytes: Option<u64>,
     /// Wait for pauses to end instead of leaving with exit code 5
     #[arg(long)]

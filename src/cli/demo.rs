@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::catalog::runs::{ListedSample, Run};
 use crate::catalog::{relabels, runs, samples, videos};
 use crate::clock::Stop;
+use crate::config::Config;
 use crate::demo::site::{FoundBy, Site, SiteAnswer, SiteLicence, SiteVideo};
 use crate::demo::studio;
 use crate::demo::world::{Kind, World, WorldVideo};
@@ -73,7 +74,10 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
     }
     let data = global.data.clone().unwrap_or_else(|| PathBuf::from(DATA));
     refuse_what_is_not_ours(&data)?;
-    let folder = data.join("demo");
+    if !args.serve {
+        must_have_tools()?;
+    }
+    let folder = store::demo_in(&data);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let flags = WorldFlags::of(&args, &data);
     let world = flags.plan();
@@ -95,9 +99,17 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
     close(&world, global, &data).await
 }
 
+/// Refuses before anything is filmed what the walk would fail for. The demo's own settings name no tool.
+fn must_have_tools() -> Result<(), Failure> {
+    let tools = Config::resolve(None)?.config.tools;
+    tools.find_ytdlp()?;
+    tools.find_mtcnn()?;
+    Ok(())
+}
+
 /// The demo writes settings and truth: neither may come into a data folder that somebody works with.
 fn refuse_what_is_not_ours(data: &Path) -> Result<(), Failure> {
-    let settings = settings_of(data);
+    let settings = store::settings_in(data);
     let refused = |what: String| {
         Failure::permanent(Reason::Usage, what)
             .with_hint("name a folder of its own with --data, which also goes before WEBEMOTION_DATA")
@@ -113,11 +125,6 @@ fn refuse_what_is_not_ours(data: &Path) -> Result<(), Failure> {
         return Err(refused(format!("{} holds a catalog that is not the demo's", data.display())));
     }
     Ok(())
-}
-
-/// The settings that send the commands to the small world of this data folder.
-fn settings_of(data: &Path) -> PathBuf {
-    data.join("webemotion.toml")
 }
 
 fn is_ours(settings: &Path) -> bool {
@@ -151,7 +158,12 @@ async fn film(world: &World, folder: &Path, global: &Global) -> anyhow::Result<(
                 });
             });
             if done % 25 == 0 || done == total {
-                reporter.report(&Event::Advanced { task: task(), done, note: String::new() });
+                reporter.report(&Event::Advanced {
+                    task: task(),
+                    done,
+                    note: String::new(),
+                    throughput: None,
+                });
             }
         };
         studio::film_world(&world, &folder, &stop, &on_progress)?;
@@ -207,7 +219,7 @@ fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyho
         "clips": { "sample_every_ms": 500 },
     }))?;
     for (path, text) in
-        [(folder.join("words.toml"), lexicon), (settings_of(data), format!("{NOTE}\n{settings}"))]
+        [(folder.join("words.toml"), lexicon), (store::settings_in(data), format!("{NOTE}\n{settings}"))]
     {
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -229,14 +241,15 @@ async fn serve(site: &Site, data: &Path, global: &Global) -> anyhow::Result<Exit
 
 /// How a command line on this data folder begins; settings that were named elsewhere must not reach it.
 fn typed(data: &Path, global: &Global) -> String {
-    let settings = global.config.as_ref().map(|_| format!(" --config {}", settings_of(data).display()));
+    let settings =
+        global.config.as_ref().map(|_| format!(" --config {}", store::settings_in(data).display()));
     format!("webemotion --data {}{}", data.display(), settings.unwrap_or_default())
 }
 
 /// Runs one command line as a user would type it.
 async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<Exit> {
     let text = format!("$ {} {}", typed(data, global), line.join(" "));
-    let (settings, data) = (settings_of(data).display().to_string(), data.display().to_string());
+    let (settings, data) = (store::settings_in(data).display().to_string(), data.display().to_string());
     let mut words = vec!["webemotion", "--data", &data, "--config", &settings];
     words.extend(global.json.then_some("--json"));
     words.extend(global.quiet.then_some("--quiet"));
@@ -251,7 +264,8 @@ async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<
 
 /// Measures what the runs did against the truth, writes the page, and prints the closing table.
 async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Exit> {
-    let own = Global { data: Some(data.to_owned()), config: Some(settings_of(data)), ..global.clone() };
+    let own =
+        Global { data: Some(data.to_owned()), config: Some(store::settings_in(data)), ..global.clone() };
     let session = Session::existing(&own).await?;
     let truth = truth_of_samples(world, &session).await?;
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::failure::{Exit, Failure, Reason};
 use crate::store::{self, Store};
+use crate::words::{bytes, wall_clock};
 use crate::youtube::{ApiKey, YtDlp};
 
 use super::{Global, crawl, say, session};
@@ -172,9 +173,8 @@ fn disk(config: &Config, global: &Global) -> Finding {
     let wanted = config.crawl.min_free_bytes;
     match free {
         Ok(free_bytes) => {
-            let said = format!("{}, {:.1} GB free", data.display(), free_bytes as f64 / 1e9);
-            let short =
-                format!("less than crawl.min_free_bytes ({:.1} GB): downloads pause", wanted as f64 / 1e9);
+            let said = format!("{}, {} free", data.display(), bytes(free_bytes));
+            let short = format!("less than crawl.min_free_bytes ({}): downloads pause", bytes(wanted));
             Finding::new("data folder", Ok(said)).warn(free_bytes < wanted, short, "free some disk space")
         }
         Err(failure) => Finding::new("data folder", Err(failure)),
@@ -229,7 +229,7 @@ const TOLERANCE_MS: i64 = 300_000;
 
 fn clock_finding(clock: &Clock, newest_ms: i64) -> Finding {
     let ahead_s = (newest_ms - clock.now_ms()) / 1_000;
-    Finding::new("clock", Ok(super::drive::wall_clock(clock.now_ms()))).warn(
+    Finding::new("clock", Ok(wall_clock(clock.now_ms()))).warn(
         newest_ms > clock.now_ms() + TOLERANCE_MS,
         format!("the catalog's newest row is {ahead_s} s in the future"),
         "set the clock (NTP); pauses and leases last longer until then",

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use crate::catalog::jobs::Only;
 use crate::catalog::pauses;
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::{Patience, RunPlan, RunSummary, Runner, Stage, worker_name};
-use crate::types::JobId;
+use crate::pipeline::{DrivePlan, Driven, Driver, Patience, Stage, worker_name};
+use crate::types::{JobId, StageName};
+use crate::words::{span, wall_clock};
 
 use super::Session;
 
@@ -30,7 +28,7 @@ pub(crate) struct Limits {
     pub(crate) only: Only,
     /// The stage before this one is at work until this is asked: its finds are waited for.
     pub(crate) until: Option<Stop>,
-    /// What is due within this time is waited for.
+    /// What is due within this time is waited for, milliseconds.
     pub(crate) wait_ms: i64,
     /// Jobs in hand at once.
     pub(crate) slots: usize,
@@ -43,12 +41,12 @@ pub(crate) async fn drive<S: Stage>(
     session: &Session,
     stage: &S,
     limits: &Limits,
-) -> Result<RunSummary, Failure> {
+) -> Result<Driven, Failure> {
     end_disk_pause(session, S::NAME).await?;
-    let mut total = RunSummary::default();
+    let mut total = Driven::default();
     loop {
         let taken = total.done + total.rejected + total.dead;
-        let plan = RunPlan {
+        let plan = DrivePlan {
             slots: limits.slots.max(1),
             max_attempts: session.config.workers.max_attempts,
             max_jobs: limits.max_jobs.map(|most| most.saturating_sub(taken)),
@@ -57,10 +55,10 @@ pub(crate) async fn drive<S: Stage>(
             only: limits.only.clone(),
             until: limits.until.clone(),
             patience: limits.patience,
-            ..RunPlan::new(worker_name(&session.clock))
+            ..DrivePlan::new(worker_name(&session.clock))
         };
-        let runner = Runner::new(&session.catalog, plan, &session.stop, session.reporter.as_ref());
-        total = add(total, runner.drive(stage).await?);
+        let driver = Driver::new(&session.catalog, plan, &session.stop, session.reporter.as_ref());
+        total = add(total, driver.drive(stage).await?);
         total.is_limited = limits.are_reached(session, &total);
         if total.is_limited || !sleep_until_due(session, &total, limits).await {
             return Ok(total);
@@ -69,7 +67,7 @@ pub(crate) async fn drive<S: Stage>(
 }
 
 /// A pause for want of room ends when a command starts and there is room, not at its hour.
-async fn end_disk_pause(session: &Session, stage: &str) -> Result<(), Failure> {
+async fn end_disk_pause(session: &Session, stage: StageName) -> Result<(), Failure> {
     let is_full = |pause: pauses::Pause| pause.reason == Reason::Disk;
     if pauses::of_stage(&session.catalog, stage).await?.is_some_and(is_full)
         && session.store.guard(session.config.crawl.min_free_bytes).is_ok()
@@ -81,7 +79,7 @@ async fn end_disk_pause(session: &Session, stage: &str) -> Result<(), Failure> {
 
 impl Limits {
     /// Whether the command has had as much as it wanted.
-    fn are_reached(&self, session: &Session, summary: &RunSummary) -> bool {
+    fn are_reached(&self, session: &Session, summary: &Driven) -> bool {
         let taken = summary.done + summary.rejected + summary.dead;
         self.max_jobs.is_some_and(|most| taken >= most)
             || self.deadline_ms.is_some_and(|deadline_ms| session.clock.now_ms() >= deadline_ms)
@@ -90,7 +88,7 @@ impl Limits {
 }
 
 /// Waits for the next job if that is worth it; says whether to go on.
-async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limits) -> bool {
+async fn sleep_until_due(session: &Session, summary: &Driven, limits: &Limits) -> bool {
     let resume = match &summary.paused {
         Some(pause) => pause.resume_at,
         None => summary.next_due_ms,
@@ -110,8 +108,8 @@ async fn sleep_until_due(session: &Session, summary: &RunSummary, limits: &Limit
     !session.stop.is_asked()
 }
 
-fn add(before: RunSummary, latest: RunSummary) -> RunSummary {
-    RunSummary {
+fn add(before: Driven, latest: Driven) -> Driven {
+    Driven {
         done: before.done + latest.done,
         rejected: before.rejected + latest.rejected,
         dead: before.dead + latest.dead,
@@ -123,7 +121,7 @@ fn add(before: RunSummary, latest: RunSummary) -> RunSummary {
 }
 
 /// What the exit code says of the stages that a command drove: what a person has to do comes first, then what passes.
-pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
+pub(crate) fn exit(session: &Session, summaries: &[&Driven]) -> Exit {
     if session.stop.is_asked() {
         Exit::Interrupted
     } else if summaries.iter().any(|summary| waits_for_a_person(summary)) {
@@ -138,24 +136,24 @@ pub(crate) fn exit(session: &Session, summaries: &[&RunSummary]) -> Exit {
 }
 
 /// Whether jobs were given up, or the stage stands still without an end.
-fn waits_for_a_person(summary: &RunSummary) -> bool {
+fn waits_for_a_person(summary: &Driven) -> bool {
     summary.dead > 0 || summary.paused.as_ref().is_some_and(|pause| pause.resume_at.is_none())
 }
 
-/// Whether it has to be come back to, though the command wanted to do it all.
-fn is_unfinished(summary: &RunSummary) -> bool {
+/// Whether work is left that the command wanted to do.
+fn is_unfinished(summary: &Driven) -> bool {
     summary.paused.is_some() || (summary.next_due_ms.is_some() && !summary.is_limited)
 }
 
 /// Why a stage stands still, for the closing line; empty when it does not.
-pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
-    let at = |due_ms: i64| {
-        let left_s = (due_ms - session.clock.now_ms()).max(0) / 1_000;
-        format!("in {}:{:02} h ({})", left_s / 3_600, left_s / 60 % 60, wall_clock(due_ms))
-    };
+pub(crate) fn outlook(session: &Session, summary: &Driven) -> String {
+    let at = |due_ms: i64| format!("in {} ({})", span(due_ms - session.clock.now_ms()), wall_clock(due_ms));
     match (&summary.paused, summary.next_due_ms) {
         (None, Some(_)) if summary.is_limited => "; the limit is reached, more is due".to_owned(),
         (Some(pause), _) => match pause.resume_at {
+            Some(resume_ms) if resume_ms <= session.clock.now_ms() => {
+                format!("; was paused ({}), and goes on when started again", pause.reason)
+            }
             Some(resume_ms) => format!("; paused ({}), come back {}", pause.reason, at(resume_ms)),
             None => format!("; paused ({}) until `webemotion retry --stage {}`", pause.reason, pause.stage),
         },
@@ -163,12 +161,6 @@ pub(crate) fn outlook(session: &Session, summary: &RunSummary) -> String {
         (None, Some(due_ms)) => format!("; more is due {}", at(due_ms)),
         (None, None) => String::new(),
     }
-}
-
-/// A time as the user's clock shows it.
-pub(crate) fn wall_clock(at_ms: i64) -> String {
-    let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(TimeZone::system());
-    at.strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
 /// Waiting times with which work on this machine's own files is repeated: nobody needs to be spared.
@@ -190,14 +182,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let pause = |resume_at| pauses::Pause {
-            stage: "fetch".to_owned(),
+            stage: StageName::Fetch,
             reason: Reason::Blocked,
             detail: String::new(),
             since: 0,
             resume_at,
         };
-        let ended =
-            |dead, paused| exit(&session, &[&RunSummary { done: 1, dead, paused, ..RunSummary::default() }]);
+        let ended = |dead, paused| exit(&session, &[&Driven { done: 1, dead, paused, ..Driven::default() }]);
         assert_eq!(ended(0, None), Exit::Done);
         assert_eq!(ended(0, Some(pause(Some(5)))), Exit::Paused);
         assert_eq!(ended(0, Some(pause(None))), Exit::SomeDead);
@@ -209,10 +200,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let now_ms = session.clock.now_ms();
-        let said = |next_due_ms| {
-            outlook(&session, &RunSummary { next_due_ms: Some(next_due_ms), ..RunSummary::default() })
-        };
+        let said =
+            |next_due_ms| outlook(&session, &Driven { next_due_ms: Some(next_due_ms), ..Driven::default() });
         assert_eq!(said(now_ms - 5), "; more is due");
-        assert!(said(now_ms + 60_000).starts_with("; more is due in 0:01 h"), "{}", said(now_ms + 60_000));
+        let later = said(now_ms + 60_000);
+        assert!(later.starts_with("; more is due in 1 min 00 s ("), "{later}");
+        let pause = pauses::Pause {
+            stage: StageName::Fetch,
+            reason: Reason::RateLimited,
+            detail: String::new(),
+            since: 0,
+            resume_at: Some(now_ms),
+        };
+        let over = outlook(&session, &Driven { paused: Some(pause), ..Driven::default() });
+        assert!(!over.contains("come back in"), "{over}");
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::libc;
 use serde_json::json;
@@ -15,6 +16,26 @@ use crate::failure::{Exit, Failure, Reason};
 /// The first line of data that could not be written: a command that lost its results did not do what it was asked.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
+/// Whether nothing is said: see [`Hush`].
+static IS_HUSHED: AtomicBool = AtomicBool::new(false);
+
+/// While it lives nothing is said on standard output: what is at work is part of a command that has a closing line of its
+/// own.
+pub(super) struct Hush(());
+
+impl Hush {
+    pub(super) fn begin() -> Self {
+        IS_HUSHED.store(true, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Hush {
+    fn drop(&mut self) {
+        IS_HUSHED.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Writes one line of data to standard output; a closed pipe is the reader's wish, all else fails the command at its end.
 pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = say_if_read(line);
@@ -22,6 +43,9 @@ pub(crate) fn say(line: impl std::fmt::Display) {
 
 /// The same; false once nobody reads any more.
 pub(crate) fn say_if_read(line: impl std::fmt::Display) -> bool {
+    if IS_HUSHED.load(Ordering::Relaxed) {
+        return true;
+    }
     let written = writeln!(io::stdout().lock(), "{line}");
     let is_read = written.is_ok();
     if let Some(error) = written.err().filter(|error| error.kind() != ErrorKind::BrokenPipe) {
@@ -40,7 +64,7 @@ fn unwritten(error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// Does something whose panic is a defect, and not the end.
+/// Does something; a panic in it becomes a failure, and does not end the process.
 pub(super) fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
@@ -54,7 +78,7 @@ fn defect(what: &str) -> Failure {
         .with_hint("that is no fault of yours: please report it, with the log line above that says where")
 }
 
-/// Says what went wrong and what helps, on standard error, and what the process ends with.
+/// Says on standard error what went wrong and what helps; gives the code that the process ends with.
 pub(super) fn end(ended: anyhow::Result<Exit>, log_format: LogFormat) -> ExitCode {
     let ended = match (ended, UNWRITTEN.get()) {
         (Ok(Exit::Done | Exit::NothingToDo), Some(error)) => Err(unwritten(error)),
@@ -76,7 +100,7 @@ pub(super) fn leave(exit: Exit) -> ! {
     unsafe { libc::_exit(exit as i32) }
 }
 
-/// The failure that an error is at heart; a panic of a task or thread is a defect.
+/// The failure that an error holds; a panic of a task or thread is a defect.
 fn cause(error: &anyhow::Error) -> Option<Failure> {
     error.chain().find_map(|cause| {
         let panicked = cause.downcast_ref::<tokio::task::JoinError>().filter(|it| it.is_panic());

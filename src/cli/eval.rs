@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::asked_net::NetArgs;
 use super::train::DatasetArg;
-use super::train::dataset::{ReadingArgs, say_remarks};
+use super::train::dataset::{ReadingArgs, say_remarks, word};
 use super::{Global, say};
 use crate::failure::{Exit, Failure, Reason};
 use crate::train::data::{self, TrainingSet};
 use crate::train::metrics::SplitMetrics;
 use crate::train::predict::{Measured, NetCard};
 use crate::types::Split;
+use crate::words::{plural, share};
 
 /// Flags of `eval`.
 #[derive(Debug, Clone, clap::Args)]
@@ -80,7 +81,7 @@ fn evaluate(args: &EvalArgs, global: &Global) -> Result<Evaluation, Failure> {
     let (labels, left_out) = labels(&set, part, predictor.card())?;
     let Measured { samples, unreadable, metrics } =
         predictor.measure(&set, &labels).map_err(|error| error.failure())?;
-    let part = format!("{part:?}").to_lowercase();
+    let part = word(part);
     let classes = predictor.card().classes.clone();
     Ok(Evaluation { net, classes, data: set.name, part, samples, left_out, unreadable, metrics })
 }
@@ -104,7 +105,8 @@ fn usual_part(set: &TrainingSet) -> PartArg {
     }
 }
 
-/// Whether a net comes from a set, as far as name and counts tell; what was held out then is training's now.
+/// Whether a net was trained on this set, as far as name and counts tell. Its validation part may have been held out of
+/// what is the training part here.
 fn was_trained_on(card: &NetCard, set: &TrainingSet) -> bool {
     let counts = |summary: &str| {
         let numbers =
@@ -131,6 +133,9 @@ fn labels(set: &TrainingSet, part: PartArg, card: &NetCard) -> Result<(Labels, L
     let own = |class: &String| of_net.iter().position(|known| known == class);
     let classes: Vec<Option<usize>> = data::known_by(&set.classes).iter().map(own).collect();
     let (mut labels, mut left_out) = (Labels::new(), LeftOut::new());
+    if !(0..set.len()).any(|sample| is_asked(&sample)) {
+        return Err(no_part(set, part));
+    }
     for sample in (0..set.len()).filter(is_asked) {
         match classes[set.labels[sample]] {
             Some(label) => _ = labels.insert(sample, label),
@@ -144,6 +149,18 @@ fn labels(set: &TrainingSet, part: PartArg, card: &NetCard) -> Result<(Labels, L
         return Err(Failure::permanent(Reason::NothingToDo, detail).with_hint(hint));
     }
     Ok((labels, left_out))
+}
+
+/// What to say of a part that a set does not have.
+fn no_part(set: &TrainingSet, part: PartArg) -> Failure {
+    let has = |split: Split| match set.of_split(split).len() {
+        0 => None,
+        samples => Some(format!("{samples} {}", split.as_str())),
+    };
+    let parts: Vec<String> =
+        [Split::Train, Split::Validation, Split::Test].into_iter().filter_map(has).collect();
+    let detail = format!("{} has no {} part; it has {} samples", set.name, word(part), parts.join(" and "));
+    Failure::permanent(Reason::NothingToDo, detail).with_hint("name another --split")
 }
 
 /// A class in the net's order for each sample.
@@ -188,13 +205,15 @@ impl Evaluation {
         };
         let recalls: String = self.classes.iter().zip(&metrics.recalls).map(recall).collect();
         let unreadable = self.unreadable.first().map_or_else(String::new, |first| {
-            format!("\n  {} pictures cannot be read; the first: {first}", self.unreadable.len())
+            let pictures = plural(self.unreadable.len(), "picture");
+            format!("\n  {pictures} cannot be read; the first: {first}")
         });
         format!(
-            "eval: {data}, split {part}, {samples} samples{left_out}\n  \
-             accuracy {:.1} %, mean class {:.1} %, calibration error {:.3}{unreadable}\nrecall:{recalls}",
-            100.0 * metrics.accuracy,
-            100.0 * metrics.mean_class_accuracy,
+            "eval: {data}, split {part}, {}{left_out}\n  \
+             accuracy {}, mean class {}, calibration error {:.3}{unreadable}\nrecall:{recalls}",
+            plural(*samples, "sample"),
+            share(metrics.accuracy),
+            share(metrics.mean_class_accuracy),
             metrics.calibration_error
         )
     }
@@ -255,6 +274,17 @@ mod tests {
         let (labels, left_out) = labels(&set, PartArg::All, predictor.card()).unwrap();
         assert!((labels.len(), left_out.len()) == (15, 0));
         assert!(labels.iter().all(|(&sample, &label)| label == [2, 0, 1][set.labels[sample]]));
+    }
+
+    #[test]
+    fn a_part_that_a_set_does_not_have_is_told_with_those_that_it_has() {
+        let mut set = shapes(15, 1);
+        set.splits.fill(Split::Train);
+        set.splits[..5].fill(Split::Validation);
+        let predictor = Predictor::untrained(Method::Baseline, &["ring", "square"]);
+        let failure = labels(&set, PartArg::Test, predictor.card()).unwrap_err();
+        assert_eq!(failure.exit(), Exit::NothingToDo);
+        assert_eq!(failure.detail, "shapes has no test part; it has 10 train and 5 validation samples");
     }
 
     /// With a tenth of it held out while the net was trained.

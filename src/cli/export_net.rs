@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::asked_net::NetArgs;
 use super::train::folder;
@@ -11,6 +11,7 @@ use crate::failure::{Exit, Failure};
 use crate::files::write_whole;
 use crate::train::Trained;
 use crate::train::predict::{NetCard, Predictor};
+use crate::words::{self, NOT_KNOWN, known};
 
 /// Flags of `export-net`.
 #[derive(Debug, Clone, clap::Args)]
@@ -100,11 +101,30 @@ impl Ended {
 }
 
 fn percent(share: Option<f64>) -> String {
-    share.map_or_else(not_known, |share| format!("{:.1} %", 100.0 * share))
+    known(share, words::share)
 }
 
 fn not_known() -> String {
-    "not known".to_owned()
+    NOT_KNOWN.to_owned()
+}
+
+/// The flags that the data were made with, in words: also how many labels were made wrong on purpose.
+fn flags(card: &NetCard) -> String {
+    if card.flags.is_empty() {
+        return not_known();
+    }
+    let told = |(name, value): (&String, &Value)| match value {
+        Value::Array(words) => {
+            words.iter().map(|word| format!("--{name} {}", plain(word))).collect::<Vec<_>>().join(", ")
+        }
+        value => format!("--{name} {}", plain(value)),
+    };
+    card.flags.iter().map(told).collect::<Vec<_>>().join(", ")
+}
+
+/// A word without the quotes of JSON, fit for a cell of a table.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), |word| word.replace('|', "\\|"))
 }
 
 fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
@@ -121,6 +141,7 @@ fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
 | | |
 | --- | --- |
 | Data | {data} |
+| Data read with | {flags} |
 | Classes | {classes} |
 | Picture | RGB, {side}×{side} px, upright face crop, 0 to 1, less {mean:?}, divided by {deviation:?} |
 | Recipe | sha256 {hash} |
@@ -153,6 +174,7 @@ fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
 ```
 ",
         data = card.data,
+        flags = flags(card),
         classes = classes.collect::<Vec<_>>().join(", "),
         hash = recipe.hash(),
     ))
@@ -214,6 +236,21 @@ mod tests {
         }
         let unknown = describe(net.card(), None).unwrap();
         assert!(unknown.contains("| Run, measures | not known |"), "{unknown}");
+    }
+
+    #[test]
+    fn a_card_tells_which_labels_were_made_wrong() {
+        let mut card = Predictor::untrained(Method::Scn, &["anger", "fear"]).card().clone();
+        assert!(describe(&card, None).unwrap().contains("| Data read with | not known |"));
+        let flags = [
+            ("dataset", json!(["folder:a", "folder:b"])),
+            ("noise", json!(0.25)),
+            ("noise-kind", json!("pair")),
+        ];
+        card.flags = flags.map(|(name, value)| (name.to_owned(), value)).into();
+        let told = "--dataset folder:a, --dataset folder:b, --noise 0.25, --noise-kind pair";
+        let text = describe(&card, None).unwrap();
+        assert!(text.contains(&format!("| Data read with | {told} |")), "{text}");
     }
 
     #[test]

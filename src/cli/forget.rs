@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::catalog::{forget, videos};
 use crate::failure::{Exit, Failure, Reason};
 use crate::store;
+use crate::words::plural;
 use crate::youtube::SiteId;
 
 use super::removal::{self, Removed, Wanted};
@@ -110,7 +111,7 @@ async fn find(session: &Session, word: &str) -> Result<Wanted, Failure> {
 /// A file that is not one of those that rows name.
 fn on_disk(session: &Session, word: &str) -> Option<PathBuf> {
     let path = Path::new(word).canonicalize().ok()?;
-    let is_stored = ["videos", "clips"].iter().any(|kind| path.starts_with(session.store.absolute(kind)));
+    let is_stored = session.store.keeps(&path);
     let is_number = word.parse::<i64>().is_ok();
     (path.is_file() && !is_stored && !is_number).then_some(path)
 }
@@ -119,7 +120,7 @@ fn is_sha256(word: &str) -> bool {
     word.len() == 64 && word.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A video is there under this name today.
+/// The failure of a word that names a video today, but may name another one later.
 fn not_for_good(word: &str, video: &Wanted) -> Failure {
     let Wanted { site, site_id } = video;
     let detail =
@@ -146,13 +147,12 @@ fn close(session: &Session, args: &ForgetArgs, removed: &Removed) -> anyhow::Res
     }
     say_what_stays(args, removed);
     say(format_args!(
-        "forget: {} videos, {} files and {} pieces of unfinished work {would}removed, {} pages below reports/ {would}rid \
-         of their names and of {} pictures",
-        removed.videos.len(),
-        removed.files.len(),
-        removed.unfinished.len(),
-        removed.pages.len(),
-        removed.pictures
+        "forget: {}, {} and {} of unfinished work {would}removed, {} below reports/ {would}rid of their names and of {}",
+        plural(removed.videos.len(), "video"),
+        plural(removed.files.len(), "file"),
+        plural(removed.unfinished.len(), "piece"),
+        plural(removed.pages.len(), "page"),
+        plural(removed.pictures, "picture")
     ));
     Ok(())
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::catalog::{Transaction, answers, forget, jobs, videos};
 use crate::failure::{Exit, Failure};
+use crate::words::{bytes, plural};
 
 use super::{Global, Session, removal, say};
 
@@ -152,14 +153,14 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
         ""
     };
     say(format_args!(
-        "gc: {} files ({} MB), {} pieces of unfinished work and {} videos with a tombstone {would}removed, {} raw \
-         answers and the titles of {} videos {would}emptied{waits}",
-        collected.files.len(),
-        collected.freed_bytes / 1_000_000,
-        collected.unfinished.len(),
-        collected.tombstoned,
-        collected.raw_answers,
-        collected.metadata
+        "gc: {} ({}), {} of unfinished work and {} with a tombstone {would}removed, {} and the titles of {} \
+         {would}emptied{waits}",
+        plural(collected.files.len(), "file"),
+        bytes(collected.freed_bytes),
+        plural(collected.unfinished.len(), "piece"),
+        plural(collected.tombstoned, "video"),
+        plural(collected.raw_answers, "raw answer"),
+        plural(collected.metadata, "video")
     ));
     Ok(())
 }
@@ -196,6 +197,7 @@ mod tests {
     use super::*;
     use crate::catalog::jobs::Claim;
     use crate::catalog::samples;
+    use crate::types::StageName;
 
     /// A data folder with a file that no row names yet.
     async fn with_an_orphan(folder: &std::path::Path) -> Session {
@@ -245,10 +247,10 @@ mod tests {
         let session = with_an_orphan(folder.path()).await;
         session.store.staging("cut-1").unwrap();
         let mut tx = session.catalog.begin().await.unwrap();
-        jobs::enqueue(&mut tx, "cut", "1", 0, 1).await.unwrap();
+        jobs::enqueue(&mut tx, StageName::Cut, "1", 0, 1).await.unwrap();
         tx.commit().await.unwrap();
-        let claim = Claim { stage: "cut", rev: "1", worker: "me", lease_ms: 1_000 };
-        jobs::claim(&session.catalog, claim).await.unwrap().unwrap();
+        let claim = Claim { stage: StageName::Cut, rev: "1", worker: "me", lease_ms: 1_000 };
+        jobs::claim(&session.catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
         let swept = sweep(&session, false).await.unwrap();
         assert!(swept.is_at_work && swept.files.is_empty() && swept.unfinished.is_empty());
         assert_eq!(session.store.files().unwrap(), ["clips/1.mp4"]);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::clock::Stop;
+use crate::config::Hwaccel;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::{Product, Task};
 use crate::pipeline::inspection::{FaceSeen, InspectOptions, Inspection, TrackSeen};
@@ -20,7 +21,7 @@ use super::{Global, event, say, session};
     webemotion inspect film.mp4 --draw seen.mp4"
 )]
 pub(crate) struct InspectArgs {
-    /// Pictures (JPEG, PNG, WebP, BMP) and videos
+    /// Pictures (JPEG, PNG, WebP, BMP, TIFF) and videos
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Smallest face, pixels of the decoded picture [default: 20 for pictures, the recipe's for videos]
@@ -35,6 +36,10 @@ pub(crate) struct InspectArgs {
     /// Draw what was found into a .png, or for a video into a .mp4; takes one FILE
     #[arg(long, value_name = "OUT")]
     pub(crate) draw: Option<PathBuf>,
+    /// What decodes videos: the processor, or an NVIDIA card where there is one and it takes the film [setting:
+    /// workers.hwaccel]
+    #[arg(long, value_enum)]
+    hwaccel: Option<Hwaccel>,
 }
 
 impl InspectArgs {
@@ -60,7 +65,8 @@ impl InspectArgs {
 
 /// Has a worker look at each file; one that cannot be looked at is said so and the others go on.
 pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Exit> {
-    let (config, options) = (session::load_config(global)?, args.options()?);
+    let (mut config, options) = (session::load_config(global)?, args.options()?);
+    config.workers.hwaccel = args.hwaccel.unwrap_or(config.workers.hwaccel);
     config.tools.find_mtcnn()?;
     let stop = Stop::default();
     session::listen_for_signals(&stop);
@@ -78,14 +84,9 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
             Err(failure) => Err(failure),
         };
         match looked {
-            Ok(Product::Inspected(inspection)) if global.json => {
-                say(event("inspected", &Told { inspection: &inspection, drawn: args.draw.as_deref() })?);
-            }
             Ok(Product::Inspected(inspection)) => {
-                say(describe(&inspection));
-                if let Some(drawing) = &args.draw {
-                    say(format_args!("drawn: {}", drawing.display()));
-                }
+                let told = Told { inspection: &inspection, drawn: args.draw.as_deref() };
+                told.say(global.json)?;
             }
             Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
             Err(failure) if args.files.len() == 1 => return Err(failure.into()),
@@ -99,7 +100,7 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
     Ok(exit)
 }
 
-/// What is said of one file with `--json`.
+/// What is said of one file; its fields are the object of `--json`.
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]
@@ -108,12 +109,33 @@ struct Told<'a> {
     drawn: Option<&'a Path>,
 }
 
+impl Told<'_> {
+    fn say(&self, json: bool) -> Result<(), Failure> {
+        if json {
+            say(event("inspected", self)?);
+            return Ok(());
+        }
+        say(describe(self.inspection));
+        if let Some(drawing) = self.drawn {
+            say(format_args!("drawn: {}", drawing.display()));
+        }
+        Ok(())
+    }
+}
+
 fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Refuses a name that no file has, before a worker is started for it.
 fn is_file(path: &Path) -> Result<(), Failure> {
+    if path.to_str().is_none() {
+        // What a worker is asked, and what it says, is text.
+        let detail = format!("the name of {} is not UTF-8", path.display());
+        return Err(
+            Failure::permanent(Reason::Usage, detail).with_hint("rename it, or link it under another name")
+        );
+    }
     let problem = match path.metadata() {
         Ok(found) if !found.is_dir() => return Ok(()),
         Ok(_) => "is a folder".to_owned(),
@@ -150,7 +172,7 @@ fn of_face(face: &FaceSeen, width: u32, height: u32) -> String {
 fn of_track(track: &TrackSeen) -> String {
     let seconds = track.end_s - track.start_s;
     let lowest = track.faces.iter().map(|face| face.score).fold(1.0, f32::min);
-    let (start_s, end_s, shot, looks) = (track.start_s, track.end_s, track.shot, track.faces.len());
+    let (start_s, end_s, shot, looks) = (track.start_s, track.end_s, track.shot + 1, track.faces.len());
     format!(
         "{start_s:.2} to {end_s:.2} s ({seconds:.2} s), shot {shot}, seen {looks} times, lowest score {lowest:.3}"
     )
@@ -188,6 +210,7 @@ mod tests {
             min_score: None,
             min_seconds: 0.0,
             draw: Some(draw.to_owned()),
+            hwaccel: None,
         }
     }
 
@@ -204,6 +227,20 @@ mod tests {
         }
         let options = args(&[&film], &folder.path().join("seen.mp4")).options().unwrap();
         assert_eq!(options.draw, Some(folder.path().join("seen.mp4")));
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused_before_a_worker_is_asked() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = Path::new(std::ffi::OsStr::from_bytes(b"/nowhere/fa\xe9.jpg"));
+        let refused = is_file(name).unwrap_err();
+        assert!(refused.reason == Reason::Usage && refused.detail.contains("not UTF-8"), "{refused}");
+    }
+
+    #[test]
+    fn shots_are_counted_from_one_as_explain_does() {
+        let track = TrackSeen { shot: 0, start_s: 0.0, end_s: 6.0, faces: vec![] };
+        assert!(of_track(&track).contains("shot 1,"));
     }
 
     #[test]

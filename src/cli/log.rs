@@ -15,6 +15,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::progress::{Event, Reporter};
+use crate::words::stamp;
 use crate::youtube::ApiKey;
 
 use super::{Global, LogFormat, crawl};
@@ -22,10 +23,8 @@ use super::{Global, LogFormat, crawl};
 /// The file of the round that this process does, once there is one.
 static ROUND_FILE: Mutex<Option<File>> = Mutex::new(None);
 
-const LOGS: &str = "logs";
-
-/// Begins to log; `RUST_LOG` overrides `-v` and `-q`. What a round says goes to its file too, once there is one. That a
-/// query was slow is for the file and for who asks for more: it means a busy machine, and shows SQL.
+/// Begins to log; `RUST_LOG` overrides `-v` and `-q`. What a round says goes to its file too, once there is one.
+/// Warnings about slow queries go to the file only, unless `-v` asks for more: they mean a busy machine, and show SQL.
 pub(super) fn start(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -46,7 +45,7 @@ pub(super) fn start(global: &Global) {
         .with(file.with_filter(EnvFilter::new(in_file)));
     // A second start in one process (tests) keeps the first log.
     let _ = log.try_init();
-    // A panic is told where all else is; what becomes of it, those say who called.
+    // A panic is logged like everything else; what follows from it, the caller says.
     std::panic::set_hook(Box::new(|panic| {
         let trace = Backtrace::capture();
         let trace = (trace.status() == BacktraceStatus::Captured).then(|| format!("\n{trace}"));
@@ -54,20 +53,18 @@ pub(super) fn start(global: &Global) {
     }));
 }
 
-/// Opens the log file of a round below the data folder, and removes the oldest ones.
-pub(super) fn begin_round(data: &Path, clock: &Clock, keep: u32) -> anyhow::Result<()> {
-    let folder = data.join(LOGS);
-    fs::create_dir_all(&folder).map_err(|error| Failure::unwritable(&folder, &error))?;
+/// Opens the log file of a round, and removes the oldest ones.
+pub(super) fn begin_round(folder: &Path, clock: &Clock, keep: u32) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).map_err(|error| Failure::unwritable(folder, &error))?;
     let path = folder.join(file_name(clock.now_ms(), std::process::id()));
     let file = File::options().create(true).append(true).open(&path);
     let file = file.map_err(|error| Failure::unwritable(&path, &error))?;
     *ROUND_FILE.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-    rotate(&folder, keep)
+    rotate(folder, keep)
 }
 
 fn file_name(now_ms: i64, process: u32) -> String {
-    let at = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default();
-    format!("run-{}-{process}.log", at.strftime("%Y%m%dT%H%M%SZ"))
+    format!("run-{}-{process}.log", stamp(now_ms))
 }
 
 /// Keeps the newest files; names are in the order of time.
@@ -152,7 +149,7 @@ impl Reporter for Logged {
             Event::Began { task, total, unit } => {
                 tracing::info!(total = total.unwrap_or_default(), "{task} begins, counted in {unit}");
             }
-            Event::Advanced { task, done, note } => tracing::debug!(done, "{task}: {note}"),
+            Event::Advanced { task, done, note, .. } => tracing::debug!(done, "{task}: {note}"),
             Event::Ended { task, note } => tracing::info!("{task} ends: {note}"),
             Event::Measured { task, measures } => tracing::debug!(%measures, "{task} measured"),
             Event::Said { text } => tracing::info!("{text}"),

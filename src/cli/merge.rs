@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::merge::{self, Merged};
-use crate::pipeline::twins;
+use crate::pipeline::merge::{self, Merged, Taken};
+use crate::pipeline::{scan, twins};
 use crate::store::{self, Store, StoreError};
+use crate::words::plural;
 
 use super::{Global, Session, say};
 
@@ -16,9 +17,10 @@ use super::{Global, Session, say};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  webemotion --data all merge node-0 node-1\n  webemotion --data all merge nodes/*\n\n\
-    Looks, clips and samples of finished videos are taken in with their files; the others stay due. The order of the\n\
-    catalogs does not matter, and a second time does nothing. Kill it at any moment and start it again. While one merge,\n\
-    gc, forget or refresh is at work on the data folder another one ends at once with 4."
+    Looks, clips and samples of finished videos are taken in with their files; the others stay due. Of a video that two\n\
+    catalogs worked on with other settings the work with the settings in force here counts. The order of the catalogs\n\
+    matters only where none has these: then the first one counts. A second time does nothing. Kill it at any moment and\n\
+    start it again. While one merge, gc, forget or refresh is at work on the data folder another one ends at once with 4."
 )]
 pub(crate) struct MergeArgs {
     /// Data folders, or the catalog.sqlite in them
@@ -35,6 +37,7 @@ pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit
     let session = Session::create(global).await?;
     let _lock = session.lock_files()?;
     clear_up(&session.store)?;
+    let rev = scan::rev(&session.config.clips);
     let mut news = 0;
     for folder in &folders {
         let source = Store::reading(folder).map_err(Failure::from)?;
@@ -45,7 +48,7 @@ pub(crate) async fn run(args: MergeArgs, global: &Global) -> anyhow::Result<Exit
         let copy = session.store.scratch(WORK).map_err(Failure::from)?;
         let from = open_copy(&source.catalog(), copy.path(), &session).await?;
         let (into, reporter) = ((&session.catalog, &session.store), session.reporter.as_ref());
-        let merged = merge::merge(into, (&from, &source), &session.stop, reporter).await?;
+        let merged = merge::merge(into, (&from, &source), &rev, &session.stop, reporter).await?;
         from.close().await;
         drop(copy);
         close(&session, folder, &merged);
@@ -67,7 +70,7 @@ fn clear_up(store: &Store) -> Result<(), Failure> {
 /// A catalog may lie on a network file system, where SQLite must not work, or have been written by an earlier release:
 /// it is read from a copy on the data folder's own disk, and stays as it is. Nobody is to be at work on it.
 async fn open_copy(catalog: &Path, folder: &Path, session: &Session) -> Result<Catalog, Failure> {
-    let copied = folder.join("catalog.sqlite");
+    let copied = folder.join(store::CATALOG);
     for suffix in ["", "-wal"] {
         let of = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
         let (from, to) = (of(catalog), of(&copied));
@@ -118,11 +121,12 @@ fn close(session: &Session, folder: &Path, merged: &Merged) {
     }
     match merged {
         Merged::Now(taken) => say(format_args!(
-            "merge: {}: {} of {} finished videos are new here, with {} clips",
+            "merge: {}: {} of {} finished videos are new here, with {}{}",
             folder.display(),
             taken.taken,
             taken.videos,
-            taken.clips
+            plural(taken.clips, "clip"),
+            kept(taken)
         )),
         Merged::Before(_) => {
             say(format_args!("merge: {}: nothing new since it was merged", folder.display()))
@@ -130,9 +134,24 @@ fn close(session: &Session, folder: &Path, merged: &Merged) {
     }
 }
 
+/// What is said of videos that stay as they are; nothing where there is none.
+fn kept(taken: &Taken) -> String {
+    if taken.kept == 0 {
+        return String::new();
+    }
+    format!("; {} kept as cut here, with other settings", plural(taken.kept, "video"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn videos_that_stay_as_they_are_are_told_where_there_are_any() {
+        assert_eq!(kept(&Taken::default()), "");
+        let told = kept(&Taken { kept: 9, ..Taken::default() });
+        assert_eq!(told, "; 9 videos kept as cut here, with other settings");
+    }
 
     #[tokio::test]
     async fn a_catalog_that_cannot_be_taken_in_is_named_and_not_its_copy() {

@@ -1,4 +1,25 @@
-//! One file per command: its flags and its `run`. The only room that uses `anyhow`.
+//! One file per command, named like it: its flags and its `run`. The only room that uses `anyhow`.
+//!
+//! What a command has of its own stands in the folder of its name; what several need is a file beside them. This file
+//! has the flags that every command takes, and begins whichever was typed.
+//!
+//! ```text
+//! plain · nets                                   which commands there are: without libtorch, with it
+//! crawl · clips · train · report                 the walk, one command a hop
+//! run                                            all of it once a night: standing → agenda → legs → ledger, verdict
+//! status · inspect · predict · eval · experiment to look: at the catalog, at files, at nets, at methods
+//! adopt · retry · refresh · check                to keep a catalog: labels in force, second tries, soundness
+//! backup · restore                               copies of it, and back again
+//! forget · gc                                    to remove; both by way of `removal`
+//! shard · merge · export_net                     to carry work and nets elsewhere, and home again
+//! demo · doctor · settings · manual              to begin: a small world, the tools, `config`, the shell's needs
+//! worker · measure_train                         hidden: for other processes of this program, and for scripts
+//!
+//! session · drive                                what most commands need; how they drive the pipeline's stages
+//! named · asked_net                              which video, run or net a word on the command line means
+//! log · ending                                   log lines; the closing line, last words and the exit code
+//! nets_program                                   where `webemotion-nets` lies, and how it takes over
+//! ```
 
 mod adopt;
 #[cfg(feature = "train")]
@@ -37,6 +58,7 @@ mod predict;
 mod refresh;
 mod removal;
 mod report;
+mod restore;
 mod retry;
 mod run;
 mod session;
@@ -55,7 +77,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, Hwaccel};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 use ending::{caught, end, leave};
@@ -169,8 +191,8 @@ pub fn run(cli: Cli) -> ExitCode {
     end(ended, cli.global.log_format)
 }
 
-/// Begins to log, and lets a command wait for others. However it ends, its catalog is closed; only who asks twice to stop
-/// waits for nothing.
+/// Begins to log, and runs a command on the async runtime. However it ends, its catalogs are closed; only after a
+/// second request to stop nothing is waited for.
 fn block_on(global: &Global, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     log::start(global);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
@@ -203,7 +225,10 @@ fn workers(config: &Config, count: usize) -> Result<Cpu, Failure> {
     let program = nets_program::find()?;
     let limits = config.workers.clone();
     let mut arguments = vec!["worker".to_owned()];
-    arguments.push(format!("--max-memory-bytes={}", limits.max_memory_bytes));
+    // CUDA reserves more of the address space than it uses.
+    let max_memory_bytes = if limits.hwaccel == Hwaccel::None { limits.max_memory_bytes } else { 0 };
+    arguments.push(format!("--max-memory-bytes={max_memory_bytes}"));
+    arguments.push(format!("--hwaccel={}", limits.hwaccel.as_str()));
     if let Ok(mtcnn) = config.tools.find_mtcnn() {
         arguments.push(format!("--mtcnn={}", mtcnn.display()));
     }
@@ -213,19 +238,6 @@ fn workers(config: &Config, count: usize) -> Result<Cpu, Failure> {
 /// Cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Reads a time such as `90s`, `30m` or `8h` into milliseconds.
-pub(crate) fn duration(text: &str) -> Result<i64, String> {
-    let complaint = || format!("'{text}' is no time; say 90s, 30m or 8h");
-    let (number, unit_ms) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) if text.ends_with('s') => (number, 1_000),
-        Some(number) if text.ends_with('m') => (number, 60_000),
-        Some(number) => (number, 3_600_000),
-        None => return Err(complaint()),
-    };
-    let number: i64 = number.parse().map_err(|_| complaint())?;
-    number.checked_mul(unit_ms).filter(|time_ms| *time_ms > 0).ok_or_else(complaint)
 }
 
 /// Reads words as they are typed after a command's name.
@@ -241,17 +253,12 @@ pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<
 
 /// Whether a stream is read by a person who wants colours: <https://no-color.org>.
 pub(crate) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    is_screen(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Reads a size such as `500MB`, `20GB` or `1TB` into bytes; thousands, as disks count.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
-    let read = || {
-        let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
-        number.trim().parse::<u64>().ok()?.checked_mul(unit).filter(|size| *size > 0)
-    };
-    read().ok_or_else(|| format!("'{text}' is no size; say 500MB, 20GB or 1TB"))
+/// Whether a stream is a terminal that obeys escape codes, as one that calls itself dumb does not.
+pub(crate) fn is_screen(stream: &impl io::IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// One line of `--json`: which event it is, then all there is to say of it.

@@ -53,9 +53,26 @@ fn unknown(word: &str) -> Failure {
 }
 
 /// The run of a name.
-pub(crate) fn run<'a>(all: &'a [Run], name: &str) -> Result<&'a Run, Failure> {
+pub(crate) fn run<'a>(session: &Session, all: &'a [Run], name: &str) -> Result<&'a Run, Failure> {
     let known = || all.iter().map(|run| run.name.as_str()).collect::<Vec<_>>();
-    all.iter().find(|run| run.name == name).ok_or_else(|| no_run(name, &known()))
+    let folder = session.store.absolute(&store::run_path(name));
+    all.iter().find(|run| run.name == name).ok_or_else(|| {
+        // A name is one folder below that of the runs.
+        match folder.is_dir() && folder.file_name() == Some(name.as_ref()) {
+            true => on_disk_alone(name, &folder),
+            false => no_run(name, &known()),
+        }
+    })
+}
+
+/// What to say of a run that the catalog does not have: it trained on a data set on disk.
+fn on_disk_alone(name: &str, folder: &Path) -> Failure {
+    let name = name.escape_debug();
+    let detail = format!("the catalog does not know run '{name}', it lies in {} alone", folder.display());
+    Failure::permanent(Reason::Usage, detail).with_hint(
+        "it trained on a data set on disk: result.json in its folder tells what it came to, and eval, predict and \
+         export-net take it with --run",
+    )
 }
 
 /// What to say of a name that none of the runs has.

@@ -12,13 +12,13 @@ use crate::failure::{Failure, Reason};
 
 const NAME: &str = "webemotion-nets";
 
-/// It lies beside this program, and may be this program.
+/// Finds `webemotion-nets`: it lies beside this program, or is this program.
 pub(super) fn find() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe();
     own.map(|own| own.with_file_name(NAME)).map_err(|error| missing(NAME.as_ref(), &error.to_string()))
 }
 
-/// Becomes it: the same process with the same arguments. Returns only if that cannot be.
+/// Becomes `webemotion-nets`: the same process with the same arguments. Returns only if that cannot be.
 #[cfg(feature = "train")]
 pub(super) fn take_over() -> Result<Infallible, Failure> {
     let program = find()?;

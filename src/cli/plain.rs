@@ -6,7 +6,7 @@ use clap::Subcommand;
 use super::run;
 use super::{
     Global, adopt, backup, block_on, check, clips, crawl, doctor, forget, gc, manual, merge, refresh, report,
-    retry, settings,
+    restore, retry, settings,
 };
 use super::{shard, status};
 use crate::failure::Exit;
@@ -50,6 +50,9 @@ pub(super) enum Plain {
     /// Copy the catalog while others work on it
     #[command(display_order = 16)]
     Backup(backup::BackupArgs),
+    /// Go back to a backup of the catalog
+    #[command(display_order = 16)]
+    Restore(restore::RestoreArgs),
     /// Write work lists for machines that share no catalog
     #[command(display_order = 17)]
     Shard(shard::ShardArgs),
@@ -89,6 +92,7 @@ pub(super) async fn execute(command: Plain, global: &Global) -> anyhow::Result<E
         Plain::Gc(args) => gc::run(args, global).await,
         Plain::Check(args) => check::run(args, global).await,
         Plain::Backup(args) => backup::run(args, global).await,
+        Plain::Restore(args) => restore::run(args, global).await,
         Plain::Shard(args) => shard::run(args, global).await,
         Plain::Merge(args) => merge::run(args, global).await,
         Plain::Doctor(args) => doctor::run(args, global).await,

@@ -22,6 +22,7 @@ use crate::pipeline::local::is_video;
 use crate::progress::Event;
 use crate::train::predict::Predictor;
 use crate::types::{Face, FaceBox};
+use crate::words::plural;
 use told::{CSV_HEAD, FaceTold, FileTold, Kind};
 
 /// Flags of `predict`.
@@ -30,7 +31,7 @@ use told::{CSV_HEAD, FaceTold, FileTold, Kind};
     webemotion predict pictures/ --run scn-1 --csv > told.csv\n  \
     webemotion predict crops/ --net best.safetensors --whole --json")]
 pub(crate) struct PredictArgs {
-    /// Pictures (JPEG, PNG, WebP, BMP), videos, and folders of them
+    /// Pictures (JPEG, PNG, WebP, BMP, TIFF), videos, and folders of them
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -46,7 +47,8 @@ pub(crate) struct PredictArgs {
     whole: bool,
 }
 
-/// Asks the net about every file; one that cannot be read is said so and the others go on.
+/// Asks the net about every file; one that cannot be read is said so and the others go on. What else lies in folders is
+/// passed over and counted.
 pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Exit> {
     let (global, stop) = (global.clone(), Stop::default());
     session::listen_for_signals(&stop);
@@ -54,23 +56,27 @@ pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Ex
 }
 
 fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Failure> {
-    let files = files(&args.files, !args.whole)?;
-    let (_, predictor) = args.net.load(global, &args.device)?;
+    let found = files(&args.files, !args.whole)?;
+    let (net, predictor) = args.net.load(global, &args.device)?;
+    let net = net.display().to_string();
     let mut teller = Teller::new(predictor, &session::load_config(global)?, args.whole, stop)?;
     let reporter = session::reporter(global);
     let mut exit = Exit::Done;
     if args.csv {
         say(CSV_HEAD);
     }
-    for (path, kind) in &files {
+    if let Some(text) = found.passed_over() {
+        reporter.report(&Event::Said { text });
+    }
+    for (path, kind) in &found.files {
         if stop.is_asked() {
             return Ok(Exit::Interrupted);
         }
         match teller.tell(path, *kind) {
-            Ok(told) if global.json => say(event("predicted", &told)?),
+            Ok(told) if global.json => say(event("predicted", &told.by(&net))?),
             Ok(told) if args.csv => told.csv_lines().for_each(say),
             Ok(told) => say(told.describe()),
-            Err(failure) if files.len() == 1 => return Err(failure),
+            Err(failure) if found.files.len() == 1 => return Err(failure),
             Err(failure) => {
                 reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
                 exit = Exit::SomeDead;
@@ -80,27 +86,65 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Fai
     Ok(exit)
 }
 
+/// What is asked about, and what is not.
+#[derive(Debug)]
+struct Found {
+    files: Vec<(PathBuf, Kind)>,
+    /// What else lies in folders that were named, but for what is hidden.
+    others: Vec<PathBuf>,
+    /// Whether videos can be asked about.
+    videos: bool,
+}
+
+impl Found {
+    /// What is passed over, in words.
+    fn passed_over(&self) -> Option<String> {
+        let (first, count) = (self.others.first()?, plural(self.others.len(), "file"));
+        let what = if self.videos { "pictures or videos" } else { "pictures" };
+        Some(format!(
+            "passed over {count}: no {what} that this program reads; the first: {}",
+            first.display()
+        ))
+    }
+
+    fn take(&mut self, path: PathBuf, kind: Option<Kind>) {
+        let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        match kind {
+            Some(kind) => self.files.push((path, kind)),
+            None if is_hidden => {}
+            None => self.others.push(path),
+        }
+    }
+}
+
 /// The files that were named, and those in folders that were named, by name.
-fn files(named: &[PathBuf], videos: bool) -> Result<Vec<(PathBuf, Kind)>, Failure> {
+fn files(named: &[PathBuf], videos: bool) -> Result<Found, Failure> {
     let videos = videos && cfg!(feature = "media");
     let kind = |path: &Path| {
         if is_picture(path) { Some(Kind::Image) } else { (videos && is_video(path)).then_some(Kind::Video) }
     };
-    let mut found = Vec::new();
+    let mut found = Found { files: Vec::new(), others: Vec::new(), videos };
     for path in named {
         if path.is_dir() {
             let below = files_below(path).map_err(|error| {
                 Failure::permanent(Reason::Usage, format!("cannot list {}: {error}", path.display()))
             })?;
-            found.extend(below.into_iter().filter_map(|path| kind(&path).map(|kind| (path, kind))));
+            for path in below {
+                let kind = kind(&path);
+                found.take(path, kind);
+            }
         } else if let Some(kind) = kind(path).filter(|_| path.exists()) {
-            found.push((path.clone(), kind));
+            found.files.push((path.clone(), kind));
         } else {
             return Err(refused(path, videos));
         }
     }
-    if found.is_empty() {
-        return Err(Failure::permanent(Reason::NothingToDo, "the folders hold no pictures and no videos"));
+    if found.files.is_empty() {
+        let nothing = Failure::permanent(Reason::NothingToDo, "the folders hold no pictures and no videos");
+        return Err(match found.passed_over() {
+            Some(passed_over) => nothing.with_hint(passed_over),
+            None => nothing,
+        });
     }
     Ok(found)
 }
@@ -114,7 +158,7 @@ fn refused(path: &Path, videos: bool) -> Failure {
         "is no picture that this program reads"
     };
     let hint = if videos {
-        "JPEG, PNG, WebP and BMP files and videos can be asked about"
+        "JPEG, PNG, WebP, BMP and TIFF files and videos can be asked about"
     } else {
         "pictures can be asked about; videos only without --whole, by a program with the media feature"
     };
@@ -294,13 +338,15 @@ mod tests {
         let (film, words) = (folder.path().join("film.mp4"), folder.path().join("words.txt"));
         std::fs::write(&film, "a worker will see").unwrap();
         std::fs::write(&words, "no picture").unwrap();
-        let paths = |videos| {
-            let found = files(&[folder.path().to_owned()], videos).unwrap();
-            found.into_iter().map(|(path, _)| path).collect::<Vec<_>>()
-        };
-        assert_eq!(paths(false), [first.clone(), second.clone()]);
+        std::fs::write(folder.path().join(".DS_Store"), "hidden").unwrap();
+        let found = |videos| files(&[folder.path().to_owned()], videos).unwrap();
+        let paths = |found: &Found| found.files.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+        assert_eq!(paths(&found(false)), [first.clone(), second.clone()]);
+        let passed_over = "passed over 2 files: no pictures that this program reads; the first: ";
+        assert_eq!(found(false).passed_over(), Some(format!("{passed_over}{}", film.display())));
         if cfg!(feature = "media") {
-            assert_eq!(paths(true), [first, second, film.clone()]);
+            assert_eq!(paths(&found(true)), [first, second, film.clone()]);
+            assert!(found(true).passed_over().unwrap().ends_with("words.txt"));
         }
         let gone = files(&[folder.path().join("gone.mp4")], true).unwrap_err();
         assert!(gone.reason == Reason::Usage && gone.detail.ends_with("is not there"), "{gone}");

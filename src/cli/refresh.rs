@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::catalog::videos;
 use crate::failure::{Exit, Failure, Reason};
 use crate::types::VideoId;
+use crate::words::plural;
 use crate::youtube::{DataApi, FoundVideo, IDS_A_CALL, SiteId};
 
 use super::removal::{self, Removed};
@@ -165,9 +166,9 @@ fn close(session: &Session, missing: &[(VideoId, bool)], tally: &Tally) {
     let advice =
         if certain > 0 { format!(", {certain} of them twice: --purge removes those") } else { String::new() };
     say(format_args!(
-        "refresh: {} videos renewed, {left} missing from the site{advice}; {} removed with {} files",
-        tally.renewed,
+        "refresh: {} renewed, {left} missing from the site{advice}; {} removed with {}",
+        plural(tally.renewed, "video"),
         tally.removed(),
-        tally.files()
+        plural(tally.files(), "file")
     ));
 }

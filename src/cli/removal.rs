@@ -1,9 +1,9 @@
 //! The one way in which videos leave for good: rows, files, unfinished work, and what pages and other rows tell of them.
 //! `forget`, `gc` and `refresh` choose the videos, and tell what went.
 //!
-//! First goes what pages and other rows tell, while the rows still say what the videos are called, then the rows, then the
-//! files: who is killed in between starts the same command again, and what is left of the files `gc` finds. All others
-//! write on while pages are read. Whoever removes holds the lock of those who bring and remove files.
+//! The order: first what pages and other rows tell, while the rows of the videos still have their names; then these
+//! rows; then the files. Whoever is killed in between starts the same command again, and `gc` finds the files that are
+//! left. Others go on writing while pages are read. Whoever removes holds the lock of those who bring and remove files.
 
 mod pages;
 
@@ -104,7 +104,7 @@ impl Removed {
     }
 }
 
-/// How videos go.
+/// How videos are removed.
 #[derive(Debug, Clone, Copy)]
 struct How<'a> {
     /// Why, for whoever asks later.
@@ -167,7 +167,7 @@ async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<
     if known.free.is_empty() || session.stop.is_asked() {
         return Ok(Removed { in_hand: known.told.in_hand, ..Removed::default() });
     }
-    let (names, folder) = (Names::of(&known.called)?, session.store.root().join("reports"));
+    let (names, folder) = (Names::of(&known.called)?, session.store.reports());
     let leaving = Leaving { samples: &known.samples, names: &names };
     let pages = pages::clean(&session.catalog, &folder, &leaving, how.dry_run).await?;
     let mut removed = known.told;
@@ -182,7 +182,7 @@ async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<
             }
             removed.add(remove_batch(session, some, how).await?);
         }
-        // Of several copies of their footage one is now the original of the others.
+        // Where an original went, one of its copies is now the original of the others.
         twins::settle(&session.catalog, session.config.keep.duplicates).await?;
     }
     removed.told_of(pages);
@@ -194,7 +194,7 @@ async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Res
     // From here on nobody can take a job of theirs, and when it is over they have none.
     let mut tx = session.catalog.begin().await?;
     let known = look(session, wanted, how).await?;
-    // Before their numbers are free: the next video to get one would go on with this work.
+    // Before the rows go: then their numbers are free, and the next video to get one would go on with this work.
     for work in &known.told.unfinished {
         session.store.clear_staging(work)?;
     }

@@ -19,15 +19,15 @@ const OTHER_PAGES: [(&str, &str); 2] =
 /// Flags of `report`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_help = "Examples:\n  webemotion report\n  webemotion report --run scn-1 --format markdown --out run.md"
+    after_help = "Examples:\n  webemotion report\n  webemotion report --run scn-1 --out run.md\n  webemotion report --format markdown --out -"
 )]
 pub(crate) struct ReportArgs {
     /// The run [default: the latest; without any run, the catalog]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
-    /// html, markdown or json
-    #[arg(long, value_enum, default_value = "html")]
-    format: Format,
+    /// html, markdown or json [default: what the ending of --out says, else html]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Where to; - is standard output [default: reports/ in the data folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -40,7 +40,23 @@ enum Format {
     Json,
 }
 
+impl ReportArgs {
+    fn format(&self) -> Format {
+        self.format.or_else(|| Format::of(self.out.as_deref()?)).unwrap_or(Format::Html)
+    }
+}
+
 impl Format {
+    /// What a file's ending says, if anything.
+    fn of(file: &Path) -> Option<Self> {
+        match file.extension()?.to_str()? {
+            "md" | "markdown" => Some(Self::Markdown),
+            "json" => Some(Self::Json),
+            "html" | "htm" => Some(Self::Html),
+            _ => None,
+        }
+    }
+
     fn extension(self) -> &'static str {
         match self {
             Self::Html => "html",
@@ -71,7 +87,7 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     }
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let chosen = match &args.run {
-        Some(name) => Some(named::run(&all, name)?),
+        Some(name) => Some(named::run(session, &all, name)?),
         None => all.iter().max_by_key(|run| (run.started_at, run.id)),
     };
     let report = match chosen {
@@ -80,14 +96,14 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     };
     let report = report.map_err(Failure::from)?;
     let name = chosen.map_or("catalog", |run| run.name.as_str());
-    let text = args.format.render(&report);
+    let text = args.format().render(&report);
     if to_stdout {
         say(text.trim_end());
         return Ok(Exit::Done);
     }
     let file = match &args.out {
         Some(file) => write(file, &text).map(|()| file.clone())?,
-        None => write_page(session, &format!("{name}.{}", args.format.extension()), &text)?,
+        None => write_page(session, &format!("{name}.{}", args.format().extension()), &text)?,
     };
     match (&args.out, chosen) {
         (Some(_), _) => {}
@@ -105,7 +121,7 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
 
 /// Writes a page beside the others, whose index is then to be written too. Returns where it is.
 pub(crate) fn write_page(session: &Session, name: &str, text: &str) -> Result<PathBuf, Failure> {
-    let file = session.store.root().join("reports").join(name);
+    let file = session.store.reports().join(name);
     write(&file, text)?;
     Ok(file)
 }
@@ -117,7 +133,7 @@ pub(crate) async fn write_index(session: &Session) -> anyhow::Result<()> {
 }
 
 async fn write_index_with(session: &Session, catalog: &RunReport) -> anyhow::Result<()> {
-    let folder = session.store.root().join("reports");
+    let folder = session.store.reports();
     write_page(session, "catalog.html", &report::html(catalog))?;
     let page_of = |name: &str| {
         let page = format!("{name}.html");
@@ -140,6 +156,19 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ending_of_a_file_says_what_is_written_into_it_unless_a_flag_does() {
+        let format = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            crate::cli::typed::<ReportArgs>("report", &words).unwrap().format()
+        };
+        assert_eq!(format(&[]), Format::Html);
+        assert_eq!(format(&["--out", "run.md"]), Format::Markdown);
+        assert_eq!(format(&["--out", "run.json"]), Format::Json);
+        assert_eq!(format(&["--out", "run.md", "--format", "html"]), Format::Html);
+        assert_eq!(format(&["--out", "-"]), Format::Html);
+    }
 
     #[tokio::test]
     async fn the_page_of_the_catalog_is_as_new_as_the_index_that_links_it() {

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::catalog::{Catalog, jobs, pauses};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::scan;
+use crate::types::StageName;
 
 use super::{Global, Session, say};
 
@@ -22,13 +23,13 @@ pub(crate) struct RetryArgs {
     reason: Option<Reason>,
     /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted; so are those of other stages for
     /// what the site said to all
-    #[arg(long, value_parser = ["search", "fetch", "scan", "cut"])]
-    stage: Option<String>,
+    #[arg(long, value_enum)]
+    stage: Option<StageName>,
 }
 
 pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
-    let lifted = match &args.stage {
+    let lifted = match args.stage {
         Some(stage) => lift(&session.catalog, stage).await?,
         None => Vec::new(),
     };
@@ -40,16 +41,15 @@ pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit
         _ => 0,
     };
     let reopened = match args.reason {
-        Some(reason) => {
-            jobs::retry(&session.catalog, reason, args.stage.as_deref()).await.map_err(Failure::from)?
-        }
+        Some(reason) => jobs::retry(&session.catalog, reason, args.stage).await.map_err(Failure::from)?,
         None => 0,
     } + fetched_again;
     if session.json {
         say(json!({"event": "retried", "jobs": reopened, "pause_lifted": !lifted.is_empty(),
             "stages_lifted": lifted}));
     } else {
-        let pauses = match lifted.as_slice() {
+        let stages: Vec<_> = lifted.iter().map(|stage| stage.as_str()).collect();
+        let pauses = match stages.as_slice() {
             [] => String::new(),
             [stage] => format!("; the pause of {stage} is lifted"),
             stages => format!("; the pauses of {} are lifted", stages.join(" and ")),
@@ -60,15 +60,15 @@ pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit
 }
 
 /// Lifts a stage's pause; where it is for what the site said to all who ask, those of the others too. Says of which stages.
-async fn lift(catalog: &Catalog, stage: &str) -> Result<Vec<String>, Failure> {
+async fn lift(catalog: &Catalog, stage: StageName) -> Result<Vec<StageName>, Failure> {
     let in_force = pauses::in_force(catalog).await?;
     let own = in_force.iter().find(|pause| pause.stage == stage).map(|pause| pause.reason);
     let said = own.filter(|reason| reason.is_of_the_site());
     let alike = in_force.iter().filter(|pause| Some(pause.reason) == said && pause.stage != stage);
     let mut lifted = Vec::new();
-    for stage in std::iter::once(stage).chain(alike.map(|pause| pause.stage.as_str())) {
+    for stage in std::iter::once(stage).chain(alike.map(|pause| pause.stage)) {
         if pauses::lift(catalog, stage).await? {
-            lifted.push(stage.to_owned());
+            lifted.push(stage);
         }
     }
     Ok(lifted)
@@ -85,16 +85,19 @@ mod tests {
     async fn what_the_site_said_to_all_is_lifted_for_all_and_every_other_pause_alone() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
-        let blocked = ["fetch", "search"].map(|stage| (stage, Reason::Blocked));
-        let full = ["scan", "cut"].map(|stage| (stage, Reason::Disk));
+        let blocked = [StageName::Fetch, StageName::Search].map(|stage| (stage, Reason::Blocked));
+        let full = [StageName::Scan, StageName::Cut].map(|stage| (stage, Reason::Disk));
         let mut tx = session.catalog.begin().await.unwrap();
         for (stage, reason) in blocked.into_iter().chain(full) {
             pauses::begin(&mut tx, stage, reason, "", None).await.unwrap();
         }
         tx.commit().await.unwrap();
-        assert_eq!(lift(&session.catalog, "fetch").await.unwrap(), ["fetch", "search"]);
-        assert_eq!(lift(&session.catalog, "cut").await.unwrap(), ["cut"]);
-        assert!(lift(&session.catalog, "fetch").await.unwrap().is_empty());
+        assert_eq!(
+            lift(&session.catalog, StageName::Fetch).await.unwrap(),
+            [StageName::Fetch, StageName::Search]
+        );
+        assert_eq!(lift(&session.catalog, StageName::Cut).await.unwrap(), [StageName::Cut]);
+        assert!(lift(&session.catalog, StageName::Fetch).await.unwrap().is_empty());
     }
 
     #[test]

@@ -17,9 +17,11 @@ use crate::config::{Config, Leg};
 use crate::failure::{Exit, Failure};
 use crate::pipeline::worker_name;
 use crate::store::Lock;
+use crate::words::read_span;
 
+use super::ending::Hush;
 use super::log::{self, Logged};
-use super::{Global, Session, duration, say};
+use super::{Global, Session, say};
 use ledger::Ledger;
 pub(crate) use standing::Standing;
 
@@ -31,7 +33,7 @@ pub(crate) use standing::Standing;
     scripts/schedule/ has units for systemd, cron, Slurm and Kubernetes. A second start ends at once with 4.")]
 pub(crate) struct RunArgs {
     /// Begin nothing new after this time, such as 90s, 30m or 8h [default: run.max_runtime_s]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = read_span)]
     max_runtime: Option<i64>,
     /// Only these commands [default: run.commands]
     #[arg(long, value_name = "COMMANDS", value_delimiter = ',', value_enum)]
@@ -65,7 +67,7 @@ impl RunArgs {
     }
 }
 
-/// What the settings say of training, read as the flags that it is.
+/// The settings' `train.flags`, read as the command line reads them.
 pub(crate) struct Work {
     #[cfg(feature = "train")]
     train: super::train::TrainArgs,
@@ -120,10 +122,10 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
     if args.dry_run {
         return say_agenda(&session, &work).await;
     }
-    // One name in the locks and in the round's row: by it the next round knows a dead one of another machine.
+    // One name in the locks and in the round's row: by it the next round recognises one that died on another machine.
     let holder = worker_name(&session.clock);
     let locks = locks(&session, &holder)?;
-    log::begin_round(session.store.root(), &session.clock, session.config.run.keep_logs)?;
+    log::begin_round(&session.store.logs(), &session.clock, session.config.run.keep_logs)?;
     session.reporter = Arc::new(Logged(session.reporter));
     let ledger = Ledger::begin(&session, &locks, &holder).await?;
     let deadline_ms = match session.config.run.max_runtime_s {
@@ -132,8 +134,13 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
             Some(session.clock.now_ms() + i64::try_from(runtime_s).unwrap_or(i64::MAX / 2_000) * 1_000)
         }
     };
+    // The commands of a round have closing lines of their own.
+    let hush = global.quiet.then(Hush::begin);
     let steps = legs::walk(&session, &work, deadline_ms).await?;
-    ledger.close(&session, &work, steps, planned).await
+    let (exit, report) = ledger.close(&session, &work, steps, planned).await?;
+    drop(hush);
+    ledger::say_end(&session, &report, global.quiet)?;
+    Ok(exit)
 }
 
 /// One lock for each command of the round: another round of the same commands on this data folder ends at once.

@@ -1,6 +1,6 @@
 //! What most commands need: settings, data folder, catalog, clock, stop and somebody to tell.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::progress::{Bars, JsonLines, PlainLog, Reporter, Silent};
 use crate::store::{self, Lock, Locked, Store, StoreError};
 
 use super::ending::leave;
-use super::{Global, LogFormat};
+use super::{Global, LogFormat, is_screen};
 
-/// What this process has opened and will close; what is open for days is closed before: [`close_catalogs`].
+/// Catalogs that this process has opened and closes at its end.
 static OPENED: Mutex<Vec<Catalog>> = Mutex::new(Vec::new());
 /// Closing waits so long for who still reads or writes.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -66,27 +66,14 @@ impl Session {
         Self::open(global).await
     }
 
-    /// Takes a lock of the data folder, or says who has it. `what` is at work then, `holder` is what others are told.
+    /// See [`lock`].
     pub(crate) fn lock(&self, name: &str, what: &str, holder: &str) -> Result<Lock, Failure> {
-        match self.store.lock(name, holder).map_err(StoreError::of_named_folder)? {
-            Locked::Taken(lock) => {
-                if let Some(dead) = &lock.taken_over_from {
-                    tracing::warn!(lock = name, holder = dead, "took over from one that died");
-                }
-                Ok(lock)
-            }
-            Locked::HeldBy(holder) => {
-                let who = takeover::in_words(&holder);
-                let detail = format!("{what} is at work already: {who}");
-                Err(Failure::permanent(Reason::NothingToDo, detail)
-                    .with_hint("`webemotion status` says how far it is; nothing was begun here"))
-            }
-        }
+        lock(&self.store, name, what, holder)
     }
 
     /// Takes the lock of those who bring files of videos and clips, or take them away, without a job that they hold.
     pub(crate) fn lock_files(&self) -> Result<Lock, Failure> {
-        self.lock("files", "merge, gc, forget or refresh", &worker_name(&self.clock))
+        lock_files(&self.store, &worker_name(&self.clock))
     }
 
     /// The same session with a stop of its own, which is also asked at a moment. Abort the keeper when the work is over.
@@ -128,7 +115,7 @@ impl Session {
     async fn open(global: &Global) -> anyhow::Result<Self> {
         let config = load_config(global)?;
         let store = Store::open(&global.data()).map_err(StoreError::of_named_folder)?;
-        let clock = Clock::shifted(global.clock_shift_s.saturating_mul(1_000));
+        let clock = clock(global);
         let catalog = Catalog::open(&store.catalog(), &clock).await.map_err(Failure::from)?;
         OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(catalog.clone());
         let stop = Stop::default();
@@ -137,8 +124,36 @@ impl Session {
     }
 }
 
-/// Closes every catalog that was opened for work, at the end or where it is no longer needed: its file alone then has all
-/// that was done, unless another process still has it open. Waits for nobody longer than [`CLOSING`].
+/// The machine's clock, as the command line shifts it.
+pub(super) fn clock(global: &Global) -> Clock {
+    Clock::shifted(global.clock_shift_s.saturating_mul(1_000))
+}
+
+/// Takes a lock of a data folder, or says who has it. `what` is at work then, `holder` is what others are told.
+pub(super) fn lock(store: &Store, name: &str, what: &str, holder: &str) -> Result<Lock, Failure> {
+    match store.lock(name, holder).map_err(StoreError::of_named_folder)? {
+        Locked::Taken(lock) => {
+            if let Some(dead) = &lock.taken_over_from {
+                tracing::warn!(lock = name, holder = dead, "took over from one that died");
+            }
+            Ok(lock)
+        }
+        Locked::HeldBy(holder) => {
+            let who = takeover::in_words(&holder);
+            let detail = format!("{what} is at work already: {who}");
+            Err(Failure::permanent(Reason::NothingToDo, detail)
+                .with_hint("`webemotion status` says how far it is; nothing was begun here"))
+        }
+    }
+}
+
+/// See [`Session::lock_files`].
+pub(super) fn lock_files(store: &Store, holder: &str) -> Result<Lock, Failure> {
+    lock(store, "files", "merge, gc, forget or refresh", holder)
+}
+
+/// Closes every catalog that was opened for work: its file alone then has all that was done, unless another process still
+/// has it open. Waits for nobody longer than [`CLOSING`].
 pub(super) async fn close_catalogs() {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     let closing = async {
@@ -158,9 +173,15 @@ fn must_exist(global: &Global) -> Result<(), Failure> {
         return Ok(());
     }
     let detail = format!("{} has no catalog", global.data().display());
-    Err(Failure::permanent(Reason::Catalog, detail).with_hint(
-        "name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`",
-    ))
+    let mut hint =
+        "name the data folder with --data, or begin one with `webemotion crawl` or `webemotion demo`"
+            .to_owned();
+    if store::runs_in(&global.data()).is_dir() {
+        hint.push_str(
+            "; runs on data sets on disk need none: result.json in the folder of each is its report",
+        );
+    }
+    Err(Failure::permanent(Reason::Catalog, detail).with_hint(hint))
 }
 
 /// The settings that a command line means.
@@ -171,7 +192,7 @@ pub(crate) fn load_config(global: &Global) -> Result<Config, Failure> {
 /// The same, with where each came from.
 pub(crate) fn resolve_config(global: &Global) -> Result<Resolved, Failure> {
     let named = global.config.as_deref();
-    let beside = [global.data().join("webemotion.toml"), Path::new("webemotion.toml").to_owned()];
+    let beside = [store::settings_in(&global.data()), Path::new(store::SETTINGS).to_owned()];
     let found = beside.iter().map(std::path::PathBuf::as_path).find(|path| path.is_file());
     Config::resolve(named.or(found))
 }
@@ -184,7 +205,7 @@ pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
         Arc::new(JsonLines::default())
     } else if global.log_format == LogFormat::Json {
         Arc::new(PlainLog::through(say_as_json))
-    } else if std::io::stderr().is_terminal() {
+    } else if is_screen(&std::io::stderr()) {
         Arc::new(Bars::default())
     } else {
         Arc::new(PlainLog::default())
@@ -255,5 +276,15 @@ mod tests {
         let global = Words::parse_from(words).global;
         assert!(Session::create(&global).await.err().unwrap().to_string().contains("crawl.at_once"));
         assert!(!data.exists());
+    }
+
+    #[test]
+    fn a_folder_with_runs_and_no_catalog_says_where_their_results_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let words = ["webemotion", "--data", folder.path().to_str().unwrap()];
+        let hint = || must_exist(&Words::parse_from(words).global).unwrap_err().hint.unwrap();
+        assert!(!hint().contains("result.json"));
+        std::fs::create_dir(folder.path().join("runs")).unwrap();
+        assert!(hint().contains("result.json"), "{}", hint());
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::failure::Exit;
 use crate::pipeline::shard;
+use crate::words::plural;
 
 use super::{Global, Session, say};
 
@@ -28,7 +29,7 @@ pub(crate) struct ShardArgs {
 
 pub(crate) async fn run(args: ShardArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
-    let folder = args.out.unwrap_or_else(|| session.store.root().join("shards"));
+    let folder = args.out.unwrap_or_else(|| session.store.shards());
     let recipe = &session.config.clips;
     let videos = shard::write(&session.catalog, &session.store, recipe, args.count, &folder).await?;
     let (all, most): (u64, u64) = (videos.iter().sum(), videos.iter().copied().max().unwrap_or(0));
@@ -37,8 +38,9 @@ pub(crate) async fn run(args: ShardArgs, global: &Global) -> anyhow::Result<Exit
             "lists": (0..args.count).map(|shard| shard::file_name(shard, args.count)).collect::<Vec<_>>()}));
     } else {
         say(format_args!(
-            "shard: {all} videos in {} lists of at most {most}, in {}",
-            args.count,
+            "shard: {} in {} of at most {most}, in {}",
+            plural(all, "video"),
+            plural(args.count, "list"),
             folder.display()
         ));
     }

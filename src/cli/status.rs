@@ -11,6 +11,7 @@ use crate::catalog::{budgets, funnel, jobs, pauses, rounds, runs};
 use crate::failure::{Exit, Failure};
 use crate::pipeline::takeover;
 use crate::report::{self, FailureExample, Funnel, RoundStep};
+use crate::types::StageName;
 
 use super::run::{Standing, Work, agenda};
 use super::{Global, Session, is_coloured, say, say_if_read};
@@ -51,7 +52,7 @@ struct Status {
 
 #[derive(Debug, Serialize)]
 struct Paused {
-    stage: String,
+    stage: StageName,
     reason: String,
     detail: String,
     resume_at: Option<i64>,
@@ -67,7 +68,7 @@ struct Budget {
 
 #[derive(Debug, Serialize)]
 struct Lease {
-    stage: String,
+    stage: StageName,
     worker: String,
     holder: String,
     jobs: usize,
@@ -93,7 +94,7 @@ struct Round {
 #[derive(Debug, Serialize)]
 struct Run {
     name: String,
-    state: String,
+    state: runs::RunState,
     started_at: i64,
     finished_at: Option<i64>,
     /// Since when the labels that it changed are in force.
@@ -120,7 +121,7 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// False: nobody reads it.
+/// Prints the status; false once nobody reads it any more.
 fn show(session: &Session, status: &Status) -> anyhow::Result<bool> {
     Ok(if session.json {
         say_if_read(serde_json::to_string(status)?)

@@ -12,6 +12,7 @@ pub(crate) mod folder;
 mod loop_args;
 mod method_args;
 mod opinions;
+mod pictures;
 mod rows;
 pub(crate) mod spread;
 mod tensorboard;
@@ -34,7 +35,7 @@ use crate::train::{self, RunPlace, Step, TrainError, TrainEvent, Trained};
 use crate::types::Relabel;
 
 pub use args::{CommonArgs, MethodArg, TrainArgs};
-pub(crate) use catalog::todays_samples;
+pub(crate) use catalog::{check_training, todays_samples};
 pub use dataset::DatasetArg;
 use diary::Diary;
 
@@ -42,7 +43,7 @@ use diary::Diary;
 const WAITING_EVENTS: usize = 64;
 /// The reporter's name of this work.
 const TASK: &str = "train";
-/// The same of the scouts that `cure` trains before.
+/// The same for the scouts that `cure` trains first.
 const SCOUTS: &str = "scouts";
 
 /// Who waits for a training: is told how it goes, and may say stop.
@@ -59,8 +60,8 @@ impl Caller {
     }
 }
 
-/// What is trained by, on and where.
-struct Training {
+/// What a run needs: the recipe that it trains by, the set that it trains on, and its folder and device.
+struct TrainPlan {
     recipe: Recipe,
     set: TrainingSet,
     place: RunPlace,
@@ -90,8 +91,8 @@ impl RunWatch for NoWatch {}
 ///
 /// # Errors
 /// With the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
-fn run(training: &Training, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Trained, Failure> {
-    let Training { recipe, set, place } = training;
+fn run(plan: &TrainPlan, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Trained, Failure> {
+    let TrainPlan { recipe, set, place } = plan;
     recipe.check()?;
     std::fs::create_dir_all(&place.folder).map_err(|error| Failure::unwritable(&place.folder, &error))?;
     let (sender, receiver) = sync_channel(WAITING_EVENTS);
@@ -123,7 +124,7 @@ fn follow(
     reporter: &dyn Reporter,
     watch: &mut dyn RunWatch,
 ) -> Result<(), Failure> {
-    let (mut diary, mut scouting) = (None, false);
+    let (mut diary, mut bars) = (None, Bars { reporter, scouting: false });
     for event in events {
         match event {
             TrainEvent::Began { device, epochs, steps, history, relabels, init } => {
@@ -133,26 +134,12 @@ fn follow(
                 for text in [Some(format!("training on {device}")), init].into_iter().flatten() {
                     reporter.report(&Event::Said { text });
                 }
-                begin(reporter, TASK, u64::from(epochs) * steps as u64);
+                bars.begin(TASK, u64::from(epochs) * steps as u64);
             }
             TrainEvent::Scouting { scout, scouts, epochs, step } => {
-                let of_one = u64::from(epochs) * step.steps as u64;
-                if !scouting {
-                    begin(reporter, SCOUTS, u64::from(scouts) * of_one);
-                    scouting = true;
-                }
-                let done = u64::from(scout - 1) * of_one + step.done();
-                let note = format!("scout {scout} of {scouts}, {}", words(&step));
-                reporter.report(&Event::Advanced { task: SCOUTS.to_owned(), done, note });
+                bars.scouting((scout, scouts), u64::from(epochs) * step.steps as u64, &step);
             }
-            TrainEvent::Step(step) => {
-                if std::mem::take(&mut scouting) {
-                    let note = "what they tell is weighed against the labels".to_owned();
-                    reporter.report(&Event::Ended { task: SCOUTS.to_owned(), note });
-                }
-                let (done, note) = (step.done(), words(&step));
-                reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
-            }
+            TrainEvent::Step(step) => bars.step(&step),
             TrainEvent::Epoch(metrics) => {
                 if let Some(diary) = &mut diary {
                     diary.epoch(&metrics)?;
@@ -166,8 +153,39 @@ fn follow(
     Ok(())
 }
 
-fn begin(reporter: &dyn Reporter, task: &str, steps: u64) {
-    reporter.report(&Event::Began { task: task.to_owned(), total: Some(steps), unit: "steps".to_owned() });
+/// How far a run is, for those who wait: its own steps, and before them those of the scouts that it trains.
+struct Bars<'a> {
+    reporter: &'a dyn Reporter,
+    /// The scouts' bar has begun and not ended.
+    scouting: bool,
+}
+
+impl Bars<'_> {
+    fn begin(&self, task: &str, steps: u64) {
+        let (task, unit) = (task.to_owned(), "steps".to_owned());
+        self.reporter.report(&Event::Began { task, total: Some(steps), unit });
+    }
+
+    /// A step of one scout of so many, each of which takes at most `of_one` steps.
+    fn scouting(&mut self, (scout, scouts): (u32, u32), of_one: u64, step: &Step) {
+        if !self.scouting {
+            self.begin(SCOUTS, u64::from(scouts) * of_one);
+            self.scouting = true;
+        }
+        let done = u64::from(scout - 1) * of_one + step.done();
+        let note = format!("scout {scout} of {scouts}, {}", words(step));
+        self.reporter.report(&Event::Advanced { task: SCOUTS.to_owned(), done, note, throughput: None });
+    }
+
+    /// A step of the run itself: the scouts are done.
+    fn step(&mut self, step: &Step) {
+        if std::mem::take(&mut self.scouting) {
+            let note = "what they tell is weighed against the labels".to_owned();
+            self.reporter.report(&Event::Ended { task: SCOUTS.to_owned(), note });
+        }
+        let (done, note) = (step.done(), words(step));
+        self.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note, throughput: None });
+    }
 }
 
 /// What this program made itself, as one line of JSON.
@@ -225,7 +243,12 @@ mod tests {
         follow(&receiver, &place, &minutes, &mut NoWatch).unwrap();
 
         let words = "loss 1.500, accuracy 25.0 %, 80 images/s, waiting 1 %";
-        let advanced = |task: &str, done, note: String| Event::Advanced { task: task.to_owned(), done, note };
+        let advanced = |task: &str, done, note: String| Event::Advanced {
+            task: task.to_owned(),
+            done,
+            note,
+            throughput: None,
+        };
         let ended = "what they tell is weighed against the labels".to_owned();
         let expected = [
             Event::Began { task: SCOUTS.to_owned(), total: Some(30), unit: "steps".to_owned() },

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 
-use crate::config::{ClipRecipe, ToolConfig};
+use crate::config::{ClipRecipe, Hwaccel, ToolConfig};
 use crate::face::{DetectorSettings, Mtcnn};
 use crate::failure::{Exit, Failure};
 use crate::media;
-use crate::pipeline::cpu::{self, Product, Task};
+use crate::pipeline::cpu::{self, Answer, Product, Task};
 use crate::pipeline::eyes::{self, Watch};
 use crate::types::VideoFacts;
 
@@ -28,17 +28,33 @@ pub(crate) struct WorkerArgs {
     /// The MTCNN params
     #[arg(long)]
     mtcnn: Option<PathBuf>,
+    /// What decodes videos
+    #[arg(long, value_enum, default_value_t)]
+    hwaccel: Hwaccel,
 }
 
 /// Answers tasks on standard input until it ends.
 pub(crate) fn run(args: &WorkerArgs) -> anyhow::Result<Exit> {
     limit(args.max_memory_bytes);
+    media::decode_on(args.hwaccel);
     let tools = ToolConfig { mtcnn: args.mtcnn.clone(), ..ToolConfig::default() };
     let mut worker = Worker { tools, detector: None };
     let input = BufReader::new(std::io::stdin().lock());
     let output = BufWriter::new(std::io::stdout().lock());
-    cpu::serve(input, output, |task, working| worker.work(task, working))?;
+    cpu::serve(input, output, |task, tell| {
+        say_what_decodes(tell);
+        let worked = worker.work(task, tell);
+        say_what_decodes(tell);
+        worked
+    })?;
     Ok(Exit::Done)
+}
+
+/// Says, the first time that it is so, that videos are decoded in software though more was asked for.
+fn say_what_decodes(tell: &mut dyn FnMut(Answer)) {
+    if let Some(why) = media::why_in_software() {
+        tell(Answer::Said { text: format!("decoding in software: {why}") });
+    }
 }
 
 /// A worker may take so much memory, leaves no core file, and dies with its parent.
@@ -58,8 +74,8 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(&mut self, task: Task, working: &mut dyn FnMut(i64)) -> Result<Product, Failure> {
-        let mut watch = Beat(working);
+    fn work(&mut self, task: Task, tell: &mut dyn FnMut(Answer)) -> Result<Product, Failure> {
+        let mut watch = Beat(tell);
         match task {
             Task::Check { path, promised_duration_ms } => {
                 let probe = media::check(&path, promised_duration_ms)?;
@@ -74,7 +90,8 @@ impl Worker {
             }
             Task::Scan { path, recipe, clips } => {
                 let detector = self.detector(&recipe)?;
-                eyes::scan_video(&path, &recipe, detector, Some(&clips), &mut watch).map(Product::Scanned)
+                let clips = clips.as_deref();
+                eyes::scan_video(&path, &recipe, detector, clips, &mut watch).map(Product::Scanned)
             }
             Task::Cut { path, plans, recipe, clips } => {
                 let detector = self.detector(&recipe)?;
@@ -109,11 +126,11 @@ impl Worker {
 }
 
 /// Tells the parent that the worker is alive.
-struct Beat<'a>(&'a mut dyn FnMut(i64));
+struct Beat<'a>(&'a mut dyn FnMut(Answer));
 
 impl Watch for Beat<'_> {
     fn frame(&mut self, done_ms: i64, _total_ms: i64) -> ControlFlow<()> {
-        (self.0)(done_ms);
+        (self.0)(Answer::Working { done_ms });
         ControlFlow::Continue(())
     }
 }

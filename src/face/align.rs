@@ -20,7 +20,7 @@ pub const TEMPLATE_224: Landmarks =
 const MOST_TIMES: u32 = 4;
 /// Red, green and blue.
 const CHANNELS: usize = 3;
-/// Numbers that are reckoned side by side: four are one instruction's work, three are not.
+/// Numbers that are computed side by side: four fit one instruction, three do not.
 const LANES: usize = 4;
 
 /// Turn, scale and move: `x' = a·x − b·y + dx`, `y' = b·x + a·y + dy`.
@@ -93,7 +93,7 @@ pub fn aligned_in(view: &View, face: &Face, style: CropStyle) -> RgbImage {
     warped(&view.picture, &to_picture(face, view.placement, style), style.side_px)
 }
 
-/// From the pixels of a face's crop to those of a view that lies there.
+/// Leads from the pixels of a face's crop to those of a view with this placement.
 pub fn to_picture(face: &Face, placement: Placement, style: CropStyle) -> Similarity {
     let landmarks = face.landmarks.map(|point| placement.to_pixels(point));
     let scale = style.side_px as f32 / 224.0;
@@ -111,7 +111,8 @@ pub fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbIm
     interpolated(&shrunk(picture, times), &to_source.shrunk(times), side_px)
 }
 
-/// A picture so many times smaller: the means of its blocks, without what is left of one at the right and below.
+/// A picture made so many times smaller, each pixel the mean of a block; incomplete blocks at the right and below are
+/// left out.
 fn shrunk(picture: &RgbImage, times: u32) -> RgbImage {
     let (width, height) = (picture.width() / times, picture.height() / times);
     let (stride, times) = (picture.width() as usize * CHANNELS, times as usize);
@@ -130,7 +131,7 @@ fn shrunk(picture: &RgbImage, times: u32) -> RgbImage {
     RgbImage::from_raw(width, height, bytes).unwrap_or_default()
 }
 
-/// As [`warped`], whatever the scale.
+/// As [`warped`], but the source is never made smaller first.
 fn interpolated(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
     let mut bytes = Vec::with_capacity((side_px * side_px) as usize * CHANNELS);
     for y in 0..side_px {
@@ -142,7 +143,7 @@ fn interpolated(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> Rgb
     RgbImage::from_raw(side_px, side_px, bytes).unwrap_or_default()
 }
 
-/// The colours at a point, and one number that means nothing.
+/// The colours at a point, and a fourth number without a meaning: see [`LANES`].
 fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
     let (left, top) = (floor(x), floor(y));
     let (across, down) = (x - left as f32, y - top as f32);
@@ -156,7 +157,7 @@ fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
             north + (south - north) * down
         })
     };
-    // Not in the last two columns: of a pixel one byte more is read.
+    // Not in the last two columns: one byte behind each pixel is read with it.
     if (0..width - 2).contains(&left) && (0..height - 1).contains(&top) {
         let at = top as usize * stride + left as usize * CHANNELS;
         let pair = |at: usize| -> [u8; CHANNELS + LANES] {
@@ -177,13 +178,13 @@ fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
     mix([colours(0, 0), colours(0, 1), colours(1, 0), colours(1, 1)])
 }
 
-/// Without a call of the mathematical library, which is what `f32::floor` is on older processors.
+/// As `f32::floor`, which calls the mathematical library on older processors; this does not.
 fn floor(value: f32) -> i32 {
     let whole = value as i32;
     whole - i32::from(whole as f32 > value)
 }
 
-/// A position outside `0..length` folded back at the border, which is not repeated: −1 is 1.
+/// A position outside `0..length` folded back at the border, which is not repeated: −1 becomes 1.
 fn mirrored(position: i64, length: u32) -> usize {
     let last = i64::from(length) - 1;
     if (0..=last).contains(&position) {

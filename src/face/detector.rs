@@ -33,10 +33,10 @@ pub struct View {
     pub placement: Placement,
 }
 
-/// Where a view lies in its whole picture, whose size is that which it has on the view's scale.
+/// Where a view lies in its whole picture. The size of the whole picture is counted on the view's scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// Column of the whole picture that the view's first one is.
+    /// The view's first column, as a column of the whole picture.
     pub left: u32,
     /// Row likewise.
     pub top: u32,

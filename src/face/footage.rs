@@ -11,7 +11,7 @@ const PER_S: i64 = 10;
 const STEP_MS: i64 = 1_000 / PER_S;
 /// Left eye, right eye and the middle of the mouth, x and y of each.
 const VALUES: usize = 6;
-/// The same footage must go along for so long, moments.
+/// Two clips must agree for at least so many moments.
 const LEAST_MOMENTS: usize = 4 * PER_S as usize;
 /// Same footage is the same place: the points may be this far apart, in eye distances (root mean square over the nearest
 /// [`HEEDED`] of the moments). Of 239 clips of 96 drawn films, 12,491 pairs whose faces meet, no pair of different films
@@ -63,7 +63,7 @@ impl Motion {
         Self { moments, bounds }
     }
 
-    /// The motion of a clip's face in pictures of this size; between looks it goes straight.
+    /// The motion of a clip's face in pictures of this size; between looks it is taken to move in a straight line.
     pub fn of(faces: &[SeenFace], span: Span, (width, height): (u32, u32)) -> Self {
         let aspect = height as f32 / width.max(1) as f32;
         let moments = span.length_ms() / STEP_MS;
@@ -115,7 +115,7 @@ impl Motion {
     }
 }
 
-/// Motions in the order of their leftmost places, so that for one of them not all others are looked at.
+/// Motions in the order of their leftmost places, so that one of them need not be compared with all others.
 pub struct Places {
     /// The leftmost place of a left eye, and which motion's it is; ascending.
     by_left: Vec<(f32, usize)>,
@@ -133,8 +133,8 @@ impl Places {
         Self { by_left, farthest }
     }
 
-    /// Which motions may be at the place of this one, in no order; of those that are left out [`Motion::likeness`] knows
-    /// nothing.
+    /// Which motions may be at the place of this one, in no order; of those that are left out, [`Motion::likeness`] is
+    /// `None`.
     pub fn near(&self, motion: &Motion) -> impl Iterator<Item = usize> {
         let [least, most] = motion.bounds[0];
         // A little more on both sides: sums of such numbers are rounded.

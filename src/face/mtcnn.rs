@@ -241,7 +241,7 @@ impl Conclusion {
         Self { candidate: Candidate { corners, score: opinion.score, ..candidate }, points }
     }
 
-    /// The face, whose pixels are those of a view that lies there.
+    /// The face in fractions of the whole picture; its pixels here are those of a view with this placement.
     fn face(&self, placement: Placement) -> Face {
         let [left, top, right, bottom] = self.candidate.corners;
         let ([x, y], [end_x, end_y]) =
@@ -287,7 +287,7 @@ impl Detector for Mtcnn {
             score: 0.0,
             shift: [0.0; 4],
         };
-        // The R-net moves the box to where the face went on to, whatever its score; the O-net decides.
+        // The R-net moves the box to the face's new place, whatever its score; the O-net decides whether it is a face.
         let judged = self.judge(&views, last.iter().enumerate().map(candidate).collect(), 24)?;
         let moved = judged
             .into_iter()
@@ -318,7 +318,8 @@ fn channels_last(values: &[f32], count: usize, (width, height): (u32, u32)) -> R
     Ok(Tensor::from_slice(values).f_view(shape)?.f_permute([0, 3, 1, 2])?)
 }
 
-/// The params of a convolution in the layout of [`channels_last`], so that they need not be put into it for every picture.
+/// The params of a convolution in the layout of [`channels_last`], so that they are not converted again for every
+/// picture.
 fn innermost_channels(param: Tensor) -> Tensor {
     match param.dim() {
         4 => param.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),

@@ -1,4 +1,4 @@
-//! What can be measured of one face's picture without knowing the emotion. Pure; it judges nothing away.
+//! What can be measured of one face's picture without knowing the emotion, and which measures a recipe refuses. Pure.
 
 use image::RgbImage;
 

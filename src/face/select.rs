@@ -36,10 +36,26 @@ impl ClipPlan {
         let [x, y] = first.map(f32::to_bits);
         format!("{:07}-{:07}-{x:08x}{y:08x}", self.span.start_ms, self.span.end_ms)
     }
+
+    /// The look that becomes the one sample of a clip which is too short for the usual ones: that in its middle.
+    pub fn only_sample_ms(&self, recipe: &ClipRecipe) -> Option<i64> {
+        let inside = |at: &usize| self.span.contains(self.faces[*at].t_ms);
+        let looks: Vec<usize> = (0..self.faces.len()).filter(inside).collect();
+        let is_sample = |at: &usize| {
+            let before_ms = at.checked_sub(1).map(|before| self.faces[before].t_ms);
+            is_sample(before_ms, self.faces[*at].t_ms, recipe.sample_every_ms)
+        };
+        if self.span.length_ms() >= recipe.min_clip_ms || looks.iter().any(is_sample) {
+            return None;
+        }
+        looks.get(looks.len() / 2).map(|at| self.faces[*at].t_ms)
+    }
 }
 
 /// The rules that a track must pass, in the order in which they are asked; each is named after what it removes.
 pub const RULES: [Reason; 3] = [Reason::FaceTooSmall, Reason::FaceTooBrief, Reason::FaceTooPatchy];
+/// The same where lists name parts of the video, see [`super::parts`].
+pub const RULES_OF_PARTS: [Reason; 3] = [Reason::NotListed, Reason::FaceTooSmall, Reason::FaceTooPatchy];
 
 /// What became of every track.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,14 +68,31 @@ pub struct Explain {
     pub clips: usize,
     /// For each track of the scan, why it gives no clip; `None` when it does.
     pub verdicts: Vec<Option<Reason>>,
-    /// How many tracks each of the [`RULES`] removed; rules that removed none are missing.
+    /// How many tracks each of the rules removed; rules that removed none are missing.
     pub removed: BTreeMap<Reason, usize>,
+    /// Lists name parts of the video.
+    pub in_parts: bool,
 }
 
 impl Explain {
+    /// The rules that were asked, in their order.
+    pub fn rules(&self) -> [Reason; 3] {
+        if self.in_parts { RULES_OF_PARTS } else { RULES }
+    }
+
+    /// Counts the verdict on the next track; says whether it is kept.
+    pub(super) fn keeps(&mut self, verdict: Option<Reason>) -> bool {
+        self.verdicts.push(verdict);
+        match verdict {
+            Some(reason) => *self.removed.entry(reason).or_default() += 1,
+            None => self.kept += 1,
+        }
+        verdict.is_none()
+    }
+
     /// Why the whole video gives no clip: the reason of the track that came furthest; `None` when there are clips.
     pub fn verdict(&self) -> Option<Reason> {
-        let furthest = [Reason::FaceTooPatchy, Reason::FaceTooBrief, Reason::FaceTooSmall];
+        let furthest = [Reason::FaceTooPatchy, Reason::FaceTooBrief, Reason::FaceTooSmall, Reason::NotListed];
         match self.clips {
             0 => Some(
                 furthest
@@ -78,32 +111,23 @@ pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     let mut explain = Explain { tracks: scan.tracks.len(), ..Explain::default() };
     let mut plans = Vec::new();
     for (at, track) in scan.tracks.iter().enumerate() {
-        let verdict = verdict(track, (scan.width, scan.height), frame_ms(scan), recipe);
-        explain.verdicts.push(verdict);
-        if let Some(reason) = verdict {
-            *explain.removed.entry(reason).or_default() += 1;
-            continue;
+        let verdict = verdict(track, (scan.width, scan.height), recipe);
+        if explain.keeps(verdict) {
+            let spans = spans(track, &scan.shots, recipe, false).into_iter();
+            plans.extend(spans.map(|span| ClipPlan::new(at, track, span)));
         }
-        explain.kept += 1;
-        let spans = spans(track, &scan.shots, recipe, false).into_iter();
-        plans.extend(spans.map(|span| ClipPlan::new(at, track, span)));
     }
     explain.clips = plans.len();
     (plans, explain)
 }
 
-/// How long a frame of a scan's video lasts on average, milliseconds; 0 where nobody counted them.
-pub fn frame_ms(scan: &Scan) -> f64 {
-    if scan.frames_decoded == 0 { 0.0 } else { scan.duration_ms as f64 / scan.frames_decoded as f64 }
-}
-
-/// Why a track of pictures of this size, each shown for so long, gives no clip; `None` when it does.
-pub fn verdict(track: &Track, size: (u32, u32), frame_ms: f64, recipe: &ClipRecipe) -> Option<Reason> {
+/// Why a track gives no clip; `None` when it does. `size` is that of the video's pictures.
+pub fn verdict(track: &Track, size: (u32, u32), recipe: &ClipRecipe) -> Option<Reason> {
     if median_face_px(track, size) < recipe.min_clip_face_px {
         Some(Reason::FaceTooSmall)
     } else if track.span.length_ms() < recipe.min_clip_ms {
         Some(Reason::FaceTooBrief)
-    } else if coverage(track, frame_ms, recipe) < recipe.min_coverage {
+    } else if track.coverage < recipe.min_coverage {
         Some(Reason::FaceTooPatchy)
     } else {
         None
@@ -122,32 +146,20 @@ pub fn shorter_side_px(face: &Face, (width, height): (u32, u32)) -> f32 {
     (face.face_box.width * width as f32).min(face.face_box.height * height as f32)
 }
 
-/// Share of a track's looked-at frames on which its face was seen, 0 to 1; each frame lasts so long.
-pub fn coverage(track: &Track, frame_ms: f64, recipe: &ClipRecipe) -> f32 {
-    let look_ms = look_ms(frame_ms, recipe);
-    let looks =
-        |pair: &[SeenFace]| ((pair[1].t_ms - pair[0].t_ms) as f64 / look_ms).round().max(1.0) as usize;
-    let looked_at: usize = 1 + track.faces.windows(2).map(looks).sum::<usize>();
-    track.faces.len() as f32 / looked_at as f32
-}
-
-/// How long it is at most from one look to the next: where frames are rare, a whole number of them.
-fn look_ms(frame_ms: f64, recipe: &ClipRecipe) -> f64 {
-    let wanted_ms = (1000.0 / recipe.scout_fps).max(1.0);
-    // A mean of frames that last 200 ms may be 199.9.
-    let frames = (wanted_ms / frame_ms.max(1.0) - 0.05).ceil().max(1.0);
-    if frames > 2.0 { wanted_ms } else { frames * frame_ms }
-}
-
-/// The stretches of a track that become clips: what is left without the guard at cuts, the longest that may be for as
-/// long as the shortest stays over, and what is then left in even parts. Of a track that still goes on only those that
-/// will stay as they are.
+/// The stretches of a track that become clips: without the guard at cuts, none too long. Of a track that still goes on
+/// (`goes_on`), only the stretches that cannot change any more.
 pub fn spans(track: &Track, shots: &[Span], recipe: &ClipRecipe, goes_on: bool) -> Vec<Span> {
     let mut left = guarded(track, shots, recipe);
     if goes_on {
-        // The track may yet end at a cut.
+        // The track may still turn out to end at a cut.
         left.end_ms -= recipe.shot_guard_ms;
     }
+    stretches(left, recipe, goes_on)
+}
+
+/// Parts a span. Stretches of the longest length are cut from the front, as long as at least the shortest length is left
+/// behind each; what remains is divided evenly, or left (`goes_on`).
+pub(super) fn stretches(mut left: Span, recipe: &ClipRecipe, goes_on: bool) -> Vec<Span> {
     let (shortest, longest) = (recipe.min_clip_ms.max(1), recipe.max_clip_ms.max(1));
     let mut spans = Vec::new();
     while left.length_ms() >= longest + shortest {
@@ -161,7 +173,8 @@ pub fn spans(track: &Track, shots: &[Span], recipe: &ClipRecipe, goes_on: bool) 
     spans
 }
 
-/// None longer than the longest unless they would be shorter than the shortest.
+/// Divides a span evenly into as few parts as the longest length allows. No part is shorter than the shortest length,
+/// even if the parts then are too long.
 fn even_parts(span: Span, shortest: i64, longest: i64) -> impl Iterator<Item = Span> + use<> {
     let length_ms = span.length_ms();
     let fewest = (length_ms + longest - 1) / longest;
@@ -171,7 +184,7 @@ fn even_parts(span: Span, shortest: i64, longest: i64) -> impl Iterator<Item = S
 }
 
 /// A track's span without the guard at the cuts that bound it; the guard yields where the span would get too short.
-fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Span {
+pub(super) fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Span {
     let Span { start_ms, end_ms } = track.span;
     let shot = shots.get(track.shot).copied().unwrap_or(track.span);
     let wanted = |at_cut: bool, distance_ms: i64| {
@@ -187,8 +200,9 @@ fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Span {
     Span { start_ms: start_ms + share(front_ms), end_ms: end_ms - share(back_ms) }
 }
 
-/// Whether a sample is taken of a face that was seen at `t_ms`, after one at `before_ms`: the first in every stretch of
-/// `every_ms` of the video is.
+/// Whether a sample is taken of a face seen at `t_ms`, when the same track's face before it was seen at `before_ms`. It
+/// is taken when a new stretch of `every_ms` of the video has begun in between; where there is no face before, only at
+/// the very beginning of a stretch.
 pub fn is_sample(before_ms: Option<i64>, t_ms: i64, every_ms: i64) -> bool {
     let every_ms = every_ms.max(1);
     match before_ms {
@@ -205,7 +219,7 @@ mod tests {
     fn track(shot: usize, start_ms: i64, end_ms: i64, side: f32) -> Track {
         let times = (start_ms..end_ms).step_by(200);
         let faces = times.map(|t_ms| SeenFace { t_ms, face: face_at(0.3, 0.3, side, side) }).collect();
-        Track { shot, span: Span { start_ms, end_ms }, faces }
+        Track { shot, span: Span { start_ms, end_ms }, faces, coverage: 1.0 }
     }
 
     fn scan(shots: &[(i64, i64)], tracks: Vec<Track>) -> Scan {
@@ -256,6 +270,16 @@ mod tests {
     }
 
     #[test]
+    fn a_clip_in_which_no_second_begins_has_its_middle_look_for_a_sample() {
+        let track = track(0, 0, 8_000, 0.2);
+        let of = |start_ms, end_ms| {
+            ClipPlan::new(0, &track, Span { start_ms, end_ms }).only_sample_ms(&ClipRecipe::default())
+        };
+        assert_eq!((of(1_100, 1_900), of(1_100, 1_300)), (Some(1_600), Some(1_200)));
+        assert_eq!((of(1_100, 2_100), of(0, 500), of(1_100, 7_000)), (None, None, None));
+    }
+
+    #[test]
     fn the_guard_is_left_out_at_cuts_but_not_at_the_ends_of_the_video() {
         let shots = [(0, 8_000), (8_000, 16_000), (16_000, 24_000)];
         assert_eq!(spans(&scan(&shots, vec![track(1, 8_000, 16_000, 0.2)])), [(8_120, 15_880)]);
@@ -272,9 +296,7 @@ mod tests {
 
     #[test]
     fn every_dropped_track_has_its_reason() {
-        let mut patchy = track(0, 0, 8_000, 0.2);
-        patchy.faces =
-            patchy.faces.into_iter().enumerate().filter(|(at, _)| at % 3 > 0).map(|(_, f)| f).collect();
+        let patchy = Track { coverage: 0.89, ..track(0, 0, 8_000, 0.2) };
         let small = track(0, 0, 8_000, 0.03);
         let scan = scan(&[(0, 9_000)], vec![patchy, small, track(0, 0, 3_000, 0.2), track(0, 0, 8_000, 0.2)]);
         let (plans, explain) = select(&scan, &ClipRecipe::default());
@@ -283,23 +305,6 @@ mod tests {
         assert_eq!((explain.verdicts[3], explain.kept, plans[0].track), (None, 1, 3));
         assert_eq!(explain.removed.values().sum::<usize>(), 3);
         assert_eq!(explain.verdict(), None);
-    }
-
-    #[test]
-    fn a_face_on_every_frame_of_a_slow_video_is_seen_on_all_looks() {
-        let recipe = ClipRecipe::default();
-        let of = |times: &[i64], frame_ms: f64| {
-            let faces = times.iter().map(|&t_ms| SeenFace { t_ms, face: face_at(0.3, 0.3, 0.2, 0.2) });
-            let span = Span { start_ms: 0, end_ms: 1_000 };
-            coverage(&Track { shot: 0, span, faces: faces.collect() }, frame_ms, &recipe)
-        };
-        assert_eq!(of(&[0, 333, 667, 1_000], 1_000.0 / 3.0), 1.0);
-        assert_eq!(of(&[0, 250, 500, 750, 1_000], 250.3), 1.0);
-        // At six frames a second, looks are at each frame or at every second one.
-        assert_eq!(of(&[0, 333, 500, 667, 833, 1_000], 166.7), 1.0);
-        for frame_ms in [200.0, 199.8, 100.0, 40.0, 1_001.0 / 30.0, 0.0] {
-            assert_eq!(of(&[0, 200, 600, 800], frame_ms), 0.8, "{frame_ms}");
-        }
     }
 
     #[test]

@@ -4,23 +4,27 @@
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
 
+use super::cadence::Cadence;
+use super::open_track::{OpenTrack, centre};
 use crate::config::ClipRecipe;
 use crate::types::{Face, FaceBox, SeenFace, Span, Track};
 
 /// Tracks whose faces overlap by this much may be two people passing each other.
 const CROSSING_IOU: f32 = 0.1;
-/// A track that was seen on fewer looks may be a slip of the detector, which hides nobody.
+/// A track that was seen on fewer looks may be a false alarm; it does not count as hiding another face.
 const ESTABLISHED_LOOKS: usize = 3;
 /// Mean distance of the landmarks from where they are expected, in face widths, at which a match is worth nothing.
 const FARTHEST: f32 = 1.0;
 /// Matches are weighed in whole millionths.
 const WHOLE: f32 = 1_000_000.0;
 
-/// Follows the faces of one video. Tell it of every shot, then of every looked-at frame, in order.
+/// Follows the faces of one video. Tell it of every shot, every frame and every looked-at frame, in order. Two of its
+/// tracks never have the same face at the same time, and none goes without its face for longer than the recipe allows.
 #[derive(Debug)]
 pub struct Tracker {
     min_iou: f32,
     max_gap_ms: i64,
+    cadence: Cadence,
     shot: usize,
     open: Vec<OpenTrack>,
     ended: Vec<OpenTrack>,
@@ -36,56 +40,14 @@ pub struct Seen {
     pub missed: Vec<usize>,
 }
 
-/// A track that may still go on, or did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OpenTrack {
-    /// Tells the tracks of one video apart.
-    pub number: usize,
-    shot: usize,
-    faces: Vec<SeenFace>,
-}
-
-impl OpenTrack {
-    /// Its faces so far, ascending.
-    pub fn faces(&self) -> &[SeenFace] {
-        &self.faces
-    }
-
-    /// The track as far as it goes; `frame_ms` is how long its last frame lasts.
-    pub fn so_far(&self, frame_ms: i64) -> Track {
-        let span = Span { start_ms: self.first().t_ms, end_ms: self.last().t_ms + frame_ms };
-        Track { shot: self.shot, span, faces: self.faces.clone() }
-    }
-
-    /// When and where its face was last seen.
-    pub fn last(&self) -> &SeenFace {
-        &self.faces[self.faces.len() - 1]
-    }
-
-    /// When and where its face was first seen.
-    pub fn first(&self) -> &SeenFace {
-        &self.faces[0]
-    }
-
-    /// The box that the face has at a later time if it moves on as it did.
-    fn expected(&self, t_ms: i64) -> FaceBox {
-        let last = self.last();
-        let last_box = last.face.face_box;
-        let Some(before) = self.faces.len().checked_sub(2).map(|at| &self.faces[at]) else { return last_box };
-        let passed = (last.t_ms - before.t_ms).max(1) as f32;
-        // A face seldom keeps its speed for long.
-        let ahead = ((t_ms - last.t_ms) as f32 / passed).min(1.0);
-        let [dx, dy] = [0, 1].map(|axis| centre(&last_box)[axis] - centre(&before.face.face_box)[axis]);
-        FaceBox { x: last_box.x + dx * ahead, y: last_box.y + dy * ahead, ..last_box }
-    }
-}
-
 impl Tracker {
-    /// A tracker with a recipe's limits, before the first shot.
-    pub fn new(recipe: &ClipRecipe) -> Self {
+    /// A tracker with a recipe's limits, before the first shot. Until frames have gone by, each is presumed to last
+    /// `frame_ms`.
+    pub fn new(recipe: &ClipRecipe, frame_ms: i64) -> Self {
         Self {
             min_iou: recipe.min_iou,
             max_gap_ms: recipe.max_gap_ms,
+            cadence: Cadence::new(frame_ms),
             shot: 0,
             open: Vec::new(),
             ended: Vec::new(),
@@ -97,6 +59,21 @@ impl Tracker {
     pub fn begin_shot(&mut self, shot: usize) {
         self.end_where(|_| true);
         self.shot = shot;
+    }
+
+    /// A frame begins. Tell of it before anything that is seen on it. Says whether it comes after so long a pause that
+    /// no track goes on.
+    pub fn pass(&mut self, t_ms: i64) -> bool {
+        for track in &mut self.open {
+            track.end_ms = track.end_ms.min(t_ms);
+        }
+        let before_ms = self.cadence.pass(t_ms);
+        before_ms.is_some_and(|before_ms| t_ms - before_ms > self.max_gap_ms)
+    }
+
+    /// How long a frame usually lasts, milliseconds.
+    pub fn frame_ms(&self) -> i64 {
+        self.cadence.frame_ms()
     }
 
     /// The tracks that may still go on.
@@ -114,10 +91,14 @@ impl Tracker {
         self.open.iter().map(|track| track.last().face.face_box).collect()
     }
 
-    /// The faces that open tracks have at just this time.
-    pub fn faces_at(&self, t_ms: i64) -> impl Iterator<Item = &Face> {
-        let all = self.open.iter().flat_map(|track| &track.faces);
-        all.filter(move |seen| seen.t_ms == t_ms).map(|seen| &seen.face)
+    /// Whether a track of this shot, open or ended, has this face already.
+    fn is_taken(&self, seen: &SeenFace) -> bool {
+        let ended = self.ended.iter().rev().take_while(|track| track.shot == self.shot);
+        let overlap = |track: &OpenTrack| {
+            let at = track.faces.binary_search_by_key(&seen.t_ms, |other| other.t_ms).ok()?;
+            Some(track.faces[at].face.face_box.iou(&seen.face.face_box))
+        };
+        self.open.iter().chain(ended).filter_map(overlap).any(|overlap| overlap >= self.min_iou)
     }
 
     /// Takes all faces of one frame: each goes on with the track that it fits best, one to one, or begins one.
@@ -130,39 +111,50 @@ impl Tracker {
             matches.remove(*at);
         }
         self.end_at(&crossing);
+        let end_ms = self.cadence.end_of(t_ms);
         for (track, face) in self.open.iter_mut().zip(&matches) {
-            track.faces.extend(face.map(|at| SeenFace { t_ms, face: faces[at] }));
+            match face {
+                Some(at) => track.push(SeenFace { t_ms, face: faces[*at] }, end_ms),
+                None => track.missed.push(t_ms),
+            }
         }
         let missed = (0..self.open.len()).filter(|at| self.open[*at].last().t_ms != t_ms).collect();
         let unmatched: Vec<usize> = (0..faces.len()).filter(|at| !matches.contains(&Some(*at))).collect();
         let first_new = self.open.len();
         for at in unmatched {
-            let faces = vec![SeenFace { t_ms, face: faces[at] }];
-            self.open.push(OpenTrack { number: self.begun, shot: self.shot, faces });
+            let first = SeenFace { t_ms, face: faces[at] };
+            self.open.push(OpenTrack::new((self.begun, self.shot), first, end_ms));
             self.begun += 1;
         }
         Seen { began: (first_new..self.open.len()).collect(), missed }
     }
 
-    /// Adds a face that was found afterwards before the first one of an open track. Times must fall.
-    pub fn extend_back(&mut self, track: usize, face: SeenFace) {
-        let faces = &mut self.open[track].faces;
-        if faces[0].t_ms > face.t_ms {
-            faces.insert(0, face);
+    /// Adds a face that was found afterwards before the first one of an open track. Times must fall; says whether the
+    /// track may have the face: not over too long a gap, and not when another track has it.
+    pub fn extend_back(&mut self, track: usize, face: SeenFace) -> bool {
+        let gap_ms = self.open[track].first().t_ms - face.t_ms;
+        let may = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
+        if may {
+            self.open[track].faces.insert(0, face);
         }
+        may
     }
 
-    /// Adds a face that was found afterwards behind the last one of an open track. Times must rise.
-    pub fn extend(&mut self, track: usize, face: SeenFace) {
-        if self.open[track].last().t_ms < face.t_ms {
-            self.open[track].faces.push(face);
+    /// Adds a face that was found afterwards behind the last one of an open track. Times must rise; says whether the
+    /// track may have the face, as for [`Tracker::extend_back`].
+    pub fn extend(&mut self, track: usize, face: SeenFace) -> bool {
+        let gap_ms = face.t_ms - self.open[track].last().t_ms;
+        let may = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
+        if may {
+            self.open[track].push(face, self.cadence.end_of(face.t_ms));
         }
+        may
     }
 
-    /// All tracks, by start; `frame_ms` is how long the last frame of a track lasts.
-    pub fn finish(mut self, frame_ms: i64) -> Vec<Track> {
+    /// All tracks, cut where shots begin, by start.
+    pub fn finish(mut self, shots: &[Span]) -> Vec<Track> {
         self.end_where(|_| true);
-        let mut tracks: Vec<Track> = self.ended.iter().map(|track| track.so_far(frame_ms)).collect();
+        let mut tracks: Vec<Track> = self.ended.iter().flat_map(|track| track.pieces(shots)).collect();
         tracks.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
         tracks
     }
@@ -173,7 +165,7 @@ impl Tracker {
             return vec![None; self.open.len()];
         }
         let expected: Vec<FaceBox> = self.open.iter().map(|track| track.expected(t_ms)).collect();
-        // One spare column for each track: it may stay without a face, which weighs nothing.
+        // One spare column for each track, worth 0: the track may stay without a face.
         let columns = faces.len() + self.open.len();
         let weights = Matrix::from_fn(self.open.len(), columns, |(track, at)| {
             faces.get(at).map_or(0, |face| self.weight(&self.open[track], &expected[track], face))
@@ -183,7 +175,7 @@ impl Tracker {
         columns.into_iter().enumerate().map(fits).collect()
     }
 
-    /// What it is worth that a track goes on with a face; 0 or less when it cannot.
+    /// How well a track would go on with a face, the more the better; 0 or less when it cannot.
     fn weight(&self, track: &OpenTrack, expected: &FaceBox, face: &Face) -> i64 {
         let last = track.last().face;
         let overlap = expected.iou(&face.face_box).max(last.face_box.iou(&face.face_box));
@@ -234,36 +226,16 @@ impl Tracker {
     }
 }
 
-/// Cuts tracks where shots begin, also those that were found only afterwards, and names each one's shot.
-pub fn split_at_shots(tracks: Vec<Track>, shots: &[Span]) -> Vec<Track> {
-    let mut pieces = Vec::new();
-    for track in tracks {
-        for (shot, span) in shots.iter().enumerate() {
-            let faces: Vec<SeenFace> =
-                track.faces.iter().filter(|seen| span.contains(seen.t_ms)).copied().collect();
-            let Some(first) = faces.first() else { continue };
-            // A track that goes on in the next shot is seen up to the cut.
-            let span = Span { start_ms: first.t_ms, end_ms: track.span.end_ms.min(span.end_ms) };
-            pieces.push(Track { shot, span, faces });
-        }
-    }
-    pieces.sort_by_key(|track| (track.span.start_ms, track.span.end_ms));
-    pieces
-}
-
-fn centre(face_box: &FaceBox) -> [f32; 2] {
-    [face_box.x + face_box.width / 2.0, face_box.y + face_box.height / 2.0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::face::fake::face_at;
 
     const LOOK_MS: i64 = 200;
+    const ONE_SHOT: [Span; 1] = [Span { start_ms: 0, end_ms: i64::MAX }];
 
     fn tracker() -> Tracker {
-        Tracker::new(&ClipRecipe::default())
+        Tracker::new(&ClipRecipe::default(), 40)
     }
 
     /// Lets a tracker see the faces of each look and gives its tracks.
@@ -272,7 +244,11 @@ mod tests {
         for (at, faces) in looks.iter().enumerate() {
             tracker.see(at as i64 * LOOK_MS, faces);
         }
-        tracker.finish(40)
+        tracker.finish(&ONE_SHOT)
+    }
+
+    fn still_at(t_ms: i64) -> SeenFace {
+        SeenFace { t_ms, face: still() }
     }
 
     fn still() -> Face {
@@ -308,7 +284,8 @@ mod tests {
             }
             tracker.see(at * LOOK_MS, &[still()]);
         }
-        let found = tracker.finish(40);
+        let found =
+            tracker.finish(&[Span { start_ms: 0, end_ms: 1_000 }, Span { start_ms: 1_000, end_ms: 2_000 }]);
         assert_eq!(
             found.iter().map(|track| (track.shot, track.faces.len())).collect::<Vec<_>>(),
             [(0, 5), (1, 5)]
@@ -377,22 +354,89 @@ mod tests {
     fn what_is_found_afterwards_lengthens_a_track_only_outwards() {
         let mut tracker = tracker();
         assert_eq!(tracker.see(400, &[still()]), Seen { began: vec![0], missed: vec![] });
-        tracker.extend_back(0, SeenFace { t_ms: 320, face: still() });
-        tracker.extend_back(0, SeenFace { t_ms: 360, face: still() });
+        assert!(tracker.extend_back(0, still_at(320)) && !tracker.extend_back(0, still_at(360)));
         assert_eq!(tracker.see(600, &[]), Seen { began: vec![], missed: vec![0] });
-        tracker.extend(0, SeenFace { t_ms: 440, face: still() });
-        tracker.extend(0, SeenFace { t_ms: 420, face: still() });
-        let times: Vec<i64> = tracker.finish(40)[0].faces.iter().map(|seen| seen.t_ms).collect();
+        assert!(tracker.extend(0, still_at(440)) && !tracker.extend(0, still_at(420)));
+        let times: Vec<i64> = tracker.finish(&ONE_SHOT)[0].faces.iter().map(|seen| seen.t_ms).collect();
         assert_eq!(times, [320, 400, 440]);
     }
 
     #[test]
+    fn what_is_found_afterwards_does_not_lengthen_a_track_over_a_long_gap() {
+        let mut tracker = tracker();
+        tracker.see(1_000, &[still()]);
+        assert!(!tracker.extend_back(0, still_at(499)) && tracker.extend_back(0, still_at(500)));
+        assert!(!tracker.extend(0, still_at(1_501)) && tracker.extend(0, still_at(1_500)));
+    }
+
+    #[test]
+    fn a_face_that_an_ended_track_has_is_not_given_to_the_next_one() {
+        let mut tracker = tracker();
+        tracker.see(0, &[still()]);
+        tracker.see(200, &[still()]);
+        assert_eq!(tracker.see(701, &[still()]), Seen { began: vec![0], missed: vec![] });
+        assert!(tracker.extend_back(0, still_at(400)), "nobody had it then");
+        assert!(!tracker.extend_back(0, still_at(200)));
+        let beside = SeenFace { t_ms: 200, face: face_at(0.7, 0.4, 0.2, 0.2) };
+        assert!(tracker.extend_back(0, beside), "another face");
+        let lengths: Vec<usize> = tracker.finish(&ONE_SHOT).iter().map(|track| track.faces.len()).collect();
+        assert_eq!(lengths, [2, 3]);
+    }
+
+    #[test]
+    fn a_face_that_another_shot_showed_at_its_place_takes_nothing_away() {
+        let mut tracker = tracker();
+        tracker.see(0, &[still()]);
+        tracker.begin_shot(1);
+        tracker.see(200, &[still()]);
+        assert!(tracker.extend_back(0, still_at(100)));
+    }
+
+    #[test]
     fn a_border_that_is_found_afterwards_cuts_a_track_in_two() {
-        let found = tracks(&vec![vec![still()]; 10]);
-        let shots = [Span { start_ms: 0, end_ms: 900 }, Span { start_ms: 900, end_ms: 2_000 }];
-        let pieces = split_at_shots(found, &shots);
+        let mut tracker = tracker();
+        for at in 0..10 {
+            let seen = if at == 7 { vec![] } else { vec![still()] };
+            tracker.see(at * LOOK_MS, &seen);
+        }
+        let pieces =
+            tracker.finish(&[Span { start_ms: 0, end_ms: 900 }, Span { start_ms: 900, end_ms: 2_000 }]);
         let spans: Vec<_> =
             pieces.iter().map(|t| (t.shot, t.span.start_ms, t.span.end_ms, t.faces.len())).collect();
-        assert_eq!(spans, [(0, 0, 900, 5), (1, 1_000, 1_840, 5)]);
+        assert_eq!(spans, [(0, 0, 900, 5), (1, 1_000, 1_840, 4)]);
+        assert_eq!([pieces[0].coverage, pieces[1].coverage], [1.0, 0.8]);
+    }
+
+    #[test]
+    fn a_pause_makes_no_track_end_later_than_its_frame() {
+        let mut tracker = Tracker::new(&ClipRecipe::default(), 9_000);
+        // 0.4 s of frames of 40 ms, two minutes of nothing, and a frame of 10 ms.
+        for t_ms in (0..=10).map(|at| at * 40).chain([120_400, 120_410]) {
+            assert_eq!(tracker.pass(t_ms), t_ms == 120_400, "{t_ms}");
+            if t_ms % LOOK_MS == 0 {
+                tracker.see(t_ms, &[still()]);
+            }
+        }
+        let found = tracker.finish(&ONE_SHOT);
+        let spans: Vec<_> = found.iter().map(|track| (track.span.start_ms, track.span.end_ms)).collect();
+        assert_eq!(spans, [(0, 440), (120_400, 120_410)]);
+    }
+
+    #[test]
+    fn coverage_is_the_share_of_looks_that_saw_the_face_however_far_they_are_apart() {
+        let coverage = |looks_ms: &[i64], misses: &[usize]| {
+            let mut tracker = tracker();
+            for (at, t_ms) in looks_ms.iter().enumerate() {
+                let seen = if misses.contains(&at) { vec![] } else { vec![still()] };
+                tracker.see(*t_ms, &seen);
+            }
+            tracker.finish(&ONE_SHOT)[0].coverage
+        };
+        assert_eq!(coverage(&[0, 200, 400, 600, 800], &[]), 1.0);
+        assert_eq!(coverage(&[0, 200, 400, 600, 800], &[2]), 0.8);
+        assert_eq!(coverage(&[0, 200, 400, 600, 800], &[4]), 1.0, "after its end nobody asks");
+        // At three frames a second, and where that is so for a while.
+        assert_eq!(coverage(&[0, 333, 667, 1_000], &[]), 1.0);
+        assert_eq!(coverage(&[0, 200, 400, 733, 1_067], &[1]), 0.8);
     }
 }

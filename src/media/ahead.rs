@@ -10,16 +10,17 @@ use super::error::MediaError;
 use super::frame::{Renderer, VideoFrame};
 use super::probe::Probe;
 
-/// Frames that wait to be taken hold no more memory than this, but for the least of them.
+/// Frames that wait to be taken hold no more memory than this, bytes; how many they are stays within [`WAITING_FRAMES`]
+/// all the same.
 const WAITING_BYTES: u64 = 64 << 20;
-/// So many wait at least, and at most.
+/// How few and how many frames may wait.
 const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=128;
 
 /// A [`super::Decoder`] that decodes ahead.
 pub struct ReadAhead {
     probe: Probe,
     renderer: Arc<Renderer>,
-    /// Nothing once the stream has come to its end, well or not.
+    /// `None` once the stream has ended or failed.
     frames: Option<Receiver<Result<Option<Placed>, MediaError>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -42,7 +43,7 @@ impl ReadAhead {
     /// The next frame, or none at the end.
     ///
     /// # Errors
-    /// As for [`super::Decoder::next_frame`]; once there was one, no frame comes any more.
+    /// As for [`super::Decoder::next_frame`]; after an error there are no more frames.
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let Some(frames) = &self.frames else { return Ok(None) };
         let told = frames.recv().unwrap_or_else(|_| {
@@ -58,10 +59,10 @@ impl ReadAhead {
 
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        // The thread's next word goes nowhere, which ends it.
+        // Nobody receives the thread's next frame, which ends it.
         self.frames = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there was told already: its channel broke.
+            // If it panicked, `next_frame` found the channel broken, and said so.
             let _ = thread.join();
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ffmpeg_next::codec::{Context, packet, threading};
 use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::format::Pixel;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::side_data;
@@ -15,12 +16,15 @@ use super::ahead::ReadAhead;
 use super::error::MediaError;
 use super::ffi;
 use super::frame::{Display, Renderer, VideoFrame};
+use super::hardware::{self, Hardware};
 use super::orientation::Orientation;
 use super::probe::Probe;
 use super::time::Timeline;
 
 /// Pixels that are wider or higher by a smaller share than this count as square.
 const NEARLY_SQUARE: f64 = 0.01;
+/// Pictures whose shapes differ by a smaller share than this have the same: sides come in whole blocks of pixels.
+const SAME_SHAPE: f64 = 0.03;
 /// A file with more broken packets than this is given up.
 const MAX_BROKEN_PACKETS: u32 = 100;
 
@@ -28,6 +32,8 @@ const MAX_BROKEN_PACKETS: u32 = 100;
 /// open what it names.
 const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,ivf,\
                           obu,m4v,gif,nut,mxf,dv,yuv4mpegpipe";
+/// Those of them whose clock may begin anew in the middle: a stamp then does not tell where in the file its frame is.
+const MAY_RESTART: [&str; 3] = ["mpegts", "mpeg", "ogg"];
 
 /// Reads one file's frames in order, with bounded memory. It stays on the thread that opened it.
 pub struct Decoder {
@@ -42,13 +48,19 @@ pub(super) struct Source {
     input: Input,
     stream_index: usize,
     codec: decoder::Video,
+    /// What decodes this film, where it is not the processor.
+    hardware: Option<Arc<Hardware>>,
     timeline: Timeline,
     display: Display,
+    /// Width over height of the first picture, before any turn.
+    shape: f64,
     probe: Probe,
     /// Whether the probe's duration is that of the pictures, and not of the whole file.
     is_own_duration: bool,
     /// A frame that was decoded early, by opening or seeking.
     waiting: Option<Placed>,
+    /// Where the container was last sought, milliseconds.
+    sought_ms: i64,
     broken_packets: u32,
 }
 
@@ -63,7 +75,16 @@ impl Decoder {
     /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Unreadable`] if the file is not there or may not be read,
     /// [`MediaError::Disk`] if reading fails.
     pub fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
-        let source = Source::open(path, threads)?;
+        Self::open_on(path, threads, hardware::chosen())
+    }
+
+    /// The same on this hardware, as far as it can.
+    pub(super) fn open_on(
+        path: &Path,
+        threads: u32,
+        hardware: Option<Arc<Hardware>>,
+    ) -> Result<Self, MediaError> {
+        let source = Source::open(path, threads, hardware)?;
         let renderer = Arc::new(Renderer::new(source.display.clone()));
         Ok(Self { source, renderer })
     }
@@ -73,12 +94,19 @@ impl Decoder {
         &self.source.probe
     }
 
-    /// Goes on from the last key frame at or before `ms`; from the start where the container cannot be searched.
+    /// Goes on from the last key frame at or before `ms`. Where the container cannot be searched, or its clock may begin
+    /// anew, it goes on from the start, or from where it is when that is before `ms`.
     ///
     /// # Errors
     /// As for [`Decoder::next_frame`] and [`Decoder::open`].
     pub fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
         self.source.seek(ms)
+    }
+
+    /// Jumps as the container says, also where its clock may begin anew: what comes then tells that frames decode, and not
+    /// which ones they are.
+    pub(super) fn jump(&mut self, ms: i64) -> Result<(), MediaError> {
+        self.source.jump(ms)
     }
 
     /// Whether the pictures may end before the probe's duration: it is that of the whole file, and no packet was broken.
@@ -89,7 +117,8 @@ impl Decoder {
     /// The next frame, or none at the end.
     ///
     /// # Errors
-    /// [`MediaError::Undecodable`] after too many broken packets, [`MediaError::Disk`] if reading fails.
+    /// [`MediaError::Undecodable`] after too many broken packets, or if the picture has another shape than the first one,
+    /// [`MediaError::Disk`] if reading fails.
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let placed = self.source.next()?;
         Ok(placed.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
@@ -102,7 +131,21 @@ impl Decoder {
 }
 
 impl Source {
-    fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
+    pub(super) fn open(
+        path: &Path,
+        threads: u32,
+        hardware: Option<Arc<Hardware>>,
+    ) -> Result<Self, MediaError> {
+        let Some(hardware) = hardware.filter(|hardware| hardware.device().is_some()) else {
+            return Self::open_with(path, threads, None);
+        };
+        Self::open_with(path, threads, Some(Arc::clone(&hardware))).or_else(|error| {
+            // What is wrong with the file itself is wrong in software too, and no fault of the hardware.
+            Self::open_with(path, threads, None).inspect(|_| hardware.note(&error))
+        })
+    }
+
+    fn open_with(path: &Path, threads: u32, hardware: Option<Arc<Hardware>>) -> Result<Self, MediaError> {
         super::begin().map_err(|error| MediaError::bug(path, error))?;
         let mut input = open_input(path)?;
         let stream = input
@@ -111,7 +154,7 @@ impl Source {
             .filter(|stream| !stream.disposition().contains(Disposition::ATTACHED_PIC))
             .ok_or_else(|| MediaError::not_a_video(path, "no video stream"))?;
         let stream_index = stream.index();
-        let codec = open_codec(path, &stream, threads)?;
+        let codec = open_codec(path, &stream, threads, hardware.as_deref())?;
         let time_base = stream.time_base();
         let timeline = Timeline::new(time_base.numerator(), time_base.denominator(), frame_rate(&stream));
         let probe = describe(&input, &stream, &timeline);
@@ -126,11 +169,14 @@ impl Source {
             input,
             stream_index,
             codec,
+            hardware,
             timeline,
             display: Display::upright(path, (1, 1)),
+            shape: 1.0,
             probe,
             is_own_duration,
             waiting: None,
+            sought_ms: 0,
             broken_packets: 0,
         };
         source.settle_display(stream_orientation)?;
@@ -143,6 +189,10 @@ impl Source {
     }
 
     fn seek(&mut self, ms: i64) -> Result<(), MediaError> {
+        if MAY_RESTART.contains(&self.probe.container.as_str()) { self.read_on_to(ms) } else { self.jump(ms) }
+    }
+
+    fn jump(&mut self, ms: i64) -> Result<(), MediaError> {
         let ms = ms.max(0);
         let mut back_ms = 0;
         while back_ms <= ms {
@@ -157,7 +207,17 @@ impl Source {
             }
             back_ms = (2 * back_ms).max(500);
         }
-        *self = Self::open(&self.path, self.threads)?;
+        self.begin_again()
+    }
+
+    /// As [`Source::seek`], without a jump: only who decoded all that comes before a frame knows when it is.
+    fn read_on_to(&mut self, ms: i64) -> Result<(), MediaError> {
+        let is_before = self.waiting.is_some() || self.timeline.now_ms().is_some_and(|now_ms| now_ms < ms);
+        if is_before { Ok(()) } else { self.begin_again() }
+    }
+
+    fn begin_again(&mut self) -> Result<(), MediaError> {
+        *self = Self::open(&self.path, self.threads, self.hardware.take())?;
         Ok(())
     }
 
@@ -189,6 +249,7 @@ impl Source {
         self.probe.rotation_deg = orientation.rotation_deg();
         self.probe.frame_bytes = ffi::size_bytes(&first) as u64;
         self.display = Display { orientation, size, ..Display::upright(&self.path, size) };
+        self.shape = shape_of(&first);
         self.waiting = Some(self.place(first));
         Ok(())
     }
@@ -199,12 +260,44 @@ impl Source {
         self.codec.flush();
         self.waiting = None;
         self.timeline.jump(ms);
+        self.sought_ms = ms;
         Ok(())
     }
 
     fn decode_frame(&mut self) -> Result<Option<Placed>, MediaError> {
-        let frame = self.receive()?;
-        Ok(frame.map(|frame| self.place(frame)))
+        let received = match self.receive() {
+            Err(error) if self.hardware.is_some() => return self.go_on_in_software(&error),
+            received => received?,
+        };
+        let Some(frame) = received else { return Ok(None) };
+        let (frame, time_ms) = self.place(frame);
+        if (shape_of(&frame) / self.shape - 1.0).abs() > SAME_SHAPE {
+            let detail = format!("the picture changes its shape at {time_ms} ms");
+            return Err(MediaError::undecodable(&self.path, detail));
+        }
+        Ok(Some((frame, time_ms)))
+    }
+
+    /// The hardware failed at this film: the processor goes on with the frame that is due.
+    pub(super) fn go_on_in_software(&mut self, error: &MediaError) -> Result<Option<Placed>, MediaError> {
+        let (last_ms, sought_ms) = (self.timeline.now_ms(), self.sought_ms);
+        if let Some(hardware) = self.hardware.take() {
+            hardware.note(error);
+        }
+        *self = Self::open_with(&self.path, self.threads, None)?;
+        let Some(last_ms) = last_ms else {
+            return match self.seek_container(sought_ms) {
+                Ok(()) => self.decode_frame(),
+                Err(_) => self.begin_again().and_then(|()| self.next()),
+            };
+        };
+        self.seek(last_ms)?;
+        loop {
+            match self.next()? {
+                Some((_, time_ms)) if time_ms <= last_ms => {}
+                next => return Ok(next),
+            }
+        }
     }
 
     fn place(&mut self, frame: frame::Video) -> Placed {
@@ -222,13 +315,24 @@ impl Source {
                     if size.0.max(size.1) > MAX_SIDE_PX || size.0.min(size.1) == 0 {
                         return Err(too_large(&self.path, size));
                     }
-                    return Ok(Some(frame));
+                    return self.fetched(frame).map(Some);
                 }
                 Err(Error::Eof) => return Ok(None),
                 Err(Error::Other { errno: EAGAIN }) => self.feed()?,
                 Err(error) => self.count_broken(error)?,
             }
         }
+    }
+
+    /// A frame in this process's memory, wherever it was decoded.
+    fn fetched(&self, frame: frame::Video) -> Result<frame::Video, MediaError> {
+        if self.hardware.is_none() {
+            return Ok(frame);
+        }
+        if frame.format() != Pixel::CUDA {
+            return Err(MediaError::undecodable(&self.path, "the CUDA device does not take it"));
+        }
+        hardware::fetched(&frame).map_err(|error| MediaError::undecodable(&self.path, error))
     }
 
     /// Hands the codec one packet of the video stream, or the end.
@@ -248,6 +352,10 @@ impl Source {
 
     fn count_broken(&mut self, error: Error) -> Result<(), MediaError> {
         self.broken_packets += 1;
+        if self.hardware.is_some() {
+            // Whether the packet is broken, or the hardware failed, software tells.
+            return Err(MediaError::undecodable(&self.path, error));
+        }
         if self.broken_packets > MAX_BROKEN_PACKETS {
             let detail = format!("more than {MAX_BROKEN_PACKETS} broken packets, the last: {error}");
             return Err(MediaError::undecodable(&self.path, detail));
@@ -256,8 +364,8 @@ impl Source {
     }
 }
 
-/// Formats name the system's errors also for what is wrong with their own bytes: only when the system itself cannot read
-/// the file is it the disk's fault.
+/// FFmpeg's formats report errors of the system also for what is wrong with a file's own bytes: the disk is blamed only
+/// when the system itself cannot read the file.
 fn blamed(path: &Path, error: &Error) -> MediaError {
     let read = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut std::io::sink()));
     match read {
@@ -280,16 +388,28 @@ pub(super) fn open_input(path: &Path) -> Result<Input, MediaError> {
         .map_err(|error| MediaError::not_a_video(path, error))
 }
 
-fn open_codec(path: &Path, stream: &Stream, threads: u32) -> Result<decoder::Video, MediaError> {
+fn open_codec(
+    path: &Path,
+    stream: &Stream,
+    threads: u32,
+    hardware: Option<&Hardware>,
+) -> Result<decoder::Video, MediaError> {
     let undecodable = |error: Error| MediaError::undecodable(path, error);
+    let id = stream.parameters().id();
     let mut context = Context::from_parameters(stream.parameters()).map_err(undecodable)?;
-    let kind = threading::Type::Frame;
-    context
-        .set_threading(threading::Config { count: threads.max(1) as usize, ..threading::Config::kind(kind) });
+    let codec = match hardware.and_then(Hardware::device) {
+        Some(device) => ffi::put_on(device, &mut context, id),
+        None => {
+            let (count, kind) = (threads.max(1) as usize, threading::Type::Frame);
+            context.set_threading(threading::Config { count, ..threading::Config::kind(kind) });
+            decoder::find(id)
+        }
+    };
+    let place = if hardware.is_some() { " on the CUDA device" } else { "" };
+    let missing = || MediaError::undecodable(path, format!("no decoder for {}{place}", id.name()));
+    let codec = codec.ok_or_else(missing)?;
     let mut decoder = context.decoder();
     decoder.set_packet_time_base(stream.time_base());
-    let codec = decoder::find(decoder.id())
-        .ok_or_else(|| MediaError::undecodable(path, format!("no decoder for {}", decoder.id().name())))?;
     let mut options = Dictionary::new();
     options.set("max_pixels", &(u64::from(MAX_SIDE_PX) * u64::from(MAX_SIDE_PX)).to_string());
     decoder.open_as_with(codec, options).and_then(decoder::Opened::video).map_err(undecodable)
@@ -327,13 +447,18 @@ fn frame_rate(stream: &Stream) -> f64 {
     known.map_or(25.0, f64::from)
 }
 
-/// A width in square pixels; ratios that no camera makes are taken for a slip, and those that nobody sees (1280:1281 of
-/// 854x480 for 16:9) for square.
+/// A width in square pixels; ratios that no camera makes are taken for a mistake, and ratios that nobody sees
+/// (1280:1281, of 854x480 for 16:9) for square.
 fn widen(width: u32, sample_aspect_ratio: f64) -> u32 {
     if !(0.25..=4.0).contains(&sample_aspect_ratio) || (sample_aspect_ratio - 1.0).abs() < NEARLY_SQUARE {
         return width;
     }
     (f64::from(width) * sample_aspect_ratio).round().max(1.0) as u32
+}
+
+/// Width over height of a frame's picture, by what its codec says of the pixels.
+fn shape_of(frame: &frame::Video) -> f64 {
+    f64::from(widen(frame.width(), f64::from(frame.aspect_ratio()))) / f64::from(frame.height())
 }
 
 fn too_large(path: &Path, (width, height): (u32, u32)) -> MediaError {

@@ -201,7 +201,7 @@ impl ClipWriter {
                 Err(error) => return Err(error),
             }
             packet.set_stream(0);
-            // The muxer goes by the stamps; only of the last frame does it take this duration.
+            // The muxer takes durations from the stamps; only the last frame's duration is taken from here.
             packet.set_duration(self.frame_ms);
             let to = self.output.stream(0).map_or(Rational(1, 1_000), |stream| stream.time_base());
             packet.rescale_ts(TIME_BASE, to);
@@ -245,10 +245,13 @@ fn open_encoder(
     video.set_time_base(TIME_BASE);
     video.set_frame_rate(Some(Rational::from(frame_rate)));
     video.set_gop((f64::from(options.key_frame_every_s) * frame_rate).round().max(1.0) as u32);
-    // Without them a frame is stored when it is shown: times are exact in every reader, without an edit list.
+    // Without B-frames the frames are stored in the order in which they are shown: times are exact in every reader,
+    // without an edit list.
     video.set_max_b_frames(0);
     video.set_colorspace(options.colours.space);
     video.set_color_range(options.colours.range);
+    video.set_color_primaries(options.colours.primaries);
+    video.set_color_transfer_characteristic(options.colours.transfer);
     let mut settings = Dictionary::new();
     if codec.name() == "libx264" {
         settings.set("preset", options.preset.as_str());

@@ -35,7 +35,7 @@ pub enum MediaError {
         /// What was expected.
         promised_ms: i64,
     },
-    /// The file is not there, or may not be read: its own matter, no other file fares worse for it.
+    /// The file is not there, or may not be read. That says nothing about other files.
     #[error("{}: {detail}", path.display())]
     Unreadable {
         /// The file.

@@ -126,7 +126,8 @@ fn cut_out(picture: &RgbImage, part: Part) -> RgbImage {
     RgbImage::from_raw(part.width, part.height, pixels).unwrap_or_default()
 }
 
-/// A tool, once it is free. Whoever had it may have died of it: every tool begins anew with each frame.
+/// Waits until a tool is free. If a thread panicked while it had the tool, that does not matter: every tool begins anew
+/// with each frame.
 fn used<T>(tool: &Mutex<T>) -> MutexGuard<'_, T> {
     tool.lock().unwrap_or_else(PoisonError::into_inner)
 }

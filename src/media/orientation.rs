@@ -17,14 +17,14 @@ pub struct Part {
 }
 
 impl Part {
-    /// The same of a picture so many times as large.
+    /// The same part of a picture that is so many times as large.
     pub(crate) fn times(self, factor: u32) -> Self {
         let Self { left, top, width, height } = self;
         Self { left: left * factor, top: top * factor, width: width * factor, height: height * factor }
     }
 }
 
-/// First mirrored left to right if so, then turned clockwise.
+/// What turns a decoded picture upright: it is mirrored left to right first, if at all, then turned clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Orientation {
     mirrored: bool,
@@ -80,7 +80,7 @@ impl Orientation {
         Part { left: one[0].min(other[0]) as u32, top: one[1].min(other[1]) as u32, width, height }
     }
 
-    /// Stands one plane of a square picture upright, which is `side` pixels wide and high.
+    /// Turns one plane of a square picture upright; it is `side` pixels wide and high.
     pub(crate) fn apply_to_square(self, pixels: Vec<u8>, side: u32) -> Vec<u8> {
         if self == Self::default() {
             return pixels;
@@ -98,7 +98,7 @@ impl Orientation {
         (0..=last).flat_map(|y| (0..=last).map(move |x| (x, y))).map(|(x, y)| source(x, y)).collect()
     }
 
-    /// Stands a decoded picture upright.
+    /// Turns a decoded picture upright.
     pub(crate) fn apply(self, picture: RgbImage) -> RgbImage {
         let picture = if self.mirrored { flip_horizontal(&picture) } else { picture };
         match self.quarter_turns {

@@ -80,9 +80,10 @@ pub fn check(path: &Path, promised_duration_ms: Option<i64>) -> Result<Probe, Me
     Ok(probe)
 }
 
-/// Decodes from the key frame before `ms` to the frame shown at `ms`; false where the pictures end before.
+/// Decodes from the key frame before `ms` to the frame shown at `ms`; false where the pictures end before. It trusts the
+/// container's index: to decode all that comes before would take as long as to look at it.
 fn decode_until(decoder: &mut Decoder, ms: i64) -> Result<bool, MediaError> {
-    decoder.seek(ms)?;
+    decoder.jump(ms)?;
     let frame_ms = (1_000.0 / decoder.probe().frame_rate).ceil() as i64;
     let mut reached_ms = -1;
     while reached_ms < ms - 2 * frame_ms {

@@ -11,13 +11,13 @@ use std::array;
 const ROWS: usize = 16;
 /// Columns that are summed side by side.
 const COLUMNS: usize = 32;
-/// The sum of all weights of a pixel; as many bytes are at most 65,280.
+/// The sum of all weights of a pixel. A sum of bytes with these weights is at most 65,280, which 16 bits hold.
 const ONE: u16 = 256;
 
 /// Sixteen rows of sixteen bytes.
 type Block = [[u8; ROWS]; ROWS];
 
-/// Rows of bytes that begin `stride` apart; of each `width` count.
+/// Rows of bytes that begin `stride` bytes apart; the first `width` bytes of each are pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Plane<'a> {
     pub(super) bytes: &'a [u8],
@@ -42,7 +42,8 @@ pub(super) struct Resampler {
 /// Which pixels of a column (or row) make each pixel of the result's, and with which weights.
 #[derive(Default)]
 struct Weights {
-    /// The first of these pixels, and where its weights begin; one more at the end.
+    /// For each pixel of the result, the first pixel that it is made of, and where its weights begin; one more entry
+    /// marks the end.
     places: Vec<(usize, usize)>,
     weights: Vec<u16>,
 }
@@ -109,7 +110,7 @@ impl Plane<'_> {
 }
 
 impl Weights {
-    /// For `to` pixels over `side` of `limit` ones.
+    /// Sets the weights of `to` pixels that show `side` pixels from `from` on; there are `limit` pixels.
     fn set(&mut self, from: f64, side: f64, to: usize, limit: usize) {
         self.places.clear();
         self.weights.clear();
@@ -117,13 +118,13 @@ impl Weights {
         let reach = scale.max(1.0);
         for at in 0..to {
             let middle = from + (at as f64 + 0.5) * scale;
-            // All whose middles lie nearer than the reach; whole numbers are what is left of fractions.
+            // All pixels whose middles lie nearer than the reach; `as usize` cuts the fraction off.
             let first = ((middle - reach + 0.5).max(0.0) as usize).min(limit - 1);
             let after = ((middle + reach + 0.5).max(0.0) as usize).clamp(first + 1, limit);
             let height = |pixel: usize| (1.0 - (pixel as f64 + 0.5 - middle).abs() / reach).max(0.0);
             let share = f64::from(ONE) / (first..after).map(height).sum::<f64>();
             self.places.push((first, self.weights.len()));
-            // What rounding leaves goes to the next, so that all weights together are one.
+            // What rounding leaves over goes to the next weight, so that together they are `ONE`.
             let (mut sum, mut given) = (0.0, 0);
             for pixel in first..after {
                 sum += height(pixel);
@@ -158,8 +159,8 @@ fn weighted<'a, const N: usize>(rows: impl Iterator<Item = (&'a [u8; N], &'a u16
     sums.map(|sum| (sum / ONE) as u8)
 }
 
-/// Rows to columns. Each of four rounds makes the highest bit of a byte's place its lowest one; after all of them the two
-/// halves of the place, row and column, have changed theirs.
+/// Turns rows into columns. The place of a byte is a number of eight bits: four for its row, four for its column. Each
+/// of four rounds makes the highest bit the lowest; after all of them row and column have changed places.
 #[inline(always)]
 fn turned(mut block: Block) -> Block {
     for _ in 0..ROWS.ilog2() {
@@ -171,7 +172,7 @@ fn turned(mut block: Block) -> Block {
     block
 }
 
-/// One byte of the one, one of the other: the processor's own instruction.
+/// Bytes of the two by turns, which is one instruction of the processor.
 #[inline(always)]
 fn by_turns(a: [u8; ROWS], b: [u8; ROWS]) -> [[u8; ROWS]; 2] {
     let from =

@@ -1,12 +1,14 @@
-//! Any pixel format and size to RGB of one size, through swscale. Knows no times and no orientation.
+//! Any pixel format, size and dynamic range to usual RGB of one size, through swscale. Knows no times and no
+//! orientation.
 
-use ffmpeg_next::color::Range;
+use ffmpeg_next::color::{Primaries, Range, TransferCharacteristic};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
 use super::ffi::{Scaling, set_source_colours};
+use super::tone::{Curve, HighRange, ToneMap};
 
 /// Converts frames to RGB pictures of one size; rebuilds itself when the frames change their kind.
 pub(super) struct Scaler {
@@ -16,45 +18,56 @@ pub(super) struct Scaler {
     /// What the frames were when `context` was built.
     source: Option<Source>,
     context: Option<Scaling>,
+    /// Of HDR films.
+    tone: Option<ToneMap>,
     target: frame::Video,
 }
 
+/// A kind of frames.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Source {
+pub(super) struct Source {
     format: Pixel,
     width: u32,
     height: u32,
     space: color::Space,
     full_range: bool,
+    high_range: Option<HighRange>,
 }
 
 impl Source {
-    fn of(frame: &frame::Video) -> Self {
+    pub(super) fn of(frame: &frame::Video) -> Self {
         Self {
             format: frame.format(),
             width: frame.width(),
             height: frame.height(),
             space: frame.color_space(),
             full_range: has_full_range(frame),
+            high_range: high_range(frame),
         }
     }
 }
 
 /// Whether a frame's numbers go from 0 to 255.
 pub(super) fn has_full_range(frame: &frame::Video) -> bool {
-    is_of_jpeg(frame.format()) || frame.color_range() == Range::JPEG
+    let means_it = [Pixel::YUVJ420P, Pixel::YUVJ422P, Pixel::YUVJ444P, Pixel::YUVJ440P];
+    means_it.contains(&frame.format()) || frame.color_range() == Range::JPEG
 }
 
-/// Whether a pixel format alone says so.
-pub(super) fn is_of_jpeg(format: Pixel) -> bool {
-    matches!(format, Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P)
+/// What light a frame's numbers mean, where it is an HDR film's.
+fn high_range(frame: &frame::Video) -> Option<HighRange> {
+    let curve = match frame.color_transfer_characteristic() {
+        TransferCharacteristic::ARIB_STD_B67 => Curve::Hlg,
+        TransferCharacteristic::SMPTE2084 => Curve::Pq,
+        _ => return None,
+    };
+    Some(HighRange { curve, is_wide: frame.color_primaries() == Primaries::BT2020 })
 }
 
 impl Scaler {
     /// To `width` × `height`, by the method that `flags` say.
     pub(super) fn new(width: u32, height: u32, flags: Flags) -> Self {
         let target = frame::Video::new(Pixel::RGB24, width, height);
-        Self { width, height, flags, source: None, context: None, target }
+        Self { width, height, flags, source: None, context: None, tone: None, target }
     }
 
     /// Width and height of its pictures.
@@ -67,15 +80,20 @@ impl Scaler {
         let source = Source::of(frame);
         if self.source != Some(source) {
             self.context = Some(self.build(source)?);
+            self.tone = source.high_range.map(ToneMap::new);
             self.source = Some(source);
         }
         let context = self.context.as_mut().ok_or(Error::Bug)?;
         context.0.run(frame, &mut self.target)?;
-        Ok(copy_rows(&self.target))
+        let mut picture = copy_rows(&self.target);
+        if let Some(tone) = &self.tone {
+            tone.apply(&mut picture);
+        }
+        Ok(picture)
     }
 
     fn build(&self, source: Source) -> Result<Scaling, Error> {
-        let Source { format, width, height, space, full_range } = source;
+        let Source { format, width, height, space, full_range, .. } = source;
         let (to_width, to_height) = (self.width, self.height);
         let mut context = Context::get(format, width, height, Pixel::RGB24, to_width, to_height, self.flags)?;
         set_source_colours(&mut context, space, full_range);

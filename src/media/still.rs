@@ -6,10 +6,10 @@ use ffmpeg_next::software::scaling::{Context, Flags};
 use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
-use super::ffi::Scaling;
+use super::ffi::{Scaling, keep_colours};
 use super::orientation::Orientation;
 use super::resample::{Plane, Resampler};
-use super::scale::{Scaler, has_full_range, is_of_jpeg};
+use super::scale::{Scaler, Source, has_full_range};
 
 /// A square of the picture as displayed, in its pixels, counted from the corners of pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,29 +27,38 @@ pub struct Square {
 pub struct Colours {
     pub(super) space: color::Space,
     pub(super) range: color::Range,
+    pub(super) primaries: color::Primaries,
+    pub(super) transfer: color::TransferCharacteristic,
 }
 
 impl Default for Colours {
     /// Those of standard television, BT.601.
     fn default() -> Self {
-        Self { space: color::Space::SMPTE170M, range: color::Range::MPEG }
+        Self {
+            space: color::Space::SMPTE170M,
+            range: color::Range::MPEG,
+            primaries: color::Primaries::Unspecified,
+            transfer: color::TransferCharacteristic::Unspecified,
+        }
     }
 }
 
 impl Colours {
-    /// Those of a frame, which was perhaps converted to 4:2:0 of 8 bits.
-    fn of(frame: &frame::Video, converted: bool) -> Self {
-        // From a format that says so by itself the converter goes to the usual range.
-        let full = has_full_range(frame) && !(converted && is_of_jpeg(frame.format()));
+    /// Those of a frame as 4:2:0.
+    fn of(frame: &frame::Video) -> Self {
+        let range = if has_full_range(frame) { color::Range::JPEG } else { color::Range::MPEG };
+        let (primaries, transfer) = (frame.color_primaries(), frame.color_transfer_characteristic());
         match frame.color_space() {
-            color::Space::RGB => Self::default(),
-            space => Self { space, range: if full { color::Range::JPEG } else { color::Range::MPEG } },
+            color::Space::RGB => Self { primaries, transfer, ..Self::default() },
+            space => Self { space, range, primaries, transfer },
         }
     }
 
     fn put_on(self, still: &mut frame::Video) {
         still.set_color_space(self.space);
         still.set_color_range(self.range);
+        still.set_color_primaries(self.primaries);
+        still.set_color_transfer_characteristic(self.transfer);
     }
 }
 
@@ -59,7 +68,12 @@ pub struct Still(pub(super) frame::Video);
 impl Still {
     /// Its colours: those of the frame it was made of.
     pub fn colours(&self) -> Colours {
-        Colours { space: self.0.color_space(), range: self.0.color_range() }
+        Colours {
+            space: self.0.color_space(),
+            range: self.0.color_range(),
+            primaries: self.0.color_primaries(),
+            transfer: self.0.color_transfer_characteristic(),
+        }
     }
 
     /// What it shows.
@@ -84,11 +98,12 @@ impl Still {
 pub(super) struct StillMaker {
     resampler: Resampler,
     /// For frames of other kinds than 4:2:0 of 8 bits.
-    converter: Option<(Pixel, Scaling)>,
+    converter: Option<(Source, Scaling)>,
 }
 
 impl StillMaker {
-    /// The square of a frame that is displayed turned so and, before the turn, in that size.
+    /// A square of a frame. `orientation` says how the frame is turned to be displayed, `shown` in which size, before
+    /// the turn.
     pub(super) fn make(
         &mut self,
         frame: &frame::Video,
@@ -96,13 +111,14 @@ impl StillMaker {
         square: Square,
         side_px: u32,
     ) -> Result<Still, Error> {
-        let converted = self.planes_of(frame)?;
+        let colours = Colours::of(frame);
+        let converted = self.planes_of(frame, colours)?;
         let planes = converted.as_ref().unwrap_or(frame);
         let centre = orientation.source_of([f64::from(square.x), f64::from(square.y)], shown);
         let stored = [frame.width(), frame.height()].map(f64::from);
         let share = [stored[0] / f64::from(shown.0), stored[1] / f64::from(shown.1)];
         let mut still = frame::Video::new(Pixel::YUV420P, side_px, side_px);
-        Colours::of(frame, converted.is_some()).put_on(&mut still);
+        colours.put_on(&mut still);
         for plane in 0..3 {
             let halved = if plane == 0 { 1.0 } else { 0.5 };
             let sides = share.map(|share| f64::from(square.side) * share * halved);
@@ -130,20 +146,19 @@ impl StillMaker {
         self.resampler.square(plane, corner, sides, to as usize)
     }
 
-    /// The frame as 4:2:0 of 8 bits; nothing where it is already.
-    fn planes_of(&mut self, frame: &frame::Video) -> Result<Option<frame::Video>, Error> {
+    /// The frame as 4:2:0 of 8 bits in these colours; nothing where it is already.
+    fn planes_of(&mut self, frame: &frame::Video, colours: Colours) -> Result<Option<frame::Video>, Error> {
         let format = frame.format();
         if matches!(format, Pixel::YUV420P | Pixel::YUVJ420P) {
             return Ok(None);
         }
         let (width, height) = (frame.width(), frame.height());
-        let fits = |(of, Scaling(context)): &(Pixel, Scaling)| {
-            *of == format && (context.input().width, context.input().height) == (width, height)
-        };
-        if !self.converter.as_ref().is_some_and(fits) {
-            let context =
+        let source = Source::of(frame);
+        if self.converter.as_ref().is_none_or(|(of, _)| *of != source) {
+            let mut context =
                 Context::get(format, width, height, Pixel::YUV420P, width, height, Flags::FAST_BILINEAR)?;
-            self.converter = Some((format, Scaling(context)));
+            keep_colours(&mut context, colours.space, colours.range == color::Range::JPEG);
+            self.converter = Some((source, Scaling(context)));
         }
         let (_, Scaling(context)) = self.converter.as_mut().ok_or(Error::Bug)?;
         let mut planes = frame::Video::empty();
@@ -157,5 +172,92 @@ fn fill(still: &mut frame::Video, plane: usize, pixels: &[u8]) {
     let (width, stride) = (still.plane_width(plane) as usize, still.stride(plane));
     for (to, from) in still.data_mut(plane).chunks_mut(stride).zip(pixels.chunks_exact(width)) {
         to[..width].copy_from_slice(from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ffmpeg_next::color::{Primaries, Range, Space, TransferCharacteristic};
+    use tempfile::TempDir;
+
+    use super::super::{ClipWriter, Decoder, EncoderOptions};
+    use super::*;
+
+    const SIDE_PX: u32 = 64;
+
+    fn still_of(frame: &frame::Video) -> Still {
+        let square = Square { x: 32.0, y: 32.0, side: 64.0 };
+        StillMaker::default()
+            .make(frame, (Orientation::default(), (SIDE_PX, SIDE_PX)), square, SIDE_PX)
+            .unwrap()
+    }
+
+    /// A frame whose left half is darker than its right one.
+    fn grey(dark: u8, bright: u8, range: Range) -> frame::Video {
+        let mut frame = frame::Video::new(Pixel::GRAY8, SIDE_PX, SIDE_PX);
+        let stride = frame.stride(0);
+        for row in frame.data_mut(0).chunks_mut(stride) {
+            row[..32].fill(dark);
+            row[32..].fill(bright);
+        }
+        frame.set_color_range(range);
+        frame
+    }
+
+    #[test]
+    fn a_grey_film_keeps_its_contrast() {
+        for (dark, bright, range) in [(0, 255, Range::JPEG), (16, 235, Range::MPEG)] {
+            let frame = grey(dark, bright, range);
+            let still = still_of(&frame);
+            assert_eq!(still.colours().range, range);
+            let luma = still.0.data(0);
+            assert_eq!((luma[4], luma[60]), (dark, bright), "{range:?}");
+            assert!(still.0.data(1)[..32].iter().all(|chroma| *chroma == 128), "{range:?}");
+            let picture = still.picture().unwrap();
+            let seen = [4, 60].map(|x| picture.get_pixel(x, 30).0[0]);
+            assert!(seen[0] <= 1 && seen[1] >= 254, "{range:?}: {seen:?}");
+        }
+    }
+
+    /// A film's one frame, ten bits a number, all of one grey.
+    fn hdr(number: u16, transfer: TransferCharacteristic) -> frame::Video {
+        let mut frame = frame::Video::new(Pixel::YUV420P10LE, SIDE_PX, SIDE_PX);
+        for plane in 0..3 {
+            let number = if plane == 0 { number } else { 512 };
+            for pair in frame.data_mut(plane).chunks_exact_mut(2) {
+                pair.copy_from_slice(&number.to_le_bytes());
+            }
+        }
+        frame.set_color_space(Space::BT2020NCL);
+        frame.set_color_range(Range::MPEG);
+        frame.set_color_primaries(Primaries::BT2020);
+        frame.set_color_transfer_characteristic(transfer);
+        frame
+    }
+
+    /// BT.2408, table 1: a grey card of 18 % is 38 % of both curves, and 26 cd/m².
+    #[test]
+    fn an_hdr_film_looks_like_a_usual_one_and_its_clip_says_what_it_is() {
+        for transfer in [TransferCharacteristic::ARIB_STD_B67, TransferCharacteristic::SMPTE2084] {
+            let frame = hdr(64 + (0.38 * 876.0) as u16, transfer);
+            let still = still_of(&frame);
+            let whole = Scaler::new(SIDE_PX, SIDE_PX, Flags::BILINEAR).run(&frame).unwrap();
+            let usual = 255.0 * (26.0_f32 / 203.0).powf(1.0 / 2.4);
+            for picture in [whole, still.picture().unwrap()] {
+                let [red, green, blue] = picture.get_pixel(30, 30).0.map(f32::from);
+                assert!((green - usual).abs() < 0.05 * usual, "{transfer:?}: {green} is not {usual}");
+                assert!((red - green).abs() <= 3.0 && (blue - green).abs() <= 3.0, "{transfer:?}");
+            }
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("clip.mp4");
+            let options = EncoderOptions { colours: still.colours(), ..EncoderOptions::default() };
+            let mut writer = ClipWriter::create_with(&path, (SIDE_PX, SIDE_PX), 25.0, options).unwrap();
+            writer.push_still(still, 0).unwrap();
+            writer.finish().unwrap();
+            let mut decoder = Decoder::open(&path, 1).unwrap();
+            let clip = decoder.next_frame().unwrap().unwrap();
+            let [_, seen, _] = clip.picture().unwrap().get_pixel(30, 30).0.map(f32::from);
+            assert!((seen - usual).abs() < 0.06 * usual, "{transfer:?}: {seen} is not {usual}");
+        }
     }
 }

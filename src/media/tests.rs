@@ -1,6 +1,7 @@
 //! Small videos written by [`ClipWriter`] and read back by [`Decoder`].
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
@@ -113,6 +114,66 @@ fn a_seek_goes_on_from_the_key_frame_at_or_before() {
     }
     decoder.seek(9_900).unwrap();
     assert_eq!(std::iter::from_fn(|| decoder.next_frame().unwrap()).last().unwrap().time_ms(), 9_960);
+}
+
+/// The same pictures as a transport stream. The clocks of all of them begin at the same time.
+fn as_stream(video: &Path) -> Vec<u8> {
+    use ffmpeg_next::{Packet, codec, encoder, format};
+    let path = video.with_extension("ts");
+    let (mut input, mut output) = (format::input(video).unwrap(), format::output(&path).unwrap());
+    let (parameters, base) = input.stream(0).map(|stream| (stream.parameters(), stream.time_base())).unwrap();
+    output.add_stream(encoder::find(codec::Id::None)).unwrap().set_parameters(parameters);
+    output.write_header().unwrap();
+    let target = output.stream(0).unwrap().time_base();
+    let mut packet = Packet::empty();
+    while packet.read(&mut input).is_ok() {
+        packet.rescale_ts(base, target);
+        packet.set_position(-1);
+        packet.write_interleaved(&mut output).unwrap();
+    }
+    output.write_trailer().unwrap();
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_seek_where_the_clock_begins_anew_leads_to_the_frames_that_decoding_leads_to() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("joined.ts");
+    let parts = [250, 100].map(|frames| as_stream(&a_video(&folder, frames)));
+    std::fs::write(&path, parts.concat()).unwrap();
+    let seen = |frame: VideoFrame| (frame.time_ms(), frame.picture().unwrap().get_pixel(50, 40)[0]);
+    let mut decoder = Decoder::open(&path, 1).unwrap();
+    let all: Vec<(i64, u8)> = std::iter::from_fn(|| decoder.next_frame().unwrap()).map(seen).collect();
+    assert!(all.last().unwrap().0 > 13_500, "{:?}", all.last());
+    for target_ms in [12_000, 6_000, 13_500, 500, 3_000] {
+        decoder.seek(target_ms).unwrap();
+        let mut frames = std::iter::from_fn(|| decoder.next_frame().unwrap()).map(seen);
+        let meant = all.iter().find(|(time_ms, _)| *time_ms >= target_ms).copied();
+        assert_eq!(frames.find(|(time_ms, _)| *time_ms >= target_ms), meant, "{target_ms}");
+    }
+}
+
+#[test]
+fn a_picture_may_change_its_size_and_not_its_shape() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("joined.ts");
+    let joined = |sizes: [(u32, u32); 2]| {
+        let parts = sizes.map(|size| {
+            let part = folder.path().join("part.mp4");
+            write(&part, size, &every_40_ms(50));
+            as_stream(&part)
+        });
+        std::fs::write(&path, parts.concat()).unwrap();
+        Decoder::open(&path, 1).unwrap()
+    };
+    let mut decoder = joined([(64, 48), (128, 96)]);
+    let frames = std::iter::from_fn(|| decoder.next_frame().unwrap());
+    let seen: Vec<_> = frames.map(|frame| (frame.time_ms(), frame.picture().unwrap().dimensions())).collect();
+    assert!(seen.iter().all(|(_, size)| *size == (64, 48)) && seen.last().unwrap().0 > 3_500);
+    let mut decoder = joined([(64, 48), (48, 48)]);
+    let end = std::iter::from_fn(|| decoder.next_frame().transpose()).find_map(Result::err).unwrap();
+    assert!(end.to_string().contains("undecodable: the picture changes its shape at "), "{end}");
+    assert_eq!(end.failure().reason, Reason::Undecodable);
 }
 
 /// Writes the matrix of a quarter turn clockwise over the track header's.
@@ -341,4 +402,33 @@ fn the_writer_refuses_what_it_cannot_keep() {
     assert_eq!(failure_of(ClipWriter::create(&path, 64, 48, 25.0).unwrap().finish()).1, Reason::Bug);
     let nowhere = folder.path().join("none").join("a.mp4");
     assert_eq!(failure_of(ClipWriter::create(&nowhere, 64, 48, 25.0)).1, Reason::Disk);
+}
+
+/// What sites hand out besides H.264: written by the ffmpeg program, where it is there and can.
+#[test]
+fn films_of_other_codecs_are_read_to_the_millisecond() {
+    let folder = TempDir::new().unwrap();
+    let film = a_video(&folder, 10);
+    let others = [
+        ("av1", "mp4", "-c:v libaom-av1 -cpu-used 8 -crf 20 -b:v 0"),
+        ("hevc", "mp4", "-c:v libx265 -crf 16 -x265-params log-level=none"),
+        ("vp9", "webm", "-c:v libvpx-vp9 -cpu-used 8 -crf 10 -b:v 0"),
+        ("mpeg4", "avi", "-c:v mpeg4 -q:v 2"),
+    ];
+    for (codec, container, flags) in others {
+        let path = folder.path().join(format!("{codec}.{container}"));
+        let mut ffmpeg = Command::new("ffmpeg");
+        ffmpeg.args(["-v", "error", "-i"]).arg(&film).args(flags.split(' ')).arg(&path);
+        if !ffmpeg.status().is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: no ffmpeg here writes {codec}");
+            continue;
+        }
+        assert_eq!(probe(&path).unwrap().video_codec, codec);
+        assert_eq!(times_of(&path, 2), every_40_ms(10), "{codec}");
+        let picture = Decoder::open(&path, 1).unwrap().next_frame().unwrap().unwrap().picture().unwrap();
+        for (x, y, meant) in [(8, 8, [200, 20, 20]), (50, 40, [40, 40, 40])] {
+            let seen = *picture.get_pixel(x, y);
+            assert!(is_near(seen, meant), "{codec}: {seen:?} is not {meant:?}");
+        }
+    }
 }

@@ -50,6 +50,11 @@ impl Timeline {
         *self.last_ms.insert(self.last_ms.map_or(ms, |last_ms| ms.max(last_ms.saturating_add(1))))
     }
 
+    /// When the last frame was, milliseconds; `None` before any, and after a jump.
+    pub(crate) fn now_ms(&self) -> Option<i64> {
+        self.last_ms
+    }
+
     /// After a seek: a next frame without a stamp is taken to lie at `ms`.
     pub(crate) fn jump(&mut self, ms: i64) {
         let ticks = i128::from(ms) * i128::from(self.denominator) / (i128::from(self.numerator) * 1_000);

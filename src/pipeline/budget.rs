@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, budgets, jobs, pauses};
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
+use crate::types::StageName;
 
 use super::JobContext;
 
@@ -30,7 +31,11 @@ impl Budget {
 
     /// Waits until `stage` may ask the site once more; the attempt counts from then on. Interrupted by a stop, and by a
     /// pause that another worker began.
-    pub(crate) async fn wait_for_turn(&self, stage: &str, context: &JobContext<'_>) -> Result<(), Failure> {
+    pub(crate) async fn wait_for_turn(
+        &self,
+        stage: StageName,
+        context: &JobContext<'_>,
+    ) -> Result<(), Failure> {
         self.set_waits(context, true).await?;
         self.turn(stage, context.stop).await?;
         self.set_waits(context, false).await
@@ -43,8 +48,8 @@ impl Budget {
         Err(Failure::transient(Reason::Interrupted, "the lease was lost while this waited for its turn"))
     }
 
-    async fn turn(&self, stage: &str, stop: &Stop) -> Result<(), Failure> {
-        // The clock's last digits are chance enough for politeness.
+    async fn turn(&self, stage: StageName, stop: &Stop) -> Result<(), Failure> {
+        // The last digits of the clock are random enough for a polite pause.
         let chance = (self.catalog.clock().now_ms() % 1_000) as f64 / 1_000.0;
         sleep(Duration::from_secs_f64(self.pause_s * (1.0 + chance)), stop).await?;
         loop {
@@ -65,7 +70,7 @@ impl Budget {
     }
 }
 
-/// How many bytes one run may bring home; asks for an end when they are there. Clones share it.
+/// How many bytes one run may bring home; asks for an end once they are reached. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct ByteLimit {
     left: Arc<AtomicU64>,
@@ -119,7 +124,7 @@ mod tests {
             let budget = Budget::new(catalog, &crawl);
             async move {
                 for _ in 0..3 {
-                    budget.turn("fetch", &Stop::default()).await.unwrap();
+                    budget.turn(StageName::Fetch, &Stop::default()).await.unwrap();
                 }
             }
         };
@@ -133,9 +138,10 @@ mod tests {
         let catalog = catalog(&folder).await;
         let crawl = CrawlConfig { pause_s: 0.0, ..CrawlConfig::default() };
         let mut tx = catalog.begin().await.unwrap();
-        pauses::begin(&mut tx, "fetch", Reason::Blocked, "a robot", None).await.unwrap();
+        pauses::begin(&mut tx, StageName::Fetch, Reason::Blocked, "a robot", None).await.unwrap();
         tx.commit().await.unwrap();
-        let failure = Budget::new(catalog, &crawl).turn("fetch", &Stop::default()).await.unwrap_err();
+        let failure =
+            Budget::new(catalog, &crawl).turn(StageName::Fetch, &Stop::default()).await.unwrap_err();
         assert_eq!((failure.kind, failure.reason), (FailureKind::Transient, Reason::Interrupted));
     }
 
@@ -146,14 +152,14 @@ mod tests {
         let crawl = CrawlConfig { videos_per_hour: 1, pause_s: 0.0, ..CrawlConfig::default() };
         let budget = Budget::new(catalog.clone(), &crawl);
         let mut tx = catalog.begin().await.unwrap();
-        jobs::enqueue(&mut tx, "fetch", "1", 0, 7).await.unwrap();
+        jobs::enqueue(&mut tx, StageName::Fetch, "1", 0, 7).await.unwrap();
         tx.commit().await.unwrap();
         let (stop, clock) = (Stop::default(), Clock::system());
-        let claim = jobs::Claim { stage: "fetch", rev: "1", worker: "w", lease_ms: 0 };
+        let claim = jobs::Claim { stage: StageName::Fetch, rev: "1", worker: "w", lease_ms: 0 };
         let attempt = async || {
-            let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+            let job = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
             let context = JobContext { job: &job, stop: &stop, clock: &clock, reporter: &Silent };
-            let turn = budget.wait_for_turn("fetch", &context);
+            let turn = budget.wait_for_turn(StageName::Fetch, &context);
             // Dropped in the middle, as by a kill; its lease has ended by then.
             let waited = tokio::time::timeout(Duration::from_millis(200), turn).await;
             (job.attempt, waited.is_ok())

@@ -3,20 +3,21 @@
 
 use std::path::Path;
 
-use crate::catalog::{Catalog, CatalogError, Transaction, clips, samples, scans, tracks, videos};
+use crate::catalog::{Catalog, CatalogError, Transaction, clips, listed, samples, scans, tracks, videos};
 use crate::config::ClipRecipe;
 use crate::face::footage::Motion;
+use crate::face::parts::{self, Part, Piece};
 use crate::face::quality;
-use crate::face::select::{self, ClipPlan};
+use crate::face::select::Explain;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
-use crate::types::{Clip, CropStyle, Scan, TrackId, VideoId};
+use crate::types::{Clip, CropStyle, Emotion, Scan, StageName, TrackId, VideoId};
 
 use super::cpu::{Cpu, Product, Task};
 use super::{JobContext, Outcome, Stage, cuttings, scan};
 
 /// The stage's name in the job table.
-pub(crate) const NAME: &str = "cut";
+pub(crate) const NAME: StageName = StageName::Cut;
 
 /// Cuts clips.
 pub(crate) struct CutStage {
@@ -28,32 +29,36 @@ pub(crate) struct CutStage {
     pub(crate) recipe: ClipRecipe,
 }
 
-/// A video, its latest scan, and the rows of the scan's tracks.
+/// A video, its latest scan, the rows of the scan's tracks, and the parts that lists mean.
 pub(crate) struct Looked {
     video: videos::Video,
     recipe_hash: String,
     scan: Scan,
     tracks: Vec<TrackId>,
+    parts: Vec<Part>,
 }
 
 /// A video's clips, with their files in place.
 pub(crate) struct Cut {
     video: VideoId,
     recipe_hash: String,
-    tracks: Vec<TrackId>,
+    /// All tracks, each with the reason why it gives no clip.
+    tracks: Vec<(TrackId, Option<Reason>)>,
     clips: Vec<CutClip>,
+    outcome: Outcome,
 }
 
 /// A clip with its file in place.
 struct CutClip {
     track: TrackId,
+    emotion: Option<Emotion>,
     clip: Clip,
     file: StoredFile,
     motion: Motion,
 }
 
 impl Stage for CutStage {
-    const NAME: &'static str = NAME;
+    const NAME: StageName = NAME;
     const UNIT: &'static str = "videos";
     type Subject = Looked;
     type Output = Cut;
@@ -70,7 +75,8 @@ impl Stage for CutStage {
         };
         let (rows, found): (Vec<_>, Vec<_>) = tracks::of_scan(catalog, stored.id).await?.into_iter().unzip();
         let scan = Scan { tracks: found.into_iter().map(|measured| measured.track).collect(), ..stored.scan };
-        Ok(Looked { video, recipe_hash: stored.recipe_hash, scan, tracks: rows })
+        let parts = parts_of(catalog, id).await?;
+        Ok(Looked { video, recipe_hash: stored.recipe_hash, scan, tracks: rows, parts })
     }
 
     async fn run(&self, looked: Looked, context: &JobContext<'_>) -> Result<Cut, Failure> {
@@ -80,14 +86,16 @@ impl Stage for CutStage {
     }
 
     async fn commit(&self, tx: &mut Transaction, cut: Cut) -> Result<Outcome, CatalogError> {
-        for track in &cut.tracks {
+        for (track, reason) in &cut.tracks {
             // A clip that is cut again has put its file in the old one's place; a file that no clip has is left to `gc`.
             clips::delete_of_track(tx, *track).await?;
+            tracks::set_reason(tx, *track, *reason).await?;
         }
-        for CutClip { track, clip, file, motion } in &cut.clips {
+        for CutClip { track, emotion, clip, file, motion } in &cut.clips {
             let row = clips::NewClip {
                 track: *track,
                 video: cut.video,
+                emotion: *emotion,
                 clip,
                 path: file.path.as_ref(),
                 size_bytes: file.size_bytes,
@@ -105,8 +113,15 @@ impl Stage for CutStage {
                 samples::insert(tx, origin, sample, quality::verdict(&sample.quality, &self.recipe)).await?;
             }
         }
-        Ok(Outcome::Done)
+        Ok(cut.outcome)
     }
+}
+
+/// The parts of a video that lists mean, the same in every catalog; none where nobody named one.
+pub(crate) async fn parts_of(catalog: &Catalog, video: VideoId) -> Result<Vec<Part>, Failure> {
+    let rows = listed::of_video(catalog, video).await?.into_iter();
+    let in_part = rows.filter(|row| row.span.is_some() || row.face.is_some());
+    Ok(in_part.map(|row| Part { span: row.span, face: row.face, emotion: row.emotion }).collect())
 }
 
 /// How clips follow the face: one square window, smoothed over time.
@@ -125,38 +140,40 @@ pub(crate) fn any_work(video: VideoId) -> String {
 
 impl CutStage {
     async fn cut(&self, looked: Looked, work: &str, context: &JobContext<'_>) -> Result<Cut, Failure> {
-        let (plans, explain) = select::select(&looked.scan, &self.recipe);
-        if let Some(reason) = explain.verdict() {
-            return Err(Failure::rejected(reason, explain_in_words(&explain)));
-        }
+        let (pieces, explain) = parts::select(&looked.scan, &self.recipe, &looked.parts);
         let folder = self.store.staging(work)?;
-        self.cut_missing(&looked.video, &plans, &folder, context).await?;
+        self.cut_missing(&looked.video, &pieces, &folder, context).await?;
         let mut clips = Vec::new();
         let mut unsound = Vec::new();
-        for plan in &plans {
-            match cuttings::read(&folder, plan)? {
-                Some(Ok(clip)) => clips.push(self.publish(&looked, plan, clip, &folder)?),
+        for piece in &pieces {
+            match cuttings::read(&folder, &piece.plan)? {
+                Some(Ok(clip)) => clips.push(self.publish(&looked, piece, clip, &folder)?),
                 Some(Err(failure)) => unsound.push(failure.detail),
-                None => return Err(Failure::bug(format!("nobody cut the clip {}", plan.name()))),
+                None => return Err(Failure::bug(format!("nobody cut the clip {}", piece.plan.name()))),
             }
         }
-        if clips.is_empty() {
-            return Err(Failure::rejected(Reason::ClipUnsound, unsound.join("; ")));
-        }
+        let outcome = match explain.verdict() {
+            Some(reason) => Outcome::Rejected { reason, detail: explain_in_words(&explain) },
+            None if clips.is_empty() => {
+                Outcome::Rejected { reason: Reason::ClipUnsound, detail: unsound.join("; ") }
+            }
+            None => Outcome::Done,
+        };
         self.store.clear_staging(work)?;
-        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks: looked.tracks, clips })
+        let tracks = looked.tracks.into_iter().zip(explain.verdicts).collect();
+        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks, clips, outcome })
     }
 
     /// Has a worker cut what was not cut while the video was looked at.
     async fn cut_missing(
         &self,
         video: &videos::Video,
-        plans: &[ClipPlan],
+        pieces: &[Piece],
         folder: &Path,
         context: &JobContext<'_>,
     ) -> Result<(), Failure> {
         let mut missing = Vec::new();
-        for plan in plans {
+        for Piece { plan, .. } in pieces {
             if cuttings::read(folder, plan)?.is_none() {
                 missing.push(plan.clone());
             }
@@ -176,7 +193,7 @@ impl CutStage {
     fn publish(
         &self,
         looked: &Looked,
-        plan: &ClipPlan,
+        Piece { plan, emotion }: &Piece,
         clip: Clip,
         folder: &Path,
     ) -> Result<CutClip, Failure> {
@@ -186,11 +203,11 @@ impl CutStage {
         let file = self.store.publish(&cuttings::film(folder, plan), &place)?;
         let size = (looked.scan.width, looked.scan.height);
         let motion = Motion::of(&looked.scan.tracks[track].faces, plan.span, size);
-        Ok(CutClip { track: looked.tracks[track], clip, file, motion })
+        Ok(CutClip { track: looked.tracks[track], emotion: *emotion, clip, file, motion })
     }
 }
 
-fn explain_in_words(explain: &select::Explain) -> String {
+fn explain_in_words(explain: &Explain) -> String {
     if explain.tracks == 0 {
         return "no face was followed".to_owned();
     }
@@ -205,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_video_without_a_face_is_not_told_of_tracks_and_rules() {
-        let mut explain = select::Explain::default();
+        let mut explain = Explain::default();
         assert_eq!(explain_in_words(&explain), "no face was followed");
         explain.tracks = 2;
         explain.removed.insert(Reason::FaceTooSmall, 2);

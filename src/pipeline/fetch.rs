@@ -9,7 +9,7 @@ use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
-use crate::types::{VideoFacts, VideoId};
+use crate::types::{StageName, VideoFacts, VideoId};
 use crate::youtube::policy::{self, Named};
 use crate::youtube::{Downloaded, SiteId, YtDlp};
 
@@ -18,7 +18,7 @@ use super::cpu::{Cpu, Product, Task};
 use super::{JobContext, Outcome, Stage, scan, search};
 
 /// The stage's name in the job table.
-pub(crate) const NAME: &str = "fetch";
+pub(crate) const NAME: StageName = StageName::Fetch;
 /// Raised when its output would differ.
 pub(crate) const REV: &str = "1";
 
@@ -53,7 +53,7 @@ pub(crate) struct Fetched {
 }
 
 impl Stage for FetchStage {
-    const NAME: &'static str = NAME;
+    const NAME: StageName = NAME;
     const UNIT: &'static str = "videos";
     type Subject = videos::Video;
     type Output = Fetched;
@@ -62,7 +62,7 @@ impl Stage for FetchStage {
         REV.to_owned()
     }
 
-    fn neighbours(&self) -> &'static [&'static str] {
+    fn neighbours(&self) -> &'static [StageName] {
         &[search::NAME]
     }
 
@@ -196,7 +196,8 @@ async fn take(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure>
     Ok(part)
 }
 
-/// Only what the data folder's disk refuses concerns all videos: what a source refuses is its own matter.
+/// Copies a file. What the data folder's disk refuses concerns all videos; what a source refuses concerns that video
+/// alone.
 fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
     let copied = File::open(source).and_then(|mut from| io::copy(&mut from, &mut made_anew(target)?));
     let Err(error) = copied else { return Ok(()) };
@@ -227,8 +228,9 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::failure::FailureKind;
-    use crate::pipeline::{RunPlan, Runner};
+    use crate::pipeline::{DrivePlan, Driver};
     use crate::progress::Silent;
+    use crate::types::JobState;
 
     #[tokio::test]
     async fn without_its_tool_a_video_of_the_site_waits_unharmed() {
@@ -244,11 +246,11 @@ mod tests {
         let policy = CrawlConfig { min_free_bytes: 1, ..CrawlConfig::default() };
         let scan_rev = "1".to_owned();
         let stage = FetchStage { store, ytdlp: None, cpu: None, policy, byte_limit: None, scan_rev };
-        let (plan, stop) = (RunPlan::new("tester".to_owned()), Stop::default());
-        let failure = Runner::new(&catalog, plan, &stop, &Silent).drive(&stage).await.unwrap_err();
+        let (plan, stop) = (DrivePlan::new("tester".to_owned()), Stop::default());
+        let failure = Driver::new(&catalog, plan, &stop, &Silent).drive(&stage).await.unwrap_err();
         assert_eq!(failure.reason, Reason::ToolMissing);
         let job = jobs::get(&catalog, NAME, id.0).await.unwrap().unwrap();
-        assert_eq!((job.state.as_str(), job.attempt), ("open", 0));
+        assert_eq!((job.state, job.attempt), (JobState::Open, 0));
     }
 
     fn downloaded() -> Downloaded {

@@ -65,7 +65,7 @@ pub enum Inspection {
         height: u32,
         /// From the first frame to the end of the last, seconds.
         duration_s: f64,
-        /// In order, without gaps.
+        /// In order. Between two lies nothing, or a dissolve whose frames belong to neither.
         shots: Vec<ShotSeen>,
         /// By start.
         tracks: Vec<TrackSeen>,

@@ -33,7 +33,7 @@ pub(crate) struct Intake {
     pub(crate) skipped: usize,
     /// Videos and folders that cannot be read, and videos whose names are no text.
     pub(crate) unreadable: usize,
-    /// Videos that it did not come to, for it was to end.
+    /// Videos that were not reached, because the intake was to end.
     pub(crate) left: usize,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Intake {
 pub(crate) struct Watch<'a> {
     /// It ends soon once this is asked.
     pub(crate) stop: &'a Stop,
-    /// And from then on, milliseconds since 1970.
+    /// It also ends at this time, milliseconds since 1970.
     pub(crate) deadline_ms: Option<i64>,
     /// Who is told.
     pub(crate) reporter: &'a dyn Reporter,
@@ -55,8 +55,9 @@ impl Watch<'_> {
     }
 }
 
-/// Writes down every video of a folder and asks for its file. Twice is harmless, and reads no file again that says the
-/// same of itself as before. What was read when it is to end is kept; when it is killed, all but the last few.
+/// Writes down every video of a folder and asks for its file. To do it twice is harmless: a file of the same size and
+/// time is not read again. When it is to end, what was read until then is kept; when it is killed, all but the last
+/// few.
 pub(crate) async fn take_in(
     catalog: &Catalog,
     folder: &Path,
@@ -95,7 +96,7 @@ struct Found {
     stamp: Option<Stamp>,
 }
 
-/// Finds out which videos files hold.
+/// Finds out which video each file holds.
 struct Reader<'a> {
     catalog: &'a Catalog,
     watch: &'a Watch<'a>,
@@ -123,7 +124,12 @@ impl Reader<'_> {
             }
             self.done += 1;
             let note = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.watch.reporter.report(&Event::Advanced { task: TASK.to_owned(), done: self.done, note });
+            self.watch.reporter.report(&Event::Advanced {
+                task: TASK.to_owned(),
+                done: self.done,
+                note,
+                throughput: None,
+            });
         }
         Ok(found)
     }

@@ -26,7 +26,7 @@ pub(crate) struct Listing {
     pub(crate) unreadable: usize,
 }
 
-/// Says no to what is no folder, or none that may be read.
+/// Refuses what is no folder, or none that may be read.
 pub(crate) fn check(folder: &Path) -> Result<(), Failure> {
     fs::read_dir(folder).map(drop).map_err(|error| unreadable(folder, &error))
 }

@@ -1,13 +1,16 @@
 //! Unites catalogs: takes in what other machines made of videos, rows and clip files together, video by video. Killed at
 //! any moment and started again, it goes on.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::catalog::{Catalog, merge, tombstones};
+use crate::catalog::merge::{self, FinishedVideo};
+use crate::catalog::{Catalog, tombstones};
 use crate::clock::Stop;
 use crate::failure::{Failure, Reason};
 use crate::progress::{Event, Reporter};
 use crate::store::Store;
+
+use super::fetch;
 
 pub(crate) use crate::catalog::merge::Taken;
 
@@ -22,25 +25,75 @@ pub(crate) enum Merged {
     Before(i64),
 }
 
-/// Takes one catalog in. Of two that have the same video with the same revision the first one counts: both made the same
-/// of it. What was taken in before is taken once more only where its clips were lost since.
+/// A video by its site and the site's id.
+type Name = (String, String);
+
+/// How things stand here with the videos that a catalog has to give.
+struct Standing<'a> {
+    /// The revision of looks with the settings in force.
+    rev: &'a str,
+    /// Those that nothing is left to be done with.
+    finished: HashMap<Name, FinishedVideo>,
+    /// Those whose clips are lost.
+    lost: HashSet<Name>,
+    /// When all that the catalog has was taken in before, if it was; milliseconds since 1970.
+    before: Option<i64>,
+}
+
+impl<'a> Standing<'a> {
+    async fn read(into: &Catalog, rev: &'a str, fingerprint: &str) -> Result<Self, Failure> {
+        let finished = merge::finished(into).await?.into_iter().map(|video| (name(&video), video)).collect();
+        let (lost, before) = (merge::lost(into).await?, merge::seen(into, fingerprint).await?);
+        Ok(Self { rev, finished, lost, before })
+    }
+
+    /// Whether a video is to be taken in. What is finished here gives way only to what counts more. What is not is to be
+    /// done once more where it was taken in before, unless its clips were lost.
+    fn wants(&self, video: &FinishedVideo) -> bool {
+        match self.finished.get(&name(video)) {
+            Some(own) => self.worth(video) > self.worth(own),
+            None => self.before.is_none() || self.lost.contains(&name(video)),
+        }
+    }
+
+    /// How much the work at a video counts: most with the settings in force, and nothing without a verdict.
+    fn worth(&self, video: &FinishedVideo) -> u8 {
+        match (video.has_verdict(), video.rev == self.rev) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+        }
+    }
+
+    /// Whether a video is finished here with another revision.
+    fn differs(&self, video: &FinishedVideo) -> bool {
+        self.finished.get(&name(video)).is_some_and(|own| own.rev != video.rev)
+    }
+}
+
+fn name(video: &FinishedVideo) -> Name {
+    (video.site.clone(), video.site_id.clone())
+}
+
+/// Takes one catalog in. Of two that worked on the same video with the same revision the first one counts: both made the
+/// same of it. Of two revisions `rev` counts, that of looks with the settings in force; else the first one. What was taken
+/// in before is taken once more only where it no longer stands.
 pub(crate) async fn merge(
     (into, store): (&Catalog, &Store),
     (from, source): (&Catalog, &Store),
+    rev: &str,
     stop: &Stop,
     reporter: &dyn Reporter,
 ) -> Result<Merged, Failure> {
     let finished = merge::finished(from).await?;
     let fingerprint = merge::fingerprint(&finished);
-    let lost = merge::lost(into).await?;
-    let is_lost = |video: &merge::FinishedVideo| lost.contains(&(video.site.clone(), video.site_id.clone()));
-    let before = merge::seen(into, &fingerprint).await?;
-    match before {
-        Some(at_ms) if !finished.iter().any(is_lost) => return Ok(Merged::Before(at_ms)),
+    let standing = Standing::read(into, rev, &fingerprint).await?;
+    match standing.before {
+        Some(at_ms) if !finished.iter().any(|video| standing.wants(video)) => {
+            return Ok(Merged::Before(at_ms));
+        }
         _ => {}
     }
-    let here: HashSet<_> =
-        merge::finished(into).await?.into_iter().map(|it| (it.site, it.site_id, it.rev)).collect();
     let mut taken = Taken { videos: finished.len() as u64, ..Taken::default() };
     let total = Some(taken.videos);
     reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
@@ -48,11 +101,17 @@ pub(crate) async fn merge(
         if stop.is_asked() {
             return Err(Failure::transient(Reason::Interrupted, "interrupted while merging"));
         }
-        let is_here = here.contains(&(video.site.clone(), video.site_id.clone(), video.rev.clone()));
-        if !is_here && (before.is_none() || is_lost(video)) {
+        if standing.wants(video) {
             take(into, store, from, source, video, &mut taken).await?;
+        } else {
+            taken.kept += u64::from(standing.differs(video));
         }
-        reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note: video.site_id.clone() });
+        reporter.report(&Event::Advanced {
+            task: TASK.to_owned(),
+            done,
+            note: video.site_id.clone(),
+            throughput: None,
+        });
     }
     reporter
         .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} videos taken in", taken.taken) });
@@ -67,7 +126,7 @@ async fn take(
     store: &Store,
     from: &Catalog,
     source: &Store,
-    video: &merge::FinishedVideo,
+    video: &FinishedVideo,
     taken: &mut Taken,
 ) -> Result<(), Failure> {
     if tombstones::stands(into, &video.site, &video.site_id).await? {
@@ -83,7 +142,7 @@ async fn take(
         }
     }
     let mut tx = into.begin().await?;
-    if merge::take(&mut tx, video, &made).await? {
+    if merge::take(&mut tx, video, &made, fetch::REV).await? {
         tx.commit().await?;
         taken.taken += 1;
         taken.clips += made.clips.len() as u64;
@@ -99,6 +158,7 @@ mod tests {
     use crate::catalog::{jobs, samples, videos};
     use crate::clock::Clock;
     use crate::progress::Silent;
+    use crate::types::{JobState, StageName};
 
     /// A data folder with a catalog.
     async fn place(folder: &Path) -> (Store, Catalog) {
@@ -112,8 +172,8 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
         samples::tests::fill(&mut tx, id, 2).await;
-        let done = jobs::MergedEnd { state: "done".to_owned(), reason: None, detail: None };
-        for stage in ["scan", "cut"] {
+        let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
+        for stage in [StageName::Scan, StageName::Cut] {
             jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
         }
         tx.commit().await.unwrap();
@@ -125,7 +185,9 @@ mod tests {
     async fn lose(store: &Store, catalog: &Catalog) {
         std::fs::remove_file(store.absolute("clips/1.mp4")).unwrap();
         let mut tx = catalog.begin().await.unwrap();
-        jobs::await_source(&mut tx, "cut", &[1], "its clips are cut again once it is fetched").await.unwrap();
+        jobs::await_source(&mut tx, StageName::Cut, &[1], "its clips are cut again once it is fetched")
+            .await
+            .unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -137,7 +199,7 @@ mod tests {
         finish(&broken, &broken_rows).await;
         lose(&broken, &broken_rows).await;
         let (one, other) = ((&broken_rows, &broken), (&sound_rows, &sound));
-        let given = merge(other, one, &Stop::default(), &Silent).await.unwrap();
+        let given = merge(other, one, "1", &Stop::default(), &Silent).await.unwrap();
         assert_eq!(given, Merged::Now(Taken::default()));
 
         finish(&sound, &sound_rows).await;
@@ -145,14 +207,15 @@ mod tests {
         let listed = merge::finished(&sound_rows).await.unwrap();
         merge::note(&broken_rows, "sound", &merge::fingerprint(&listed), Taken::default()).await.unwrap();
         // The clip that stands there is not what its row says: it was looked at, though it was taken in before.
-        let refused = merge(one, other, &Stop::default(), &Silent).await.unwrap_err();
+        let refused = merge(one, other, "1", &Stop::default(), &Silent).await.unwrap_err();
         assert!(refused.detail.contains("clips/1.mp4"), "{refused}");
         let finished = &listed[0];
         let made = merge::read(&sound_rows, finished).await.unwrap();
         let mut tx = broken_rows.begin().await.unwrap();
-        assert!(merge::take(&mut tx, finished, &made).await.unwrap());
+        assert!(merge::take(&mut tx, finished, &made, fetch::REV).await.unwrap());
         tx.commit().await.unwrap();
-        assert_eq!(jobs::get(&broken_rows, "cut", 1).await.unwrap().unwrap().state, "done");
+        let cut = jobs::get(&broken_rows, StageName::Cut, 1).await.unwrap().unwrap();
+        assert_eq!(cut.state, JobState::Done);
     }
 
     #[tokio::test]
@@ -164,8 +227,73 @@ mod tests {
         let mut tx = into.begin().await.unwrap();
         tombstones::insert(&mut tx, "youtube", "a", "asked for").await.unwrap();
         tx.commit().await.unwrap();
-        let merged = merge((&into, &store), (&from, &source), &Stop::default(), &Silent).await.unwrap();
-        assert_eq!(merged, Merged::Now(Taken { videos: 1, taken: 0, clips: 0 }));
+        let merged = merge((&into, &store), (&from, &source), "1", &Stop::default(), &Silent).await.unwrap();
+        assert_eq!(merged, Merged::Now(Taken { videos: 1, ..Taken::default() }));
         assert!(store.files().unwrap().is_empty());
+    }
+
+    /// One video whose look with a revision ended so, with a file that was fetched.
+    async fn reject(catalog: &Catalog, rev: &str, reason: Reason) {
+        let mut tx = catalog.begin().await.unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        assert!(videos::set_elsewhere(&mut tx, id, 7).await.unwrap());
+        let end = jobs::MergedEnd { state: JobState::Rejected, reason: Some(reason), detail: None };
+        jobs::settle(&mut tx, StageName::Scan, id.0, rev, &end).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_two_revisions_that_of_the_settings_in_force_stands_whoever_came_first() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let sources = [place(folders[0].path()).await, place(folders[1].path()).await];
+        for ((_, catalog), rev) in sources.iter().zip(["1", "2"]) {
+            reject(catalog, rev, Reason::NoFace).await;
+        }
+        for (order, in_force) in [([0, 1], "1"), ([1, 0], "1"), ([0, 1], "2"), ([1, 0], "2")] {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, into) = place(folder.path()).await;
+            for (store_there, from) in order.map(|place| &sources[place]) {
+                let from = (from, store_there);
+                merge((&into, &store), from, in_force, &Stop::default(), &Silent).await.unwrap();
+            }
+            let stands = merge::finished(&into).await.unwrap();
+            assert_eq!(stands[0].rev, in_force, "{order:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_in_before_comes_back_once_its_settings_are_in_force_again() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (source, from) = place(folders[0].path()).await;
+        let (store, into) = place(folders[1].path()).await;
+        reject(&from, "2", Reason::NoFace).await;
+        reject(&into, "1", Reason::NoFace).await;
+        for (in_force, merged) in [
+            ("1", Merged::Now(Taken { videos: 1, kept: 1, ..Taken::default() })),
+            ("1", Merged::Before(1_000_000)),
+            ("2", Merged::Now(Taken { videos: 1, taken: 1, ..Taken::default() })),
+            ("2", Merged::Before(1_000_000)),
+        ] {
+            let told = merge((&into, &store), (&from, &source), in_force, &Stop::default(), &Silent).await;
+            assert_eq!(told.unwrap(), merged);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_fetched_elsewhere_is_not_fetched_here_unless_its_look_missed_it() {
+        for (reason, due) in [(Reason::NoFace, 0), (Reason::SourceGone, 1)] {
+            let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+            let (source, from) = place(folders[0].path()).await;
+            let (store, into) = place(folders[1].path()).await;
+            reject(&from, "1", reason).await;
+            let mut tx = into.begin().await.unwrap();
+            let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+            jobs::enqueue(&mut tx, StageName::Fetch, fetch::REV, 0, id.0).await.unwrap();
+            tx.commit().await.unwrap();
+            merge((&into, &store), (&from, &source), "1", &Stop::default(), &Silent).await.unwrap();
+            assert_eq!(jobs::count_due(&into, StageName::Fetch).await.unwrap(), due, "{reason}");
+            let fetched_at = merge::finished(&into).await.unwrap()[0].fetched_at;
+            assert_eq!(fetched_at, (due == 0).then_some(7));
+        }
     }
 }

@@ -67,7 +67,8 @@ fn jitter(job: JobId, attempt: u32, most: i64) -> i64 {
     (bits % (most.max(0).unsigned_abs() + 1)).cast_signed()
 }
 
-/// The Data API's budget is refilled then. Without the time zone's rules, a day later: never too early by much.
+/// When the Data API's budget is refilled. Where the time zone's rules are missing, a day from now: that is never much
+/// too early.
 fn next_midnight_pacific_ms(now_ms: i64) -> i64 {
     let midnight = || {
         let now = Timestamp::from_millisecond(now_ms)?.to_zoned(TimeZone::get("America/Los_Angeles")?);

@@ -7,7 +7,7 @@ use crate::clock::Stop;
 
 /// How a stage is driven.
 #[derive(Debug, Clone)]
-pub struct RunPlan {
+pub struct DrivePlan {
     /// Names this process, see [`super::worker_name`].
     pub worker: String,
     /// Jobs in hand at once.
@@ -24,13 +24,14 @@ pub struct RunPlan {
     pub enough: Option<Stop>,
     /// Claim only these.
     pub only: Only,
-    /// An idle runner looks again until this is asked: the stage before it is still at work. Without it, it ends.
+    /// Where nothing is due, the driver looks again until this is asked: the stage before is still at work. Without it, the
+    /// drive ends.
     pub until: Option<Stop>,
     /// Waiting times.
     pub patience: Patience,
 }
 
-impl RunPlan {
+impl DrivePlan {
     /// One job at a time, three attempts, two minutes of lease, until nothing is due.
     pub fn new(worker: String) -> Self {
         Self {
@@ -50,7 +51,7 @@ impl RunPlan {
 
 /// What driving a stage came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RunSummary {
+pub struct Driven {
     /// Jobs that ended well.
     pub done: u64,
     /// Jobs that ended with a verdict.
@@ -71,7 +72,7 @@ pub struct RunSummary {
     pub is_limited: bool,
 }
 
-impl RunSummary {
+impl Driven {
     /// Whether anything was taken up at all.
     pub fn is_idle(&self) -> bool {
         self.done + self.rejected + self.dead + self.postponed + self.lost + self.given_back == 0

@@ -2,7 +2,7 @@
 //! list's own spans and boxes beside them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::catalog::{Catalog, Transaction, evidence, jobs, listed, videos};
 use crate::failure::{Failure, Reason};
@@ -25,21 +25,37 @@ pub(crate) struct Rebuild {
     pub(crate) on_site: usize,
     /// Videos that were forgotten on request, and stay so.
     pub(crate) forgotten: usize,
+    /// What is said of each file that cannot be read: nobody knows which video it held.
+    pub(crate) unreadable: Vec<String>,
 }
 
 /// Before all that searches found: who asks for a list wants exactly that.
 const PRIORITY: i64 = -1;
 
-/// A list whose rows all name a video and an emotion. Nothing of it is written down yet.
+/// A list whose rows all name a video or a file, and an emotion. Nothing of it is written down yet.
 pub(crate) struct Checked {
     list: String,
+    rows: usize,
     wanted: Vec<Wanted>,
+    unreadable: Vec<String>,
 }
 
 impl Checked {
-    /// Reads a list; tells all rows that name none. Rows without an emotion are of `emotion`.
+    /// Reads a list; fails with all rows that name no video or no emotion. Rows without an emotion are of `emotion`, if
+    /// it is given. A file that cannot be read is lost, and no more.
     pub(crate) fn read(path: &Path, emotion: Option<Emotion>) -> Result<Self, Failure> {
-        Ok(Self { wanted: check(path, lists::read(path)?, emotion)?, list: name(path)? })
+        let (list, rows) = (name(path)?, lists::read(path)?);
+        let mut files = Files::default();
+        let (count, mut wanted, mut problems) = (rows.len(), Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match video(&row, emotion, &mut files) {
+                Ok(Some((video, emotion))) => wanted.push(Wanted { row, video, emotion }),
+                Ok(None) => {}
+                Err(problem) => problems.push(format!("row {}: {problem}", row.line)),
+            }
+        }
+        let unreadable = files.unreadable();
+        lists::wrong(path, &problems).map_or(Ok(Self { list, rows: count, wanted, unreadable }), Err)
     }
 
     /// How many videos of YouTube it names.
@@ -51,8 +67,9 @@ impl Checked {
 
 /// Writes down every row of a list and asks for the videos' files. Twice is harmless.
 pub(crate) async fn take_in(catalog: &Catalog, checked: &Checked) -> Result<Rebuild, Failure> {
-    let Checked { list, wanted } = checked;
-    let mut rebuild = Rebuild { list: list.clone(), rows: wanted.len(), on_site: 0, forgotten: 0 };
+    let Checked { list, rows, wanted, unreadable } = checked;
+    let (rows, unreadable) = (*rows, unreadable.clone());
+    let mut rebuild = Rebuild { list: list.clone(), rows, on_site: 0, forgotten: 0, unreadable };
     let mut seen = BTreeMap::new();
     for emotion in Emotion::ALL {
         let rows: Vec<&Wanted> = wanted.iter().filter(|wanted| wanted.emotion == emotion).collect();
@@ -85,7 +102,7 @@ struct Wanted {
     emotion: Emotion,
 }
 
-/// False: the video must not come back.
+/// Writes down one row and asks for its video's file; false when the video must not come back.
 async fn write_down(
     tx: &mut Transaction,
     list: &str,
@@ -95,68 +112,80 @@ async fn write_down(
     let Some(id) = videos::upsert(tx, &wanted.video).await? else { return Ok(false) };
     evidence::insert(tx, id, why).await?;
     let row = listed::Listed {
-        list,
+        list: list.to_owned(),
         line: wanted.row.line,
-        video: id,
         emotion: wanted.emotion,
         span: wanted.row.span,
         face: wanted.row.face,
-        sha256: wanted.row.sha256.as_deref(),
+        sha256: wanted.row.sha256.clone(),
     };
-    listed::insert(tx, &row).await?;
+    listed::insert(tx, id, &row).await?;
     jobs::enqueue(tx, fetch::NAME, fetch::REV, PRIORITY, id.0).await?;
     Ok(true)
 }
 
-/// A list's name is its file's, and says which of its versions it is.
+/// What a list is called in the catalog: the name of its file, with a hash that tells the file's versions apart.
 fn name(path: &Path) -> Result<String, Failure> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (_, sha256) = store::digest(path)?;
     Ok(format!("{file}#{}", &sha256[..12]))
 }
 
-/// Finds every row's video, or tells all rows that name none.
-fn check(path: &Path, rows: Vec<Row>, emotion: Option<Emotion>) -> Result<Vec<Wanted>, Failure> {
-    let (mut wanted, mut problems) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in rows {
-        let named = video(&row).and_then(|video| {
-            let emotion = row.emotion.or(emotion);
-            let emotion = emotion.ok_or("it has no emotion, and --emotion says none for all")?;
-            Ok((video, emotion))
-        });
-        match named {
-            Ok((video, emotion)) => wanted.push(Wanted { row, video, emotion }),
-            Err(problem) => problems.push(format!("row {}: {problem}", row.line)),
-        }
-    }
-    lists::wrong(path, &problems).map_or(Ok(wanted), Err)
-}
-
-fn video(row: &Row) -> Result<videos::NewVideo, String> {
+/// A row's video and emotion; neither where its file cannot be read.
+fn video(
+    row: &Row,
+    emotion: Option<Emotion>,
+    files: &mut Files,
+) -> Result<Option<(videos::NewVideo, Emotion)>, String> {
+    let emotion = row.emotion.or(emotion).ok_or("it has no emotion, and --emotion says none for all")?;
     let site_id = match &row.place {
         Place::Id(id) => {
             SiteId::new(id).ok_or_else(|| format!("'{}' is no id of a video", id.escape_debug()))?
         }
         Place::Address(address) => SiteId::in_address(address)
             .ok_or_else(|| format!("'{}' is no page of a video on YouTube", address.escape_debug()))?,
-        Place::File(path) => return on_disk(path, row.channel.clone()),
+        Place::File(path) => {
+            let on_disk = files.read(path, row.line).cloned();
+            let channel_id = row.channel.clone();
+            return Ok(on_disk.map(|video| (videos::NewVideo { channel_id, ..video }, emotion)));
+        }
     };
-    Ok(videos::NewVideo {
+    let video = videos::NewVideo {
         site: "youtube".to_owned(),
         url: site_id.url(),
         site_id: site_id.to_string(),
         channel_id: row.channel.clone(),
         ..videos::NewVideo::default()
-    })
+    };
+    Ok(Some((video, emotion)))
 }
 
-fn on_disk(path: &Path, channel_id: Option<String>) -> Result<videos::NewVideo, String> {
+/// The files that a list names, each read once, and what is to be said of those that cannot be.
+#[derive(Default)]
+struct Files(BTreeMap<PathBuf, Result<videos::NewVideo, (u64, String)>>);
+
+impl Files {
+    /// The video of a file that the row of this line names, if it can be read.
+    fn read(&mut self, path: &Path, line: u64) -> Option<&videos::NewVideo> {
+        let read = || on_disk(path).map_err(|problem| (line, format!("row {line}: {problem}")));
+        self.0.entry(path.to_owned()).or_insert_with(read).as_ref().ok()
+    }
+
+    /// What is said of those that cannot be read, in the order of the list.
+    fn unreadable(self) -> Vec<String> {
+        let mut problems: Vec<(u64, String)> = self.0.into_values().filter_map(Result::err).collect();
+        problems.sort_unstable();
+        problems.into_iter().map(|(_, problem)| problem).collect()
+    }
+}
+
+fn on_disk(path: &Path) -> Result<videos::NewVideo, String> {
     let absolute = path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let (_, sha256) = store::digest(&absolute).map_err(|error| error.to_string())?;
-    Ok(videos::NewVideo { channel_id, ..intake::on_disk(&absolute, sha256) })
+    Ok(intake::on_disk(&absolute, sha256))
 }
 
-/// A failure that a list's own videos cannot explain.
+/// The failure of a list with videos of YouTube, while the user has not accepted the site's terms.
 pub(crate) fn needs_terms(on_site: usize) -> Failure {
     let detail = format!("the list names {on_site} videos of YouTube");
     Failure::permanent(Reason::Usage, detail)

@@ -18,7 +18,8 @@ pub(crate) struct Wanted {
     pub(crate) jpeg_quality: u8,
 }
 
-/// Makes all crops of a video again; says how many. Those of looks with earlier recipes too: their faces are as known.
+/// Makes all crops of a video again; says how many. Also those of looks with earlier recipes: their faces are known
+/// just as well.
 pub(crate) async fn recrop(
     catalog: &Catalog,
     store: &Store,

@@ -1,6 +1,6 @@
 //! What a failure leads to, and where it is counted. Pure; knows no stage.
 
-use super::plan::RunSummary;
+use super::plan::Driven;
 use crate::failure::{Failure, FailureKind, Reason};
 
 /// What becomes of a job that failed.
@@ -16,12 +16,12 @@ pub(super) enum Remedy {
     Pause,
     /// The job is unharmed.
     GiveBack,
-    /// The job is unharmed, and the run ends: the next job would fare no better.
+    /// The job is unharmed, and the drive ends: the next job would fail in the same way.
     End,
 }
 
 impl Remedy {
-    /// What the failure says of itself, while the job may be tried again or not.
+    /// What a failure leads to; `may_try_again` says whether the job has attempts left.
     pub(super) fn of(failure: &Failure, may_try_again: bool) -> Self {
         match (failure.kind, failure.reason) {
             (FailureKind::Rejected, _) => Self::Reject,
@@ -34,7 +34,7 @@ impl Remedy {
     }
 
     /// Where the job is counted.
-    pub(super) fn counter(self) -> fn(&mut RunSummary) -> &mut u64 {
+    pub(super) fn counter(self) -> fn(&mut Driven) -> &mut u64 {
         match self {
             Self::Reject => |summary| &mut summary.rejected,
             Self::GiveUp => |summary| &mut summary.dead,

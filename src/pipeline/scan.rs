@@ -8,15 +8,15 @@ use crate::config::ClipRecipe;
 use crate::face::select;
 use crate::failure::Failure;
 use crate::store::Store;
-use crate::types::{Scan, VideoId};
+use crate::types::{Scan, StageName, VideoId};
 
 use super::cpu::{Cpu, Product, Task};
-use super::{JobContext, Outcome, Stage, cut};
+use super::{Gain, JobContext, Outcome, Stage, cut};
 
 /// The stage's name in the job table.
-pub(crate) const NAME: &str = "scan";
+pub(crate) const NAME: StageName = StageName::Scan;
 /// Raised when its output would differ for the same recipe.
-const REV: &str = "2";
+const REV: &str = "3";
 
 /// The revision of looks with a recipe: another one makes the work new.
 pub(crate) fn rev(recipe: &ClipRecipe) -> String {
@@ -44,6 +44,13 @@ pub(crate) struct ScanStage {
     pub(crate) recipe: ClipRecipe,
 }
 
+/// A video to look at.
+pub(crate) struct Unseen {
+    video: videos::Video,
+    /// Lists mean parts of it: the usual clips are not wanted.
+    in_parts: bool,
+}
+
 /// What a look found.
 pub(crate) struct Scanned {
     video: VideoId,
@@ -52,9 +59,9 @@ pub(crate) struct Scanned {
 }
 
 impl Stage for ScanStage {
-    const NAME: &'static str = NAME;
+    const NAME: StageName = NAME;
     const UNIT: &'static str = "videos";
-    type Subject = videos::Video;
+    type Subject = Unseen;
     type Output = Scanned;
 
     fn rev(&self) -> String {
@@ -62,16 +69,19 @@ impl Stage for ScanStage {
     }
 
     async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<Self::Subject, Failure> {
-        Ok(videos::get(catalog, VideoId(subject_id)).await?)
+        let video = videos::get(catalog, VideoId(subject_id)).await?;
+        let in_parts = !cut::parts_of(catalog, video.id).await?.is_empty();
+        Ok(Unseen { video, in_parts })
     }
 
-    async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Scanned, Failure> {
+    async fn run(&self, unseen: Unseen, context: &JobContext<'_>) -> Result<Scanned, Failure> {
+        let Unseen { video, in_parts } = unseen;
         let path = super::source(&self.store, &video)?;
         let began = Instant::now();
         // What an earlier attempt cut may be half written.
         let work = cut::work(video.id, &self.recipe);
         self.store.clear_staging(&work)?;
-        let clips = self.store.staging(&work)?;
+        let clips = if in_parts { None } else { Some(self.store.staging(&work)?) };
         let task = Task::Scan { path, recipe: self.recipe.clone(), clips };
         let seen = self.cpu.run(&task, context.stop).await;
         let Product::Scanned(scan) = super::settled(&self.store, &work, seen)? else {
@@ -79,6 +89,10 @@ impl Stage for ScanStage {
         };
         let elapsed_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
         Ok(Scanned { video: video.id, scan, elapsed_ms })
+    }
+
+    fn gain(&self, Scanned { scan, .. }: &Scanned) -> Gain {
+        Gain { video_ms: scan.duration_ms, faces: scan.tracks.len() as u64 }
     }
 
     async fn commit(&self, tx: &mut Transaction, scanned: Scanned) -> Result<Outcome, CatalogError> {
@@ -89,7 +103,6 @@ impl Stage for ScanStage {
         for (track, reason) in scan.tracks.iter().zip(explain.verdicts) {
             let measured = tracks::MeasuredTrack {
                 track: track.clone(),
-                coverage: select::coverage(track, select::frame_ms(&scan), &self.recipe),
                 median_face_px: select::median_face_px(track, (scan.width, scan.height)),
                 reason,
             };

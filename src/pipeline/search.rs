@@ -11,28 +11,29 @@ use crate::catalog::{
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
-use crate::types::{AnswerId, SearchId};
+use crate::types::{AnswerId, SearchId, StageName};
 use crate::youtube::{Answer, FoundVideo, Question, SearchProvider, policy};
 
 use super::budget::Budget;
 use super::{JobContext, Outcome, Stage, fetch};
 
 /// The stage's name in the job table.
-pub(crate) const NAME: &str = "search";
+pub(crate) const NAME: StageName = StageName::Search;
 /// Raised when its output would differ for the same settings.
 const REV: &str = "2";
 /// The revision of searches of catalogs that do not tell under which settings they were asked.
 pub(crate) const FIRST_REV: &str = "1";
 
-/// What is asked under a policy: nobody asks the same twice. Who answers is no part of it, for the question is the same, but
-/// that only the Data API is told the region; nor is what rejects hits, for `retry` takes verdicts back.
+/// What is asked under a policy: the same is never asked twice. Who answers is no part of it, for the question is the
+/// same, except that only the Data API is told the region. What rejects hits is no part of it either, for `retry` takes
+/// such verdicts back.
 pub(crate) fn asking(policy: &CrawlConfig, has_key: bool) -> Asking {
     let region = policy.region.as_deref().filter(|_| has_key);
     let beside = format!("{REV}-{}", json!([policy.licence, region]));
     Asking { beside, wanted: policy.results_per_search }
 }
 
-/// The revision of searches that are asked so: what is asked otherwise is work of its own.
+/// The revision of searches that are asked like this. Asked in another way, a search is new work.
 pub(crate) fn rev(asking: &Asking) -> String {
     format!("{}-{}", asking.beside, asking.wanted)
 }
@@ -56,7 +57,7 @@ pub(crate) struct Asked {
 }
 
 impl Stage for SearchStage {
-    const NAME: &'static str = NAME;
+    const NAME: StageName = NAME;
     const UNIT: &'static str = "searches";
     type Subject = searches::Search;
     type Output = Asked;
@@ -65,8 +66,8 @@ impl Stage for SearchStage {
         rev(&self.asking())
     }
 
-    fn neighbours(&self) -> &'static [&'static str] {
-        // The Data API's word does not bind downloads.
+    fn neighbours(&self) -> &'static [StageName] {
+        // When the Data API asks for a pause, that does not concern downloads.
         if self.budget.is_some() { &[fetch::NAME] } else { &[] }
     }
 
@@ -114,7 +115,7 @@ impl Stage for SearchStage {
 }
 
 impl SearchStage {
-    /// Who asks the site itself, at its pace, has no key.
+    /// How this stage asks. With a budget it asks the site itself, and then there is no key.
     fn asking(&self) -> Asking {
         asking(&self.policy, self.budget.is_none())
     }
@@ -138,7 +139,7 @@ impl SearchStage {
             };
             pages.push(answers::insert(tx, &row).await?);
         }
-        // The site goes on naming who was forgotten here.
+        // The site still names videos that were forgotten here: such an answer is not kept.
         let named: Vec<&str> = answer.hits.iter().map(|hit| hit.site_id.as_str()).collect();
         if tombstones::any_stands(tx, "youtube", &named).await? {
             answers::empty(tx, &pages).await?;
@@ -158,8 +159,8 @@ async fn ask(
     Ok(provider.search(question, stop).await?)
 }
 
-/// Writes down one hit: the video, why we think what we think of it, and what is to be done about it: fetch it in its
-/// turn, or leave it for a reason.
+/// Writes down one hit: the video, the evidence, and what is to be done: fetch the video in its turn, or leave it for a
+/// reason.
 async fn note(
     tx: &mut Transaction,
     hit: &FoundVideo,
@@ -202,9 +203,9 @@ mod tests {
     use crate::catalog::listed;
     use crate::clock::Clock;
     use crate::config::LicencePolicy;
-    use crate::pipeline::{Patience, RunPlan, Runner};
+    use crate::pipeline::{DrivePlan, Driver, Patience};
     use crate::progress::Silent;
-    use crate::types::{Emotion, VideoId};
+    use crate::types::{Emotion, JobState, VideoId};
     use crate::youtube::YoutubeError;
 
     /// Nobody is asked here.
@@ -285,7 +286,7 @@ mod tests {
         let mut fetched = Vec::new();
         let claim = jobs::Claim { stage: fetch::NAME, rev: fetch::REV, worker: "w", lease_ms: 60_000 };
         for _ in 0..6 {
-            let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+            let job = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
             let video = videos::get(&catalog, VideoId(job.subject_id)).await.unwrap();
             fetched.push(video.found.site_id);
         }
@@ -342,8 +343,8 @@ mod tests {
         let stage = SearchStage { provider: Arc::new(Answers(Mutex::new(answers))), ..stage() };
         let drive = async || {
             let patience = Patience { backoff_ms: 0, ..Patience::default() };
-            let plan = RunPlan { max_attempts: 2, patience, ..RunPlan::new("tester".to_owned()) };
-            let summary = Runner::new(&catalog, plan, &Stop::default(), &Silent).drive(&stage).await.unwrap();
+            let plan = DrivePlan { max_attempts: 2, patience, ..DrivePlan::new("tester".to_owned()) };
+            let summary = Driver::new(&catalog, plan, &Stop::default(), &Silent).drive(&stage).await.unwrap();
             let in_part = answers::count_in_part(&catalog, "test").await.unwrap();
             (summary.postponed, summary.done, summary.dead, in_part)
         };
@@ -377,18 +378,18 @@ mod tests {
         let for_kids = || FoundVideo { made_for_kids: Some(true), ..hit(1, 1) };
         found(hit(1, 1)).await;
         found(for_kids()).await;
-        let rejected = |reason| ("rejected".to_owned(), Some(reason));
+        let rejected = |reason| (JobState::Rejected, Some(reason));
         assert_eq!(state(1).await, rejected(Reason::MadeForKids));
         found(hit(1, 1)).await;
         assert_eq!(state(1).await, rejected(Reason::MadeForKids), "who knows less overrules nothing");
         found(FoundVideo { live: true, ..hit(2, 1) }).await;
         assert_eq!(state(2).await, rejected(Reason::Live));
         found(hit(2, 1)).await;
-        assert_eq!(state(2).await, ("open".to_owned(), None));
+        assert_eq!(state(2).await, (JobState::Open, None));
         let claim = jobs::Claim { stage: fetch::NAME, rev: fetch::REV, worker: "w", lease_ms: 60_000 };
-        jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
         found(FoundVideo { live: true, ..hit(2, 1) }).await;
-        assert_eq!(state(2).await.0, "held");
+        assert_eq!(state(2).await.0, JobState::Held);
     }
 
     #[tokio::test]
@@ -397,9 +398,9 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         let asked = Asked { search: searches[0].clone(), answer: answer(vec![hit(1, 1), hit(2, 2)], None) };
         stage().commit(&mut tx, asked).await.unwrap();
-        let (list, video, emotion) = ("list", VideoId(1), Emotion::Fear);
-        let row = listed::Listed { list, line: 1, video, emotion, span: None, face: None, sha256: None };
-        listed::insert(&mut tx, &row).await.unwrap();
+        let (list, emotion) = ("list".to_owned(), Emotion::Fear);
+        let row = listed::Listed { list, line: 1, emotion, span: None, face: None, sha256: None };
+        listed::insert(&mut tx, VideoId(1), &row).await.unwrap();
         let file = videos::VideoFile {
             path: "videos/b.mp4".into(),
             size_bytes: 5,
@@ -420,7 +421,7 @@ mod tests {
         for id in 1..=3 {
             states.push(jobs::get(&catalog, fetch::NAME, id).await.unwrap().unwrap().state);
         }
-        assert_eq!(states, ["open", "open", "rejected"]);
+        assert_eq!(states, [JobState::Open, JobState::Open, JobState::Rejected]);
     }
 
     /// Not one of the suite: `scripts/bench crawl` runs it.

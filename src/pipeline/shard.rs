@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::scan;
-use crate::catalog::{Catalog, evidence, jobs, merge, searches, videos};
+use crate::catalog::{Catalog, evidence, jobs, listed, merge, searches, videos};
 use crate::config::ClipRecipe;
 use crate::failure::{Failure, Reason};
 use crate::files::write_whole;
 use crate::store::Store;
 use crate::types::VideoId;
 
-/// The format of the lists; a list of another one is refused.
-const FORMAT: u32 = 1;
+/// The format of the lists; a list of a later one is refused. Since 2 they say what lists of videos mean.
+const FORMAT: u32 = 2;
 
 /// A list's first line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ struct Line {
     video: videos::NewVideo,
     file: videos::VideoFile,
     found: Vec<(searches::Search, evidence::Evidence)>,
+    #[serde(default)]
+    listed: Vec<listed::Listed>,
 }
 
 /// Which of `of` shards a video belongs to: the same everywhere and always.
@@ -51,7 +53,7 @@ pub(crate) fn shard_of(site: &str, site_id: &str, of: u32) -> u32 {
     u32::try_from(number % u64::from(of.max(1))).unwrap_or(0)
 }
 
-/// A list's name among its brothers: `shard-00003-of-00016.jsonl`.
+/// The name of a list among the others: `shard-00003-of-00016.jsonl`.
 pub(crate) fn file_name(shard: u32, of: u32) -> String {
     format!("shard-{shard:05}-of-{of:05}.jsonl")
 }
@@ -81,7 +83,8 @@ pub(crate) async fn write(
         let video = videos::get(catalog, id).await?;
         let Some(file) = video.file.filter(|_| !finished.contains(&id)) else { continue };
         let shard = shard_of(&video.found.site, &video.found.site_id, of);
-        let line = Line { video: video.found, file, found: merge::evidence_of(catalog, id).await? };
+        let (found, listed) = (merge::evidence_of(catalog, id).await?, listed::of_video(catalog, id).await?);
+        let line = Line { video: video.found, file, found, listed };
         let (text, videos) = &mut lists[shard as usize];
         text.extend(json_line(&line)?);
         *videos += 1;
@@ -119,7 +122,7 @@ fn open(list: &Path) -> Result<(Head, impl Iterator<Item = std::io::Result<Strin
     let mut lines = BufReader::new(file).lines();
     let first = lines.next().transpose().map_err(|error| wrong(error.to_string()))?.unwrap_or_default();
     let head: Head = serde_json::from_str(&first).map_err(|error| wrong(format!("no shard: {error}")))?;
-    if head.webemotion_shard != FORMAT {
+    if head.webemotion_shard > FORMAT {
         return Err(wrong(format!("format {} is not known here", head.webemotion_shard)));
     }
     Ok((head, lines))
@@ -145,6 +148,9 @@ pub(crate) async fn take_in(
         let mut tx = catalog.begin().await?;
         link(store, data, &line.file)?;
         if let Some(id) = merge::introduce(&mut tx, &line.video, &line.found, "shard").await? {
+            for row in &line.listed {
+                listed::insert(&mut tx, id, row).await?;
+            }
             videos::set_file(&mut tx, id, &line.file).await?;
             jobs::enqueue(&mut tx, scan::NAME, &scan::rev(&head.clips), 0, id.0).await?;
         }

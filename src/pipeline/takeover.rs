@@ -5,10 +5,11 @@ use std::path::Path;
 
 use crate::catalog::{Catalog, jobs};
 use crate::failure::Failure;
+use crate::words::date;
 
 use super::lease;
 
-/// A process's beginning is known to the second, and the clock may have been set a little since.
+/// The time at which a process began is known to the second only, and the clock may have been set a little since.
 const TOLERANCE_MS: i64 = 5_000;
 /// The kernel tells times to programs in hundredths of a second, whatever it counts in.
 const MS_PER_TICK: i64 = 10;
@@ -23,7 +24,7 @@ pub(crate) async fn take_back(catalog: &Catalog) -> Result<u64, Failure> {
     if dead.is_empty() { Ok(0) } else { Ok(jobs::take_back(catalog, &dead).await?) }
 }
 
-/// Whether a worker name is that of a process of this machine that certainly is no more.
+/// Whether a worker name is that of a process of this machine that has certainly ended.
 pub(crate) fn is_dead(worker: &str) -> bool {
     Holder::parse(worker).is_some_and(|holder| holder.host == lease::host() && holder.is_dead())
 }
@@ -31,9 +32,7 @@ pub(crate) fn is_dead(worker: &str) -> bool {
 /// A worker name for people: `process 4711 on host-1, since 2026-11-25 01:00 UTC`.
 pub(crate) fn in_words(worker: &str) -> String {
     let Some(holder) = Holder::parse(worker) else { return worker.to_owned() };
-    let since = jiff::Timestamp::from_millisecond(holder.named_at_ms)
-        .map_or_else(|_| "unknown".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string());
-    format!("process {} on {}, since {since}", holder.pid, holder.host)
+    format!("process {} on {}, since {}", holder.pid, holder.host, date(holder.named_at_ms))
 }
 
 /// What a worker's name says, see [`lease::worker_name`].
@@ -52,7 +51,8 @@ impl<'a> Holder<'a> {
         Some(Self { pid: parts.next()?.parse().ok()?, host: parts.next()?, named_at_ms })
     }
 
-    /// Certainly: a system that does not say what runs says so of nobody.
+    /// Whether the process has certainly ended. Where the system does not tell which processes run, none counts as
+    /// dead.
     fn is_dead(&self) -> bool {
         if !Path::new("/proc/self/stat").exists() {
             return false;
@@ -91,6 +91,7 @@ mod tests {
     use crate::catalog::jobs::Claim;
     use crate::clock::Clock;
     use crate::pipeline::worker_name;
+    use crate::types::{JobState, StageName};
 
     /// A worker name of a process that has ended.
     fn dead_worker() -> String {
@@ -104,10 +105,10 @@ mod tests {
         let catalog = Catalog::open(&folder.path().join("catalog.sqlite"), &Clock::system()).await.unwrap();
         for (subject, worker) in (1..).zip(workers) {
             let mut tx = catalog.begin().await.unwrap();
-            jobs::enqueue(&mut tx, "scan", "1", 0, subject).await.unwrap();
+            jobs::enqueue(&mut tx, StageName::Scan, "1", 0, subject).await.unwrap();
             tx.commit().await.unwrap();
-            let claim = Claim { stage: "scan", rev: "1", worker, lease_ms: 120_000 };
-            jobs::claim(&catalog, claim).await.unwrap().unwrap();
+            let claim = Claim { stage: StageName::Scan, rev: "1", worker, lease_ms: 120_000 };
+            jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
         }
         (folder, catalog)
     }
@@ -115,23 +116,23 @@ mod tests {
     #[tokio::test]
     async fn the_job_of_a_killed_process_is_due_at_once_and_its_attempt_counts() {
         let (_folder, catalog) = held_by(&[&dead_worker()]).await;
-        assert_eq!(jobs::count_due(&catalog, "scan").await.unwrap(), 0);
+        assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 0);
         assert_eq!(take_back(&catalog).await.unwrap(), 1);
-        let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
-        assert_eq!((job.state.as_str(), job.attempt, job.worker), ("open", 1, None));
-        assert_eq!(jobs::count_due(&catalog, "scan").await.unwrap(), 1);
+        let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+        assert_eq!((job.state, job.attempt, job.worker), (JobState::Open, 1, None));
+        assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 1);
     }
 
     #[tokio::test]
     async fn an_attempt_that_only_waited_for_its_turn_does_not_count() {
         let worker = dead_worker();
         let (_folder, catalog) = held_by(&[&worker]).await;
-        let id = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap().id;
+        let id = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().id;
         let job = jobs::HeldJob { id, subject_id: 1, attempt: 1, worker, rev: "1".to_owned() };
         assert!(jobs::set_waits(&catalog, &job, true).await.unwrap());
         assert_eq!(take_back(&catalog).await.unwrap(), 1);
-        let job = jobs::get(&catalog, "scan", 1).await.unwrap().unwrap();
-        assert_eq!((job.state.as_str(), job.attempt), ("open", 0));
+        let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+        assert_eq!((job.state, job.attempt), (JobState::Open, 0));
     }
 
     #[tokio::test]

@@ -12,7 +12,8 @@ use crate::types::{ClipId, VideoId};
 const CHUNK: u32 = 200;
 
 /// Settles which clips are copies, after some came or went: copies are marked, and their samples are in use only where
-/// duplicates are kept. Sources get no split here: the first three are told by their hashes, so that all must have come.
+/// duplicates are kept. Sources get no split here: the first three of a catalog are chosen by their hashes, which takes
+/// all of them.
 pub(crate) async fn settle(catalog: &Catalog, keep_duplicates: bool) -> Result<(), Failure> {
     mark(catalog).await?;
     samples::reject_duplicates(catalog, !keep_duplicates).await?;
@@ -86,7 +87,7 @@ fn find(known: &[clips::ClipMotion]) -> Vec<(ClipId, Option<ClipId>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{forget, splits, videos};
+    use crate::catalog::{forget, funnel, splits, videos};
     use crate::clock::Clock;
     use crate::types::{Emotion, Face, FaceBox, SeenFace, Span};
 
@@ -133,6 +134,10 @@ mod tests {
             settle(&catalog, keep_duplicates).await.unwrap();
             splits::assign(&catalog).await.unwrap();
             assert_eq!(samples::for_training(&catalog).await.unwrap().len(), in_use);
+            let counted = funnel::emotions(&catalog).await.unwrap()[Emotion::Fear.index()];
+            assert_eq!((counted.clips, counted.samples), (in_use as u64, in_use as u64));
+            let dropped = funnel::dropped(&catalog).await.unwrap();
+            assert_eq!(dropped.iter().any(|count| count.what == "clip"), !keep_duplicates);
         }
     }
 

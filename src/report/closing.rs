@@ -1,6 +1,7 @@
 //! What a command says at its end: the funnel, and what became of the labels where the truth is known.
 
-use super::number::{count, known, share};
+use crate::words::{count, known, share};
+
 use super::run_report::RunReport;
 use super::table::{Table, steps};
 use super::truth::Truth;

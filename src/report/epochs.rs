@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::words::{plural, share_of};
+
 /// One epoch. Shares and importances are 0 to 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct EpochFacts {
@@ -34,10 +36,27 @@ pub(super) fn best(epochs: &[EpochFacts]) -> Option<(u32, f64)> {
 /// Mean validation accuracy of the last five epochs that measured it, and how many they are: what is reported, so that no
 /// lucky epoch is.
 pub(super) fn last_five(epochs: &[EpochFacts]) -> Option<(u64, f64)> {
-    let last: Vec<f64> = epochs.iter().rev().filter_map(|facts| facts.validation_accuracy).take(5).collect();
+    mean_of_last_five(epochs, |facts| facts.validation_accuracy)
+}
+
+/// The same of another measure.
+pub(super) fn mean_of_last_five(
+    epochs: &[EpochFacts],
+    measure: fn(&EpochFacts) -> Option<f64>,
+) -> Option<(u64, f64)> {
+    let last: Vec<f64> = epochs.iter().rev().filter_map(measure).take(5).collect();
     #[expect(clippy::cast_precision_loss, reason = "five at most")]
     let mean = last.iter().sum::<f64>() / last.len() as f64;
     (!last.is_empty()).then_some((last.len() as u64, mean))
+}
+
+/// What a number of last epochs is a mean of.
+pub(super) fn mean_of(epochs: u64) -> String {
+    match epochs {
+        0 => "no epoch measured it".to_owned(),
+        1 => "of one epoch".to_owned(),
+        epochs => format!("mean of the last {}", plural(epochs, "epoch")),
+    }
 }
 
 /// How often each class was taken for each class.
@@ -55,7 +74,7 @@ impl Confusion {
     /// The share of a class's samples that were classified as a class; none where it has no samples.
     pub(super) fn share(&self, row: usize, column: usize) -> Option<f64> {
         let counts = self.counts.get(row)?;
-        super::number::share_of(*counts.get(column)?, counts.iter().sum())
+        share_of(*counts.get(column)?, counts.iter().sum())
     }
 
     /// Who is taken for whom, and how often; most frequent first.
@@ -129,6 +148,12 @@ mod tests {
         assert!(measured == 5 && (mean - 0.7).abs() < 1e-12, "{measured} {mean}");
         assert_eq!(last_five(&epochs[..2]), Some((2, 0.5)));
         assert_eq!(last_five(&[]), None);
+    }
+
+    #[test]
+    fn a_mean_says_of_how_many_epochs_it_is_one() {
+        let words = [1, 2, 5].map(mean_of);
+        assert_eq!(words, ["of one epoch", "mean of the last 2 epochs", "mean of the last 5 epochs"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::*;
-use crate::types::Emotion;
+use crate::types::{Emotion, StageName};
 
 /// A report in which every part is known. Numbers are made up, but add up.
 pub(super) fn report() -> RunReport {
@@ -55,14 +55,14 @@ pub(super) fn round() -> RoundReport {
             step("train", "skipped", "38 new samples of 1,000 (train.when.new_samples)", None),
         ],
         work: vec![
-            StageWork { stage: "fetch".to_owned(), done: 9, rejected: 2, given_up: 0, put_off: 1 },
-            StageWork { stage: "cut".to_owned(), done: 8, rejected: 1, given_up: 0, put_off: 0 },
+            StageWork { stage: StageName::Fetch, done: 9, rejected: 2, given_up: 0, put_off: 1 },
+            StageWork { stage: StageName::Cut, done: 8, rejected: 1, given_up: 0, put_off: 0 },
         ],
         failures: failures(),
         totals: Totals { searches: 320, videos: 871, files: 821, clips: 1_400, samples: 12_309 },
         totals_before: Some(Totals { searches: 320, videos: 871, files: 812, clips: 1_385, samples: 12_271 }),
         paused: vec![PausedStage {
-            stage: "fetch".to_owned(),
+            stage: StageName::Fetch,
             reason: "rate-limited".to_owned(),
             resume_at_ms: Some(1_795_475_600_000),
         }],
@@ -82,6 +82,7 @@ fn run() -> RunFacts {
         method: "scn".to_owned(),
         state: "done".to_owned(),
         device: Some("CPU, 2 threads".to_owned()),
+        noise: None,
         started_at_ms: Some(1_795_472_000_000),
         finished_at_ms: Some(1_795_472_700_000),
         recipe: recipe.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
@@ -136,7 +137,10 @@ fn funnel() -> Funnel {
             samples: Some(1_950 - 118 * place),
         }
     };
-    Funnel { steps, emotions: Emotion::ALL.map(emotion).to_vec() }
+    let time = |stage, done, worked_ms, job_ms| StageTime { stage, done, worked_ms, job_ms };
+    let times =
+        vec![time(StageName::Fetch, 2_310, 41_580_000, Some(18_000)), time(StageName::Cut, 1, 0, None)];
+    Funnel { steps, emotions: Emotion::ALL.map(emotion).to_vec(), times }
 }
 
 fn class_counts() -> Vec<ClassCount> {
@@ -242,6 +246,7 @@ fn summary(name: &str, accuracy: f64) -> RunSummary {
     RunSummary {
         name: name.to_owned(),
         method: name.trim_end_matches("-1").to_owned(),
+        noise: None,
         state: "done".to_owned(),
         started_at_ms: Some(1_795_472_000_000),
         epochs: 8,
@@ -249,20 +254,21 @@ fn summary(name: &str, accuracy: f64) -> RunSummary {
         last_epochs: 5,
         best_accuracy: Some(accuracy + 0.01),
         mean_class_accuracy: Some(accuracy - 0.02),
+        measured_on: Some("840 test samples".to_owned()),
         relabelled: None,
     }
 }
 
 fn failures() -> Vec<FailureGroup> {
-    let group = |stage: &str, reason: &str, outcome: &str, count| FailureGroup {
-        stage: stage.to_owned(),
+    let group = |stage, reason: &str, outcome: &str, count| FailureGroup {
+        stage,
         reason: reason.to_owned(),
         outcome: outcome.to_owned(),
         count,
     };
     vec![
-        group("fetch", "gone", "rejected", 31),
-        group("fetch", "network", "given up", 3),
-        group("scan", "undecodable", "rejected", 5),
+        group(StageName::Fetch, "gone", "rejected", 31),
+        group(StageName::Fetch, "network", "given up", 3),
+        group(StageName::Scan, "undecodable", "rejected", 5),
     ]
 }

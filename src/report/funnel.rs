@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::types::StageName;
+
 /// The way from searches to samples, in order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Funnel {
@@ -11,6 +13,21 @@ pub struct Funnel {
     pub steps: Vec<FunnelStep>,
     /// The same by emotion.
     pub emotions: Vec<EmotionCounts>,
+    /// How long each stage was at work.
+    pub times: Vec<StageTime>,
+}
+
+/// How long a stage was at work, by the clock, however many jobs were in hand at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StageTime {
+    /// The stage.
+    pub stage: StageName,
+    /// Jobs that are done.
+    pub done: u64,
+    /// From one job's end to the next one's, milliseconds; nights and pauses are left out.
+    pub worked_ms: i64,
+    /// From one job's end to the next one's in the mean, if there were two.
+    pub job_ms: Option<i64>,
 }
 
 /// What is left after one step.
@@ -51,7 +68,7 @@ pub struct EmotionCounts {
     pub videos: Option<u64>,
     /// Videos whose file was downloaded.
     pub files: Option<u64>,
-    /// Clips cut.
+    /// Clips cut, but for copies whose samples are not in use.
     pub clips: Option<u64>,
     /// Samples in use.
     pub samples: Option<u64>,

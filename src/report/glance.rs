@@ -1,7 +1,8 @@
 //! The handful of numbers that a reader looks for first; every renderer begins with them.
 
-use super::epochs::{best, last_five};
-use super::number::{count, mean_of, share, share_of};
+use crate::words::{count, share, share_of};
+
+use super::epochs::{best, last_five, mean_of};
 use super::run_report::RunReport;
 
 /// One number with its name and what puts it in proportion.
@@ -29,7 +30,7 @@ fn videos(report: &RunReport) -> Option<Glance> {
 
 fn clips(report: &RunReport) -> Option<Glance> {
     let clips = report.funnel.as_ref()?.last("clips")?;
-    Some(Glance { name: "Clips", value: count(clips.kept), note: "5 s or more of one face".to_owned() })
+    Some(Glance { name: "Clips", value: count(clips.kept), note: "of one face each".to_owned() })
 }
 
 fn samples(report: &RunReport) -> Option<Glance> {

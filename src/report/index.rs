@@ -2,8 +2,9 @@
 
 use maud::{Markup, html as markup};
 
+use crate::words::{date, plural, signed, span};
+
 use super::html::{page, run_cells, run_head};
-use super::number::{date, plural, signed, span};
 use super::run_report::RunSummary;
 
 /// A run and its page.
@@ -51,8 +52,8 @@ pub fn index(
                 p.kicker { "webemotion report" }
                 h1 { "Reports" }
                 p.facts {
-                    span { (plural(entries.len() as u64, "training run")) }
-                    @if !rounds.is_empty() { span { (plural(rounds.len() as u64, "round")) } }
+                    span { (plural(entries.len(), "training run")) }
+                    @if !rounds.is_empty() { span { (plural(rounds.len(), "round")) } }
                     span { "list of " (date(made_at_ms)) }
                 }
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct ClassCount {
     /// The class.
     pub class: String,
-    /// With the labels of the search.
+    /// With the labels that training began with.
     pub before: u64,
     /// With the labels after relabelling, if the run relabels.
     pub after: Option<u64>,

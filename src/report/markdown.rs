@@ -1,8 +1,10 @@
 //! The report as Markdown, for issues, logs and mail: the same facts without pictures.
 
+use crate::words::{count, date, decimal, known, share, share_of};
+
+use super::epochs::mean_of;
 use super::funnel::{EmotionCounts, Funnel};
 use super::glance::glances;
-use super::number::{count, date, decimal, known, mean_of, share, share_of};
 use super::run_report::{FailureGroup, RunReport, RunSummary, TestResult};
 use super::truth::Truth;
 
@@ -37,6 +39,9 @@ fn head(report: &RunReport) -> String {
         let device = known(run.device.as_deref(), cell);
         let facts = [cell(&run.name), cell(&run.method), cell(&run.state), device].join(" · ");
         text.push_str(&format!("Run {facts} · started {}\n\n", known(run.started_at_ms, date)));
+        if let Some(noise) = &run.noise {
+            text.push_str(&format!("Labels were made wrong on purpose: {}\n\n", cell(noise)));
+        }
     }
     for glance in glances(report) {
         let note = if glance.note.is_empty() { String::new() } else { format!(" ({})", glance.note) };
@@ -140,22 +145,23 @@ fn runs(runs: &[RunSummary]) -> String {
     let rows = runs.iter().map(|run| {
         vec![
             cell(&run.name),
-            cell(&run.method),
+            cell(&run.method()),
             known(run.started_at_ms, date),
             run.last_five(),
             known(run.mean_class_accuracy, share),
+            known(run.measured_on.as_deref(), cell),
         ]
     });
-    table(&["run", "method", "started", "last-5 accuracy", "class mean"], rows)
+    table(&["run", "method", "started", "last-5 accuracy", "class mean", "measured on"], rows)
 }
 
 fn failures(groups: &[FailureGroup]) -> String {
     if groups.is_empty() {
         return "Nothing was rejected, put off or given up.\n".to_owned();
     }
-    let rows = groups
-        .iter()
-        .map(|group| vec![cell(&group.stage), cell(&group.reason), cell(&group.outcome), count(group.count)]);
+    let rows = groups.iter().map(|group| {
+        vec![cell(group.stage.as_str()), cell(&group.reason), cell(&group.outcome), count(group.count)]
+    });
     table(&["stage", "cause", "outcome", "jobs"], rows)
 }
 

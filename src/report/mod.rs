@@ -2,6 +2,16 @@
 //!
 //! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are said to be "not known"; only
 //! `gather` knows the catalog, nothing here knows the disk, and a page needs no network and no script.
+//!
+//! ```text
+//! gather/                                        rows of the catalog in
+//! run_report · round · index                     what one page says, as plain values: of a run, a round, all pages
+//! funnel · labels · epochs · truth               the parts of a report, as plain values
+//! glance                                         the few numbers that every form begins with
+//! html/ · markdown · table · closing             the forms: a page, Markdown, a terminal's table, a closing line
+//! chart/                                         pictures of numbers, as SVG inside a page
+//! pages                                          what is taken out of pages that were written before
+//! ```
 
 mod chart;
 mod closing;
@@ -13,7 +23,6 @@ mod html;
 mod index;
 mod labels;
 mod markdown;
-mod number;
 pub mod pages;
 mod round;
 mod run_report;
@@ -25,7 +34,7 @@ mod example;
 
 pub use closing::closing;
 pub use epochs::{Confusion, EpochFacts, Histogram};
-pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
+pub use funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount, StageTime};
 pub use gather::{
     Gathering, gather_catalog, gather_index, gather_round, gather_rounds, gather_run, gather_run_summary,
     gather_standing,
@@ -34,7 +43,6 @@ pub use html::{html, round_html};
 pub use index::{IndexEntry, RoundEntry, index};
 pub use labels::{ClassCount, LeastImportant, RelabelledSample};
 pub use markdown::markdown;
-pub use number::{date as clock_time, span as time_span};
 pub use round::{PausedStage, Picture, RoundReport, RoundStep, StageWork, Totals};
 pub use run_report::{FailureExample, FailureGroup, RunFacts, RunReport, RunSummary, TestResult};
 pub use table::{Table, plain, status};

@@ -120,6 +120,7 @@ mod tests {
     use super::*;
     use crate::catalog::videos::NewVideo;
     use crate::report::{FailureGroup, Picture, RoundReport, RunReport, json, markdown, round_html};
+    use crate::types::StageName;
 
     #[test]
     fn a_page_keeps_the_pictures_that_stay_and_no_other() {
@@ -143,7 +144,8 @@ mod tests {
         let video = NewVideo { site_id, title: Some(TITLE.to_owned()), ..NewVideo::default() };
         let names = written(&Names::of(&[video]).unwrap()).unwrap();
         // Where a page has a text from elsewhere does not matter.
-        let group = FailureGroup { reason: format!("'{TITLE}' is private"), ..FailureGroup::default() };
+        let (stage, reason) = (StageName::Fetch, format!("'{TITLE}' is private"));
+        let group = FailureGroup { stage, reason, outcome: String::new(), count: 1 };
         let report = RunReport { failures: vec![group], ..RunReport::default() };
         for (form, page) in [
             (Form::Html, crate::report::html(&report)),

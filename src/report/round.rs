@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::run_report::{FailureGroup, RunSummary};
+use crate::types::StageName;
 
 /// One round.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -57,10 +58,10 @@ pub struct RoundStep {
 }
 
 /// What a stage's jobs came to in one round.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageWork {
     /// The stage.
-    pub stage: String,
+    pub stage: StageName,
     /// Jobs that ended well.
     pub done: u64,
     /// Jobs that ended with a verdict about the data.
@@ -81,7 +82,7 @@ pub struct Totals {
     pub videos: u64,
     /// Videos whose file was downloaded; it may have been discarded since.
     pub files: u64,
-    /// Clips that are no duplicates.
+    /// Clips, but for copies whose samples are not in use.
     pub clips: u64,
     /// Samples in use.
     pub samples: u64,
@@ -101,10 +102,10 @@ impl Totals {
 }
 
 /// A stage that stands still.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PausedStage {
     /// The stage.
-    pub stage: String,
+    pub stage: StageName,
     /// The reason, from the closed list.
     pub reason: String,
     /// When it goes on, milliseconds since 1970; none: when a person says so.

@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
+use crate::types::StageName;
+use crate::words::{known, share};
+
 use super::epochs::{Confusion, EpochFacts, Histogram};
 use super::funnel::Funnel;
 use super::labels::{ClassCount, LeastImportant, RelabelledSample};
-use super::number::{known, share};
 use super::truth::Truth;
 
 /// One report. Every part may be missing; the renderers then say "not known".
@@ -54,6 +56,8 @@ pub struct RunFacts {
     pub state: String,
     /// Where it ran, in words.
     pub device: Option<String>,
+    /// How labels were made wrong on purpose before it began, in words; none where they are as they came.
+    pub noise: Option<String>,
     /// Milliseconds since 1970.
     pub started_at_ms: Option<i64>,
     /// Milliseconds since 1970.
@@ -82,25 +86,37 @@ pub struct RunSummary {
     pub name: String,
     /// Its method.
     pub method: String,
+    /// How labels were made wrong on purpose before it began, in words; none where they are as they came.
+    pub noise: Option<String>,
     /// `open`, `done`, `failed` or `stopped`; `adopted` while its labels are in force.
     pub state: String,
     /// Milliseconds since 1970.
     pub started_at_ms: Option<i64>,
     /// Epochs done.
     pub epochs: u64,
-    /// Mean validation accuracy of the last five epochs that measured it, 0 to 1.
+    /// Mean accuracy of the last five epochs that measured it, 0 to 1.
     pub last_five_accuracy: Option<f64>,
     /// How many they are: fewer than five in a short run.
     pub last_epochs: u64,
-    /// Best epoch's validation accuracy, 0 to 1.
+    /// Best epoch's accuracy, 0 to 1.
     pub best_accuracy: Option<f64>,
-    /// Last epoch's mean class accuracy, 0 to 1.
+    /// Mean class accuracy of the same last epochs, 0 to 1.
     pub mean_class_accuracy: Option<f64>,
+    /// On what these were measured: `13 test samples`, or `validation` before the run's end; none where nothing was.
+    pub measured_on: Option<String>,
     /// Samples that ended with another label.
     pub relabelled: Option<u64>,
 }
 
 impl RunSummary {
+    /// Its method, and that labels were made wrong for it: it is not to be held against others then.
+    pub(super) fn method(&self) -> String {
+        match &self.noise {
+            Some(noise) => format!("{}, wrong labels {noise}", self.method),
+            None => self.method.clone(),
+        }
+    }
+
     /// The accuracy of the last five epochs in words, with their number where it is another one.
     pub(super) fn last_five(&self) -> String {
         let accuracy = known(self.last_five_accuracy, share);
@@ -113,10 +129,10 @@ impl RunSummary {
 
 /// Jobs that failed for the same cause. What one of them says is not here: it may name a video, and a page outlives the
 /// rows of one that is forgotten.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureGroup {
     /// The stage.
-    pub stage: String,
+    pub stage: StageName,
     /// The reason, from the closed list.
     pub reason: String,
     /// What became of the jobs: `rejected`, `put off` or `given up`.
@@ -126,7 +142,7 @@ pub struct FailureGroup {
 }
 
 /// The same for the screen, where it is gone at once.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureExample {
     /// The jobs.
     #[serde(flatten)]

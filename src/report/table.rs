@@ -1,7 +1,8 @@
 //! Aligned text tables for a terminal or a log. It knows nothing of what stands in them, but for the funnel.
 
+use crate::words::{count, known, share, share_of};
+
 use super::funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
-use super::number::{count, known, share, share_of};
 
 /// Rows of cells under a head; the first column is set left, the others right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::number::share_of;
+use crate::words::share_of;
 
 /// Labels against the truth, before and after relabelling.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

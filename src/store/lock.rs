@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::layout::LOCKS;
 use super::{Store, StoreError, failed};
-
-const LOCKS: &str = "locks";
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]

@@ -61,7 +61,8 @@ fn floats(batch: &Batch, side: u32, device: Device) -> Tensor {
     bytes_on(device, bytes).permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0
 }
 
-/// From pinned memory a GPU fetches them when it gets there; else all that was asked of it must be done first.
+/// The bytes on a device. From pinned memory a GPU fetches them when it gets to it; otherwise the program would wait
+/// here until the GPU has done all that it was asked before.
 fn bytes_on(device: Device, bytes: Tensor) -> Tensor {
     const NON_BLOCKING: bool = true;
     match device {
@@ -76,7 +77,8 @@ pub(crate) fn normalise(pictures: Tensor, how: Normalise) -> Tensor {
     Normaliser::new(how, pictures.device()).run(pictures)
 }
 
-/// The numbers of [`Normalise`] on a device. A trace must find them made: what is filled while it records is lost.
+/// The numbers of [`Normalise`] on a device. They must be made before a trace begins: tensors that are filled while it
+/// records are lost.
 pub(crate) struct Normaliser(Option<[Tensor; 2]>);
 
 impl Normaliser {
@@ -174,7 +176,7 @@ fn colour(pictures: &Tensor, views: &[View]) -> Tensor {
     (((pictures - &mean) * contrast + mean) * brightness).clamp(0.0, 1.0)
 }
 
-/// Fills rectangles with 0, the mean colour after normalisation.
+/// Fills rectangles with 0 after normalisation: ImageNet's mean colour, or black (see [`Augment::erase`]).
 fn erase(pictures: &Tensor, views: &[View]) -> Tensor {
     let (_, _, height, width) = pictures.size4().unwrap_or((0, 0, 1, 1));
     let device = pictures.device();

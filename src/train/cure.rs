@@ -9,10 +9,10 @@ use super::events::Decision;
 use super::posterior::Posterior;
 use super::recipe::{Method, RelabelBy};
 use super::scouts;
-use super::session::Session;
+use super::training::Training;
 use crate::types::Relabel;
 
-/// No scout's word for a class counts for less, so that one frame cannot veto a clip.
+/// A scout's probability of a class counts as no less than this, so that one frame cannot veto a clip.
 const FLOOR: f64 = 1e-3;
 
 /// Samples that are judged as one, by clip or each for itself.
@@ -25,7 +25,7 @@ struct Unit {
     told: Vec<f32>,
 }
 
-impl Session<'_> {
+impl Training<'_> {
     /// Asks the scouts, once in a run (a checkpoint remembers it), and makes the targets of what they tell.
     pub(crate) fn begin_cure(&mut self) -> Result<(), TrainError> {
         if self.recipe.method != Method::Cure || !self.labels.told.is_empty() {
@@ -40,12 +40,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Decides about all training labels, and puts the changes in force. The trained net is heard too: it learnt what is
-    /// thought true of all samples, and with the scouts it fixes more and breaks no more.
+    /// At the end of a run of `cure`: decides about all training labels, and puts the changes in force. The trained net
+    /// is asked too, for it learnt from what is thought true of all samples: together with the scouts it fixes more
+    /// labels and breaks no more.
     pub(crate) fn end_cure(&mut self) -> Result<Vec<Relabel>, TrainError> {
-        if self.recipe.method != Method::Cure {
-            return Ok(Vec::new());
-        }
         let units = self.units(&self.labels.told);
         let learnt = self.units(&scouts::opinions(self)?);
         let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
@@ -58,7 +56,7 @@ impl Session<'_> {
     }
 
     /// What was told (a row for each of the training samples) by unit; a unit's row is the geometric mean of its
-    /// samples', for frames of one clip are one witness that speaks often.
+    /// samples', for frames of one clip are one witness, asked many times.
     fn units(&self, told: &[f32]) -> Vec<Unit> {
         let classes = self.set.classes.len();
         let by_clip = self.recipe.relabel_by == RelabelBy::Clip;
@@ -122,8 +120,8 @@ impl Session<'_> {
         (self.recipe.method == Method::Cure && is_judged).then(|| row[self.labels.given()[sample]])
     }
 
-    /// What should be done with the label of a training sample of `cure`; a doubted one that is not surely another goes
-    /// to a person.
+    /// What should be done with the label of a training sample of `cure`; a label that is doubted, without a sure other
+    /// one, goes to a person.
     pub(crate) fn cure_decision(&self, sample: usize) -> Option<Decision> {
         let p_given = self.cure_importance(sample)?;
         let is_changed = self.labels.current()[sample] != self.labels.given()[sample];

@@ -125,6 +125,8 @@ pub enum TrainError {
         device: String,
         /// Pictures a step.
         batch_size: usize,
+        /// In how many parts they go through the net.
+        accumulate: usize,
     },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
@@ -166,8 +168,10 @@ impl TrainError {
             Self::Foreign { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("resume with the same flags and data, or begin a new run"),
             // Whatever the cause: the folder was there when the run began, and the same command goes on from it.
-            Self::Write { .. } => Failure::transient(Reason::Disk, detail)
-                .with_hint("free some disk, or mend it, then resume: the last checkpoint is whole"),
+            Self::Write { .. } => Failure::transient(Reason::Disk, detail).with_hint(
+                "free some disk, or mend it, then start the same command again: it goes on from the last \
+                     checkpoint, which is whole, or begins anew where there is none",
+            ),
             Self::Unwritable { path, source } => Failure::unwritable(path, source),
             Self::Diverged { params: None, .. } => {
                 Failure::permanent(Reason::Usage, detail).with_hint("begin again with a lower --lr")
@@ -186,13 +190,26 @@ impl TrainError {
             Self::Device { .. } => Failure::permanent(Reason::ToolMissing, detail).with_hint(
                 "--device cpu works everywhere; scripts/setup --cuda fetches a libtorch for NVIDIA",
             ),
-            Self::OutOfMemory { batch_size, .. } => Failure::permanent(Reason::Usage, detail)
-                .with_hint(format!("try --batch-size {}", (batch_size / 2).max(1))),
+            Self::OutOfMemory { batch_size, accumulate, .. } => {
+                Failure::permanent(Reason::Usage, detail).with_hint(less_memory(*batch_size, *accumulate))
+            }
             Self::Torch(_) => Failure::bug(detail),
             Self::Stopped { .. } => Failure::transient(Reason::Interrupted, detail)
                 .with_hint("start the same command again: it goes on from there"),
         }
     }
+}
+
+/// What takes less memory and is a recipe still: a part holds two pictures or more.
+fn less_memory(batch_size: usize, accumulate: usize) -> String {
+    if batch_size / accumulate.max(1) < 4 {
+        return "try a smaller --image-size, or an --arch with fewer params".to_owned();
+    }
+    let (half, parts) = (batch_size / 2, 2 * accumulate);
+    format!(
+        "try --accumulate {parts}, which keeps the batches and halves what is held at once, or \
+         --batch-size {half}"
+    )
 }
 
 impl From<TrainError> for Failure {
@@ -205,8 +222,30 @@ impl From<TrainError> for Failure {
 mod tests {
     use std::io::ErrorKind;
 
+    use super::super::recipe::{Method, Recipe};
     use super::*;
     use crate::failure::{Exit, FailureKind};
+
+    #[test]
+    fn what_is_advised_where_memory_runs_out_is_a_recipe() {
+        let hint = |batch_size, accumulate| {
+            let device = "cuda:0".to_owned();
+            TrainError::OutOfMemory { device, batch_size, accumulate }.failure().hint.unwrap()
+        };
+        for (batch_size, accumulate) in [(64, 1), (7, 1), (4, 1), (9, 2)] {
+            let recipe = Recipe { batch_size, accumulate, ..Recipe::new(Method::Baseline) };
+            let said = hint(batch_size, accumulate);
+            let (half, parts) = (batch_size / 2, 2 * accumulate);
+            assert!(said.contains(&format!("--accumulate {parts}, ")), "{said}");
+            assert!(said.ends_with(&format!("--batch-size {half}")), "{said}");
+            Recipe { batch_size: half, ..recipe.clone() }.check().unwrap();
+            Recipe { accumulate: parts, ..recipe }.check().unwrap();
+        }
+        for (batch_size, accumulate) in [(2, 1), (3, 1), (8, 4)] {
+            let said = hint(batch_size, accumulate);
+            assert!(said.contains("--image-size") && !said.contains("--batch-size"), "{said}");
+        }
+    }
 
     #[test]
     fn a_disk_that_goes_away_ends_no_run_for_good_and_a_wrong_place_for_an_export_is_told() {

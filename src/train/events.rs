@@ -18,7 +18,7 @@ pub enum TrainEvent {
         epochs: u32,
         /// Steps an epoch.
         steps: usize,
-        /// Measures of the epochs that a checkpoint had done already; whoever keeps them may have missed some.
+        /// Measures of the epochs that the checkpoint says are done; whoever writes them down may have missed some.
         history: Vec<EpochMetrics>,
         /// The label changes of those epochs.
         relabels: Vec<Relabel>,
@@ -38,7 +38,7 @@ pub enum TrainEvent {
     },
     /// A step is done.
     Step(Step),
-    /// An epoch is done and measured.
+    /// An epoch is done and measured. The last one of `cure` is told when its labels are decided, and in no history.
     Epoch(Box<EpochMetrics>),
     /// Labels changed.
     Relabelled(Vec<Relabel>),
@@ -64,7 +64,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// Steps of the whole training so far.
+    /// Steps of the whole run so far.
     pub fn done(&self) -> u64 {
         (u64::from(self.epoch) - 1) * self.steps as u64 + self.step as u64
     }
@@ -217,7 +217,7 @@ pub struct MeasuredOn {
 }
 
 impl MeasuredOn {
-    /// Whether they chose the best epoch too: its accuracy flatters itself then.
+    /// Whether the same samples also chose the best epoch: then its accuracy is too favourable.
     pub fn chose_the_best(&self) -> bool {
         self.split == Split::Validation
     }

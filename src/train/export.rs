@@ -34,13 +34,13 @@ impl Predictor {
         let recipe = &self.card().recipe;
         let side = i64::from(recipe.image_size);
         let example = Tensor::zeros([2, 3, side, side], (Kind::Float, self.net.compute.device));
-        // A trace keeps params as constants, and constants want no gradient.
+        // A trace keeps params as constants, and these must need no gradient.
         let trained = self.net.params.trained();
         trained.iter().for_each(|param| drop(param.set_requires_grad(false)));
         let normaliser = Normaliser::new(recipe.normalise, self.net.compute.device);
         let mut ask = |inputs: &[Tensor]| {
             let pictures = normaliser.run(inputs[0].shallow_clone());
-            let output = self.net.forward(&pictures, false);
+            let output = self.net.forward(&pictures);
             let importance = output.importance.reshape([-1, 1]);
             vec![Tensor::cat(&[probabilities(recipe, &output), importance], 1)]
         };

@@ -5,9 +5,10 @@ mod pickle;
 mod saved;
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
-use safetensors::SafeTensors;
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
@@ -16,7 +17,8 @@ use super::data::known_by;
 use super::error::TrainError;
 use super::net::{Net, classifier_name};
 use super::params::Param;
-use super::recipe::Arch;
+use super::recipe::{Arch, Normalise, Recipe};
+use super::resume::AVERAGED;
 
 /// Prefixes that wrappers put before PyTorch's names.
 const PREFIXES: [&str; 6] = ["module.", "net.", "model.", "backbone.", "encoder.", "state_dict."];
@@ -51,10 +53,70 @@ impl Refused {
 /// What a file of params holds.
 struct Content {
     tensors: Vec<(String, Tensor)>,
-    /// The entry of a checkpoint that they stood under.
+    /// What of a checkpoint held the tensors, if not all of it did.
     within: Option<&'static str>,
-    /// The classes of its classifier, in order: this program's files name them.
-    classes: Option<Vec<String>>,
+    /// What this program's files say of themselves.
+    card: Option<OwnCard>,
+}
+
+/// What a file of this program says of the net that it holds.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct OwnCard {
+    /// The classes of its classifier, in order.
+    classes: Vec<String>,
+    recipe: Made,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+struct Made {
+    normalise: Normalise,
+}
+
+impl OwnCard {
+    /// Reads it from the head of a file; `None` of a file that was made elsewhere, or is not there.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let is_own = path.extension().is_some_and(|extension| extension == "safetensors");
+        if is_own { Self::read(File::open(path).ok()?) } else { None }
+    }
+
+    fn read(mut file: impl Read) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            #[serde(rename = "__metadata__")]
+            metadata: HashMap<String, String>,
+        }
+        #[derive(Deserialize)]
+        struct State {
+            net: OwnCard,
+        }
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let mut head = Vec::new();
+        file.take(u64::from_le_bytes(length)).read_to_end(&mut head).ok()?;
+        let head: Head = serde_json::from_slice(&head).ok()?;
+        let state: State = serde_json::from_str(head.metadata.get(STATE)?).ok()?;
+        Some(state.net)
+    }
+
+    /// How pixels became the numbers that its net learnt from.
+    pub(crate) fn normalise(&self) -> Normalise {
+        self.recipe.normalise
+    }
+}
+
+/// Fills a net's params from the file that a recipe names, if it names one. The text says what was taken, and where the
+/// file's net learnt from pictures that were made into numbers otherwise than the recipe makes them.
+pub(crate) fn begin(net: &Net, recipe: &Recipe, classes: &[String]) -> Result<Option<String>, TrainError> {
+    let Some(path) = &recipe.init else { return Ok(None) };
+    let mut text = load(net, recipe.arch, classes, path)?;
+    let theirs = OwnCard::of(path).map(|card| card.normalise());
+    if let Some(theirs) = theirs.filter(|&theirs| theirs != recipe.normalise) {
+        let (theirs, ours) = (theirs.as_str(), recipe.normalise.as_str());
+        text.push_str(&format!(
+            "; its net learnt from pictures normalised as {theirs}, here they are as {ours}"
+        ));
+    }
+    Ok(Some(text))
 }
 
 /// Fills a net's params from `.safetensors`, what `torch.save` wrote (`.pt`, `.pth`) or TorchScript; the text says what
@@ -62,16 +124,17 @@ struct Content {
 ///
 /// Names are torchvision's, or those of [`PREFIXES`] and [`FEATURES`]; no other is guessed. Nothing in the file is
 /// executed. Fails when a backbone tensor is missing or has another shape, listing them. SCN's head is taken when its
-/// shape fits; the classifier when the file names `classes`, in any order. Else they stay fresh, which is said: whose
-/// rows a classifier without names has cannot be seen, and data sets put the same emotions in different orders.
-pub(crate) fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String, TrainError> {
+/// shape fits; the classifier when the file names `classes`, in any order. Otherwise they stay fresh, and the text says
+/// so: without names nobody can see which row of a classifier is which class, and data sets put the same emotions in
+/// different orders.
+fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String, TrainError> {
     let content = read(path).map_err(|refused| TrainError::Params {
         path: path.to_owned(),
         detail: refused.detail,
         remedy: refused.remedy,
     })?;
-    let rows = rows(content.classes.as_deref(), classes);
-    // How many batches a layer saw decides nothing here.
+    let rows = rows(content.card.as_ref().map(|card| card.classes.as_slice()), classes);
+    // The number of batches that a layer has seen is not used here.
     let told = content.tensors.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
     let mut tensors: HashMap<String, Tensor> =
         told.map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
@@ -124,7 +187,7 @@ fn fit(param: &Param, arch: Arch, found: Option<Tensor>, rows: Option<&Tensor>) 
     }
 }
 
-/// Where our classes stand among a file's, by what they are known by; else why they do not.
+/// The place of each of our classes among those of a file (classes are compared by [`known_by`]), or why there is none.
 fn rows(theirs: Option<&[String]>, ours: &[String]) -> Result<Tensor, &'static str> {
     let theirs = known_by(theirs.ok_or("the file names no classes of its classifier")?);
     let ours = known_by(ours);
@@ -145,7 +208,7 @@ fn plain_name(arch: Arch, name: &str) -> String {
         return format!("alpha.{rest}");
     }
     if classifier_name(arch) != "fc" {
-        // `features.0` is these nets' own name.
+        // Here `features.0` is torchvision's own name, and no place in the reference's list.
         return name.to_owned();
     }
     let cut = FEATURES.iter().find_map(|(place, plain)| Some((plain, name.strip_prefix(place)?)));
@@ -156,28 +219,23 @@ fn read(path: &Path) -> Result<Content, Refused> {
     if !path.is_file() {
         return Err(Refused::because("there is no such file".to_owned()));
     }
-    let bytes = std::fs::read(path).map_err(|error| Refused::because(error.to_string()))?;
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         let tensors = Tensor::read_safetensors(path).map_err(|error| Refused::because(first_line(&error)))?;
-        return Ok(Content { tensors, classes: classes(&bytes), within: None });
+        let (tensors, within) = judged(tensors);
+        return Ok(Content { tensors, within, card: OwnCard::of(path) });
     }
+    let bytes = std::fs::read(path).map_err(|error| Refused::because(error.to_string()))?;
     let saved::Saved { tensors, within } = saved::read(&bytes)?;
-    Ok(Content { tensors, within, classes: None })
+    Ok(Content { tensors, within, card: None })
 }
 
-/// The classes that a file of this program names.
-fn classes(safetensors: &[u8]) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct State {
-        net: Card,
-    }
-    #[derive(Deserialize)]
-    struct Card {
-        classes: Vec<String>,
-    }
-    let (_, header) = SafeTensors::read_metadata(safetensors).ok()?;
-    let state: State = serde_json::from_str(header.metadata().as_ref()?.get(STATE)?).ok()?;
-    Some(state.net.classes)
+/// Of a run that kept a running mean of its params the mean: it was judged.
+fn judged(tensors: Vec<(String, Tensor)>) -> (Vec<(String, Tensor)>, Option<&'static str>) {
+    let of_mean = |(name, tensor): &(String, Tensor)| {
+        Some((name.strip_prefix(AVERAGED)?.to_owned(), tensor.shallow_clone()))
+    };
+    let mean: Vec<(String, Tensor)> = tensors.iter().filter_map(of_mean).collect();
+    if mean.is_empty() { (tensors, None) } else { (mean, Some("the running mean")) }
 }
 
 fn first_line(error: &tch::TchError) -> String {
@@ -197,6 +255,48 @@ mod tests {
 
     fn names(classes: usize) -> Vec<String> {
         (0..classes).map(|class| format!("class {class}")).collect()
+    }
+
+    #[test]
+    fn a_net_of_this_program_says_how_its_pictures_were_normalised_and_a_difference_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let classes = ["anger", "happiness", "sadness"];
+        Predictor::untrained(Method::Scn, &classes).export(&path).unwrap();
+        assert_eq!(OwnCard::of(&path).map(|card| card.normalise()), Some(Normalise::Imagenet));
+        let begun = |normalise| {
+            let init = Some(path.clone());
+            let recipe = Recipe { arch: Arch::Tiny, normalise, init, ..Recipe::new(Method::Scn) };
+            let net = Net::new(Arch::Tiny, 3, 2, CPU);
+            begin(&net, &recipe, &classes.map(str::to_owned)).unwrap().unwrap()
+        };
+        let said = begun(Normalise::ZeroOne);
+        assert!(
+            said.ends_with("learnt from pictures normalised as imagenet, here they are as zero-one"),
+            "{said}"
+        );
+        assert!(!begun(Normalise::Imagenet).contains("normalised"));
+
+        let foreign = folder.path().join("foreign.safetensors");
+        write(&Net::new(Arch::Tiny, 3, 1, CPU), &foreign, |name| Some(name.to_owned()));
+        assert_eq!(OwnCard::of(&foreign), None);
+        assert_eq!(OwnCard::of(&folder.path().join("gone.safetensors")), None);
+    }
+
+    #[test]
+    fn of_a_run_with_a_running_mean_the_mean_is_taken_which_was_judged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        let [net, mean, ours] = [1, 2, 3].map(|seed| Net::new(Arch::Tiny, 8, seed, CPU));
+        let named = |prefix: &str, net: &Net| -> Vec<(String, Tensor)> {
+            let named = |param: &Param| (format!("{prefix}{}", param.name), param.tensor.detach());
+            net.params.0.iter().map(named).collect()
+        };
+        let both: Vec<_> = named("averaged.", &mean).into_iter().chain(named("net.", &net)).collect();
+        Tensor::write_safetensors(&both, &path).unwrap();
+        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        assert!(said.contains(" loaded from the running mean of "), "{said}");
+        assert!(ours.params.0[0].tensor.equal(&mean.params.0[0].tensor));
     }
 
     fn classifier(net: &Net) -> &Tensor {

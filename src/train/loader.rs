@@ -35,7 +35,8 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The places of its pictures in so many parts of nearly equal size, none of a single picture.
+    /// Its pictures, by place in the batch, as so many parts of nearly equal size; as fewer where a part would be a
+    /// single picture.
     pub(crate) fn parts(&self, parts: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let count = self.samples.len();
         let parts = parts.min(count / 2).max(1);
@@ -53,8 +54,8 @@ pub(crate) struct PictureShelf {
 }
 
 impl PictureShelf {
-    /// An empty shelf for squares of `side` pixels. What it has decoded it keeps up to `room_bytes`: a set that fits is
-    /// decoded once a run.
+    /// An empty shelf for squares of `side` pixels. It keeps what it has decoded, up to `room_bytes`: a set that fits
+    /// is decoded once in a run.
     pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32, room_bytes: usize) -> Self {
         let kept = (0..pictures.len()).map(|_| OnceLock::new()).collect();
         Self { pictures, side, kept, free_bytes: AtomicUsize::new(room_bytes), unreadable: Mutex::default() }
@@ -65,7 +66,7 @@ impl PictureShelf {
         self.kept.len()
     }
 
-    /// Whether all of them can be kept, when none is yet.
+    /// Whether the room is large enough for all pictures; to be asked before one is kept.
     pub(crate) fn has_room_for_all(&self) -> bool {
         self.len() * self.picture_bytes() <= self.free_bytes.load(Ordering::Relaxed)
     }
@@ -75,7 +76,7 @@ impl PictureShelf {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes up what an earlier process found unreadable.
+    /// Adds the pictures that an earlier process could not read.
     pub(crate) fn restore_unreadable(&self, known: BTreeMap<usize, String>) {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).extend(known);
     }
@@ -192,7 +193,7 @@ pub(crate) fn load(
     iter::from_fn(move || turns.next().and_then(|turn| lanes[turn].next()))
 }
 
-/// What `items` gives, a little ahead of who takes it, by a thread that ends when nobody does.
+/// The same items, made a little ahead by a thread of its own, which ends when nobody takes them any more.
 pub(crate) fn ahead<T: Send + 'static>(
     name: &str,
     items: impl Iterator<Item = T> + Send + 'static,
@@ -210,7 +211,7 @@ pub(crate) fn ahead<T: Send + 'static>(
     receiver.into_iter()
 }
 
-/// A generator for one purpose of one epoch: nothing of it needs saving to resume.
+/// A generator of chance for one purpose in one epoch. Nothing of it has to be saved: a resumed run makes the same one.
 pub(crate) fn epoch_rng(seed: u64, purpose: u64, epoch: u32) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream((purpose << 32) | u64::from(epoch));
@@ -232,8 +233,8 @@ pub(crate) fn epoch_order(
     order
 }
 
-/// As many draws as samples, each class as often as any other but for one draw, and a class's samples are gone through
-/// before one repeats.
+/// As many draws as there are samples. Each class is drawn equally often (but for one draw), and no sample of a class
+/// is repeated before all of them were drawn.
 fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &sample in samples {

@@ -13,7 +13,7 @@ use super::data::{Identity, PictureFiles, Pictures, TrainingSet, identity_of};
 use super::error::TrainError;
 use super::loader::{Batch, PictureShelf, load};
 use super::recipe::{Arch, Method, Precision, Recipe};
-use super::session::{RunPlace, Session};
+use super::training::{RunPlace, Training};
 use super::{augment, epoch, host};
 use crate::clock::Stop;
 use crate::types::Split;
@@ -94,23 +94,23 @@ fn recipe(px: u32, batch: usize) -> Recipe {
 
 fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, TrainError> {
     let set = set_of(Arc::new(Nothing(recipe.batch_size)));
-    with_session(recipe, &set, device, |session| {
+    with_training(recipe, &set, device, |training| {
         let places: Vec<usize> = (0..recipe.batch_size).collect();
         let bytes = (recipe.image_size * recipe.image_size * 3) as usize * recipe.batch_size;
         let pixels = (0..bytes).map(|at| (at * 7 % 251) as u8).collect();
         let batch = Batch { samples: places.clone(), places, pixels };
-        let pictures = epoch::pictures(session, &batch, 1);
-        let mut answer = Answer { device: session.device_words.clone(), ..Answer::default() };
+        let pictures = epoch::pictures(training, &batch, 1);
+        let mut answer = Answer { device: training.device_words.clone(), ..Answer::default() };
         for step in 0..=steps {
             let began = Instant::now();
-            epoch::step(session, &batch, &pictures, 1)?;
-            finish(session.net.compute.device);
+            epoch::step(training, &batch, &pictures, 1)?;
+            finish(training.net.compute.device);
             let whole_s = began.elapsed().as_secs_f64();
             let began = Instant::now();
-            let output = session.net.forward(&pictures, true);
+            let output = training.net.forward_in_training(&pictures);
             let loss = output.logits.sum(Kind::Float) + output.importance.sum(Kind::Float);
-            let grads = Tensor::run_backward(&[&loss], &session.moved(), false, false);
-            finish(session.net.compute.device);
+            let grads = Tensor::run_backward(&[&loss], &training.moved(), false, false);
+            finish(training.net.compute.device);
             drop(black_box(grads));
             if step > 0 {
                 answer.seconds.push(whole_s);
@@ -138,10 +138,10 @@ fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Answer, TrainError> 
 
 fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
     let set = set_of(Arc::new(files_of(folder)?));
-    with_session(recipe, &set, device, |session| {
-        let (first, second) = (pass(session)?, pass(session)?);
+    with_training(recipe, &set, device, |training| {
+        let (first, second) = (pass(training)?, pass(training)?);
         Ok(Answer {
-            device: session.device_words.clone(),
+            device: training.device_words.clone(),
             // The very first step also makes the device ready.
             pictures: set.len().saturating_sub(recipe.batch_size),
             seconds: first.into_iter().skip(1).collect(),
@@ -153,11 +153,11 @@ fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Answer,
 }
 
 /// Seconds of the steps of an epoch, each with the wait for its pictures.
-fn pass(session: &mut Session<'_>) -> Result<Vec<f64>, TrainError> {
+fn pass(training: &mut Training<'_>) -> Result<Vec<f64>, TrainError> {
     let mut seconds = Vec::new();
     let mut began = Instant::now();
-    for ready in epoch::batches(session, 1) {
-        epoch::step_on(session, ready, 1)?;
+    for ready in epoch::batches(training, 1) {
+        epoch::step_on(training, ready, 1)?;
         seconds.push(began.elapsed().as_secs_f64());
         began = Instant::now();
     }
@@ -171,11 +171,11 @@ fn finish(device: Device) {
     }
 }
 
-fn with_session<T>(
+fn with_training<T>(
     recipe: &Recipe,
     set: &TrainingSet,
     device: &str,
-    work: impl FnOnce(&mut Session<'_>) -> Result<T, TrainError>,
+    work: impl FnOnce(&mut Training<'_>) -> Result<T, TrainError>,
 ) -> Result<T, TrainError> {
     let folder = tempfile::tempdir()
         .map_err(|source| TrainError::Unwritable { path: std::env::temp_dir(), source })?;
@@ -183,7 +183,7 @@ fn with_session<T>(
     // Nobody listens.
     let (sender, _) = sync_channel(1);
     let stop = Stop::default();
-    work(&mut Session::begin(recipe, set, &place, &sender, &stop)?)
+    work(&mut Training::begin(recipe, set, &place, &sender, &stop)?)
 }
 
 fn set_of(pictures: Arc<dyn Pictures>) -> TrainingSet {
@@ -231,5 +231,6 @@ fn files_of(folder: &Path) -> Result<PictureFiles, TrainError> {
     });
     let mut paths = entries.map_err(|error| failed(error.to_string()))?;
     paths.sort();
-    PictureFiles::listed("folder", paths).map_err(|error| failed(error.to_string()))
+    let listed = PictureFiles::listed("folder", paths);
+    listed.map(|(files, _)| files).map_err(|error| failed(error.to_string()))
 }

@@ -131,8 +131,9 @@ impl LabelAudit {
     }
 }
 
-/// The accuracy that a confusion (rows are true labels, columns predictions) would be against labels that went wrong as
-/// `given` did where `truth` was right: what a net would show on held-out samples if they were as noisy as its own.
+/// The accuracy that follows from a confusion (rows are true labels, columns predictions) if the true labels had gone
+/// wrong as `given` went wrong from `truth`: what a net would show on held-out samples that are as noisy as its
+/// training samples.
 pub fn accuracy_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize]) -> f64 {
     let classes = confusion.len();
     let mut became = vec![vec![0_u64; classes]; classes];
@@ -180,7 +181,8 @@ pub fn histogram(importances: impl IntoIterator<Item = f32>) -> [u64; 10] {
     bins
 }
 
-/// Mean of the last five values, or of as many as there are: the field's rule, which best-epoch reporting evades.
+/// Mean of the last five values, or of all where there are fewer: the rule that papers of this field follow. The best
+/// epoch alone would be too favourable.
 pub fn last_five_mean(values: &[f64]) -> Option<f64> {
     let last = &values[values.len().saturating_sub(5)..];
     (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
@@ -201,7 +203,7 @@ pub struct EpochMetrics {
     pub rank_regularisation: f64,
     /// Share of steps in which rank regularisation was 0.
     pub rank_zero_share: f64,
-    /// Training accuracy against the labels as given. Against relabelled ones it would flatter itself.
+    /// Training accuracy against the labels as given. Against the net's own relabels it would be too favourable.
     pub train_accuracy: f64,
     /// Training accuracy against the labels in force.
     pub train_accuracy_in_force: f64,
@@ -215,11 +217,11 @@ pub struct EpochMetrics {
     pub importance_low: Option<f64>,
     /// Chance that a right label's importance exceeds a wrong one's, where truth is known.
     pub importance_auc: Option<f64>,
-    /// Labels changed at the end of this epoch.
+    /// Labels changed at the end of this epoch; of `cure`, which decides about them after its last one, all in that one.
     pub relabelled: usize,
     /// What became of the labels so far, where truth is known.
     pub labels: Option<LabelAudit>,
-    /// δ1, when it is learnt.
+    /// δ1 at the end of this epoch, learnt or not; `None` where the method has none.
     pub margin_1: Option<f64>,
     /// Measures on held-out samples: those that choose the best epoch.
     pub validation: Option<SplitMetrics>,

@@ -1,11 +1,13 @@
 //! libtorch behind one wall: nets, the losses of SCN, data sets, the loop. Blocking; knows nothing of the catalog.
 //!
 //! ```text
+//! recipe → training → epoch → judge                who decides, who holds the state, who loops, who measures
 //! data/ → loader → augment → net → scn → optim     one step, in the order data walks through it
-//! labels · sums · metrics · checkpoint             what an epoch leaves behind
+//! schedule · labels · sums · metrics · events      what changes by epoch, what is counted, what is told
 //! scouts → posterior → cure                        labels judged by nets that never saw the sample
-//! recipe → session → epoch → judge                 who decides, who holds the state, who loops, who measures
-//! net · params · init · update · resume · host     backbones, their numbers, where they come from and go to
+//! net · params · init · gathered · update          backbones, their numbers, where these come from, how they move
+//! checkpoint · resume · predict · export           what is saved of a run: to go on from, to ask, to give away
+//! device · host · measure                          the machine: what it computes with, its memory, its speed
 //! ```
 //!
 //! A caller fills a [`data::TrainingSet`], writes a [`recipe::Recipe`] and calls [`train`]; events come out over a
@@ -40,10 +42,10 @@ mod resume;
 pub mod schedule;
 pub mod scn;
 mod scouts;
-mod session;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod training;
 mod update;
 
 pub use device::{device_in_words, devices_in_words};
@@ -51,4 +53,5 @@ pub use error::TrainError;
 pub use events::{
     ClosingLine, Decision, LabelShares, MeasuredOn, Measures, Opinion, Step, TrainEvent, Trained,
 };
-pub use session::{RunPlace, train};
+pub(crate) use init::OwnCard;
+pub use training::{RunPlace, train};

@@ -61,9 +61,18 @@ impl Net {
         Self { params: maker.finish(), compute, backbone, classifier, alpha }
     }
 
-    /// Pictures N×3×H×W to logits and importance. `training` uses and updates batch statistics, and drops features
-    /// where the architecture does so, by libtorch's own chance (see [`Net::has_dropout`]).
-    pub(crate) fn forward(&self, pictures: &Tensor, training: bool) -> Output {
+    /// Pictures N×3×H×W to logits and importance, with the batch statistics that training gathered.
+    pub(crate) fn forward(&self, pictures: &Tensor) -> Output {
+        self.through(pictures, false)
+    }
+
+    /// The same in training: uses and updates batch statistics, and drops features where the architecture does so, by
+    /// libtorch's own chance (see [`Net::has_dropout`]).
+    pub(crate) fn forward_in_training(&self, pictures: &Tensor) -> Output {
+        self.through(pictures, true)
+    }
+
+    fn through(&self, pictures: &Tensor, training: bool) -> Output {
         let x = pictures.to_kind(self.compute.kind);
         let x = if self.compute.channels_last { channels_last(&x) } else { x.contiguous() };
         let feature = match &self.backbone {
@@ -109,6 +118,7 @@ impl Backbone {
 
 #[cfg(test)]
 mod tests {
+    use super::super::device::cuda_devices;
     use super::*;
 
     const CPU: Compute = Compute { device: Device::Cpu, channels_last: false, kind: Kind::Float };
@@ -131,24 +141,24 @@ mod tests {
     #[test]
     fn the_memory_layout_changes_no_answer() {
         let pictures = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
-        let plain = Net::new(Arch::Tiny, 8, 1, CPU).forward(&pictures, false);
-        let other =
-            Net::new(Arch::Tiny, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures, false);
+        let plain = Net::new(Arch::Tiny, 8, 1, CPU).forward(&pictures);
+        let other = Net::new(Arch::Tiny, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures);
         assert!((plain.logits - other.logits).abs().max().double_value(&[]) < 1e-4);
     }
 
-    /// For machines with a GPU (`scripts/gpu-check`); elsewhere it says that it was skipped.
+    /// For machines with a GPU, where `scripts/gpu-check` lets nobody skip it; elsewhere it says that it was skipped.
     #[test]
     fn a_gpu_gives_the_same_logits() {
-        if !tch::Cuda::is_available() {
-            println!("SKIPPED: libtorch sees no GPU");
+        if let Err(why) = cuda_devices() {
+            assert!(std::env::var_os("WEBEMOTION_TEST_GPU").is_none(), "{why}");
+            println!("SKIPPED: {why}");
             return;
         }
         let pictures = waves(&[4, 3, 112, 112], 5.0);
         for arch in [Arch::Resnet18, Arch::MobilenetV2] {
             let on = |compute: Compute| {
                 let net = Net::new(arch, 8, 1, compute);
-                net.forward(&pictures.to_device(compute.device), false).logits.to_device(Device::Cpu)
+                net.forward(&pictures.to_device(compute.device)).logits.to_device(Device::Cpu)
             };
             let (here, there) =
                 (on(CPU), on(Compute { device: Device::Cuda(0), channels_last: true, ..CPU }));
@@ -161,7 +171,7 @@ mod tests {
     #[test]
     fn importance_is_made_in_full_precision_under_bf16() {
         let net = Net::new(Arch::Tiny, 8, 1, Compute { kind: Kind::BFloat16, ..CPU });
-        let output = tch::no_grad(|| net.forward(&waves(&[16, 3, 32, 32], 5.0), false));
+        let output = tch::no_grad(|| net.forward(&waves(&[16, 3, 32, 32], 5.0)));
         assert_eq!((output.importance.kind(), output.logits.kind()), (Kind::Float, Kind::Float));
         let rounded = output.importance.to_kind(Kind::BFloat16).to_kind(Kind::Float);
         assert!(!rounded.equal(&output.importance), "the importances are bf16 numbers");
@@ -185,7 +195,7 @@ mod tests {
         for channels_last in [false, true] {
             let net = Net::new(Arch::Resnet18, 8, 0, Compute { channels_last, ..CPU });
             tch::no_grad(|| net.params.0.iter().for_each(|param| fill(&param.name, &param.tensor)));
-            let logits = net.forward(&waves(&[2, 3, 64, 64], 5.0), false).logits;
+            let logits = net.forward(&waves(&[2, 3, 64, 64], 5.0)).logits;
             for (picture, row) in expected.iter().enumerate() {
                 for (class, number) in row.iter().enumerate() {
                     let found = logits.double_value(&[picture as i64, class as i64]);
@@ -196,7 +206,7 @@ mod tests {
     }
 
     /// The same of `mobilenet_v2` and `vgg16`, with params by [`chaos`]; dropout is off outside training (trap 12: the
-    /// reference's stays on).
+    /// reference's stays on). Pictures as small as a recipe may have them go through in training as well.
     #[test]
     fn the_logits_of_the_other_backbones_equal_torchvision_s() {
         let expected = [
@@ -206,11 +216,14 @@ mod tests {
         for (arch, row) in expected {
             let net = Net::new(arch, 8, 0, CPU);
             tch::no_grad(|| net.params.0.iter().for_each(|param| chaotic(arch, &param.name, &param.tensor)));
-            let logits = tch::no_grad(|| net.forward(&chaos(&[2, 3, 64, 64], 5.0), false).logits);
+            let logits = tch::no_grad(|| net.forward(&chaos(&[2, 3, 64, 64], 5.0)).logits);
             for (class, number) in row.into_iter().enumerate() {
                 let found = logits.double_value(&[0, class as i64]);
                 assert!((found - number).abs() < 1e-4, "{arch:?}: {found} instead of {number}");
             }
+            let side = i64::from(arch.least_image_size().0);
+            let least = tch::no_grad(|| net.forward_in_training(&chaos(&[2, 3, side, side], 5.0)).logits);
+            assert_eq!(least.size(), [2, 8], "{arch:?}, {side} px");
         }
     }
 

@@ -52,9 +52,14 @@ impl ParamMaker {
         tensor
     }
 
-    /// A tensor filled with one value.
-    pub(crate) fn filled(&mut self, name: String, shape: &[i64], value: f64, trained: bool) -> Tensor {
-        self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), trained)
+    /// A trained tensor that begins as one value everywhere.
+    pub(crate) fn filled(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
+        self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), true)
+    }
+
+    /// The same, but merely kept: no gradient moves it.
+    pub(crate) fn kept(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
+        self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), false)
     }
 
     /// Normal numbers of deviation √(2 / fan-out): torchvision's convolutions. Shape out×in×k×k.

@@ -8,29 +8,32 @@
 //! p(true = k | picture, given = g)  ∝  p(true = k | picture) · p(g | k)
 //! ```
 //!
-//! Nets that learnt from wrong labels tell of labels, not of truth. If a share ρ of all labels was drawn anew, class k with
-//! the probability q(k), what they tell is mixed in the same way, and is unmixed (Patrini et al. 2017 mix it forward):
+//! Nets that learnt from wrong labels tell which label a sample was given, not which class is true. If a share ρ of all
+//! labels was drawn anew, class k with the probability q(k), what the nets tell is mixed in the same way. Here that is
+//! undone (Patrini et al. 2017 mix the net's answers in training instead):
 //!
 //! ```text
 //! p(given = k | picture)  =  (1 − ρ) · p(true = k | picture) + ρ · q(k)        η = ρ · (1 − Σ share(k) · q(k))
 //! ```
 //!
-//! η is the share of labels that are wrong. q is even over the classes, or goes by their shares among the given labels: a
-//! rare class is seldom given by mistake, and even mistakes in the others would put more labels into it than it has. A
-//! class that no label was given of is left out: nothing can be learnt of it.
+//! η is the share of labels that are wrong. Two q are tried: even over the classes, or in proportion to the classes'
+//! shares among the given labels. The second is for rare classes: they are seldom given by mistake, and mistakes that
+//! are even over the classes would put more labels into a rare class than it has. A class without any given label is
+//! left out: nothing can be learnt of it.
 //!
-//! What nets say of samples that they never saw may be worth much or nothing, and how labels went wrong nobody knows: both
-//! show in how likely the given labels are. A temperature softens nets that are too sure (it is never below 1: sharpened,
-//! scouts of hard faces broke twice as many right labels), until of nets that know nothing nothing is left; ρ shows at the
-//! floor, for no label is told with less than ρ·q. Neither is settled by few or weak words: calibrated nets find the labels
-//! as likely under every η up to the true one. So the posterior is the mean over all temperatures and shares, each counting
-//! for as much as the labels are likely under it, times what is thought of η beforehand (Beta(2, 5): mostly between a tenth
-//! and a half). Of the two q that one is taken under which the labels are likelier over all of these.
+//! Two things are not known: how much the answers of nets on unseen samples are worth, and how the labels went wrong.
+//! Both show in how likely the given labels are. A temperature softens nets that are too sure; of nets that know
+//! nothing it leaves even probabilities. It is never below 1: sharpened, scouts of hard faces broke twice as many right
+//! labels. ρ shows in the least probable labels, for no label is less probable than ρ·q. Few samples, or weak nets,
+//! settle neither: calibrated nets find the labels equally likely under every η up to the true one. So the posterior is
+//! the mean over all temperatures and all η. Each counts by how likely the labels are under it, times what is thought
+//! of η beforehand (Beta(2, 5): mostly between a tenth and a half). Of the two q the one is taken under which, over all
+//! of these, the labels are likelier.
 //!
-//! The price of the mean: of perfectly calibrated nets it finds three fifths of the share. The greatest η that is nearly as
-//! likely as any finds all of it, and broke a third of the right labels of 163 clips whose scouts knew little; the whole
-//! table p(g | k), learnt from the nets' own words (Dawid and Skene 1979), overrates η too. All of this was measured with
-//! even noise.
+//! The price of the mean: with perfectly calibrated nets it finds three fifths of η. Two other ways were tried. The
+//! greatest η that is nearly as likely as any other finds all of it, but broke a third of the right labels of 163 clips
+//! whose scouts knew little. The whole table p(g | k), learnt from the nets' own answers (Dawid and Skene 1979),
+//! overrates η too. All of this was measured with noise that is even over the classes.
 
 mod given;
 mod mix;
@@ -41,11 +44,11 @@ use mix::{Mix, NOISE_STEP, normalised};
 /// Temperatures that are tried.
 const TEMPERATURES: [f64; 15] =
     [1.0, 1.2, 1.4, 1.7, 2.0, 2.5, 3.2, 4.0, 5.0, 6.5, 8.0, 10.0, 14.0, 20.0, 40.0];
-/// What counts for less than this beside the likeliest is left out.
+/// A hypothesis is left out when it is less than this share as likely as the likeliest one.
 const NEGLIGIBLE: f64 = 1e-4;
-/// No net is surer than this that a class is wrong.
+/// A net's probability of a class counts as no less than this.
 const FLOOR: f64 = 1e-6;
-/// The same where two nets are heard, so that one alone cannot rule a class out.
+/// The same where two nets are asked, so that one alone cannot rule a class out.
 const HEARD_FLOOR: f64 = 1e-3;
 
 /// Both witnesses together.
@@ -58,7 +61,7 @@ pub struct Posterior {
     hypotheses: Vec<Hypothesis>,
 }
 
-/// What may be true of nets and labels.
+/// One thing that may be true of nets and labels.
 #[derive(Debug, Clone, PartialEq)]
 struct Hypothesis {
     /// Its probability; those of all sum to 1.
@@ -84,23 +87,24 @@ impl Posterior {
         self.hypotheses.iter().map(|it| it.weight * it.mix.noise).sum()
     }
 
-    /// By how much nets are thought too sure, from 1.
+    /// The temperature of the nets: by how much they are thought too sure; 1 or more.
     pub fn temperature(&self) -> f64 {
         self.hypotheses.iter().map(|it| it.weight * it.temperature).sum()
     }
 
     /// The same with one more witness: a net that was trained on these posteriors and says of each sample what is true
-    /// (`learnt`, N×C). Both nets speak as one, by the geometric mean. The learner echoes a part of the label already, so
-    /// the label counts for less than a whole witness more:
+    /// (`learnt`, N×C). Both nets speak as one, by the geometric mean. The learner already repeats a part of the label,
+    /// so the label does not count as a whole witness again:
     ///
     /// ```text
     /// p(true = k)  ∝  √(p(k | told) · p(k | learnt)) · { p(g | g)^¾  if k = g,  else  (7 / (C − 1))^¼ · p(g | k)^¾ }
     /// ```
     ///
-    /// The plain power would weigh the other classes together by (C − 1)^¼, and distrust labels for no more than that
-    /// there are many; with eight classes it is the same. On drawn faces with even noise the power ¾ fixed more than 1
-    /// (0.42 for 0.34 of the hard set's) and broke half as many as ½; without the learner less was fixed.
-    pub fn with_learner(&self, told: &[f32], learnt: &[f32], given: &[usize]) -> Self {
+    /// With the plain power p(g | k)^¾ the other classes together would gain by (C − 1)^¼: labels would be distrusted
+    /// only because there are many classes. With eight classes both are the same. On drawn faces with even noise the
+    /// power ¾ fixed more labels than 1 (0.42 instead of 0.34 on the hard set) and broke half as many as ½; without the
+    /// learner fewer were fixed.
+    pub fn with_learner(self, told: &[f32], learnt: &[f32], given: &[usize]) -> Self {
         let [told, learnt] = [told, learnt].map(|rows| self.given.narrow(rows, self.classes));
         let (given, seen) = (self.given.places(given), self.given.classes.len());
         let row = |mix: &Mix, told: &[f64], sample: usize| {
@@ -113,7 +117,7 @@ impl Posterior {
             normalised(heard.enumerate().map(|(class, p)| p * label(class)))
         };
         let rows = mean(&self.hypotheses, &told, seen, row);
-        Self { rows: self.given.widen(&rows, self.classes), ..self.clone() }
+        Self { rows: self.given.widen(&rows, self.classes), ..self }
     }
 
     /// One sample's probabilities, C.
@@ -146,8 +150,8 @@ impl Posterior {
     }
 }
 
-/// All that may be true, by how likely it makes the given labels and how likely it is beforehand; of both ways that
-/// labels may go wrong the likelier.
+/// All hypotheses, each with its probability: how likely it makes the given labels, times how likely it is beforehand.
+/// Labels may go wrong in two ways; the likelier one is taken.
 fn weighed(told: &[f32], given: &[usize], shares: &[f64]) -> Vec<Hypothesis> {
     let even = vec![1.0 / shares.len() as f64; shares.len()];
     let [even, common] = [&even[..], shares].map(|to| tried(told, given, to, shares));
@@ -161,7 +165,7 @@ fn weighed(told: &[f32], given: &[usize], shares: &[f64]) -> Vec<Hypothesis> {
     all
 }
 
-/// Every share of labels that went wrong by `to`, at every temperature; weights are natural logs, but for a constant.
+/// Every share of wrong labels, drawn by `to`, at every temperature. Weights are natural logarithms, up to a constant.
 fn tried(told: &[f32], given: &[usize], to: &[f64], shares: &[f64]) -> Vec<Hypothesis> {
     let mixes: Vec<Mix> = Mix::all(to, shares).collect();
     let mut all = Vec::with_capacity(TEMPERATURES.len() * mixes.len());
@@ -173,7 +177,7 @@ fn tried(told: &[f32], given: &[usize], to: &[f64], shares: &[f64]) -> Vec<Hypot
     all
 }
 
-/// What is thought of η before a label is seen (natural log, but for a constant): Beta(2, 5).
+/// What is thought of η before a label is seen: Beta(2, 5), as a natural logarithm, up to a constant.
 fn beforehand(noise: f64) -> f64 {
     noise.max(0.1 * NOISE_STEP).ln() + 4.0 * (1.0 - noise).ln()
 }
@@ -305,7 +309,7 @@ mod tests {
         let (without, with) =
             (Posterior::of(&told, &given, CLASSES), Posterior::of(&wider, &moved, CLASSES + 1));
         assert!((without.noise() - with.noise()).abs() < 1e-3, "{} is {}", with.noise(), without.noise());
-        let learnt = with.with_learner(&wider, &wider, &moved);
+        let learnt = with.clone().with_learner(&wider, &wider, &moved);
         for sample in 0..given.len() {
             let [row, wide] = [without.row(sample), with.row(sample)];
             assert!((row[0] - wide[0]).abs() < 1e-3 && (row[3] - wide[4]).abs() < 1e-3, "{row:?}, {wide:?}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use fast_image_resize::Resizer;
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::{Tensor, no_grad};
 
 use super::data::{DataError, TrainingSet};
@@ -17,7 +18,7 @@ use super::metrics::{Prediction, SplitMetrics};
 use super::net::{Net, Output};
 use super::recipe::{Method, Precision, Recipe};
 use super::resume::AVERAGED;
-use super::session::{BEST, Session};
+use super::training::{BEST, Training};
 use super::{augment, checkpoint, device, host, judge};
 
 /// Pictures asked about at once.
@@ -32,12 +33,15 @@ pub struct NetCard {
     pub classes: Vec<String>,
     /// The data it was trained on, with counts.
     pub data: String,
+    /// The flags that these were made with, by name; earlier releases did not write them down.
+    #[serde(default)]
+    pub flags: BTreeMap<String, Value>,
 }
 
 impl NetCard {
     pub(crate) fn of(recipe: &Recipe, set: &TrainingSet) -> Self {
         let data = format!("{}: {}", set.name, set.summary());
-        Self { recipe: recipe.clone(), classes: set.classes.clone(), data }
+        Self { recipe: recipe.clone(), classes: set.classes.clone(), data, flags: set.flags.clone() }
     }
 }
 
@@ -60,7 +64,8 @@ impl Predictor {
         Self::load_in(path, device, None)
     }
 
-    /// The same on the CPU and in 32-bit floats, whatever it was trained in: for others, who may have no more.
+    /// The same on the CPU and in 32-bit floats, whatever it was trained in: for an export, whose users may have no
+    /// more.
     pub fn load_plain(path: &Path) -> Result<Self, TrainError> {
         Self::load_in(path, "cpu", Some(Precision::Fp32))
     }
@@ -105,12 +110,13 @@ impl Predictor {
             let samples: Vec<usize> = (0..chunk.len()).collect();
             let batch = Batch { places: samples.clone(), samples, pixels };
             let pictures = augment::plain(&batch, side, self.card.recipe.normalise, self.net.compute.device);
-            told.extend(predictions(&self.card.recipe, &no_grad(|| self.net.forward(&pictures, false)))?);
+            told.extend(predictions(&self.card.recipe, &no_grad(|| self.net.forward(&pictures)))?);
         }
         Ok(told)
     }
 
-    /// Measures what the net says of samples of a set, whose positions and true classes (of this net) go together.
+    /// Measures what the net says of samples of a set. `labels` gives each sample's position its true class, by the
+    /// order of this net's classes.
     ///
     /// # Errors
     /// When too many of the pictures cannot be read; a few are left out and named.
@@ -119,7 +125,7 @@ impl Predictor {
         set: &TrainingSet,
         labels: &BTreeMap<usize, usize>,
     ) -> Result<Measured, TrainError> {
-        // Each picture is asked for once.
+        // Each picture is needed once: none is kept.
         let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size, 0));
         let samples: Vec<usize> = labels.keys().copied().collect();
         let told = judge::ask(&self.net, &self.card.recipe, &shelf, &samples)?;
@@ -167,21 +173,21 @@ pub(crate) fn predictions(recipe: &Recipe, output: &Output) -> Result<Vec<Predic
     Ok(rows.chunks(classes).zip(&importance).map(prediction).collect())
 }
 
-/// Writes a session's params alone.
-pub(crate) fn save_net(session: &Session<'_>, name: &str) -> Result<(), TrainError> {
+/// Writes the params of a run alone, without the rest of its state.
+pub(crate) fn save_net(training: &Training<'_>, name: &str) -> Result<(), TrainError> {
     let named = |param: &super::params::Param| (format!("net.{}", param.name), param.tensor.shallow_clone());
-    let tensors: Vec<(String, Tensor)> = session.judged().params.0.iter().map(named).collect();
-    let state = State { net: NetCard::of(session.recipe, session.set) };
-    checkpoint::save(&session.folder.join(name), tensors, &state)
+    let tensors: Vec<(String, Tensor)> = training.judged().params.0.iter().map(named).collect();
+    let state = State { net: NetCard::of(training.recipe, training.set) };
+    checkpoint::save(&training.folder.join(name), tensors, &state)
 }
 
-/// The params of a session's best epoch, on its device.
-pub(crate) fn load_best(session: &Session<'_>) -> Result<Net, TrainError> {
-    let device = match session.net.compute.device {
+/// The net of a run's best epoch, on the run's device.
+pub(crate) fn load_best(training: &Training<'_>) -> Result<Net, TrainError> {
+    let device = match training.net.compute.device {
         tch::Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     };
-    Predictor::load(&session.folder.join(BEST), &device).map(|predictor| predictor.net)
+    Predictor::load(&training.folder.join(BEST), &device).map(|predictor| predictor.net)
 }
 
 #[cfg(test)]
@@ -192,7 +198,8 @@ impl Predictor {
         let (compute, _) = device::choose("cpu", recipe.precision).expect("a CPU is there");
         let net = Net::new(recipe.arch, classes.len(), recipe.seed, compute);
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
-        Self { card: NetCard { recipe, classes, data: "nothing".to_owned() }, net }
+        let card = NetCard { recipe, classes, data: "nothing".to_owned(), flags: BTreeMap::new() };
+        Self { card, net }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a checkpoint holds of a session, and taking it up again: all that the next step depends on, to the bit.
+//! What a checkpoint holds of a [`Training`], and how a run goes on from it: all that the next step depends on, to the bit.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::checkpoint;
 use super::error::TrainError;
 use super::labels::{Labels, Seen};
 use super::predict::NetCard;
-use super::session::{Progress, Session};
+use super::training::{Progress, Training};
 use crate::types::Relabel;
 
-/// Before the names of averaged params.
+/// Stands before the names of averaged params.
 pub(crate) const AVERAGED: &str = "averaged.";
 
 #[derive(Serialize, Deserialize)]
@@ -31,7 +31,7 @@ struct State {
     net: NetCard,
 }
 
-/// Numbers to the bit inside JSON, which has no word for some (NaN): MessagePack in base64.
+/// Puts numbers into JSON without changing a bit: MessagePack in base64. JSON itself cannot write all of them (NaN).
 mod exact {
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
@@ -51,8 +51,8 @@ mod exact {
     }
 }
 
-impl Session<'_> {
-    /// Writes everything that [`Session::resume`] needs.
+impl Training<'_> {
+    /// Writes everything that [`Training::resume`] needs.
     ///
     /// # Errors
     /// [`TrainError::Diverged`] when it holds no numbers any more: the last good checkpoint stays.
@@ -88,7 +88,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes up what [`Session::save`] wrote.
+    /// Takes up what [`Training::save`] wrote.
     pub(super) fn resume(&mut self, path: &Path) -> Result<(), TrainError> {
         let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
         let foreign = |what: &str| TrainError::Foreign { path: path.to_owned(), what: what.to_owned() };

@@ -48,18 +48,18 @@ impl Schedule {
 pub struct Curve {
     /// On the training samples, as they were seen during the epoch.
     pub train: f64,
-    /// On held-out samples after the epoch. Where an experiment held them out clean, as it would be if they were as noisy as
-    /// those that are trained on: of real data they are.
+    /// On held-out samples after the epoch, if their labels are as noisy as the training labels. In real data they are;
+    /// where an experiment held out clean labels, this is [`super::metrics::accuracy_if_noisy`].
     pub held_out: Option<f64>,
 }
 
 /// Whether labels may change at the end of the last epoch of `curve` (one entry for each finished epoch).
 ///
 /// The rule for [`RelabelStart::Auto`]: never before the third epoch; then from the first epoch whose training accuracy
-/// exceeds every held-out accuracy so far: the net has begun to learn labels by heart. (Not only the last one: a net that
-/// has not learnt yet leads it by chance.) Where nothing is held out, from a third of all epochs on. Once begun, it stays
-/// on. A net that has not learnt yet must not relabel: it would call all faces by the commonest emotion, and believe
-/// itself (measured: 20 % wrong labels became 77 %).
+/// exceeds every held-out accuracy so far: the net has begun to learn labels by heart. (Every one, not only the last: a
+/// net that has not learnt anything yet may exceed a single one by chance.) Where nothing is held out, from a third of
+/// all epochs on. Once begun, it stays on. A net that has not learnt yet must not relabel: it would call all faces by
+/// the commonest emotion, and believe itself (measured: 20 % wrong labels became 77 %).
 pub fn relabels_now(start: RelabelStart, curve: &[Curve], epochs: u32) -> bool {
     match start {
         RelabelStart::Epoch(first) => curve.len() >= first as usize,
@@ -109,7 +109,7 @@ mod tests {
     fn a_net_that_has_not_learnt_yet_relabels_nothing_however_flat_its_curve() {
         let flat = curve(&[(0.3, 0.4); 12]);
         assert!(!relabels_now(RelabelStart::Auto, &flat, 15));
-        // As it was seen: the held-out accuracy of 200 faces falls below the other by chance.
+        // As it was measured once: the held-out accuracy, of 200 faces, falls below the training accuracy by chance.
         let early =
             curve(&[(0.12, 0.14), (0.13, 0.14), (0.14, 0.19), (0.18, 0.17), (0.22, 0.28), (0.23, 0.16)]);
         assert!(!relabels_now(RelabelStart::Auto, &early, 15));

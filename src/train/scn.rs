@@ -30,7 +30,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
 
 /// M = ⌊β·N⌋, the number of samples in the important group.
 pub fn high_count(samples: usize, beta: f64) -> usize {
-    // The summand takes back what 0.29 × 100 = 28.999… loses.
+    // The small summand makes good what rounding loses: 0.29 × 100 is 28.999…
     (((samples as f64) * beta + 1e-9).floor() as usize).min(samples)
 }
 

@@ -18,37 +18,37 @@ use super::metrics::{EpochMetrics, Prediction};
 use super::net::Net;
 use super::recipe::{Method, Recipe};
 use super::schedule::Schedule;
-use super::session::{BEST, RunPlace, Session};
+use super::training::{BEST, RunPlace, Training};
 use super::{epoch, judge, predict};
 use crate::types::Split;
 
-/// The folder of scouts in a run's folder, until all have told.
+/// The scouts' folder inside a run's folder; it is removed once all scouts have told.
 const FOLDER: &str = "scouts";
 /// Share of itself that a scout's running mean of params keeps at each step.
 const AVERAGE: f64 = 0.99;
-/// A scout may train for so many epochs in a run of few.
+/// A scout may train for at least so many epochs, also in a run of fewer.
 const LEAST_EPOCHS: u32 = 3;
-/// A scout ends after so many epochs that taught it nothing about the labels that were held from it.
+/// A scout ends after so many epochs without progress on the labels that were held from it.
 const PATIENCE: usize = 5;
 
-/// What scouts tell of all training samples: one row of C probabilities for each of [`Session::train_samples`], in their
+/// What scouts tell of all training samples: one row of C probabilities for each of [`Training::train_samples`], in their
 /// order; even where a picture cannot be read. Scouts that were done before a kill are asked again, not trained again.
-pub(crate) fn tell(session: &Session<'_>) -> Result<Vec<f32>, TrainError> {
-    let samples = &session.train_samples;
-    let folds = deal(session.set, samples, session.recipe.cure.folds, session.recipe.seed);
-    let mut rows = Rows::even(session);
-    for fold in 0..session.recipe.cure.folds {
+pub(crate) fn tell(training: &Training<'_>) -> Result<Vec<f32>, TrainError> {
+    let samples = &training.train_samples;
+    let folds = deal(training.set, samples, training.recipe.cure.folds, training.recipe.seed);
+    let mut rows = Rows::even(training);
+    for fold in 0..training.recipe.cure.folds {
         let is_held = |place: &usize| folds[*place] == fold;
         let (held, trained): (Vec<usize>, Vec<usize>) = (0..samples.len()).partition(is_held);
         let sample = |places: &[usize]| places.iter().map(|&place| samples[place]).collect::<Vec<_>>();
-        rows.set(one_scout(session, fold, &sample(&trained), &sample(&held))?);
+        rows.set(one_scout(training, fold, &sample(&trained), &sample(&held))?);
     }
     Ok(rows.rows)
 }
 
 /// Removes what scouts left behind, once what they told is saved.
-pub(crate) fn dismiss(session: &Session<'_>) {
-    let _ = std::fs::remove_dir_all(session.folder.join(FOLDER));
+pub(crate) fn dismiss(training: &Training<'_>) {
+    let _ = std::fs::remove_dir_all(training.folder.join(FOLDER));
 }
 
 /// The fold of each of `samples`: those of one source (else of one clip) go together, and each fold gets its share of
@@ -69,16 +69,16 @@ fn deal(set: &TrainingSet, samples: &[usize], folds: u32, seed: u64) -> Vec<u32>
 /// Trains one scout, or takes up where it stood, and asks it about the samples that were held from it, each seen as it
 /// is and mirrored.
 fn one_scout(
-    session: &Session<'_>,
+    training: &Training<'_>,
     fold: u32,
     trained: &[usize],
     held: &[usize],
 ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
-    let recipe = recipe(session.recipe, fold);
-    let set = part(session.set, trained, held);
-    let place = RunPlace { folder: folder(session, fold), device: session.device_name.to_owned() };
-    let (scouts, epochs) = (session.recipe.cure.folds, recipe.epochs);
-    let audience = session.audience();
+    let recipe = recipe(training.recipe, fold);
+    let set = part(training.set, trained, held);
+    let place = RunPlace { folder: folder(training, fold), device: training.device_name.to_owned() };
+    let (scouts, epochs) = (training.recipe.cure.folds, recipe.epochs);
+    let audience = training.audience();
     let (sender, receiver) = sync_channel(1);
     thread::scope(move |scope| {
         scope.spawn(move || {
@@ -90,7 +90,7 @@ fn one_scout(
         });
         // Dropped at the end of this block, which ends the thread above.
         let sender = sender;
-        let mut scout = Session::begin(&recipe, &set, &place, &sender, session.stop)?;
+        let mut scout = Training::begin(&recipe, &set, &place, &sender, training.stop)?;
         while !scout.is_over() && !has_settled(&held_of(&scout.progress.history)) {
             let (metrics, _) = epoch::train_one_epoch(&mut scout)?;
             if scout.note(&metrics) {
@@ -98,7 +98,7 @@ fn one_scout(
             }
             scout.save()?;
         }
-        both_ways(&predict::load_best(&scout)?, session, held)
+        both_ways(&predict::load_best(&scout)?, training, held)
     })
 }
 
@@ -113,9 +113,9 @@ fn held_of(history: &[EpochMetrics]) -> Vec<Held> {
         .collect()
 }
 
-/// Whether none of the last epochs told held labels better, or was surprised less by them, than one before. Accuracy alone
-/// stands still for many epochs before a scout takes off (drawn faces, hard: 0.36 from epoch 6 to 14, while the loss fell
-/// from 1.75 to 1.71; 0.46 and more afterwards).
+/// Whether none of the last epochs had a greater accuracy or a smaller loss on held labels than one before them.
+/// Accuracy alone would not do: it stands still for many epochs before a scout begins to learn (drawn faces, hard: 0.36
+/// from epoch 6 to 14, while the loss fell from 1.75 to 1.71; 0.46 and more afterwards).
 fn has_settled(held: &[Held]) -> bool {
     let Some(before) = held.len().checked_sub(PATIENCE).filter(|&before| before > 0) else { return false };
     let (before, last) = held.split_at(before);
@@ -124,13 +124,13 @@ fn has_settled(held: &[Held]) -> bool {
     last.iter().all(|&(later, surprise)| later <= accuracy && surprise >= loss)
 }
 
-/// What a net says of samples of a session's set, each seen as it is and mirrored.
+/// What a net says of samples of a run's set, each seen as it is and mirrored.
 fn both_ways(
     net: &Net,
-    session: &Session<'_>,
+    training: &Training<'_>,
     samples: &[usize],
 ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
-    let ask = |mirrored| judge::ask_of(net, session.recipe, &session.shelf, (samples, mirrored));
+    let ask = |mirrored| judge::ask_of(net, training.recipe, &training.shelf, (samples, mirrored));
     let (plain, mirrored) = (ask(false)?, ask(true)?);
     let mirrored: HashMap<usize, Prediction> = mirrored.into_iter().collect();
     // A picture may be readable at one time and not at another.
@@ -139,14 +139,14 @@ fn both_ways(
     Ok(both.collect())
 }
 
-/// What the session's own net says of its training samples, in the form of [`tell`].
-pub(crate) fn opinions(session: &Session<'_>) -> Result<Vec<f32>, TrainError> {
-    let mut rows = Rows::even(session);
-    rows.set(both_ways(session.judged(), session, &session.train_samples)?);
+/// What the run's own net says of its training samples, in the form of [`tell`].
+pub(crate) fn opinions(training: &Training<'_>) -> Result<Vec<f32>, TrainError> {
+    let mut rows = Rows::even(training);
+    rows.set(both_ways(training.judged(), training, &training.train_samples)?);
     Ok(rows.rows)
 }
 
-/// One row of C probabilities for each of a session's training samples.
+/// One row of C probabilities for each of a run's training samples.
 struct Rows<'a> {
     samples: &'a [usize],
     classes: usize,
@@ -155,8 +155,8 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// All classes equally probable, as for a picture that cannot be read.
-    fn even(session: &'a Session<'_>) -> Self {
-        let (samples, classes) = (&session.train_samples, session.set.classes.len());
+    fn even(training: &'a Training<'_>) -> Self {
+        let (samples, classes) = (&training.train_samples, training.set.classes.len());
         Self { samples, classes, rows: vec![1.0 / classes as f32; samples.len() * classes] }
     }
 
@@ -173,14 +173,14 @@ fn mean(one: &Prediction, other: &Prediction) -> Vec<f32> {
     one.probabilities.iter().zip(&other.probabilities).map(|(one, other)| 0.5 * (one + other)).collect()
 }
 
-fn folder(session: &Session<'_>, fold: u32) -> PathBuf {
-    session.folder.join(FOLDER).join((fold + 1).to_string())
+fn folder(training: &Training<'_>, fold: u32) -> PathBuf {
+    training.folder.join(FOLDER).join((fold + 1).to_string())
 }
 
-/// A scout is a plain net that learns at one rate, judged by the running mean of its params, for as long as it knows ever
-/// more of labels that it does not see. Those are as often wrong as all, but not in its favour: what it learns
-/// by heart makes it agree less. (Drawn faces, hard, 20 % wrong, 30 epochs: right on 0.73 of held faces; with a rate that
-/// falls 0.69, with 15 epochs 0.50.)
+/// The recipe of a scout: a plain net with a constant learning rate, judged by the running mean of its params, which
+/// trains as long as it gets better on held labels. These are wrong as often as all others, but the scout never saw
+/// them: what it learns by heart of its own wrong labels makes it agree with them less. (Drawn faces, hard, 20 % wrong,
+/// 30 epochs: right on 0.73 of held faces; 0.69 with a falling rate, 0.50 with 15 epochs.)
 fn recipe(whole: &Recipe, fold: u32) -> Recipe {
     let epochs = (f64::from(whole.epochs) * whole.cure.scout_share).round() as u32;
     Recipe {

@@ -1,5 +1,5 @@
 //! The books of the epoch under way: what every step adds, and the epoch's measures that come of it. It knows no net
-//! and no tensor; a checkpoint keeps it, so that an epoch can be gone on with.
+//! and no tensor; a checkpoint keeps it, so that a run can go on in the middle of an epoch.
 
 use serde::{Deserialize, Serialize};
 

@@ -69,7 +69,8 @@ impl Limits {
 pub struct YtDlp {
     program: PathBuf,
     crawl: CrawlConfig,
-    limits: Limits,
+    /// Those that follow from the configuration, until others are set.
+    pub limits: Limits,
     doubt: Doubt,
     canary: Canary,
 }
@@ -80,18 +81,6 @@ impl YtDlp {
         let program = std::path::absolute(&program).unwrap_or(program);
         let (limits, doubt, canary) = (Limits::of(crawl), Doubt::default(), Canary::default());
         Self { program, crawl: crawl.clone(), limits, doubt, canary }
-    }
-
-    /// Sets other limits than those that follow from the configuration.
-    #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// The limits in force.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
     }
 
     /// A call with all that searches and downloads share: no configuration but ours, no cache, no self-update, UTF-8.
@@ -114,6 +103,8 @@ impl YtDlp {
         command.args(["--ignore-config", "--no-plugin-dirs"]).stdin(Stdio::null());
         // Without UTF-8 mode, characters that the locale does not know vanish from messages.
         command.env("PYTHONUTF8", "1").env_remove(ApiKey::VARIABLE);
+        // They would put another yt-dlp, or another Python's modules, before those of the program that was named.
+        command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
         command
     }
 
@@ -146,4 +137,18 @@ impl YtDlp {
 
 fn seconds(duration: Duration) -> String {
     format!("{}", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_caller_s_python_finds_its_modules_decides_nothing() {
+        let tool = YtDlp::new("yt-dlp".into(), &CrawlConfig::default());
+        for command in [tool.bare_command(), tool.command()] {
+            let kept_back = |name: &str| command.as_std().get_envs().any(|it| it == (name.as_ref(), None));
+            assert!(["PYTHONPATH", "PYTHONHOME"].into_iter().all(kept_back), "{command:?}");
+        }
+    }
 }

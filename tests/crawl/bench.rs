@@ -9,7 +9,7 @@ use webemotion::catalog::jobs::{self, Claim};
 use webemotion::catalog::{Catalog, answers, searches, videos};
 use webemotion::clock::Clock;
 use webemotion::config::ToolConfig;
-use webemotion::types::{Emotion, VideoId};
+use webemotion::types::{Emotion, StageName, VideoId};
 
 use super::place::{Place, film, short};
 use crate::program::{ask, expect};
@@ -58,7 +58,7 @@ async fn fill(catalog: &Catalog) {
             let rank = u32::try_from(rank).unwrap();
             let why = Evidence { search: search.id, answer, rank, emotion: search.asked.emotion };
             evidence::insert(&mut tx, VideoId(id), &why).await.unwrap();
-            jobs::enqueue(&mut tx, "fetch", "1", id % 12_500, id).await.unwrap();
+            jobs::enqueue(&mut tx, StageName::Fetch, "1", id % 12_500, id).await.unwrap();
         }
         tx.commit().await.unwrap();
     }
@@ -74,10 +74,10 @@ async fn a_hundred_thousand_videos() {
     fill(&catalog).await;
     println!("filled with {VIDEOS} videos in {:.1} s", began.elapsed().as_secs_f64());
 
-    let claim = Claim { stage: "fetch", rev: "1", worker: "bench", lease_ms: 60_000 };
+    let claim = Claim { stage: StageName::Fetch, rev: "1", worker: "bench", lease_ms: 60_000 };
     let (jobs_taken, began) = (10_000_u32, Instant::now());
     for _ in 0..jobs_taken {
-        let held = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        let held = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
         let mut tx = catalog.begin().await.unwrap();
         assert!(jobs::finish(&mut tx, &held).await.unwrap());
         tx.commit().await.unwrap();
@@ -123,19 +123,22 @@ async fn planning_the_papers_searches() {
     assert_eq!(ask(&place.data, "select 'x' from search").await.len(), 10_800);
 }
 
-/// A wrapper that notes when the real yt-dlp began and ended.
+/// A wrapper that notes when the real yt-dlp, which lies beside it, began and ended.
+const TIMED: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+began=$(date +%s%N)
+"$here/yt-dlp" "$@"
+code=$?
+case "$*" in *--dump-single-json*) ;; *) echo "$began $(date +%s%N)" >> "$here/times.log" ;; esac
+exit $code
+"#;
+
 fn timed_tool(place: &Place) -> std::path::PathBuf {
     let real = ToolConfig::default().find_ytdlp().unwrap();
     let real = std::path::absolute(real).unwrap();
-    let log = place.folder.path().join("times.log");
+    std::os::unix::fs::symlink(real, place.folder.path().join("yt-dlp")).unwrap();
     let tool = place.folder.path().join("timed-yt-dlp");
-    let script = format!(
-        "#!/bin/sh\nb=$(date +%s%N)\n{} \"$@\"\ncode=$?\ncase \"$*\" in *--dump-single-json*) ;; \
-         *) echo \"$b $(date +%s%N)\" >> {} ;; esac\nexit $code\n",
-        real.display(),
-        log.display()
-    );
-    fs::write(&tool, script).unwrap();
+    fs::write(&tool, TIMED).unwrap();
     fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
     tool
 }

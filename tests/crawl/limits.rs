@@ -153,7 +153,7 @@ async fn a_plan_asks_nothing_and_writes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let ended = crate::program::expect(0, &data, &["crawl", "plan"]);
-    assert!(ended.stdout.contains("9000 searches") && ended.stdout.contains("days"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("9,000 searches") && ended.stdout.contains("days"), "{}", ended.stdout);
     let plan = closing(&crate::program::expect(0, &data, &["--json", "crawl", "plan", "--include-minors"]));
     assert_eq!((&plan["searches"], &plan["most_videos"]), (&10_800.into(), &216_000.into()));
     assert_eq!(plan["days_of_search_quota"], 108);

@@ -93,14 +93,31 @@ async fn a_manifest_names_files_on_disk() {
     place.expect(0, &["crawl", "--from", list.to_str().unwrap()]).await;
     let found = ask(&place.data, "select json_array(site, title, emotion, source) from video").await;
     assert_eq!(found, [r#"["local","a.mp4","sadness","channel:UCfilms"]"#]);
-    fs::write(&list, "path\nfilms/a.mp4\nfilms/b.mp4\n").unwrap();
+    fs::write(&list, "path\nfilms/a.mp4\n").unwrap();
     let ended = place.expect(2, &["crawl", "--from", list.to_str().unwrap()]).await;
-    assert!(ended.stderr.contains("row 1: it has no emotion"), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("row 2: cannot read") && ended.stderr.contains("hint:"),
+        ended.stderr.contains("row 1: it has no emotion") && ended.stderr.contains("hint:"),
         "{}",
         ended.stderr
     );
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_lost_alone_and_one_that_changed_is_told() {
+    let place = Place::scripted(1, 1);
+    let folder = place.folder.path();
+    film(&folder.join("a.mp4"));
+    let (_, sha256) = webemotion::store::digest(&folder.join("a.mp4")).unwrap();
+    let list = folder.join("list.csv");
+    let rows = format!("a.mp4;fear;{sha256}\na.mp4;fear;00\nb.mp4;fear;\nb.mp4;anger;\n");
+    fs::write(&list, format!("path;emotion;sha256\n{rows}")).unwrap();
+    let words = ["crawl", "--from", list.to_str().unwrap()];
+    let last = closing(&place.expect(0, &[&["--json"], &words[..]].concat()).await);
+    assert_eq!((&last["videos"], &last["there"], &last["differing"]), (&2.into(), &1.into(), &1.into()));
+    assert_eq!(last["lost"], serde_json::json!([["source-gone", 1]]));
+    let told = place.expect(4, &words).await.stdout;
+    assert!(told.contains("row 2: ") && told.contains("a.mp4 is another file"), "{told}");
+    assert!(told.contains("row 3: cannot read") && !told.contains("row 4: "), "{told}");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use webemotion::demo::site::SiteVideo;
 use webemotion::media::ClipWriter;
 
-use crate::program::{Ended, webemotion};
+use crate::program::{Ended, in_toml, webemotion};
 use crate::youtube::bench::{Bench, video};
 
 /// A data folder of its own.
@@ -41,9 +41,9 @@ impl Place {
     pub async fn at_site(videos: Vec<SiteVideo>) -> (Self, Bench) {
         let bench = Bench::new(videos).await;
         let more = format!(
-            "youtube_host = '{}'\nyoutube_ca = '{}'\ndata_api_url = '{}'",
+            "youtube_host = '{}'\nyoutube_ca = {}\ndata_api_url = '{}'",
             bench.site.youtube_host(),
-            bench.site.ca().display(),
+            in_toml(bench.site.ca()),
             bench.site.data_api_url()
         );
         (Self::new(&more, "name = 'one'\njoin = '{word}'\n[emotions]\nhappiness = ['happy']\n"), bench)
@@ -62,7 +62,7 @@ impl Place {
         let mut place = Self::new("", &lexicon);
         let tool = place.folder.path().join("yt-dlp");
         film(&place.folder.path().join("film.mp4"));
-        fs::write(&tool, script(place.folder.path(), each)).unwrap();
+        fs::write(&tool, script(each)).unwrap();
         fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
         place.tool = Some(tool);
         place
@@ -132,11 +132,11 @@ pub fn film(path: &Path) {
     writer.finish().unwrap();
 }
 
-/// Answers searches with `each` videos whose ids follow from the text, and downloads with the film.
-fn script(folder: &Path, each: usize) -> String {
-    let folder = folder.display();
+/// Answers searches with `each` videos whose ids follow from the text, and downloads with the film that lies beside it.
+fn script(each: usize) -> String {
     format!(
         r#"#!/bin/sh
+here=$(dirname "$0")
 for last; do :; done
 case "$last" in
 ytsearch*)
@@ -152,10 +152,10 @@ ytsearch*)
   printf '],"_version":{{"version":"2026.10.26"}}}}\n' ;;
 *)
   id=${{last##*=}}
-  echo "$id" >> {folder}/downloads.log
+  echo "$id" >> "$here/downloads.log"
   echo "@S {{\"id\":\"$id\",\"duration\":1}}"
-  cp {folder}/film.mp4 "$id.mp4"
-  echo "@D {{\"id\":\"$id\",\"filepath\":\"$PWD/$id.mp4\"}}" ;;
+  cp "$here/film.mp4" "$id.mp4"
+  echo "@D {{\"id\":\"$id\",\"filepath\":\"$id.mp4\"}}" ;;
 esac
 "#
     )

@@ -68,6 +68,7 @@ async fn a_key_is_nowhere_but_in_its_request() {
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         assert!(bench.site.requests().api_searches > 0, "the key was not used");
         assert!(!seen.is_empty() && !seen.contains(key), "a process shows the key");
+        assert!(code != 0 || seen.contains("yt-dlp\0--ignore-config"), "nobody looked at yt-dlp: {seen}");
         assert!(!ended.stdout.contains(key) && !ended.stderr.contains(key), "{}", ended.stderr);
         assert!(!is_in_a_file_of(&place.data, key), "a file holds the key");
         if code == 2 {

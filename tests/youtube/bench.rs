@@ -93,8 +93,8 @@ impl Bench {
 }
 
 /// The same tool with limits that a test can wait for.
-pub fn hurried(ytdlp: YtDlp) -> YtDlp {
-    let limits = Limits {
+pub fn hurried(mut ytdlp: YtDlp) -> YtDlp {
+    ytdlp.limits = Limits {
         wall_clock: Duration::from_secs(30),
         silence: Duration::from_secs(15),
         rate_window: Duration::from_secs(2),
@@ -102,7 +102,7 @@ pub fn hurried(ytdlp: YtDlp) -> YtDlp {
         read_timeout: Duration::from_secs(2),
         retries: 2,
         retry_pause: Duration::ZERO,
-        ..ytdlp.limits().clone()
+        ..ytdlp.limits
     };
-    ytdlp.with_limits(limits)
+    ytdlp
 }

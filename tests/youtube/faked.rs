@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use webemotion::clock::Stop;
 use webemotion::config::{CrawlConfig, LicencePolicy};
 use webemotion::failure::{Exit, Reason};
-use webemotion::youtube::{Class, Downloaded, Limits, Question, SearchProvider, SiteId, YoutubeError, YtDlp};
+use webemotion::youtube::{Class, Downloaded, Question, SearchProvider, SiteId, YoutubeError, YtDlp};
 
 use super::bench::hurried;
 
@@ -20,9 +20,9 @@ fn faked(folder: &Path, script: &str) -> YtDlp {
     std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let crawl = CrawlConfig { licence: LicencePolicy::Any, ..CrawlConfig::default() };
-    let ytdlp = hurried(YtDlp::new(program, &crawl));
-    let limits = Limits { silence: Duration::from_secs(1), ..ytdlp.limits().clone() };
-    ytdlp.with_limits(limits)
+    let mut ytdlp = hurried(YtDlp::new(program, &crawl));
+    ytdlp.limits.silence = Duration::from_secs(1);
+    ytdlp
 }
 
 async fn download(folder: &TempDir, script: &str) -> Result<Downloaded, YoutubeError> {
@@ -110,9 +110,9 @@ async fn it_dies_with_a_killed_crawl() {
     if std::env::var_os("WEBEMOTION_TEST_CRAWL").is_some() {
         let folder = std::path::PathBuf::from(std::env::var_os("WEBEMOTION_TEST_CRAWL").unwrap());
         let site_id = SiteId::new("video-00001").unwrap();
-        let ytdlp = faked(&folder, &format!("{STARTED}\necho $$ > child\nexec sleep 60"));
-        let limits = Limits { silence: Duration::from_secs(60), ..ytdlp.limits().clone() };
-        let _ = ytdlp.with_limits(limits).download(&site_id, &folder, &mut |_| (), &Stop::default()).await;
+        let mut ytdlp = faked(&folder, &format!("{STARTED}\necho $$ > child\nexec sleep 60"));
+        ytdlp.limits.silence = Duration::from_secs(60);
+        let _ = ytdlp.download(&site_id, &folder, &mut |_| (), &Stop::default()).await;
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -189,13 +189,12 @@ async fn a_folder_that_is_not_there_is_no_missing_tool() {
 #[tokio::test]
 async fn an_urgent_stop_does_not_wait() {
     let folder = tempfile::tempdir().unwrap();
-    let ytdlp = faked(folder.path(), "trap '' TERM\nwhile :; do echo; sleep 0.1; done");
-    let limits = Limits { grace: Duration::from_secs(60), ..ytdlp.limits().clone() };
+    let mut ytdlp = faked(folder.path(), "trap '' TERM\nwhile :; do echo; sleep 0.1; done");
+    ytdlp.limits.grace = Duration::from_secs(60);
     let stop = Stop::default();
     stop.ask();
     stop.ask();
     let site_id = SiteId::new("video-00001").unwrap();
-    let ytdlp = ytdlp.with_limits(limits);
     let error = ytdlp.download(&site_id, folder.path(), &mut |_| (), &stop).await.unwrap_err();
     assert!(matches!(error, YoutubeError::Stopped), "{error}");
 }

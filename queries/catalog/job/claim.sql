@@ -1,4 +1,4 @@
--- jobs::claim_of; job_due. The most urgent job that is due, unless its stage is paused. An expired lease is due; if its
+-- jobs::claim; job_due. The most urgent job that is due, unless its stage is paused. An expired lease is due; if its
 -- holder only waited for its turn, that was no attempt. With $6 only jobs of this emotion (the search's, else the
 -- video's), with $7 only jobs on videos of this list, with $8 only jobs on videos of this site, with $9 of the searches
 -- only this lexicon's, with $10 only those asked for with this revision.

@@ -1,4 +1,4 @@
--- jobs::next_due_of; job_outcome. $2 to $6 as $6 to $10 in claim.sql.
+-- jobs::next_due_ms; job_outcome. $2 to $6 as $6 to $10 in claim.sql.
 select min(due_at) as "due_at: i64" from job
 where stage = $1 and state in ('open', 'held')
   and ($2 is null or $2 = case stage

@@ -1,9 +1,12 @@
 -- merge::finished; walks job_outcome for looks and cuts that came to an end, the video by primary key. A video is
 -- finished when its cut is, or when its look ended without one. A cut that waits for its video's file is not: its clips
 -- are lost.
-select video.id as "video_id!", video.site, video.site_id, look.rev as "rev!", look.state as "look_state!",
+select video.id as "video_id!", video.site, video.site_id, video.fetched_at, look.rev as "rev!", look.state as "look_state!",
   look.reason as look_reason, look.detail as look_detail, cut.state as "cut_state?", cut.reason as "cut_reason?",
-  cut.detail as "cut_detail?"
+  cut.detail as "cut_detail?", (
+    select count(*) from listed
+    where listed.video_id = video.id and (listed.start_ms is not null or listed.face is not null)
+  ) as "parts!: i64"
 from job as look
 join video on video.id = look.subject_id
 left join job as cut on cut.stage = 'cut' and cut.subject_id = look.subject_id

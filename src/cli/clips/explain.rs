@@ -7,11 +7,12 @@ use serde::Serialize;
 
 use crate::catalog::{clips, jobs, recipes, samples, scans, tracks, videos};
 use crate::config::ClipRecipe;
-use crate::face::select::{self, RULES};
+use crate::face::parts::{self, Part};
+use crate::face::select;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::{cut, scan};
 use crate::report::plain;
-use crate::types::{Scan, TrackId, VideoId};
+use crate::types::{JobState, Scan, TrackId, VideoId};
 
 use super::super::{Session, is_coloured, named, say};
 use super::view;
@@ -40,8 +41,8 @@ pub(super) struct Explained {
     pub(super) clips: usize,
     pub(super) samples: usize,
     pub(super) samples_in_use: usize,
-    /// How the cut ended: `open`, `held`, `done`, `rejected` or `dead`.
-    pub(super) cut: String,
+    /// How the cut stands; open where nobody asked for it.
+    pub(super) cut: JobState,
     pub(super) cut_reason: Option<Reason>,
     /// The recipe of the look.
     pub(super) recipe: String,
@@ -58,7 +59,7 @@ pub(super) struct Rule {
     pub(super) keeps: String,
     /// What it is asked of: `tracks`, `clips` or `samples`.
     pub(super) of: &'static str,
-    /// How many came so far.
+    /// How many reached this rule.
     pub(super) asked: usize,
     /// How many it removed.
     pub(super) removed: usize,
@@ -110,21 +111,15 @@ async fn gather(session: &Session, video: &videos::Video) -> Result<Explained, F
     let (rows, measured): (Vec<TrackId>, Vec<_>) =
         tracks::of_scan(catalog, stored.id).await?.into_iter().unzip();
     let looked = Scan { tracks: measured.iter().map(|track| track.track.clone()).collect(), ..stored.scan };
-    let (plans, explain) = select::select(&looked, &recipe);
+    let parts = cut::parts_of(catalog, video.id).await?;
+    let (pieces, explain) = parts::select(&looked, &recipe, &parts);
     let job = jobs::get(catalog, cut::NAME, video.id.0).await?;
-    let cut = job.as_ref().map_or_else(|| "open".to_owned(), |job| job.state.clone());
+    let cut = job.as_ref().map_or(JobState::Open, |job| job.state);
     let kept = Kept::of(session, video.id, &rows).await?;
-    let seen = |(track, row): (&tracks::MeasuredTrack, &TrackId)| TrackSeen {
-        shot: track.track.shot,
-        start_ms: track.track.span.start_ms,
-        end_ms: track.track.span.end_ms,
-        looks: track.track.faces.len(),
-        face_px: track.median_face_px,
-        coverage: track.coverage,
-        clips: kept.clips.get(row).copied().unwrap_or(0),
-        reason: track.reason,
+    let seen = |(track, row): (&tracks::MeasuredTrack, &TrackId)| {
+        TrackSeen::of(track, kept.clips.get(row).copied().unwrap_or(0))
     };
-    let in_force = in_force(session, &looked, &stored.recipe_hash);
+    let in_force = in_force(session, (&looked, &parts), &stored.recipe_hash);
     Ok(Explained {
         event: "explained",
         video: video.id.0,
@@ -138,9 +133,9 @@ async fn gather(session: &Session, video: &videos::Video) -> Result<Explained, F
         frames_detected: looked.frames_detected,
         elapsed_ms: stored.elapsed_ms,
         shots: looked.shots.iter().map(|shot| [shot.start_ms, shot.end_ms]).collect(),
-        rules: rules(&explain, &kept, cut == "done", &recipe),
+        rules: rules(&explain, &kept, cut == JobState::Done, &recipe),
         tracks: measured.iter().zip(&rows).map(seen).collect(),
-        clips_planned: plans.len(),
+        clips_planned: pieces.len(),
         clips: kept.clips.values().sum(),
         samples: kept.samples,
         samples_in_use: kept.samples - kept.rejected.values().sum::<usize>(),
@@ -149,6 +144,22 @@ async fn gather(session: &Session, video: &videos::Video) -> Result<Explained, F
         recipe: stored.recipe_hash,
         in_force,
     })
+}
+
+impl TrackSeen {
+    fn of(measured: &tracks::MeasuredTrack, clips: usize) -> Self {
+        let track = &measured.track;
+        Self {
+            shot: track.shot,
+            start_ms: track.span.start_ms,
+            end_ms: track.span.end_ms,
+            looks: track.faces.len(),
+            face_px: measured.median_face_px,
+            coverage: track.coverage,
+            clips,
+            reason: measured.reason,
+        }
+    }
 }
 
 /// What is in the catalog of a scan's tracks.
@@ -188,7 +199,7 @@ fn rules(explain: &select::Explain, kept: &Kept, is_cut: bool, recipe: &ClipReci
         rules.push(Rule { reason, keeps: keeps(reason, recipe), of, asked: *asked, removed });
         *asked -= removed.min(*asked);
     };
-    for reason in RULES {
+    for reason in explain.rules() {
         add(reason, "tracks", &mut asked, explain.removed.get(&reason).copied().unwrap_or(0));
     }
     if is_cut {
@@ -205,6 +216,7 @@ fn rules(explain: &select::Explain, kept: &Kept, is_cut: bool, recipe: &ClipReci
 
 fn keeps(reason: Reason, recipe: &ClipRecipe) -> String {
     match reason {
+        Reason::NotListed => "what lists name".to_owned(),
         Reason::FaceTooSmall => format!("faces of {} px", recipe.min_clip_face_px),
         Reason::FaceTooBrief => format!("{} ms", recipe.min_clip_ms),
         Reason::FaceTooPatchy => format!("seen on {:.0} % of its looks", recipe.min_coverage * 100.0),
@@ -214,11 +226,11 @@ fn keeps(reason: Reason, recipe: &ClipRecipe) -> String {
     }
 }
 
-fn in_force(session: &Session, looked: &Scan, hash: &str) -> Option<InForce> {
+fn in_force(session: &Session, (looked, parts): (&Scan, &[Part]), hash: &str) -> Option<InForce> {
     let recipe = &session.config.clips;
     let now = scan::recipe_hash(recipe);
     (now != hash).then(|| {
-        let explain = select::select(looked, recipe).1;
+        let explain = parts::select(looked, recipe, parts).1;
         InForce { recipe: now, tracks_kept: explain.kept, clips_planned: explain.clips }
     })
 }
@@ -237,9 +249,7 @@ async fn not_scanned(session: &Session, video: &videos::Video) -> Result<Failure
     let name = format!("video {} ({})", video.id.0, plain(&video.found.site_id));
     for stage in [scan::NAME, crate::pipeline::fetch::NAME] {
         let Some(job) = jobs::get(&session.catalog, stage, video.id.0).await? else { continue };
-        let Some(reason) = job.reason.filter(|_| ["rejected", "dead"].contains(&job.state.as_str())) else {
-            continue;
-        };
+        let Some(reason) = job.reason.filter(|_| job.state.is_lost()) else { continue };
         let detail = plain(&job.detail.unwrap_or_default());
         let detail = format!("nobody saw {name}: its {stage} ended {} ({reason}): {detail}", job.state);
         let again = format!("`webemotion retry --reason {reason} --stage {stage}` takes it up again");
@@ -280,5 +290,14 @@ mod tests {
             (Reason::NearDuplicate, 16, 6),
         ];
         assert_eq!(numbers(rules(&explain, &kept, true, &recipe)), [&tracks[..], &after].concat());
+    }
+
+    #[test]
+    fn where_lists_mean_parts_the_first_rule_is_what_they_name() {
+        let removed = BTreeMap::from([(Reason::NotListed, 2)]);
+        let explain = select::Explain { tracks: 3, kept: 1, removed, in_parts: true, ..Default::default() };
+        let rules = rules(&explain, &Kept::default(), false, &ClipRecipe::default());
+        assert_eq!((rules[0].reason, rules[0].asked, rules[0].removed), (Reason::NotListed, 3, 2));
+        assert!(rules.iter().all(|rule| rule.reason != Reason::FaceTooBrief), "no length is asked of a part");
     }
 }

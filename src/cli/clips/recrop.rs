@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::catalog::crops::{self, MadeOtherwise};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::recrop::{self, Wanted};
-use crate::progress::Event;
-use crate::types::CropStyle;
+use crate::progress::{Event, Reporter};
+use crate::types::{CropStyle, VideoId};
 
 use super::super::{Session, say};
 use super::ClipsArgs;
@@ -23,6 +23,35 @@ struct Done {
     /// Videos whose file is gone, and their samples: these keep their old crops.
     gone: (usize, u64),
     failed: usize,
+}
+
+impl Done {
+    /// Counts a video, and tells how far the work is. One that was interrupted is neither done nor failed.
+    fn count(&mut self, video: VideoId, outcome: Result<usize, Failure>, reporter: &dyn Reporter) {
+        match outcome {
+            Ok(samples) => {
+                self.videos += 1;
+                self.samples += samples;
+            }
+            Err(failure) if failure.reason == Reason::Interrupted => return,
+            Err(failure) => {
+                self.failed += 1;
+                let text = format!("video {} keeps its crops: {failure}", video.0);
+                reporter.report(&Event::Said { text });
+            }
+        }
+        let done = (self.videos + self.failed) as u64;
+        reporter.report(&Event::Advanced {
+            task: TASK.to_owned(),
+            done,
+            note: self.note(),
+            throughput: None,
+        });
+    }
+
+    fn note(&self) -> String {
+        format!("{} samples", self.samples)
+    }
 }
 
 pub(super) async fn run(session: &Session, args: &ClipsArgs) -> anyhow::Result<Exit> {
@@ -68,26 +97,10 @@ async fn make(
     {
         let mut made = std::pin::pin!(futures_util::stream::iter(videos).map(one).buffer_unordered(workers));
         while let Some((video, outcome)) = made.next().await {
-            match outcome {
-                Ok(samples) => {
-                    done.videos += 1;
-                    done.samples += samples;
-                }
-                Err(failure) if failure.reason == Reason::Interrupted => continue,
-                Err(failure) => {
-                    done.failed += 1;
-                    let text = format!("video {} keeps its crops: {failure}", video.0);
-                    session.reporter.report(&Event::Said { text });
-                }
-            }
-            let ended = (done.videos + done.failed) as u64;
-            let note = format!("{} samples", done.samples);
-            session.reporter.report(&Event::Advanced { task: TASK.to_owned(), done: ended, note });
+            done.count(video, outcome, session.reporter.as_ref());
         }
     }
-    session
-        .reporter
-        .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} samples", done.samples) });
+    session.reporter.report(&Event::Ended { task: TASK.to_owned(), note: done.note() });
     cpu.close().await;
     Ok(done)
 }

@@ -1,6 +1,8 @@
 //! Sets what became of a video's faces as text for a terminal. Knows no catalog.
 
 use crate::report::{Table, plain};
+use crate::types::JobState;
+use crate::words::plural;
 
 use super::explain::{Explained, TrackSeen};
 
@@ -47,8 +49,7 @@ fn tracks(tracks: &[TrackSeen]) -> Table {
         let verdict = match (track.reason, track.clips) {
             (Some(reason), _) => reason.to_string(),
             (None, 0) => "no clip".to_owned(),
-            (None, 1) => "1 clip".to_owned(),
-            (None, clips) => format!("{clips} clips"),
+            (None, clips) => plural(clips, "clip"),
         };
         vec![
             (at + 1).to_string(),
@@ -68,23 +69,25 @@ fn tracks(tracks: &[TrackSeen]) -> Table {
 
 fn tail(explained: &Explained) -> String {
     let kept = explained.tracks.iter().filter(|track| track.reason.is_none()).count();
-    let cut = match (explained.cut.as_str(), explained.cut_reason) {
-        ("done", _) => String::new(),
+    let cut = match (explained.cut, explained.cut_reason) {
+        (JobState::Done, _) => String::new(),
         (state, Some(reason)) => format!("; the cut is {state} ({reason})"),
         (state, None) => format!("; the cut is {state}"),
     };
     let mut text = format!(
-        "{} tracks, {kept} pass, {} clips planned, {} in the catalog with {} samples, {} of them in use{cut}\n",
-        explained.tracks.len(),
-        explained.clips_planned,
+        "{}, {kept} pass, {} planned, {} in the catalog with {}, {} of them in use{cut}\n",
+        plural(explained.tracks.len(), "track"),
+        plural(explained.clips_planned, "clip"),
         explained.clips,
-        explained.samples,
+        plural(explained.samples, "sample"),
         explained.samples_in_use
     );
     if let Some(other) = &explained.in_force {
         text += &format!(
-            "the settings in force are others (recipe {}): of the same tracks {} would pass, for {} clips\n",
-            other.recipe, other.tracks_kept, other.clips_planned
+            "the settings in force are others (recipe {}): of the same tracks {} would pass, for {}\n",
+            other.recipe,
+            other.tracks_kept,
+            plural(other.clips_planned, "clip")
         );
     }
     text

@@ -5,16 +5,19 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::catalog::jobs::Only;
-use crate::catalog::listed::{self, Outcome};
+use crate::catalog::listed::{self, Differing, Outcome};
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::budget::Budget;
 use crate::pipeline::rebuild::{self, Checked, Rebuild};
+use crate::report::plain;
+use crate::types::JobState;
+use crate::words::{plural, share};
 use crate::youtube::YtDlp;
 
 use super::super::drive::{Limits, drive, exit};
 use super::super::{Session, say};
-use super::{CrawlArgs, fetch_stage, terms, told};
+use super::{CrawlArgs, closing, fetch_stage, terms};
 
 pub(super) async fn crawl(
     session: &Session,
@@ -39,14 +42,47 @@ pub(super) async fn crawl(
     let stage = fetch_stage(session, args, &policy, &limits, ytdlp)?;
     let fetched = drive(session, &stage, &limits).await?;
     let outcomes = listed::outcomes(&session.catalog, &rebuild.list).await.map_err(Failure::from)?;
+    let differing = listed::differing(&session.catalog, &rebuild.list).await.map_err(Failure::from)?;
     let loss = Loss::of(&rebuild, outcomes);
     let facts = json!({"list": rebuild.list, "rows": rebuild.rows, "videos": loss.videos, "there": loss.there,
-        "waiting": loss.waiting, "lost": loss.lost, "loss_rate": loss.rate()});
-    told::close(session, facts, None, Some(&fetched));
+        "waiting": loss.waiting, "lost": loss.lost, "loss_rate": loss.rate(),
+        "unreadable": rebuild.unreadable, "differing": differing.len()});
+    closing::close(session, facts, None, Some(&fetched));
     if !session.json {
         loss.print();
+        first_of(&rebuild.unreadable.iter().map(|problem| plain(problem)).collect::<Vec<_>>());
+        tell_differing(&differing);
     }
     Ok(exit(session, &[&fetched]))
+}
+
+/// Lines that are told of one kind at most.
+const MOST_TOLD: usize = 20;
+
+/// Says the first lines, and how many there are more.
+fn first_of(lines: &[String]) {
+    lines.iter().take(MOST_TOLD).for_each(|line| say(format_args!("  {line}")));
+    if lines.len() > MOST_TOLD {
+        say(format_args!("  … and {} more", lines.len() - MOST_TOLD));
+    }
+}
+
+/// Says how many rows were made from other files than are here, and which of the files on disk these are. A site encodes
+/// its videos anew every now and then.
+fn tell_differing(differing: &[Differing]) {
+    if differing.is_empty() {
+        return;
+    }
+    let on_disk: Vec<String> = differing
+        .iter()
+        .filter(|row| row.is_local)
+        .map(|row| format!("row {}: {} is another file", row.line, plain(&row.url)))
+        .collect();
+    let (rows, local) = (plural(differing.len(), "row"), on_disk.len());
+    say(format_args!(
+        "list: the files of {rows} are not those it was made from (sha256), {local} of them on disk"
+    ));
+    first_of(&on_disk);
 }
 
 /// What is there of a list, and what is not.
@@ -61,23 +97,30 @@ struct Loss {
 
 impl Loss {
     fn of(rebuild: &Rebuild, outcomes: Vec<Outcome>) -> Self {
-        let forgotten = rebuild.forgotten as u64;
-        let mut loss = Self { videos: forgotten, there: 0, waiting: 0, lost: Vec::new() };
+        let mut loss = Self { videos: 0, there: 0, waiting: 0, lost: Vec::new() };
         for outcome in outcomes {
-            loss.videos += outcome.videos;
-            match outcome.state.as_str() {
-                "done" => loss.there += outcome.videos,
-                "rejected" | "dead" => {
-                    let reason = outcome.reason.map_or_else(|| outcome.state.clone(), |it| it.as_str());
-                    loss.lost.push((reason, outcome.videos));
+            match outcome.state {
+                JobState::Done => loss.there += outcome.videos,
+                JobState::Rejected | JobState::Dead => {
+                    let reason = outcome.reason.map_or_else(|| outcome.state.to_string(), |it| it.as_str());
+                    loss.lose(reason, outcome.videos);
                 }
-                _ => loss.waiting += outcome.videos,
+                JobState::Open | JobState::Held => loss.waiting += outcome.videos,
             }
         }
-        if forgotten > 0 {
-            loss.lost.push((Reason::Forgotten.as_str(), forgotten));
-        }
+        loss.lose(Reason::SourceGone.as_str(), rebuild.unreadable.len() as u64);
+        loss.lose(Reason::Forgotten.as_str(), rebuild.forgotten as u64);
+        loss.videos = loss.there + loss.waiting + loss.lost.iter().map(|(_, videos)| videos).sum::<u64>();
         loss
+    }
+
+    /// Counts videos as lost for a reason.
+    fn lose(&mut self, reason: String, videos: u64) {
+        match self.lost.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, lost)) => *lost += videos,
+            None if videos > 0 => self.lost.push((reason, videos)),
+            None => {}
+        }
     }
 
     /// Share of the videos tried to the end that is lost, 0 to 1.
@@ -88,11 +131,11 @@ impl Loss {
 
     fn print(&self) {
         say(format_args!(
-            "list: {} of {} videos are there, {} wait, {:.1} % of those tried are lost",
+            "list: {} of {} videos are there, {} wait, {} of those tried are lost",
             self.there,
             self.videos,
             self.waiting,
-            self.rate() * 100.0
+            share(self.rate())
         ));
         for (reason, videos) in &self.lost {
             say(format_args!("  lost  {reason:<18} {videos:>7}"));
@@ -106,18 +149,21 @@ mod tests {
 
     #[test]
     fn the_loss_rate_is_of_what_was_tried() {
-        let rebuild = Rebuild { list: "x".into(), rows: 12, on_site: 9, forgotten: 1 };
-        let outcome = |state: &str, reason, videos| Outcome { state: state.into(), reason, videos };
+        let unreadable = vec!["row 3: cannot read a.mp4".to_owned()];
+        let rebuild = Rebuild { list: "x".into(), rows: 12, on_site: 9, forgotten: 1, unreadable };
+        let outcome = |state, reason, videos| Outcome { state, reason, videos };
         let loss = Loss::of(
             &rebuild,
             vec![
-                outcome("done", None, 5),
-                outcome("rejected", Some(Reason::Gone), 2),
-                outcome("open", Some(Reason::Network), 2),
+                outcome(JobState::Done, None, 5),
+                outcome(JobState::Rejected, Some(Reason::Gone), 2),
+                outcome(JobState::Rejected, Some(Reason::SourceGone), 1),
+                outcome(JobState::Open, Some(Reason::Network), 2),
             ],
         );
-        assert_eq!((loss.videos, loss.there, loss.waiting), (10, 5, 2));
-        assert_eq!(loss.lost, [("gone".to_owned(), 2), ("forgotten".to_owned(), 1)]);
-        assert_eq!(loss.rate(), 0.375);
+        assert_eq!((loss.videos, loss.there, loss.waiting), (12, 5, 2));
+        let lost = [("gone", 2), ("source-gone", 2), ("forgotten", 1)];
+        assert_eq!(loss.lost, lost.map(|(reason, videos)| (reason.to_owned(), videos)));
+        assert_eq!(loss.rate(), 0.5);
     }
 }

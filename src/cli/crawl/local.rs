@@ -6,12 +6,12 @@ use serde_json::json;
 
 use crate::catalog::jobs::Only;
 use crate::failure::Exit;
-use crate::pipeline::RunSummary;
+use crate::pipeline::Driven;
 use crate::pipeline::intake::{self, Intake, Watch};
 
 use super::super::drive::{Limits, drive, exit, local_patience, local_wait_ms};
 use super::super::{Session, say};
-use super::{CrawlArgs, fetch_stage, told};
+use super::{CrawlArgs, closing, fetch_stage};
 
 pub(super) async fn crawl(
     session: &Session,
@@ -25,7 +25,7 @@ pub(super) async fn crawl(
     let fetched = fetch(session, args, limits).await?;
     let facts = json!({"videos": found.videos, "new": found.new, "unfiled": found.unfiled,
         "skipped": found.skipped, "unreadable": found.unreadable, "left": found.left});
-    told::close(session, facts, None, Some(&fetched));
+    closing::close(session, facts, None, Some(&fetched));
     if !session.json {
         tell_passed_over(&found);
     }
@@ -38,11 +38,11 @@ pub(super) async fn crawl(
 /// Fetches more of the videos that were taken in.
 pub(super) async fn go_on(session: &Session, args: &CrawlArgs, limits: Limits) -> anyhow::Result<Exit> {
     let fetched = fetch(session, args, limits).await?;
-    told::close(session, json!({}), None, Some(&fetched));
+    closing::close(session, json!({}), None, Some(&fetched));
     Ok(exit(session, &[&fetched]))
 }
 
-async fn fetch(session: &Session, args: &CrawlArgs, mut limits: Limits) -> anyhow::Result<RunSummary> {
+async fn fetch(session: &Session, args: &CrawlArgs, mut limits: Limits) -> anyhow::Result<Driven> {
     // Downloads that are due wait for a crawl of their site: there is no yt-dlp here.
     limits.only = Only { site: Some("local"), ..Only::default() };
     limits.patience = local_patience();

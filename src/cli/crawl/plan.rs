@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::types::Emotion;
+use crate::words::count;
 use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY};
 
 use super::super::{Global, say, session};
@@ -103,7 +104,7 @@ impl<'a> Cost<'a> {
 
     fn print(&self, lexicon: &Lexicon) {
         let (searches, per_hour) = (self.searches(), self.config.videos_per_hour);
-        say(format_args!("lexicon {}: {searches} searches", lexicon.name()));
+        say(format_args!("lexicon {}: {} searches", lexicon.name(), count(searches)));
         let emotions = self.of_emotions.iter().map(|(emotion, count)| format!("{emotion} {count}"));
         say(format_args!("  of emotions: {}", emotions.collect::<Vec<_>>().join(", ")));
         if self.minors > 0 {
@@ -115,7 +116,7 @@ impl<'a> Cost<'a> {
         say(format_args!(
             "  results kept of each: {}, so at most {} videos; WebEmotion kept {:.0} %, here {:.0}",
             self.config.results_per_search,
-            self.most_videos(),
+            count(self.most_videos()),
             PAPERS_SHARE * 100.0,
             self.most_videos() as f64 * PAPERS_SHARE
         ));

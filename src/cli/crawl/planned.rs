@@ -175,9 +175,9 @@ mod tests {
         let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
         for (lexicon, texts) in [("other", vec!["afraid", "timid"]), ("one", vec!["scared"])] {
             let only = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
-            assert!(jobs::next_due_of(&catalog, search::NAME, &only).await.unwrap().is_some());
+            assert!(jobs::next_due_ms(&catalog, search::NAME, &only).await.unwrap().is_some());
             let mut asked = Vec::new();
-            while let Some(job) = jobs::claim_of(&catalog, claim, &only).await.unwrap() {
+            while let Some(job) = jobs::claim(&catalog, claim, &only).await.unwrap() {
                 let search = searches::get(&catalog, SearchId(job.subject_id)).await.unwrap();
                 asked.push(search.asked.text);
             }
@@ -211,7 +211,7 @@ mod tests {
         let only = Only { rev: Some(rev.clone()), ..Only::default() };
         let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
         let mut asked = 0;
-        while let Some(job) = jobs::claim_of(catalog, claim, &only).await.unwrap() {
+        while let Some(job) = jobs::claim(catalog, claim, &only).await.unwrap() {
             end(catalog, &job, Some(asking)).await;
             asked += 1;
         }
@@ -282,7 +282,7 @@ mod tests {
         tx.commit().await.unwrap();
         let claim =
             jobs::Claim { stage: search::NAME, rev: search::FIRST_REV, worker: "w", lease_ms: 60_000 };
-        let job = jobs::claim(&catalog, claim).await.unwrap().unwrap();
+        let job = jobs::claim(&catalog, claim, &Only::default()).await.unwrap().unwrap();
         end(&catalog, &job, None).await;
         let mut asked = Vec::new();
         for policy in [&any, &policy, &any] {

@@ -10,7 +10,7 @@ use crate::catalog::jobs::Only;
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure};
-use crate::pipeline::RunSummary;
+use crate::pipeline::Driven;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::fetch::FetchStage;
 use crate::pipeline::search::{self, SearchStage};
@@ -19,7 +19,7 @@ use crate::youtube::{ApiKey, DataApi, YtDlp};
 use super::super::drive::{Limits, drive, exit};
 use super::super::{Session, say};
 use super::planned::{self, Planned};
-use super::{CrawlArgs, fetch_stage, terms, told};
+use super::{CrawlArgs, closing, fetch_stage, terms};
 
 pub(super) async fn crawl(
     session: &Session,
@@ -96,13 +96,13 @@ async fn ask_and_fetch(
 async fn close(
     session: &Session,
     planned: &Planned,
-    searched: &RunSummary,
-    fetched: Option<&RunSummary>,
+    searched: &Driven,
+    fetched: Option<&Driven>,
 ) -> Result<(), Failure> {
     let in_part = answers::count_in_part(&session.catalog, &planned.lexicon).await?;
     let facts = json!({"searches": planned.searches, "of_other_lexicons": planned.of_others,
         "answered_in_part": in_part});
-    told::close(session, facts, Some(searched), fetched);
+    closing::close(session, facts, Some(searched), fetched);
     if in_part > 0 && !session.json && !searched.is_idle() {
         say(format_args!(
             "crawl: of {in_part} searches of lexicon {} there is only a part of the answer, for the site broke off; \
@@ -113,14 +113,14 @@ async fn close(
     Ok(())
 }
 
-/// Searches and downloads side by side: downloads wait for what searches find, and once enough was downloaded, or
-/// downloads fail, searches end. Who wants no video has enough at once.
+/// Searches and downloads side by side. Downloads wait for what searches find; searches end once enough was downloaded,
+/// or downloads fail. A crawl that wants no video has enough at once.
 async fn both(
     session: &Session,
     searching: &SearchStage,
     fetching: &FetchStage,
     limits: &Limits,
-) -> Result<(RunSummary, RunSummary), Failure> {
+) -> Result<(Driven, Driven), Failure> {
     let (all_asked, enough) = (Stop::default(), limits.enough.clone().unwrap_or_default());
     if limits.max_jobs == Some(0) {
         enough.ask();

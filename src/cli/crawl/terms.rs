@@ -6,10 +6,10 @@ use crate::failure::Failure;
 use super::super::Session;
 
 pub(crate) const TERMS: &str = "https://www.youtube.com/t/terms";
-/// The version that stood there when this was written; another one has to be accepted anew.
+/// The version of the site's terms when this was written; another version has to be accepted anew.
 const TERMS_VERSION: &str = "2023-12-15";
 
-/// Whether what was accepted is what stands there now.
+/// Whether what was accepted is this version.
 pub(crate) fn stands(acceptance: &Acceptance) -> bool {
     acceptance.version == TERMS_VERSION
 }

@@ -1,4 +1,5 @@
-//! The world that a data folder keeps: its catalog, its films and the truth about them are of one, and of that alone.
+//! The world that a data folder keeps: its catalog, its films and the truth about them belong to one world, and to no
+//! other.
 
 use std::path::Path;
 
@@ -66,7 +67,7 @@ mod tests {
     fn a_folder_keeps_its_world_and_another_one_does_not_take_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path();
-        std::fs::create_dir(data.join("demo")).unwrap();
+        std::fs::create_dir(crate::store::demo_in(data)).unwrap();
         let flags = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
             WorldFlags::of(&crate::cli::typed("demo", &words).unwrap(), data)

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use super::noise::NoiseArgs;
 use super::table::Measured;
-use crate::cli::train::dataset::say_remarks;
+use crate::cli::train::dataset::{know, say_remarks, word};
 use crate::cli::train::folder;
-use crate::cli::train::{CommonArgs, MethodArg};
+use crate::cli::train::{Caller, CommonArgs, MethodArg, check_training};
 use crate::failure::{Failure, Reason};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::{Method, Recipe};
@@ -73,21 +73,31 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Reads the data and lays the grid out in one of the folders below `experiments`; writes nothing. `catalog` is what the
-    /// caller read where the catalog is named.
-    pub(super) fn of(
+    /// Reads the data and lays the grid out in one of the folders below `experiments`; writes nothing. `catalog` is what was
+    /// read where the catalog is named.
+    ///
+    /// # Errors
+    /// [`Reason::Interrupted`] as soon as the caller asks to stop.
+    pub(super) async fn of(
         args: &NoiseArgs,
         experiments: &Path,
         catalog: Option<TrainingSet>,
+        caller: &Caller,
     ) -> Result<Self, Failure> {
         let common = &args.common;
         let cells = cells(args);
         for cell in &cells {
             common.recipe(cell.method).check()?;
         }
+        let is_of_catalog = catalog.is_some();
         let clean = common.clean_set(catalog)?;
-        clean.check().and_then(|()| clean.check_training())?;
+        clean.check()?;
+        match is_of_catalog {
+            true => check_training(&clean)?,
+            false => clean.check_training()?,
+        }
         say_remarks(&clean);
+        know(&clean, caller).await?;
         let card = card(common, &clean);
         let folder = folder_of(experiments, &card);
         Ok(Self { folder, cells, common: common.clone(), clean, card })
@@ -139,7 +149,9 @@ impl Grid {
         let common = CommonArgs { seed: cell.seed, ..self.common.clone() };
         let mut set = self.held_out(&common);
         common.add_noise(&mut set, cell.noise)?;
-        Ok((common.recipe(cell.method), set))
+        let recipe = common.recipe(cell.method);
+        recipe.check_for(&set)?;
+        Ok((recipe, set))
     }
 
     /// The folder of a cell, which need not be there.
@@ -219,7 +231,7 @@ fn card(common: &CommonArgs, clean: &TrainingSet) -> Value {
         "experiment": "noise",
         "data": folder::data_card(clean),
         "recipe_but_for_method_and_seed": recipe,
-        "noise_kind": format!("{:?}", common.noise_kind).to_lowercase(),
+        "noise_kind": word(common.noise_kind),
         "validation": common.validation,
     })
 }

@@ -15,6 +15,7 @@ use crate::clock::Stop;
 use crate::failure::{Exit, Failure, FailureKind};
 use crate::files::write_whole;
 use crate::progress::Event;
+use crate::store;
 
 /// The reporter's name of the grid.
 const TASK: &str = "experiment";
@@ -57,7 +58,8 @@ pub(super) struct NoiseArgs {
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.trim().parse().map_err(|_| format!("'{text}' is no number"))?;
-    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not 0 to 1".to_owned()) }
+    // A folder is named after it, and -0 is 0.
+    if (0.0..=1.0).contains(&share) { Ok(share.abs()) } else { Err("not 0 to 1".to_owned()) }
 }
 
 /// How the trainings of a grid are done, and who hears of them.
@@ -71,21 +73,17 @@ struct Watch<'a> {
 
 /// Runs the command.
 pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit> {
-    let catalog = if args.common.dataset.contains(&DatasetArg::Catalog) {
-        let samples = todays_samples(&Session::existing(global).await?).await?;
-        // Trainings take days, and need the catalog no more.
-        session::close_catalogs().await;
-        Some(samples)
-    } else {
-        None
+    let caller = Caller { reporter: session::reporter(global), stop: Stop::default() };
+    session::listen_for_signals(&caller.stop);
+    let catalog = match args.common.dataset.contains(&DatasetArg::Catalog) {
+        true => Some(todays_samples(&Session::existing(global).await?).await?),
+        false => None,
     };
-    let mut grid = Grid::of(&args, &global.data().join("experiments"), catalog)?;
+    let mut grid = Grid::of(&args, &store::experiments_in(&global.data()), catalog, &caller).await?;
     if args.dry_run {
         say_plan(&grid, global.json)?;
         return Ok(Exit::Done);
     }
-    let caller = Caller { reporter: session::reporter(global), stop: Stop::default() };
-    session::listen_for_signals(&caller.stop);
     let paper = Column::of(&args.common);
     grid.begin()?;
     let watch = Watch { device: &args.common.device, paper, caller, json: global.json };
@@ -133,8 +131,8 @@ fn say_plan(grid: &Grid, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Trains what is not done. A training that cannot go on keeps none of the others from theirs, unless it is the first:
-/// then it is the flags that are wrong. Gives what is done, and how many were given up.
+/// Trains what is not done. A cell that fails does not stop the others, unless it is the first: then the flags are
+/// wrong. Returns what is done, and how many cells were given up.
 async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), Failure> {
     let reporter = &watch.caller.reporter;
     let total = Some(grid.cells.len() as u64);
@@ -143,7 +141,7 @@ async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), 
     for (number, cell) in grid.cells.iter().enumerate() {
         match train(grid, cell, watch).await {
             Ok(measured) => done.push(measured),
-            // Another cell may do better; not when somebody says stop, or the disk is full.
+            // Another cell may succeed; not so when somebody asks to stop, or the disk is full.
             Err(failure) if !done.is_empty() && failure.kind == FailureKind::Permanent => {
                 failed += 1;
                 say_failure(cell, &failure, watch);
@@ -155,7 +153,7 @@ async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), 
         }
         write_table(grid, watch.paper)?;
         let (done, note) = (number as u64 + 1, cell.words());
-        reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note });
+        reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note, throughput: None });
     }
     reporter.report(&Event::Ended { task: TASK.to_owned(), note: format!("{failed} given up") });
     Ok((done, failed))
@@ -212,8 +210,12 @@ fn write_table(grid: &Grid, paper: Option<Column>) -> Result<(), Failure> {
 #[cfg(test)]
 pub(super) mod tests {
     use clap::Parser;
+    use image::{ImageFormat, RgbImage};
+    use serde_json::Value;
 
     use super::*;
+    use crate::catalog::{crops, samples, videos};
+    use crate::types::{CropStyle, Emotion};
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -233,5 +235,46 @@ pub(super) mod tests {
         assert_eq!(args.methods, [MethodArg::Baseline, MethodArg::Scn, MethodArg::Cure]);
         assert!(Line::try_parse_from(["noise", "--levels", "20"]).is_err(), "a share, not percent");
         assert!(Line::try_parse_from(["noise", "--noise", "0.2"]).is_err(), "levels say it");
+        assert!(parse(&["--levels=-0"]).levels[0].is_sign_positive(), "a cell is called after it");
+    }
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        global: Global,
+    }
+
+    /// Videos of two emotions with two samples each, as many as it takes to have all splits; their crops are pictures.
+    async fn fill(folder: &Path) {
+        let catalog = Session::still(folder).await.catalog;
+        let mut jpeg = std::io::Cursor::new(Vec::new());
+        RgbImage::new(16, 16).write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+        let mut tx = catalog.begin().await.unwrap();
+        for number in 0..20 {
+            let video = videos::tests::some(&format!("video {number}"), None);
+            let video = videos::upsert(&mut tx, &video).await.unwrap().unwrap();
+            let emotion = if number % 2 == 0 { Emotion::Fear } else { Emotion::Anger };
+            samples::tests::hit(&mut tx, video, emotion, 1).await;
+            for sample in samples::tests::fill(&mut tx, video, 2).await {
+                crops::replace(&mut tx, sample, CropStyle::plain(16), jpeg.get_ref()).await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        catalog.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_grid_on_the_catalog_reads_its_pictures_while_it_trains() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path()).await;
+        let words = ["webemotion", "--quiet", "--data", folder.path().to_str().unwrap()];
+        let small = "--levels 0.25 --methods baseline --seeds 1 --epochs 1 --image-size 16 --batch-size 16 \
+                     --device cpu";
+        let args = parse(&small.split(' ').collect::<Vec<_>>());
+        let exit = run(args, &Words::parse_from(words).global).await.unwrap();
+        assert_eq!(exit, Exit::Done);
+        let cell = folder.path().join("experiments/noise-1/baseline-0.25-seed0");
+        let result: Value = folder::read_json(&cell.join("result.json")).unwrap();
+        assert_eq!(result["unreadable"], json!([]));
     }
 }

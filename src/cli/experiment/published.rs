@@ -5,6 +5,7 @@
 //! source; the others were written down from memory of the paper and agree with its text.
 
 use crate::cli::train::{CommonArgs, DatasetArg};
+use crate::train::OwnCard;
 use crate::train::data::NoiseKind;
 use crate::train::recipe::Method;
 
@@ -41,7 +42,8 @@ const PRETRAINED: [Row; 4] = [
 ];
 
 impl Column {
-    /// The paper's column for these flags; `None` where the data, their classes or the noise are not the paper's.
+    /// The paper's column for these flags; `None` where the data, their classes or the noise are not the paper's, or nets
+    /// begin with those that this program trained before.
     pub(super) fn of(args: &CommonArgs) -> Option<Self> {
         let data = match args.dataset.as_slice() {
             [DatasetArg::RafDb(_)] => Data::RafDb,
@@ -50,7 +52,8 @@ impl Column {
             _ => return None,
         };
         let is_symmetric = NoiseKind::from(args.noise_kind) == NoiseKind::Symmetric;
-        is_symmetric.then_some(Self { data, pretrained: args.init.is_some() })
+        let begins_with_own = args.init.as_deref().and_then(OwnCard::of).is_some();
+        (is_symmetric && !begins_with_own).then_some(Self { data, pretrained: args.init.is_some() })
     }
 
     /// The paper's accuracy, 0 to 1.
@@ -79,6 +82,7 @@ impl Column {
 mod tests {
     use super::super::noise::tests::parse;
     use super::*;
+    use crate::train::predict::Predictor;
 
     fn column(words: &[&str]) -> Option<Column> {
         Column::of(&parse(words).common)
@@ -104,5 +108,13 @@ mod tests {
         ] {
             assert_eq!(column(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_paper_s_face_params_do_not_stand_for_a_net_that_this_program_trained() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("net.safetensors");
+        Predictor::untrained(Method::Scn, &["anger", "fear"]).export(&own).unwrap();
+        assert_eq!(column(&["--dataset", "raf-db:x", "--init", own.to_str().unwrap()]), None);
     }
 }

@@ -29,6 +29,14 @@ pub(super) struct FileTold {
     pub(super) faces: Vec<FaceTold>,
 }
 
+/// The same with the net that says it.
+#[derive(Debug, Serialize)]
+pub(super) struct ToldBy<'a> {
+    net: &'a str,
+    #[serde(flatten)]
+    told: &'a FileTold,
+}
+
 /// What a net says of one face.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct FaceTold {
@@ -93,7 +101,8 @@ impl FaceTold {
 
     fn describe(&self) -> String {
         let importance = self.importance.map_or_else(String::new, |it| format!(", importance {it:.2}"));
-        let [left, top, ..] = self.face_box.map(|fraction| 100.0 * fraction);
+        // What begins a little outside of the picture is at 0 %, and not at -0 %.
+        let [left, top, ..] = self.face_box.map(|fraction| (100.0 * fraction).round() + 0.0);
         let sure = 100.0 * self.confidence;
         let time = self.time.map_or_else(String::new, |time| {
             format!(", {:.2} to {:.2} s ({} looks)", time.start_s, time.end_s, time.looks)
@@ -103,6 +112,11 @@ impl FaceTold {
 }
 
 impl FileTold {
+    /// With the file of the net that says it.
+    pub(super) fn by<'a>(&'a self, net: &'a str) -> ToldBy<'a> {
+        ToldBy { net, told: self }
+    }
+
     /// A line for each face.
     pub(super) fn csv_lines(&self) -> impl Iterator<Item = String> {
         self.faces.iter().map(|face| face.csv_line(&self.file))
@@ -156,6 +170,26 @@ mod tests {
         assert_eq!(line, "\"a\"\"b.jpg\",0.50000,0.25000,0.12500,0.50000,\"fear, awe\",0.7500,,,");
         let (fields, heads) = (line.replace("fear, awe", ""), CSV_HEAD.matches(',').count());
         assert_eq!(fields.matches(',').count(), heads);
+    }
+
+    #[test]
+    fn a_line_for_programs_names_the_net() {
+        let told = FileTold { file: "a.png".to_owned(), kind: Kind::Image, faces: Vec::new() };
+        let line = serde_json::to_value(told.by("runs/scn-1/best.safetensors")).unwrap();
+        assert_eq!((&line["net"], &line["file"]), (&"runs/scn-1/best.safetensors".into(), &"a.png".into()));
+    }
+
+    #[test]
+    fn a_face_that_begins_a_little_outside_of_the_picture_is_at_its_edge() {
+        let face = FaceTold {
+            face_box: [-0.002, 0.516, 0.125, 0.5],
+            class: "fear".to_owned(),
+            confidence: 0.75,
+            importance: None,
+            probabilities: BTreeMap::new(),
+            time: None,
+        };
+        assert_eq!(face.describe(), "fear 75.0 %, at 0 %, 52 %");
     }
 
     #[cfg(feature = "media")]

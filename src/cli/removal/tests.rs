@@ -6,6 +6,7 @@ use crate::catalog::jobs::Claim;
 use crate::catalog::{Catalog, pauses, rounds};
 use crate::clock::Clock;
 use crate::store;
+use crate::types::StageName;
 
 pub(crate) const ID: &str = "abcdefghijk";
 const TITLE: &str = "Jane Doe cries";
@@ -17,7 +18,7 @@ pub(crate) async fn with_a_video(folder: &Path) -> (Session, VideoId) {
     let titled = NewVideo { title: Some(TITLE.to_owned()), ..videos::tests::some(ID, Some("UC1")) };
     let id = videos::upsert(&mut tx, &titled).await.unwrap().unwrap();
     samples::tests::fill(&mut tx, id, 2).await;
-    jobs::enqueue(&mut tx, "cut", "1", 0, id.0).await.unwrap();
+    jobs::enqueue(&mut tx, StageName::Cut, "1", 0, id.0).await.unwrap();
     tx.commit().await.unwrap();
     let orphan = store::clip_path("youtube", ID, "12345678", 0, 0);
     for file in ["clips/1.mp4", &store::video_path("youtube", ID, "mp4"), &orphan] {
@@ -33,15 +34,15 @@ pub(crate) async fn with_a_video(folder: &Path) -> (Session, VideoId) {
 
 /// A worker takes its job for a second.
 pub(crate) async fn take(session: &Session) {
-    let claim = Claim { stage: "cut", rev: "1", worker: "host-1:4711:0/0", lease_ms: 1_000 };
-    jobs::claim(&session.catalog, claim).await.unwrap().unwrap();
+    let claim = Claim { stage: StageName::Cut, rev: "1", worker: "host-1:4711:0/0", lease_ms: 1_000 };
+    jobs::claim(&session.catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
 }
 
 /// What other rows, pages and summaries tell of the video.
 async fn tell_of(session: &Session) {
     let said = format!("ERROR: [youtube] {ID}: '{TITLE}' is private");
     let mut tx = session.catalog.begin().await.unwrap();
-    pauses::begin(&mut tx, "fetch", Reason::Blocked, &said, None).await.unwrap();
+    pauses::begin(&mut tx, StageName::Fetch, Reason::Blocked, &said, None).await.unwrap();
     let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
     let summary = format!("{{\"failures\":[{{\"example\":\"{said}\"}}]}}");
     rounds::end(&mut tx, round, Some(1), Some(&summary)).await.unwrap();

@@ -4,6 +4,8 @@
 use crate::config::{Config, Leg};
 use crate::pipeline::{cut, fetch, scan, search};
 use crate::report::RoundStep;
+use crate::types::StageName;
+use crate::words::bytes;
 
 use super::standing::Standing;
 
@@ -45,7 +47,7 @@ pub(crate) fn is_disk_low(standing: &Standing, config: &Config) -> bool {
 }
 
 /// The stages that the commands of a round work at.
-pub(crate) fn stages(config: &Config) -> Vec<&'static str> {
+pub(crate) fn stages(config: &Config) -> Vec<StageName> {
     let of = |leg: &Leg| match leg {
         Leg::Crawl if config.run.source == "youtube" => vec![search::NAME, fetch::NAME],
         Leg::Crawl => vec![fetch::NAME],
@@ -88,8 +90,11 @@ fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
         Ok(words) => {
             let has_searches = !standing.is_planned || standing.searches > 0;
             // A changed lexicon is seen only by planning it: that is cheap, and done every time.
-            let words =
-                if has_searches || has_downloads { words } else { "only a changed lexicon".to_owned() };
+            let words = if has_searches || has_downloads {
+                words
+            } else {
+                "no search is due, unless the lexicon changed".to_owned()
+            };
             (true, format!("{words}; {downloading}"))
         }
         Err(words) => (has_downloads, format!("{words}; {downloading}")),
@@ -98,14 +103,13 @@ fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
 
 /// Whether downloading may go on, and what holds it up.
 fn downloads(standing: &Standing, config: &Config) -> (bool, String) {
-    let megabytes = |bytes: u64| bytes / 1_000_000;
     if let Some(reason) = standing.pause_of(fetch::NAME) {
         (false, format!(", but downloading is paused ({reason})"))
     } else if !standing.may_download {
         (false, ", but the site's terms are not accepted: metadata only".to_owned())
     } else if is_disk_low(standing, config) {
-        let (free, least) = (megabytes(standing.free_bytes), megabytes(config.crawl.min_free_bytes));
-        (false, format!(", but the disk is low: {free} MB free, {least} MB must stay (crawl.min_free_bytes)"))
+        let (free, least) = (bytes(standing.free_bytes), bytes(config.crawl.min_free_bytes));
+        (false, format!(", but the disk is low: {free} free, {least} must stay (crawl.min_free_bytes)"))
     } else if room(standing, config) == 0 {
         let waiting = standing.waiting + standing.unseen_files;
         let most = config.run.max_waiting_videos;
@@ -156,10 +160,10 @@ mod tests {
     #[test]
     fn the_stages_of_a_round_are_those_of_its_commands() {
         let mut config = Config::default();
-        assert_eq!(stages(&config), ["search", "fetch", "scan", "cut"]);
+        assert_eq!(stages(&config), StageName::ALL);
         config.run.source = "local:films".to_owned();
         config.run.commands = vec![Leg::Crawl, Leg::Report];
-        assert_eq!(stages(&config), ["fetch"]);
+        assert_eq!(stages(&config), [StageName::Fetch]);
     }
 
     fn step(standing: &Standing, leg: Leg) -> (bool, String) {
@@ -177,12 +181,12 @@ mod tests {
         assert!(step(&lagging, Leg::Crawl).1.contains("210 videos wait"));
         let full = Standing { free_bytes: 1_000_000, ..standing() };
         assert_eq!(room(&full, &config), 0);
-        assert!(step(&full, Leg::Crawl).1.contains("1 MB free"));
+        assert!(step(&full, Leg::Crawl).1.contains("1.0 MB free"));
     }
 
     #[test]
     fn a_paused_stage_is_named_with_its_reason() {
-        let paused = vec![("search".to_owned(), Reason::Quota), ("fetch".to_owned(), Reason::RateLimited)];
+        let paused = vec![(StageName::Search, Reason::Quota), (StageName::Fetch, Reason::RateLimited)];
         let (is_due, why) = step(&Standing { paused, ..standing() }, Leg::Crawl);
         assert!(!is_due && why.contains("quota") && why.contains("rate-limited"), "{why}");
     }

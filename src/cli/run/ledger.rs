@@ -12,6 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::pipeline::takeover;
 use crate::report::{self, RoundReport};
 use crate::store::Lock;
+use crate::words::plural;
 
 use super::super::{Session, report as pages, say, typed};
 use super::agenda::{agenda, is_disk_low, stages};
@@ -56,7 +57,7 @@ impl Ledger {
         Ok(Self { round, started_at_ms, before })
     }
 
-    /// Gathers what was done, writes it down everywhere, and says it. `planned` are the commands of the settings: the next
+    /// Gathers what was done and writes it down everywhere, for [`say_end`] to say it. `planned` are the commands of the settings: the next
     /// round does not know what this one was told to leave out.
     pub(super) async fn close(
         self,
@@ -64,7 +65,7 @@ impl Ledger {
         work: &Work,
         steps: Vec<StepDone>,
         planned: Vec<Leg>,
-    ) -> anyhow::Result<Exit> {
+    ) -> anyhow::Result<(Exit, RoundReport)> {
         let gathered = report::gather_round(&session.catalog, self.round, self.started_at_ms).await;
         let mut report = gathered.map_err(Failure::from)?;
         let standing = Standing::look(session, work).await?;
@@ -90,10 +91,14 @@ impl Ledger {
     }
 }
 
-/// The row first: what comes after it can be written again from it. What cannot be written keeps nothing else from being
-/// written and nobody from being told. Returns the worst exit code, the round's own or that of a file, and tells it too;
-/// the row and the files have the round's own.
-async fn write_down(session: &Session, mut report: RoundReport, exit: Exit) -> anyhow::Result<Exit> {
+/// The row first: everything after it can be made again from it. A file that cannot be written does not keep the others
+/// from being written, nor anybody from being told. Returns the worst exit code, the round's own or that of a file;
+/// this is also the one that is told, while the row and the files have the round's own.
+async fn write_down(
+    session: &Session,
+    mut report: RoundReport,
+    exit: Exit,
+) -> anyhow::Result<(Exit, RoundReport)> {
     let summary = serde_json::to_string(&report)?;
     let mut tx = session.catalog.begin().await.map_err(Failure::from)?;
     rounds::end(&mut tx, report.round, Some(report.exit.into()), Some(&summary))
@@ -117,8 +122,7 @@ async fn write_down(session: &Session, mut report: RoundReport, exit: Exit) -> a
     if let Some(command) = &session.config.run.notify {
         notify(command, &serde_json::to_string(&report)?).await;
     }
-    close(session, &report)?;
-    Ok(worst)
+    Ok((worst, report))
 }
 
 /// The page of the round, its summary beside it, that of a training run that came to its end, and the index of all.
@@ -169,26 +173,26 @@ async fn notify(command: &str, summary: &str) {
     }
 }
 
-/// The closing line.
-fn close(session: &Session, report: &RoundReport) -> anyhow::Result<()> {
+/// The closing line, and where the page is unless that is too much.
+pub(super) fn say_end(session: &Session, report: &RoundReport, is_quiet: bool) -> anyhow::Result<()> {
     if session.json {
         let mut line = serde_json::to_value(report)?;
         line["event"] = json!("round");
         say(line);
         return Ok(());
     }
-    let page = session.store.root().join("reports").join(format!("{}.html", report.name()));
+    let page = session.store.reports().join(format!("{}.html", report.name()));
     say(format_args!(
-        "run: round {}: {}; {} jobs done, {} rejected, {} given up, {} put off; {} samples",
+        "run: round {}: {}; {} done, {} rejected, {} given up, {} put off; {}",
         report.round,
         report.outcome,
-        report.jobs(|work| work.done),
+        plural(report.jobs(|work| work.done), "job"),
         report.jobs(|work| work.rejected),
         report.jobs(|work| work.given_up),
         report.jobs(|work| work.put_off),
-        report.totals.samples
+        plural(report.totals.samples, "sample")
     ));
-    if page.is_file() {
+    if page.is_file() && !is_quiet {
         say(format_args!("report: {}", page.display()));
     }
     Ok(())
@@ -204,7 +208,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut session = Session::still(folder.path()).await;
         let told = folder.path().join("told.json");
-        session.config.run.notify = Some(format!("cat > '{}'", told.display()));
+        session.config.run.notify =
+            Some(format!("cat > '{}'", told.display().to_string().replace('\'', r"'\''")));
         session.config.run.metrics = Some(folder.path().join("nowhere/webemotion.prom"));
         // A file where the folder of the pages would be.
         std::fs::write(folder.path().join("reports"), "").unwrap();
@@ -213,7 +218,7 @@ mod tests {
             let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
             tx.commit().await.unwrap();
             let report = RoundReport { round, exit: exit as u8, ..RoundReport::default() };
-            assert_eq!(write_down(&session, report, exit).await.unwrap(), worst);
+            assert_eq!(write_down(&session, report, exit).await.unwrap().0, worst);
             let heard: serde_json::Value =
                 serde_json::from_str(&std::fs::read_to_string(&told).unwrap()).unwrap();
             assert_eq!((&heard["round"], &heard["exit"]), (&round.into(), &(worst as u8).into()));

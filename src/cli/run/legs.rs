@@ -18,12 +18,13 @@ use super::super::crawl::{self, CrawlArgs};
 use super::agenda::{Step, agenda, is_disk_low, room};
 use super::{Standing, Work};
 
-/// So many looks and cuts are worth starting workers for while videos still come in.
+/// Clips begin as soon as so many looks and cuts are due, while crawl is at work: fewer are not worth starting workers
+/// for.
 const BATCH: u64 = 8;
-/// Fewer are begun after this time.
+/// Or after this time, with fewer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// How often things are looked at while one waits for the other and hears nothing of it: a look costs a fifth of a second
-/// where there are hundreds of thousands of jobs.
+/// While one of the two waits for the other and is not woken, it looks at the catalog again after this time. Such a
+/// look costs a fifth of a second where there are hundreds of thousands of jobs.
 const LOOK: Duration = Duration::from_secs(3);
 
 /// What became of a command.
@@ -36,7 +37,7 @@ pub(super) struct StepDone {
     pub(super) run: Option<String>,
 }
 
-/// Does what is due. A command that fails keeps no other from its work.
+/// Does what is due. A command that fails does not stop the others.
 pub(super) async fn walk(
     session: &Session,
     work: &Work,
@@ -53,7 +54,8 @@ pub(super) async fn walk(
     Ok(done)
 }
 
-/// When crawl and clips begin nothing new any more: before the end, when training wants its share of the time.
+/// The time from which crawl and clips begin nothing new: earlier than the end of the round where training is to have
+/// its share.
 fn gathering_until(session: &Session, deadline_ms: Option<i64>, trains: bool) -> Option<i64> {
     let now_ms = session.clock.now_ms();
     let share = if trains { session.config.run.training_share.clamp(0.0, 1.0) } else { 0.0 };
@@ -61,7 +63,7 @@ fn gathering_until(session: &Session, deadline_ms: Option<i64>, trains: bool) ->
     deadline_ms.map(|end_ms| end_ms - ((end_ms - now_ms) as f64 * share) as i64)
 }
 
-/// What one of the two is doing, as the other one sees it.
+/// What crawl or clips is doing, as the other of the two sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
     /// It has something in hand.
@@ -72,19 +74,19 @@ enum Pace {
     Ended,
 }
 
-/// Both of them.
-struct Side {
-    crawl: Told,
-    clips: Told,
+/// The paces of both.
+struct Both {
+    crawl: SharedPace,
+    clips: SharedPace,
 }
 
-/// A pace whose changes wake the other one.
-struct Told {
+/// A pace that one of the two sets and the other one waits for.
+struct SharedPace {
     pace: Cell<Pace>,
     changed: Notify,
 }
 
-impl Told {
+impl SharedPace {
     fn new(pace: Pace) -> Self {
         Self { pace: Cell::new(pace), changed: Notify::new() }
     }
@@ -112,23 +114,23 @@ impl Told {
 /// Crawl and clips, side by side until both have no more to do.
 async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> Vec<StepDone> {
     let of = |leg| steps.iter().find(|step: &&Step| step.leg == leg);
-    let side = Side { crawl: Told::new(Pace::Working), clips: Told::new(Pace::Waiting) };
+    let both = Both { crawl: SharedPace::new(Pace::Working), clips: SharedPace::new(Pace::Waiting) };
     let crawling = async {
         let began = Instant::now();
         let ended = match of(Leg::Crawl).filter(|step| step.is_due) {
-            Some(_) => Some(crawl_leg(session, deadline_ms, &side).await),
+            Some(_) => Some(crawl_leg(session, deadline_ms, &both).await),
             None => None,
         };
-        side.crawl.set(Pace::Ended);
+        both.crawl.set(Pace::Ended);
         of(Leg::Crawl).map(|step| step_done(session, step, began, ended))
     };
     let clipping = async {
         let began = Instant::now();
         let ended = match of(Leg::Clips) {
-            Some(_) => Some(clips_leg(session, deadline_ms, &side).await),
+            Some(_) => Some(clips_leg(session, deadline_ms, &both).await),
             None => None,
         };
-        side.clips.set(Pace::Ended);
+        both.clips.set(Pace::Ended);
         of(Leg::Clips).map(|step| step_done(session, step, began, ended))
     };
     let (crawled, clipped) = tokio::join!(crawling, clipping);
@@ -136,7 +138,7 @@ async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> 
 }
 
 /// Searches, and downloads as long as there is room for more videos.
-async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> anyhow::Result<Option<Exit>> {
+async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> anyhow::Result<Option<Exit>> {
     let mut exit = None;
     let mut left = match session.config.run.max_videos {
         0 => u64::MAX,
@@ -147,21 +149,21 @@ async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
         let may = before.may_download && before.pause_of(fetch::NAME).is_none();
         let wants = may && left > 0 && before.downloads > 0 && !is_disk_low(&before, &session.config);
         let room = room(&before, &session.config).min(left);
-        if exit.is_some() && (!wants || room == 0 && !may_get_room(&before, side)) {
+        if exit.is_some() && (!wants || room == 0 && !may_get_room(&before, both)) {
             break;
         }
         if exit.is_some() && room == 0 {
-            side.crawl.set(Pace::Waiting);
-            side.clips.change(session).await;
+            both.crawl.set(Pace::Waiting);
+            both.clips.change(session).await;
             continue;
         }
-        side.crawl.set(Pace::Working);
+        both.crawl.set(Pace::Working);
         let wanted = CrawlArgs::of_round(&session.config.run.source, room, time_left(session, deadline_ms))?;
         exit = Some(match exit {
             None => crawl::crawl(session, &wanted).await?,
             Some(_) => crawl::go_on(session, &wanted).await?,
         });
-        // Searches bring downloads while others end: what was fetched is what the room was for.
+        // Not by what is due: searches bring new downloads while others end.
         let fetched = fetched_since(session, before.at_ms).await?;
         left = left.saturating_sub(room.min(fetched));
         if wants && room > 0 && fetched == 0 {
@@ -172,9 +174,9 @@ async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> 
 }
 
 /// Whether clips will make room: they are at work, or have something to do that nothing holds up.
-fn may_get_room(standing: &Standing, side: &Side) -> bool {
+fn may_get_room(standing: &Standing, both: &Both) -> bool {
     let is_held_up = standing.pause_of(scan::NAME).or(standing.pause_of(cut::NAME)).is_some();
-    match side.clips.get() {
+    match both.clips.get() {
         Pace::Working => true,
         Pace::Waiting => standing.cuts + standing.unseen_files > 0 && !is_held_up,
         Pace::Ended => false,
@@ -182,26 +184,26 @@ fn may_get_room(standing: &Standing, side: &Side) -> bool {
 }
 
 /// Looks and cuts: in batches while crawl is at work, then what is left.
-async fn clips_leg(session: &Session, deadline_ms: Option<i64>, side: &Side) -> anyhow::Result<Option<Exit>> {
+async fn clips_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> anyhow::Result<Option<Exit>> {
     let (mut exit, mut waits_since) = (None, None);
     while goes_on(session, deadline_ms) {
         // Read before looking: what crawl leaves behind while it ends is then still seen.
-        let crawl = side.crawl.get();
+        let crawl = both.crawl.get();
         let standing = Standing::of_queue(session).await?;
         let due = standing.cuts + standing.unseen_files;
         let since = if due > 0 { *waits_since.get_or_insert_with(Instant::now) } else { Instant::now() };
         let is_worth_it = crawl != Pace::Working || due >= BATCH || since.elapsed() >= LONGEST_WAIT;
         if due > 0 && is_worth_it {
-            side.clips.set(Pace::Working);
+            both.clips.set(Pace::Working);
             let wanted = ClipsArgs::within(time_left(session, deadline_ms));
             exit = Some(clips::clips(session, &wanted).await?);
-            side.clips.set(Pace::Waiting);
+            both.clips.set(Pace::Waiting);
             waits_since = None;
         }
         if crawl == Pace::Ended {
             break;
         }
-        side.crawl.change(session).await;
+        both.crawl.change(session).await;
     }
     Ok(exit)
 }
@@ -255,7 +257,7 @@ async fn train(session: &Session, _work: &Work, step: Step, _deadline_ms: Option
     step_done(session, &step, Instant::now(), ended)
 }
 
-/// What to write down of a command: none ended means that it did not begin.
+/// What to write down of a command; `ended` is `None` when it did not begin.
 fn step_done(
     session: &Session,
     step: &Step,
@@ -288,7 +290,7 @@ fn step_done(
     StepDone { step, failure, run: None }
 }
 
-/// An error as the data that it is at heart.
+/// The failure that an error holds; an error without one is a defect.
 fn failure_of(error: &anyhow::Error) -> Failure {
     match error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) {
         Some(failure) => failure.clone(),

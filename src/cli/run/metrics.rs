@@ -41,7 +41,11 @@ fn text(report: &RoundReport) -> String {
     one("webemotion_round_exit_code", "Exit code of the last round.", f64::from(report.exit));
     one("webemotion_free_bytes", "Free space for the data folder.", report.free_bytes as f64);
     if let Some(accuracy) = report.run.as_ref().and_then(|run| run.last_five_accuracy) {
-        one("webemotion_accuracy", "Validation accuracy of the round's training run, 0 to 1.", accuracy);
+        one(
+            "webemotion_accuracy",
+            "Accuracy of the round's training run in its last epochs, 0 to 1.",
+            accuracy,
+        );
     }
     let mut many = |name: &str, help: &str, rows: Vec<(String, f64)>| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
@@ -73,12 +77,13 @@ fn text(report: &RoundReport) -> String {
 mod tests {
     use super::*;
     use crate::report::{PausedStage, StageWork};
+    use crate::types::StageName;
 
     #[test]
     fn every_line_is_a_comment_or_a_sample_and_the_file_is_whole() {
-        let work = StageWork { stage: "fetch".to_owned(), done: 9, rejected: 2, ..StageWork::default() };
-        let pause =
-            PausedStage { stage: "fetch".to_owned(), reason: "blocked".to_owned(), resume_at_ms: None };
+        let stage = StageName::Fetch;
+        let work = StageWork { stage, done: 9, rejected: 2, given_up: 0, put_off: 0 };
+        let pause = PausedStage { stage, reason: "blocked".to_owned(), resume_at_ms: None };
         let report = RoundReport {
             round: 3,
             exit: 5,

@@ -4,6 +4,7 @@ use crate::catalog::jobs::Only;
 use crate::catalog::{acceptances, funnel, jobs, pauses, runs, samples};
 use crate::failure::{Failure, Reason};
 use crate::pipeline::{cut, fetch, scan, search};
+use crate::types::StageName;
 
 use super::super::{Session, crawl};
 use super::Work;
@@ -30,7 +31,7 @@ pub(crate) struct Standing {
     /// Free disk, bytes.
     pub(crate) free_bytes: u64,
     /// Stages that stand still, and why.
-    pub(crate) paused: Vec<(String, Reason)>,
+    pub(crate) paused: Vec<(StageName, Reason)>,
     /// Samples that no finished run of the method has seen.
     pub(crate) new_samples: u64,
     /// A run of the recipe that was cut off.
@@ -50,9 +51,9 @@ impl Standing {
     pub(crate) async fn of_queue(session: &Session) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
         let of_stages = funnel::stages(catalog).await.map_err(Failure::from)?;
-        let unended = of_stages.iter().filter(|it| ["open", "held"].contains(&it.state.as_str()));
+        let unended = of_stages.iter().filter(|it| !it.state.is_finished());
         let waiting =
-            unended.filter(|it| [scan::NAME, cut::NAME].contains(&it.stage.as_str())).map(|it| it.jobs).sum();
+            unended.filter(|it| [scan::NAME, cut::NAME].contains(&it.stage)).map(|it| it.jobs).sum();
         let due =
             async |stage, only: Only| jobs::count_due_of(catalog, stage, &only).await.map_err(Failure::from);
         let rev = scan::rev(&session.config.clips);
@@ -80,8 +81,8 @@ impl Standing {
     }
 
     /// Why a stage stands still, if it does.
-    pub(crate) fn pause_of(&self, stage: &str) -> Option<Reason> {
-        self.paused.iter().find(|(paused, _)| paused == stage).map(|(_, reason)| *reason)
+    pub(crate) fn pause_of(&self, stage: StageName) -> Option<Reason> {
+        self.paused.iter().find(|(paused, _)| *paused == stage).map(|(_, reason)| *reason)
     }
 }
 
@@ -94,7 +95,7 @@ async fn cut_off(session: &Session, work: &Work) -> anyhow::Result<Option<String
 #[cfg(not(feature = "train"))]
 async fn cut_off(session: &Session, _work: &Work) -> anyhow::Result<Option<String>> {
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
-    Ok(all.into_iter().rfind(|run| run.state == runs::RunState::Stopped.as_str()).map(|run| run.name))
+    Ok(all.into_iter().rfind(|run| run.state == runs::RunState::Stopped).map(|run| run.name))
 }
 
 #[cfg(test)]

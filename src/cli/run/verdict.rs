@@ -2,6 +2,7 @@
 
 use crate::failure::{Exit, Failure};
 use crate::report::{PausedStage, RoundReport};
+use crate::types::StageName;
 
 /// What decides beside the report's own numbers.
 #[derive(Debug, Default)]
@@ -11,7 +12,7 @@ pub(super) struct Circumstances<'a> {
     /// Failures of whole commands.
     pub(super) failures: Vec<&'a Failure>,
     /// The stages of the round's commands: a pause of another one is not its business.
-    pub(super) stages: Vec<&'static str>,
+    pub(super) stages: Vec<StageName>,
     /// No download could begin.
     pub(super) is_disk_low: bool,
 }
@@ -47,7 +48,7 @@ pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -
 
 /// What holds the round's stages up, in words, and whether a person has to lift any of it.
 fn pauses(report: &RoundReport, circumstances: &Circumstances<'_>) -> (String, bool) {
-    let own = |pause: &&PausedStage| circumstances.stages.contains(&pause.stage.as_str());
+    let own = |pause: &&PausedStage| circumstances.stages.contains(&pause.stage);
     let (passing, lasting): (Vec<_>, Vec<_>) =
         report.paused.iter().filter(own).partition(|pause| pause.resume_at_ms.is_some());
     let named = |pause: &&PausedStage| format!("{} ({})", pause.stage, pause.reason);
@@ -83,7 +84,7 @@ mod tests {
     use crate::report::{PausedStage, StageWork};
 
     fn report(done: u64, given_up: u64) -> RoundReport {
-        let work = vec![StageWork { stage: "fetch".to_owned(), done, given_up, ..StageWork::default() }];
+        let work = vec![StageWork { stage: StageName::Fetch, done, rejected: 0, given_up, put_off: 0 }];
         RoundReport { work, ..RoundReport::default() }
     }
 
@@ -103,11 +104,12 @@ mod tests {
     #[test]
     fn a_pause_that_waits_for_a_person_is_no_quiet_end_and_hides_no_job_that_was_given_up() {
         let of = |reason: &str, resume_at_ms, given_up| {
-            let pause = PausedStage { stage: "fetch".to_owned(), reason: reason.to_owned(), resume_at_ms };
+            let pause = PausedStage { stage: StageName::Fetch, reason: reason.to_owned(), resume_at_ms };
             RoundReport { paused: vec![pause], ..report(3, given_up) }
         };
-        let crawls = Circumstances { stages: vec!["search", "fetch"], ..Circumstances::default() };
-        let cuts = Circumstances { stages: vec!["scan", "cut"], ..Circumstances::default() };
+        let at = |stages: [StageName; 2]| Circumstances { stages: stages.into(), ..Circumstances::default() };
+        let crawls = at([StageName::Search, StageName::Fetch]);
+        let cuts = at([StageName::Scan, StageName::Cut]);
         assert_eq!(exit(&of("rate-limited", Some(9), 0), &crawls), 5);
         assert_eq!(exit(&of("rate-limited", Some(9), 1), &crawls), 1);
         let (blocked, said) = verdict(&of("blocked", None, 0), &crawls);
@@ -119,13 +121,12 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_said_also_where_a_stage_of_another_round_waits_for_it_already() {
-        let pause =
-            PausedStage { stage: "scan".to_owned(), reason: "disk".to_owned(), resume_at_ms: Some(9) };
+        let pause = PausedStage { stage: StageName::Scan, reason: "disk".to_owned(), resume_at_ms: Some(9) };
         let waiting = RoundReport { paused: vec![pause], ..report(0, 0) };
         let crawls = |stages| Circumstances { stages, is_disk_low: true, ..Circumstances::default() };
-        let said = verdict(&waiting, &crawls(vec!["search", "fetch"]));
+        let said = verdict(&waiting, &crawls(vec![StageName::Search, StageName::Fetch]));
         assert_eq!(said, (Exit::Paused, "paused: downloads (disk)".to_owned()));
-        let (_, once) = verdict(&waiting, &crawls(vec!["fetch", "scan"]));
+        let (_, once) = verdict(&waiting, &crawls(vec![StageName::Fetch, StageName::Scan]));
         assert_eq!(once, "paused: scan (disk)");
     }
 

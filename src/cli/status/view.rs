@@ -1,6 +1,7 @@
 //! Draws how things stand as text for a terminal. Knows no catalog.
 
-use crate::report::{self, Table, clock_time, time_span};
+use crate::report::{self, Table};
+use crate::words::{bytes, date, plural, span};
 
 use super::Status;
 
@@ -31,7 +32,7 @@ pub(super) fn draw(status: &Status, is_coloured: bool) -> String {
 fn pauses(status: &Status) -> String {
     let line = |pause: &super::Paused| {
         let until = match pause.resume_at {
-            Some(at) => format!("goes on in {}", time_span(at - status.at_ms)),
+            Some(at) => format!("goes on in {}", span(at - status.at_ms)),
             None => format!("until `webemotion retry --stage {}`", pause.stage),
         };
         format!("  {} is paused ({}), {until}\n", pause.stage, pause.reason)
@@ -42,33 +43,29 @@ fn pauses(status: &Status) -> String {
 fn work(status: &Status) -> String {
     let locks = status.locks.iter().map(|lock| format!("  {}: {}\n", lock.command, lock.holder));
     let leases = status.leases.iter().map(|lease| {
-        let jobs = if lease.jobs == 1 { "job".to_owned() } else { format!("{} jobs", lease.jobs) };
         let left = match lease.ends_at - status.at_ms {
-            left_ms if left_ms > 0 => format!("lease for {} more", time_span(left_ms)),
+            left_ms if left_ms > 0 => format!("lease for {} more", span(left_ms)),
             _ => "its lease is over: anyone may take it".to_owned(),
         };
+        let jobs = plural(lease.jobs, "job");
         format!("  {} {jobs} in hand of {}; {left}\n", lease.stage, lease.holder)
     });
     locks.chain(leases).collect()
 }
 
 fn room(status: &Status) -> String {
-    let size = |bytes: u64| match bytes / 1_000_000 {
-        megabytes @ 0..10_000 => format!("{megabytes} MB"),
-        megabytes => format!("{} GB", megabytes / 1_000),
-    };
     let disk = &status.disk;
     let mut text = format!(
         "  disk: videos {}, clips {}, catalog {}; {} free\n",
-        size(disk.videos),
-        size(disk.clips),
-        size(disk.catalog),
-        size(status.free_bytes)
+        bytes(disk.videos),
+        bytes(disk.clips),
+        bytes(disk.catalog),
+        bytes(status.free_bytes)
     );
     for budget in &status.budgets {
         let when = match budget.next_token_at - status.at_ms {
             ..=0 => "now".to_owned(),
-            wait_ms => format!("in {}", time_span(wait_ms)),
+            wait_ms => format!("in {}", span(wait_ms)),
         };
         text += &format!(
             "  budget {}: {} videos an hour, the next one {when}\n",
@@ -82,8 +79,8 @@ fn rounds(status: &Status) -> String {
     let row = |round: &super::Round| {
         vec![
             format!("  {}", round.round),
-            clock_time(round.started_at),
-            round.ended_at.map_or_else(|| "–".to_owned(), |at| time_span(at - round.started_at)),
+            date(round.started_at),
+            round.ended_at.map_or_else(|| "–".to_owned(), |at| span(at - round.started_at)),
             round.exit.map_or_else(|| "–".to_owned(), |exit| exit.to_string()),
             round.outcome.clone(),
         ]
@@ -95,9 +92,9 @@ fn runs(status: &Status) -> String {
     let row = |run: &super::Run| {
         vec![
             format!("  {}", run.name),
-            clock_time(run.started_at),
-            run.finished_at.map_or_else(|| "–".to_owned(), |at| time_span(at - run.started_at)),
-            if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.clone() },
+            date(run.started_at),
+            run.finished_at.map_or_else(|| "–".to_owned(), |at| span(at - run.started_at)),
+            if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.to_string() },
         ]
     };
     table(["  run", "began", "took", "state"], status.last_runs.iter().map(row).collect())
@@ -120,7 +117,9 @@ mod tests {
     use super::super::{Budget, Lease, Lock, Paused, Round, Run};
     use super::*;
     use crate::catalog::funnel::DiskBytes;
+    use crate::catalog::runs::RunState;
     use crate::report::RoundStep;
+    use crate::types::StageName;
 
     fn status() -> Status {
         let at_ms = 1_795_472_700_000;
@@ -133,13 +132,13 @@ mod tests {
             failures: vec![],
             paused: vec![
                 Paused {
-                    stage: "fetch".into(),
+                    stage: StageName::Fetch,
                     reason: "rate-limited".into(),
                     detail: "429".into(),
                     resume_at: Some(minutes(42)),
                 },
                 Paused {
-                    stage: "search".into(),
+                    stage: StageName::Search,
                     reason: "blocked".into(),
                     detail: "robot".into(),
                     resume_at: None,
@@ -153,7 +152,7 @@ mod tests {
             }],
             held: 3,
             leases: vec![Lease {
-                stage: "scan".into(),
+                stage: StageName::Scan,
                 worker: "host-1:4711:0".into(),
                 holder: holder(),
                 jobs: 3,
@@ -181,7 +180,7 @@ mod tests {
             runs: vec!["scn-1".into()],
             last_runs: vec![Run {
                 name: "scn-1".into(),
-                state: "done".into(),
+                state: RunState::Done,
                 started_at: minutes(-1_000),
                 finished_at: Some(minutes(-970)),
                 adopted_at: None,

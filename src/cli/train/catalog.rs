@@ -8,16 +8,18 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use crate::catalog::runs::{FrozenSample, ListedSample, NewRun, Run, RunState};
-use crate::catalog::{Catalog, crops::Crops, recipes, relabels, runs, samples, splits};
+use crate::catalog::{Catalog, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, Reason};
 use crate::pipeline::twins;
-use crate::train::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
+use crate::store::run_path;
+use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
 use crate::train::{ClosingLine, device_in_words};
 use crate::types::{ClipId, Emotion, SampleId, VideoId};
 
 use super::super::{Session, named};
 use super::dataset::know;
+use super::pictures::CatalogPictures;
 use super::rows::Rows;
 use super::{Caller, TrainArgs, folder, json_line};
 
@@ -27,11 +29,13 @@ pub(super) struct CatalogRun {
     pub(super) run: Run,
     /// What it trains on: the frozen list first, then the other sets that were named.
     pub(super) set: TrainingSet,
+    /// Whether it begins with the labels that were frozen: the same were made wrong on purpose.
+    is_as_frozen: bool,
     /// Where its first samples stand in the list as it was frozen.
     positions: Arc<[usize]>,
 }
 
-/// A sample of a list, and what it belongs to.
+/// A sample of a list with the label that it came with, and what it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Member {
     frozen: FrozenSample,
@@ -47,18 +51,13 @@ impl CatalogRun {
         let device = device_in_words(&args.common.device, recipe.precision)?;
         let hash = recipes::hash(RECIPE_KIND, &body(recipe)?);
         if let Some(name) = &args.resume {
-            let found = Self::of(session, args, find(catalog, &name.to_string_lossy()).await?).await?;
-            let folder = session.store.root().join(&found.run.folder);
-            match folder.exists() {
-                true => folder::check_is_for(&folder, recipe, &found.set)?,
-                false if found.run.recipe_hash == hash => {}
-                false => return Err(folder::of_another(&folder, "recipe")),
-            }
+            let found = Self::of(session, args, find(session, &name.to_string_lossy()).await?).await?;
+            found.check_is_for(session, recipe, &hash)?;
             return Ok(found);
         }
         let (all, today) = (runs::list(catalog).await?, OnceCell::new());
         for run in all.into_iter().rev().filter(|run| run.recipe_hash == hash) {
-            let is_done = run.state == RunState::Done.as_str();
+            let is_done = run.state == RunState::Done;
             let is_cut_off = is_cut_off(&run);
             if !(is_cut_off || is_done && !args.again) {
                 continue;
@@ -81,23 +80,42 @@ impl CatalogRun {
     async fn of(session: &Session, args: &TrainArgs, run: Run) -> Result<Self, Failure> {
         let list = listed(&session.catalog, &run).await?;
         let members: Vec<Member> = list.iter().map(Member::of).collect();
-        let set = args.training_set(Some(set_of(&session.catalog, &run.classes, &members)))?;
+        let set = set_of(&session.catalog, &run.classes, &members).await?;
+        let set = args.training_set(Some(set))?;
         know(&set, &Caller::of(session)).await?;
-        Ok(Self { run, set, positions: list.iter().map(|line| line.position).collect() })
+        let is_as_frozen = list.iter().zip(&set.labels).all(|(line, label)| line.frozen.label == *label);
+        Ok(Self { run, set, is_as_frozen, positions: list.iter().map(|line| line.position).collect() })
     }
 
     /// Whether its folder was made for its data as they are now, and enough of them is left to train on. A run that was
     /// killed before it had one trained nothing yet, and takes whatever is named now.
     fn is_for(&self, session: &Session, recipe: &Recipe) -> bool {
-        let folder = session.store.root().join(&self.run.folder);
+        let folder = session.store.absolute(&self.run.folder);
         let is_same =
             folder::is_for_data(&folder, recipe, &self.set) || is_cut_off(&self.run) && !folder.exists();
-        is_same && self.set.check_training().is_ok()
+        is_same && self.is_as_frozen && self.set.check_training().is_ok()
+    }
+
+    /// Refuses to go on with it by another recipe, or on other data or labels.
+    fn check_is_for(&self, session: &Session, recipe: &Recipe, hash: &str) -> Result<(), Failure> {
+        let folder = session.store.absolute(&self.run.folder);
+        match folder.exists() {
+            true => folder::check_is_for(&folder, recipe, &self.set)?,
+            false if self.run.recipe_hash == hash => {}
+            false => return Err(folder::of_another(&folder, "recipe")),
+        }
+        if self.is_as_frozen {
+            return Ok(());
+        }
+        Err(folder::of_another(&folder, "list of labels").with_hint(
+            "name the --noise or the --noisy-labels that it was begun with; one that an earlier release began on wrong \
+             labels did not keep them: begin it anew",
+        ))
     }
 
     /// The closing line of a run that is done.
     pub(super) fn closing_line(&self) -> Option<ClosingLine> {
-        let is_done = self.run.state == RunState::Done.as_str();
+        let is_done = self.run.state == RunState::Done;
         serde_json::from_str(self.run.summary.as_deref().filter(|_| is_done)?).ok()
     }
 
@@ -132,8 +150,8 @@ async fn is_of_today(
 }
 
 /// The run of a name.
-async fn find(catalog: &Catalog, name: &str) -> Result<Run, Failure> {
-    named::run(&runs::list(catalog).await?, name).cloned()
+async fn find(session: &Session, name: &str) -> Result<Run, Failure> {
+    named::run(session, &runs::list(&session.catalog).await?, name).cloned()
 }
 
 /// The last run of a recipe that was cut off and that [`CatalogRun::begin`] goes on with.
@@ -154,7 +172,10 @@ pub(super) async fn cut_off(
 }
 
 fn is_cut_off(run: &Run) -> bool {
-    [RunState::Open, RunState::Stopped].map(RunState::as_str).contains(&&*run.state)
+    match run.state {
+        RunState::Open | RunState::Stopped => true,
+        RunState::Done | RunState::Failed => false,
+    }
 }
 
 const RECIPE_KIND: &str = "train";
@@ -169,7 +190,15 @@ async fn listed(catalog: &Catalog, run: &Run) -> Result<Vec<ListedSample>, Failu
 
 impl Member {
     fn of(line: &ListedSample) -> Self {
-        Self { frozen: line.frozen, clip: line.clip, video: line.video }
+        let label = line.frozen.clean_label.unwrap_or(line.frozen.label);
+        let frozen = FrozenSample { label, clean_label: None, ..line.frozen };
+        Self { frozen, clip: line.clip, video: line.video }
+    }
+
+    /// Its line in the list of a run that begins with this label, another one where it was made wrong on purpose.
+    fn begun_with(&self, label: usize) -> FrozenSample {
+        let clean_label = (label != self.frozen.label).then_some(self.frozen.label);
+        FrozenSample { label, clean_label, ..self.frozen }
     }
 }
 
@@ -198,20 +227,25 @@ async fn candidates(session: &Session) -> Result<(Vec<String>, Vec<Member>), Fai
     }
     let member = |sample: &samples::TrainingSample| {
         let class = classes.iter().position(|class| *class == label(sample)).unwrap_or(0);
-        let frozen = FrozenSample { sample: sample.sample, split: sample.split, label: class };
+        let (sample_id, split) = (sample.sample, sample.split);
+        let frozen = FrozenSample { sample: sample_id, split, label: class, clean_label: None };
         Member { frozen, clip: sample.clip, video: sample.video }
     };
     let members = found.iter().map(member).collect();
     Ok((classes.iter().map(Emotion::to_string).collect(), members))
 }
 
-/// Freezes the list, and writes the run down, with the classes of all sets that it trains on.
+/// Freezes the list with the labels that training begins with, and writes the run down, with the classes of all sets
+/// that it trains on.
 async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &str) -> Result<Run, Failure> {
     let catalog = &session.catalog;
     let (names, members) = candidates(session).await?;
-    let set = args.training_set(Some(set_of(catalog, &names, &members)))?;
-    set.check_training()?;
-    let frozen: Vec<FrozenSample> = members.iter().map(|member| member.frozen).collect();
+    let set = args.training_set(Some(set_of(catalog, &names, &members).await?))?;
+    check_training(&set)?;
+    recipe.check_for(&set)?;
+    let frozen: Vec<FrozenSample> =
+        members.iter().zip(&set.labels).map(|(member, label)| member.begun_with(*label)).collect();
+    let noise = args.noise();
     let method = recipe.method.as_str();
     let mut tx = catalog.begin().await?;
     // From here on no other process names a run.
@@ -222,18 +256,14 @@ async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &s
         method,
         recipe_hash: &recipe_hash,
         seed: recipe.seed,
-        folder: &folder_of(&name),
+        folder: &run_path(&name),
         classes: &set.classes,
         device,
+        noise: noise.as_ref(),
     };
     runs::create(&mut tx, &run, &frozen).await?;
     tx.commit().await?;
-    find(catalog, &name).await
-}
-
-/// Where a run lies in the data folder.
-fn folder_of(name: &str) -> String {
-    format!("runs/{name}")
+    find(session, &name).await
 }
 
 /// What the next run of a method is called. Runs on data sets on disk lie in the same folder.
@@ -241,7 +271,7 @@ fn free_name(all: &[Run], root: &Path, method: &str) -> String {
     let mut number = 1 + all.iter().filter(|run| run.method == method).count();
     loop {
         let name = format!("{method}-{number}");
-        let is_taken = all.iter().any(|run| run.name == name) || root.join(folder_of(&name)).exists();
+        let is_taken = all.iter().any(|run| run.name == name) || root.join(run_path(&name)).exists();
         if !is_taken {
             return name;
         }
@@ -252,46 +282,30 @@ fn free_name(all: &[Run], root: &Path, method: &str) -> String {
 /// The catalog's samples as they are today, for trainings that write nothing back.
 pub(crate) async fn todays_samples(session: &Session) -> Result<TrainingSet, Failure> {
     let (classes, members) = candidates(session).await?;
-    Ok(set_of(&session.catalog, &classes, &members))
+    set_of(&session.catalog, &classes, &members).await
 }
 
-fn set_of(catalog: &Catalog, classes: &[String], members: &[Member]) -> TrainingSet {
-    TrainingSet {
+/// Refuses what has too little to train on, as [`TrainingSet::check_training`] does: here more videos mend it.
+pub(crate) fn check_training(set: &TrainingSet) -> Result<(), Failure> {
+    set.check_training().map_err(|error| {
+        Failure::permanent(Reason::NothingToDo, error.to_string()).with_hint(
+            "its channels fell into validation and test: take in videos of more channels with `webemotion crawl`, then \
+             cut them with `webemotion clips`",
+        )
+    })
+}
+
+async fn set_of(catalog: &Catalog, classes: &[String], members: &[Member]) -> Result<TrainingSet, Failure> {
+    let samples = members.iter().map(|member| member.frozen.sample).collect();
+    Ok(TrainingSet {
         name: "catalog".to_owned(),
         classes: classes.to_vec(),
         labels: members.iter().map(|member| member.frozen.label).collect(),
         splits: members.iter().map(|member| member.frozen.split).collect(),
         groups: Some(members.iter().map(|member| member.clip.0.unsigned_abs()).collect()),
         sources: Some(members.iter().map(|member| member.video.0.unsigned_abs()).collect()),
-        ..TrainingSet::of(Arc::new(CatalogPictures {
-            samples: members.iter().map(|member| member.frozen.sample).collect(),
-            crops: Crops::new(catalog),
-        }))
-    }
-}
-
-/// The crops of a frozen list.
-struct CatalogPictures {
-    samples: Vec<SampleId>,
-    crops: Crops,
-}
-
-impl Pictures for CatalogPictures {
-    fn len(&self) -> usize {
-        self.samples.len()
-    }
-
-    fn encoded(&self, index: usize) -> std::io::Result<Vec<u8>> {
-        self.crops.jpeg(self.samples[index]).map_err(std::io::Error::other)
-    }
-
-    fn name(&self, index: usize) -> String {
-        format!("sample {}", self.samples[index].0)
-    }
-
-    fn identity(&self) -> Identity {
-        identity_of(bytes_of(self.samples.iter().map(|sample| sample.0.cast_unsigned())))
-    }
+        ..TrainingSet::of(Arc::new(CatalogPictures::of(catalog, samples).await?))
+    })
 }
 
 #[cfg(test)]
@@ -300,7 +314,9 @@ mod tests {
 
     use super::super::args::tests::parse;
     use super::*;
-    use crate::catalog::{forget, videos};
+    use crate::catalog::{crops, forget, videos};
+    use crate::cli::train::folder::RunFolder;
+    use crate::types::{CropStyle, Split};
 
     /// Two samples of a new video.
     async fn add(session: &Session, name: &str, emotion: Emotion) -> VideoId {
@@ -357,7 +373,7 @@ mod tests {
             cut_off(&session, &args, &args.recipe()).await.unwrap().map(|run| run.state)
         };
         let held = Failure::transient(Reason::Catalog, "database is locked");
-        assert_eq!(end(held).await.as_deref(), Some("stopped"));
+        assert_eq!(end(held).await, Some(RunState::Stopped));
         assert_eq!(end(Failure::permanent(Reason::Usage, "the loss became NaN")).await, None);
     }
 
@@ -385,5 +401,74 @@ mod tests {
         let args = parse(&["--validation", "0"]);
         let begun = CatalogRun::begin(&session, &args, &args.recipe()).await.unwrap();
         assert_eq!((begun.run.name.as_str(), begun.run.folder.as_str()), ("scn-2", "runs/scn-2"));
+    }
+
+    async fn end(session: &Session, run: &Run) {
+        let mut tx = session.catalog.begin().await.unwrap();
+        runs::end(&mut tx, run.id, RunState::Done, None).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn labels_that_are_made_wrong_are_frozen_so_and_made_wrong_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        fill(&session, 0..20).await;
+        let begin = async |flags: &[&str]| {
+            let args = parse(&[&["--validation", "0"], flags].concat());
+            CatalogRun::begin(&session, &args, &args.recipe()).await
+        };
+        let noisy = begin(&["--noise", "0.4"]).await.unwrap();
+        let list = listed(&session.catalog, &noisy.run).await.unwrap();
+        let labels: Vec<usize> = list.iter().map(|line| line.frozen.label).collect();
+        assert_eq!(labels, noisy.set.labels);
+        let clean = list.iter().map(|line| line.frozen.clean_label.unwrap_or(line.frozen.label));
+        assert!(labels != *noisy.set.truth.as_ref().unwrap() && clean.eq(noisy.set.truth.clone().unwrap()));
+        let words = noisy.run.noise.as_ref().map(ToString::to_string);
+        assert_eq!(words.as_deref(), Some("40.0 % of each class, symmetric"));
+
+        let again = begin(&["--noise", "0.4"]).await.unwrap();
+        assert_eq!((&again.run.name, &again.set.labels), (&noisy.run.name, &labels));
+        let refused = begin(&["--resume", "scn-1"]).await.err().unwrap();
+        assert!(refused.detail.ends_with("scn-1 is a run of another list of labels"), "{refused}");
+        let plain = begin(&[]).await.unwrap();
+        assert_eq!((plain.run.name.as_str(), plain.run.noise.clone()), ("scn-2", None));
+
+        let unseen = async || samples::count_unseen(&session.catalog, "scn").await.unwrap();
+        end(&session, &noisy.run).await;
+        assert_eq!(unseen().await, 40, "wrong labels say nothing of the samples");
+        end(&session, &plain.run).await;
+        assert_eq!(unseen().await, 0);
+    }
+
+    #[tokio::test]
+    async fn faces_that_were_cropped_again_are_other_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let args = parse(&["--validation", "0"]);
+        let recipe = args.recipe();
+        fill(&session, 0..20).await;
+        let begun = CatalogRun::begin(&session, &args, &recipe).await.unwrap();
+        RunFolder::take(&session.store.absolute(&begun.run.folder), &recipe, &begun.set).unwrap();
+        end(&session, &begun.run).await;
+        let name = async || CatalogRun::begin(&session, &args, &recipe).await.unwrap().run.name;
+        assert_eq!(name().await, "scn-1");
+
+        let mut tx = session.catalog.begin().await.unwrap();
+        for line in listed(&session.catalog, &begun.run).await.unwrap() {
+            crops::replace(&mut tx, line.frozen.sample, CropStyle::plain(96), b"another").await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(name().await, "scn-2");
+    }
+
+    #[test]
+    fn a_catalog_whose_channels_are_all_held_out_has_nothing_to_do_yet() {
+        let mut set = crate::train::drawn::shapes(6, 1);
+        check_training(&set).unwrap();
+        set.splits.fill(Split::Test);
+        let failure = check_training(&set).unwrap_err();
+        assert_eq!(failure.exit(), crate::failure::Exit::NothingToDo);
+        assert!(failure.hint.unwrap().contains("more channels"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::train::recipe::Method;
 use crate::train::{MeasuredOn, Measures, Trained};
+use crate::words::{plural, share};
 
 /// Eight heights, and nothing.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -10,9 +11,9 @@ const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇'
 pub(super) fn words(trained: &Trained) -> String {
     let labels = trained.labels.map_or_else(String::new, |labels| {
         format!(
-            ", wrong labels {:.1} % → {:.1} % (fixed {}, broken {})",
-            100.0 * labels.before,
-            100.0 * labels.left,
+            ", wrong labels {} → {} (fixed {}, broken {})",
+            share(labels.before),
+            share(labels.left),
             percent(labels.fixed),
             percent(labels.broken)
         )
@@ -41,8 +42,8 @@ pub(super) fn on(measured_on: Option<MeasuredOn>) -> String {
 }
 
 /// A share in percent; a dash where it is not known.
-pub(super) fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+pub(super) fn percent(known: Option<f64>) -> String {
+    known.map_or_else(|| "–".to_owned(), share)
 }
 
 /// What tells whether to trust it: each class, calibration, importance, and what could not be read.
@@ -76,7 +77,7 @@ fn importance(trained: &Trained) -> Option<String> {
     ))
 }
 
-/// One character a bin, the fullest one full; what is not empty is seen.
+/// One character for each bin: the largest bin has the full height, and only an empty one is blank.
 fn bars(counts: &[u64]) -> String {
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     counts
@@ -85,7 +86,7 @@ fn bars(counts: &[u64]) -> String {
         .collect()
 }
 
-/// A Self-Cure Network that cured nothing is one without its third module.
+/// What to say when SCN changed no label: then its third module, relabelling, did nothing.
 fn unchanged(trained: &Trained) -> Option<String> {
     let is_scn = trained.method == Method::Scn.as_str();
     (is_scn && trained.relabels.is_empty())
@@ -94,13 +95,13 @@ fn unchanged(trained: &Trained) -> Option<String> {
 
 fn precision(trained: &Trained) -> Option<String> {
     let precision = trained.labels?.precision?;
-    Some(format!("of the labels that changed {:.1} % are right now", 100.0 * precision))
+    Some(format!("of the labels that changed {} are right now", share(precision)))
 }
 
 fn unreadable(trained: &Trained) -> Option<String> {
     let first = trained.unreadable.first()?;
-    let count = trained.unreadable.len();
-    Some(format!("{count} pictures could not be read, all are named in result.json; the first: {first}"))
+    let pictures = plural(trained.unreadable.len(), "picture");
+    Some(format!("{pictures} could not be read, all are named in result.json; the first: {first}"))
 }
 
 #[cfg(test)]
@@ -163,7 +164,7 @@ mod tests {
              importance 0 |       ▁▄█| 1, AUC against wrong labels 0.75; \
              rank regularisation was 0 in 90 % of the last epoch's steps\n\
              of the labels that changed 80.0 % are right now\n\
-             1 pictures could not be read, all are named in result.json; the first: a.png: torn"
+             1 picture could not be read, all are named in result.json; the first: a.png: torn"
         );
     }
 

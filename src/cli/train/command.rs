@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::catalog::runs::Run;
 use crate::clock::Stop;
 use crate::failure::{Exit, Failure};
+use crate::store;
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
 use crate::train::{ClosingLine, Measures, RunPlace, Trained};
@@ -16,7 +17,7 @@ use super::closing;
 use super::dataset::{know, say_remarks};
 use super::folder::{self, RunFolder};
 use super::spread::Spreads;
-use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, Training, run as train};
+use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, TrainPlan, run as train};
 
 /// Runs the command.
 pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -50,7 +51,7 @@ async fn in_catalog(session: &Session, args: &TrainArgs) -> Result<ClosingLine, 
     let recipe = args.recipe();
     recipe.check()?;
     let frozen = CatalogRun::begin(session, args, &recipe).await?;
-    let folder = RunFolder::take(&session.store.root().join(&frozen.run.folder), &recipe, &frozen.set)?;
+    let folder = RunFolder::take(&session.store.absolute(&frozen.run.folder), &recipe, &frozen.set)?;
     if let Some(line) = frozen.closing_line() {
         folder.close(&line)?;
         say_again(&folder, &line, session.json);
@@ -61,8 +62,8 @@ async fn in_catalog(session: &Session, args: &TrainArgs) -> Result<ClosingLine, 
     let caller = Caller::of(session);
     let rows = frozen.rows(&session.catalog, &caller);
     let place = RunPlace { folder: folder.path.clone(), device: args.common.device.clone() };
-    let training = Training { recipe, set: frozen.set.clone(), place };
-    let trained = on_a_thread(training, &caller, rows.clone()).await;
+    let plan = TrainPlan { recipe, set: frozen.set.clone(), place };
+    let trained = on_a_thread(plan, &caller, rows.clone()).await;
     let trained = trained.and_then(|trained| folder.keep(&trained, &frozen.set).map(|()| trained));
     let trained = rows.end(&frozen.run.name, trained).await?;
     close(&folder, &trained, session.json)
@@ -78,8 +79,9 @@ async fn on_disk(args: &TrainArgs, global: &Global, caller: &Caller) -> Result<C
     recipe.check()?;
     let set = args.training_set(None)?;
     set.check_training()?;
+    recipe.check_for(&set)?;
     know(&set, caller).await?;
-    let runs = global.data().join("runs");
+    let runs = store::runs_in(&global.data());
     let folder = match &args.resume {
         Some(run) => {
             let path = folder::named(&runs, run)?;
@@ -106,20 +108,20 @@ pub(crate) async fn train_in(
     caller: &Caller,
 ) -> Result<Trained, Failure> {
     let place = RunPlace { folder: folder.path.clone(), device: device.to_owned() };
-    let training = Training { recipe, set: set.clone(), place };
-    let trained = on_a_thread(training, caller, NoWatch).await?;
+    let plan = TrainPlan { recipe, set: set.clone(), place };
+    let trained = on_a_thread(plan, caller, NoWatch).await?;
     folder.keep(&trained, &set)?;
     Ok(trained)
 }
 
 /// The trainer blocks for hours: it gets a thread that the async side does not need.
 async fn on_a_thread(
-    training: Training,
+    plan: TrainPlan,
     caller: &Caller,
     mut watch: impl RunWatch + Send + 'static,
 ) -> Result<Trained, Failure> {
     let caller = caller.clone();
-    let ended = tokio::task::spawn_blocking(move || train(&training, &caller, &mut watch)).await;
+    let ended = tokio::task::spawn_blocking(move || train(&plan, &caller, &mut watch)).await;
     ended.map_err(|error| Failure::bug(format!("training ended early: {error}")))?
 }
 

@@ -1,5 +1,6 @@
 //! Data sets by name: from `--dataset` and its readings to the set that the trainer gets. It trains nothing.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -7,16 +8,18 @@ use std::time::Duration;
 use std::{env, thread};
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::drawn::drawn;
 use super::{Caller, CommonArgs, TrainArgs};
+use crate::catalog::runs::Noise;
 use crate::demo::portraits::Difficulty;
 use crate::failure::{Failure, Reason};
 use crate::progress::Event;
 use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
 
-/// Who waits is told after so long what for.
+/// After this time the user is told what is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One data set by kind and place.
@@ -58,6 +61,21 @@ impl FromStr for DatasetArg {
             "folder" => Self::Folder(folder),
             _ => return Err(format!("'{kind}' is none of {kinds}")),
         })
+    }
+}
+
+impl fmt::Display for DatasetArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, folder) = match self {
+            Self::Catalog => return f.write_str("catalog"),
+            Self::Drawn(Difficulty::Easy) => return f.write_str("drawn:easy"),
+            Self::Drawn(Difficulty::Hard) => return f.write_str("drawn:hard"),
+            Self::RafDb(folder) => ("raf-db", folder),
+            Self::Ferplus(folder) => ("ferplus", folder),
+            Self::Affectnet(folder) => ("affectnet", folder),
+            Self::Folder(folder) => ("folder", folder),
+        };
+        write!(f, "{kind}:{}", folder.display())
     }
 }
 
@@ -126,19 +144,20 @@ pub(crate) fn say_remarks(set: &TrainingSet) {
     set.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
 }
 
-/// Reads what tells a set's pictures from others, which may take hours of a million files. [`TrainingSet::hash`] takes no
-/// time from then on.
+/// Reads what tells a set's pictures from others, which may take hours for a million files. [`TrainingSet::hash`] takes
+/// no time from then on.
 ///
 /// # Errors
 /// [`Reason::Interrupted`] as soon as somebody asks to stop.
-pub(super) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failure> {
+pub(crate) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failure> {
     let (sender, mut receiver) = oneshot::channel();
     let pictures = Arc::clone(&set.pictures);
     let read = move || {
         pictures.identity();
         let _ = sender.send(());
     };
-    // None of the runtime's threads, which would be waited for when nobody wants the answer any more.
+    // A thread of its own: the runtime waits for its own threads at the end, even when nobody wants their answer any
+    // more.
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(read);
     reader.map_err(|error| Failure::bug(format!("cannot start the reader: {error}")))?;
     let is_known = async {
@@ -165,7 +184,25 @@ impl CommonArgs {
         for dataset in self.dataset.iter().filter(|dataset| **dataset != DatasetArg::Catalog) {
             sets.push(self.readings.read(dataset).map_err(|error| error.failure())?);
         }
-        data::unite(sets).map_err(|error| error.failure())
+        let mut set = data::unite(sets).map_err(|error| error.failure())?;
+        self.write_down(&mut set);
+        Ok(set)
+    }
+
+    /// Writes into the set which flags it was read with.
+    fn write_down(&self, set: &mut TrainingSet) {
+        let datasets: Vec<String> = self.dataset.iter().map(DatasetArg::to_string).collect();
+        set.write_flag("dataset", json!(datasets));
+        set.write_flag("validation", json!(self.validation));
+        let is_read = |kind: fn(&DatasetArg) -> bool| self.dataset.iter().any(kind);
+        if is_read(|dataset| matches!(dataset, DatasetArg::Ferplus(_))) {
+            set.write_flag("ferplus-classes", json!(self.readings.ferplus_classes));
+            set.write_flag("ferplus-labels", json!(word(self.readings.ferplus_labels)));
+            set.write_flag("ferplus-merge-validation", json!(self.readings.ferplus_merge_validation));
+        }
+        if is_read(|dataset| matches!(dataset, DatasetArg::Affectnet(_))) {
+            set.write_flag("affectnet-classes", json!(self.readings.affectnet_classes));
+        }
     }
 
     /// Makes this share of each class's training labels wrong, as the seed decides.
@@ -175,8 +212,15 @@ impl CommonArgs {
             return Err(Failure::permanent(Reason::Usage, detail));
         }
         data::add_noise(set, noise, self.noise_kind.into(), self.seed);
+        set.write_flag("noise", json!(noise));
+        set.write_flag("noise-kind", json!(word(self.noise_kind)));
         Ok(())
     }
+}
+
+/// A flag's word as it is typed.
+pub(crate) fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or_else(String::new, |word| word.get_name().to_owned())
 }
 
 impl TrainArgs {
@@ -191,8 +235,17 @@ impl TrainArgs {
         }
         if let Some(list) = &self.noisy_labels {
             data::read_noisy_labels(&mut set, list).map_err(|error| error.failure())?;
+            set.write_flag("noisy-labels", json!(list.display().to_string()));
         }
         Ok(set)
+    }
+
+    /// What makes labels wrong on purpose.
+    pub(super) fn noise(&self) -> Option<Noise> {
+        let list = self.noisy_labels.as_ref().map(|list| list.display().to_string());
+        let share = self.noise.filter(|share| *share > 0.0);
+        let kind = share.map(|_| word(self.common.noise_kind));
+        (list.is_some() || share.is_some()).then_some(Noise { share, kind, list })
     }
 }
 
@@ -214,8 +267,9 @@ mod tests {
             [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]
         );
         assert_eq!(parse(&[]).common.dataset, [DatasetArg::Catalog]);
-        let home = env::home_dir().unwrap().join("raf");
-        assert_eq!(parse(&["--dataset", "raf-db:~/raf"]).common.dataset, [DatasetArg::RafDb(home)]);
+        // Not everybody has a home.
+        let at_home = env::home_dir().map_or_else(|| "~/raf".into(), |home| home.join("raf"));
+        assert_eq!(parse(&["--dataset", "raf-db:~/raf"]).common.dataset, [DatasetArg::RafDb(at_home)]);
         assert!(try_parse(&["--dataset", "imagenet:x"]).is_err());
     }
 
@@ -285,6 +339,23 @@ mod tests {
         set.pictures = Arc::new(Slow);
         let failure = know(&set, &caller).await.unwrap_err();
         assert_eq!(failure.exit(), crate::failure::Exit::Interrupted);
+    }
+
+    #[test]
+    fn a_set_says_with_which_flags_it_was_made() {
+        let flags = |words: &[&str]| parse(words).training_set(None).unwrap().flags;
+        let clean = flags(&["--dataset", "drawn:easy"]);
+        assert_eq!(json!(clean), json!({"dataset": ["drawn:easy"], "validation": 0.1}));
+        let noisy = flags(&["--dataset", "drawn:easy", "--noise", "0.25", "--noise-kind", "pair"]);
+        assert_eq!((&noisy["noise"], &noisy["noise-kind"]), (&json!(0.25), &json!("pair")));
+
+        let mut set = shapes(6, 1);
+        parse(&["--dataset", "ferplus:x", "--ferplus-labels", "soft"]).common.write_down(&mut set);
+        assert_eq!(set.flags["dataset"], json!(["ferplus:x"]));
+        assert_eq!(
+            (&set.flags["ferplus-labels"], &set.flags["ferplus-classes"]),
+            (&json!("soft"), &json!(8))
+        );
     }
 
     #[test]

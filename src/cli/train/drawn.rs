@@ -44,7 +44,7 @@ impl Pictures for Drawn {
         format!("portrait {index}")
     }
 
-    /// By one of them: the others have the same seed, and are drawn by the same lines.
+    /// From one picture: the others are drawn by the same code from the same seed.
     fn identity(&self) -> Identity {
         identity_of(self.0.png(0))
     }

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::opinions;
+use crate::clock::Clock;
 use crate::failure::{Failure, Reason};
 use crate::files::write_whole;
 use crate::train::data::TrainingSet;
@@ -20,9 +21,11 @@ use crate::train::{ClosingLine, Trained};
 
 /// The recipe, written when the run begins.
 const RECIPE: &str = "recipe.json";
-/// Which data it was made for, and the sha256 of the params that it began with.
+/// Which data it was made for and with which flags, the sha256 of the params that it began with, and when it began.
 const DATA: &str = "data.json";
 const INIT: &str = "init_sha256";
+const FLAGS: &str = "flags";
+const STARTED_AT: &str = "started_at_ms";
 /// All that was measured at the end.
 const RESULT: &str = "result.json";
 /// The closing line: the run came to its end.
@@ -53,6 +56,8 @@ impl RunFolder {
         if !path.join(RECIPE).is_file() {
             let mut data = data_card(set);
             data[INIT] = json!(init_sha256(recipe));
+            data[FLAGS] = json!(set.flags);
+            data[STARTED_AT] = json!(Clock::system().now_ms());
             write_json(&path.join(DATA), &data)?;
             write_json(&path.join(RECIPE), recipe)?;
         }
@@ -152,8 +157,9 @@ fn is_for_recipe(folder: &Path, recipe: &Recipe) -> bool {
     read_json::<Value>(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok()
 }
 
-/// Whether a folder was made for this data and the params that the recipe's file holds now. A file that is gone is not
-/// missed (what was begun with it goes on without), nor what a folder of an earlier release does not say.
+/// Whether a folder was made for this data and the params that the recipe's file holds now. Params whose file is gone
+/// do not matter (a run that began with them goes on without), nor does what the folder of an earlier release does not
+/// say.
 pub(super) fn is_for_data(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
     let Some(card) = read_json::<Value>(&folder.join(DATA)) else { return false };
     let is_same_init = card[INIT].is_null() || init_sha256(recipe).is_none_or(|init| card[INIT] == init);
@@ -166,15 +172,16 @@ pub(super) fn check_is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) ->
         (true, true) => Ok(()),
         (false, _) => Err(of_another(folder, "recipe")),
         (true, false) => Err(of_another(folder, "data set or other params to begin from").with_hint(
-            "name the data and the --init that it was begun with; one that an earlier release began knew files by \
-             their sizes alone: begin it anew",
+            "name the data, the noise and the --init that it was begun with (data.json and recipe.json in its folder tell \
+             them); pictures that were cropped again since, or that an earlier release knew by less, are other data: \
+             begin it anew",
         )),
     }
 }
 
 pub(super) fn of_another(folder: &Path, what: &str) -> Failure {
     Failure::permanent(Reason::Usage, format!("{} is a run of another {what}", folder.display())).with_hint(
-        "name all flags that it was begun with (recipe.json in its folder tells them), or begin a new run",
+        "name all flags that it was begun with (recipe.json and data.json in its folder tell them), or begin a new run",
     )
 }
 
@@ -185,6 +192,11 @@ fn init_sha256(recipe: &Recipe) -> Option<String> {
 /// Which data a run is for.
 pub(crate) fn data_card(set: &TrainingSet) -> Value {
     json!({"name": set.name, "summary": set.summary(), "classes": set.classes, "hash": set.hash()})
+}
+
+/// When the run in a folder began, milliseconds since 1970; `None` where an earlier release began it.
+pub(crate) fn started_at_ms(folder: &Path) -> Option<i64> {
+    read_json::<Value>(&folder.join(DATA))?[STARTED_AT].as_i64()
 }
 
 /// The closing line of the run in a folder; `None` while it is not done.
@@ -284,6 +296,19 @@ mod tests {
         // A folder of an earlier release does not say what it began with.
         write_json(&runs.path().join("runs/scn-1").join(DATA), &data_card(&set)).unwrap();
         assert_eq!(find(Some("third")), "scn-1");
+    }
+
+    #[test]
+    fn a_folder_tells_with_which_flags_its_data_were_made_and_when_the_run_began() {
+        let runs = tempfile::tempdir().unwrap();
+        let mut set = shapes(20, 1);
+        set.write_flag("noise", json!(0.25));
+        let folder = find(runs.path(), &set, false).path.clone();
+        let data: Value = read_json(&folder.join(DATA)).unwrap();
+        assert_eq!((&data["flags"], &data["name"]), (&json!({"noise": 0.25}), &json!("shapes")));
+        assert!(started_at_ms(&folder) > Some(0));
+        set.flags.clear();
+        assert_eq!(find(runs.path(), &set, false).path, folder, "what is trained on is the same");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::args::{set, words};
+use crate::train::OwnCard;
 use crate::train::recipe::{Normalise, Recipe};
 use crate::train::schedule::Schedule;
 
@@ -17,7 +18,8 @@ pub struct LoopArgs {
     /// step 0.1, exponential 0.9]
     #[arg(long, value_name = "FACTOR", value_parser = factor)]
     pub drop_factor: Option<f64>,
-    /// After which epochs the learning rate drops; means --schedule step [default: half and three quarters of all]
+    /// After which epochs, from 1 on, the learning rate drops; means --schedule step [default: half and three quarters
+    /// of all]
     #[arg(long, value_name = "EPOCH,…", value_delimiter = ',')]
     pub drop_after: Vec<u32>,
     /// SGD's momentum [default: 0.9]
@@ -47,7 +49,8 @@ pub struct LoopArgs {
     /// Largest change of a training picture's brightness and contrast; 0 for none [default: 0.2]
     #[arg(long, value_name = "SHARE")]
     pub colour: Option<f64>,
-    /// How pixels become numbers; it must be what the file of --init was made with [default: imagenet]
+    /// How pixels become numbers; it must be what the file of --init was made with [default: as a file of this program
+    /// says, else imagenet]
     #[arg(long, value_enum)]
     pub normalise: Option<NormaliseArg>,
 }
@@ -79,7 +82,8 @@ fn factor(text: &str) -> Result<f64, String> {
 }
 
 impl LoopArgs {
-    /// Changes what was named.
+    /// Changes what was named. Pictures are made into what the file of `init` learnt from, where nothing else is named
+    /// and the file says it.
     pub(super) fn apply(&self, recipe: &mut Recipe) {
         recipe.schedule = self.schedule(&recipe.schedule, recipe.epochs);
         set(&mut recipe.optimizer.momentum, self.momentum);
@@ -90,14 +94,22 @@ impl LoopArgs {
         set(&mut recipe.augment.crop, self.crop);
         set(&mut recipe.augment.erase, self.erase);
         set(&mut recipe.augment.colour, self.colour);
-        set(&mut recipe.normalise, self.normalise.map(Into::into));
+        let of_init = || Some(OwnCard::of(recipe.init.as_deref()?)?.normalise());
+        let normalise = self.normalise.map(Into::into).or_else(of_init);
+        set(&mut recipe.normalise, normalise);
         recipe.early_stop = self.early_stop.or(recipe.early_stop);
     }
 
     /// The schedule that was named, else the `usual` one, with the drops that were named. Those say for themselves that
     /// there are drops.
     fn schedule(&self, usual: &Schedule, epochs: u32) -> Schedule {
-        let steps = || Schedule::Step { at: vec![epochs / 2, epochs * 3 / 4], factor: 0.1 };
+        let steps = || {
+            // Of one epoch none is left to drop after, of two only one.
+            let mut at = vec![epochs / 2, epochs * 3 / 4];
+            at.retain(|&epoch| epoch > 0);
+            at.dedup();
+            Schedule::Step { at, factor: 0.1 }
+        };
         let mut schedule = match self.schedule {
             Some(ScheduleArg::Constant) => Schedule::Constant,
             Some(ScheduleArg::Exponential) => Schedule::Exponential { factor: 0.9 },
@@ -127,6 +139,8 @@ impl LoopArgs {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::args::tests::parse;
     use super::*;
 
@@ -136,6 +150,33 @@ mod tests {
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![20, 30], factor: 0.1 });
         let recipe = parse(&["--schedule", "step", "--drop-after", "15,30", "--drop-factor", "0.5"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![15, 30], factor: 0.5 });
+    }
+
+    #[test]
+    fn a_run_of_few_epochs_drops_at_no_epoch_twice_and_never_before_the_first() {
+        for (epochs, expected) in [("1", &[][..]), ("2", &[1][..]), ("3", &[1, 2][..]), ("4", &[2, 3][..])] {
+            let recipe = parse(&["--schedule", "step", "--epochs", epochs]).recipe();
+            assert_eq!(recipe.schedule, Schedule::Step { at: expected.to_vec(), factor: 0.1 });
+            recipe.check().unwrap();
+        }
+        for named in ["0,4", "4,4"] {
+            let error = parse(&["--drop-after", named]).recipe().check().unwrap_err();
+            assert!(error.to_string().starts_with(&format!("recipe: drop_after is {named}, ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn pictures_are_normalised_as_the_file_of_init_says_unless_another_way_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("best.safetensors");
+        let card = json!({"net": {"classes": ["anger", "fear"], "recipe": {"normalise": "zero-one"}}});
+        let head = json!({"__metadata__": {"webemotion": card.to_string()}}).to_string();
+        std::fs::write(&own, [&(head.len() as u64).to_le_bytes()[..], head.as_bytes()].concat()).unwrap();
+        let own = own.to_str().unwrap();
+        let normalise = |words: &[&str]| parse(words).recipe().normalise;
+        assert_eq!(normalise(&["--init", own]), Normalise::ZeroOne);
+        assert_eq!(normalise(&["--init", own, "--normalise", "imagenet"]), Normalise::Imagenet);
+        assert_eq!(normalise(&["--init", "face.pth"]), Normalise::Imagenet);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::{Caller, RunWatch, json_line};
 #[derive(Clone)]
 pub(super) struct Rows {
     pub(super) catalog: Catalog,
-    /// The trainer's side waits for the catalog by it.
+    /// On it the trainer's thread, which is not async, waits for the catalog.
     pub(super) runtime: Handle,
     pub(super) caller: Caller,
     pub(super) run: RunId,
@@ -51,7 +51,7 @@ impl RunWatch for Rows {
 }
 
 impl Rows {
-    /// Writes the end of the run of this name down, whichever it is, and its opinions.
+    /// Writes down how the run of this name ended, well or not, and its opinions.
     pub(super) async fn end(
         &self,
         name: &str,

@@ -75,7 +75,11 @@ fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
     };
     of_split("validation", &metrics.validation);
     of_split("test", &metrics.test);
+    // Of a method without importance the share of RR = 0 says nothing.
+    let has_importance = metrics.importance_histogram.iter().any(|&count| count > 0);
     let optional = [
+        ("loss/rank_zero_share", Some(metrics.rank_zero_share).filter(|_| has_importance)),
+        ("importance/margin_1", metrics.margin_1),
         ("importance/high", metrics.importance_high),
         ("importance/low", metrics.importance_low),
         ("importance/auc", metrics.importance_auc),
@@ -186,6 +190,7 @@ mod tests {
             epoch: 300,
             loss: 0.5,
             importance_histogram: [0, 0, 0, 0, 0, 0, 0, 0, 3, 5],
+            margin_1: Some(0.07),
             ..EpochMetrics::default()
         };
         file.epoch(&metrics, 1_700_000_000_500).unwrap();
@@ -198,7 +203,8 @@ mod tests {
         assert_eq!(event[9..12], [0x10, 0xac, 0x02], "step 300");
         let loss = [&[0x0a, 17, 0x0a, 10][..], b"loss/train", &[0x15], &0.5_f32.to_le_bytes()].concat();
         assert!(event.windows(loss.len()).any(|window| window == loss));
-        assert!(event.windows(10).any(|window| window == b"importance"));
+        let holds = |tag: &[u8]| event.windows(tag.len()).any(|window| window == tag);
+        assert!(holds(b"importance") && holds(b"loss/rank_zero_share") && holds(b"importance/margin_1"));
     }
 
     fn record(bytes: &[u8]) -> (&[u8], &[u8]) {

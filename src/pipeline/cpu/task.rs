@@ -26,8 +26,8 @@ pub enum Task {
         path: PathBuf,
         /// The thresholds.
         recipe: ClipRecipe,
-        /// Where clips are laid down that can be cut on the way.
-        clips: PathBuf,
+        /// Where clips are laid down that can be cut on the way; none where they are not wanted.
+        clips: Option<PathBuf>,
     },
     /// Cut clips and take their samples.
     Cut {
@@ -110,6 +110,11 @@ pub enum Answer {
     Working {
         /// Milliseconds of video done; a second pass comes on top.
         done_ms: i64,
+    },
+    /// A line for the user, not tied to the task.
+    Said {
+        /// The line.
+        text: String,
     },
     /// The task is done.
     Done(Box<Product>),

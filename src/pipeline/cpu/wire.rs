@@ -11,20 +11,21 @@ pub(super) fn frame_length(bytes: &[u8]) -> std::io::Result<u32> {
     u32::try_from(bytes.len()).map_err(std::io::Error::other)
 }
 
-/// The other side: reads tasks, answers each by `work`, and ends when the input ends. `work` may say how far it is.
+/// The other side: reads tasks, answers each by `work`, and ends when the input ends. `work` may answer before its end:
+/// how far it is, or what else is to be said.
 pub fn serve(
     mut input: impl Read,
     mut output: impl Write,
-    mut work: impl FnMut(Task, &mut dyn FnMut(i64)) -> Result<Product, Failure>,
+    mut work: impl FnMut(Task, &mut dyn FnMut(Answer)) -> Result<Product, Failure>,
 ) -> std::io::Result<()> {
     while let Some(task) = read_frame(&mut input)? {
         let mut trouble = None;
-        let mut working = |done_ms| {
-            if let Err(error) = write_frame(&mut output, &Answer::Working { done_ms }) {
+        let mut tell = |answer: Answer| {
+            if let Err(error) = write_frame(&mut output, &answer) {
                 trouble = Some(error);
             }
         };
-        let outcome = work(task, &mut working);
+        let outcome = work(task, &mut tell);
         if let Some(error) = trouble {
             return Err(error);
         }
@@ -70,13 +71,17 @@ mod tests {
             input.extend(bytes);
         }
         let mut output = Vec::new();
-        serve(input.as_slice(), &mut output, |_, working| {
-            working(40);
+        serve(input.as_slice(), &mut output, |_, tell| {
+            tell(Answer::Said { text: "by the way".to_owned() });
+            tell(Answer::Working { done_ms: 40 });
             Err(Failure::rejected(Reason::NotAVideo, "no video"))
         })
         .unwrap();
         let mut output = output.as_slice();
         for _ in 0..2 {
+            assert!(
+                matches!(read_frame(&mut output).unwrap(), Some(Answer::Said { text }) if text == "by the way")
+            );
             assert!(matches!(read_frame(&mut output).unwrap(), Some(Answer::Working { done_ms: 40 })));
             assert!(matches!(read_frame(&mut output).unwrap(), Some(Answer::Failed(_))));
         }

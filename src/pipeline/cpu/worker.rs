@@ -119,6 +119,7 @@ impl Worker {
                     return Err(Trouble::Stuck(no_further(farthest_ms, patience)));
                 }
                 Answer::Working { .. } => {}
+                Answer::Said { text } => tracing::warn!("{text}"),
                 Answer::Done(outcome) => return Ok(Ok(*outcome)),
                 Answer::Failed(failure) => return Ok(Err(failure)),
             }
@@ -145,7 +146,7 @@ impl Worker {
         let _ = self.child.kill().await;
     }
 
-    /// The worker's pipe broke: why, as far as its exit status and last words tell.
+    /// Why the worker's pipe broke, as far as its exit status and last words tell.
     async fn bury(&mut self, error: &str) -> Failure {
         let status = match tokio::time::timeout(Duration::from_secs(2), self.child.wait()).await {
             Ok(status) => status.ok(),
@@ -190,7 +191,7 @@ fn timed_out(how: &str, setting: &str) -> Failure {
     Failure::transient(Reason::WorkerTimedOut, format!("the worker was ended: {how}")).with_hint(hint)
 }
 
-/// The next worker would fare no better.
+/// The program is missing: the next worker would fail in the same way.
 fn missing(program: &Path, error: &std::io::Error) -> Failure {
     Failure::permanent(Reason::ToolMissing, format!("cannot start {}: {error}", program.display()))
         .with_hint("cargo build --release makes it; it must lie beside webemotion")

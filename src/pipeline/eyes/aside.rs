@@ -9,9 +9,10 @@ use crate::failure::Failure;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Threads that work aside. Dropped, they do what they were given before: they write where others clear up.
+/// Threads that work aside. Dropping this waits until they have done all that they were given: they write into folders
+/// that others clear up.
 pub(super) struct Aside {
-    /// Nothing once it is dropped.
+    /// `None` while it is dropped.
     door: Option<SyncSender<Work>>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -20,7 +21,7 @@ pub(super) struct Aside {
 pub(super) struct Later<T>(Receiver<Result<T, Failure>>);
 
 impl Aside {
-    /// So many threads before whose door so much work waits; with more, whoever brings it waits.
+    /// So many threads, with room for so many pieces of work that wait; where there is no room, [`Aside::give`] waits.
     pub(super) fn new(threads: usize, waiting: usize) -> Self {
         let (door, works) = sync_channel::<Work>(waiting);
         let works = Arc::new(Mutex::new(works));
@@ -42,22 +43,22 @@ impl Aside {
     ) -> Later<T> {
         let (sender, receiver) = sync_channel(1);
         let work = Box::new(move || {
-            // Who does not want it any more has let the receiver go.
+            // If nobody wants the result any more, the receiver is gone.
             let _ = sender.send(work());
         });
-        // Where no thread is left the work is dropped, and with it the sender: whoever takes what comes of it is told.
+        // Where no thread is left, the work is dropped, and with it the sender: `Later::take` then says so.
         let _ = self.door.as_ref().map(|door| door.send(work));
         Later(receiver)
     }
 }
 
-/// The oldest work that waits, when there is some; nothing once there will be none.
+/// Waits for the oldest piece of work; `None` once there will be no more.
 fn next(works: &Mutex<Receiver<Work>>) -> Option<Work> {
     works.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 impl<T> Later<T> {
-    /// Waits for what comes of it.
+    /// Waits for the result.
     pub(super) fn take(self) -> Result<T, Failure> {
         self.0.recv().unwrap_or_else(|_| Err(Failure::bug("a thread that works aside ended early")))
     }

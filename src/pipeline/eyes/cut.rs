@@ -41,7 +41,7 @@ pub fn cut_clips(
         let now_ms = frame.as_ref().map_or(i64::MAX, |frame| frame.time_ms());
         tell(watch, now_ms.min(last_ms), last_ms, path)?;
         while waiting.last().is_some_and(|plan| plan.span.start_ms <= now_ms) {
-            in_hand.extend(waiting.pop().map(|plan| (plan, Reel::new(plan.span.start_ms))));
+            in_hand.extend(waiting.pop().map(|plan| (plan, Reel::of(plan, recipe))));
         }
         for (plan, reel) in in_hand.iter_mut().filter(|(plan, _)| plan.span.end_ms <= now_ms) {
             reel.cut(plan, shears, detector, &cutting)?.map_or(Ok(()), Later::take)?;

@@ -31,7 +31,7 @@ pub(super) fn draw_face(picture: &mut RgbImage, face: &Face, colour: usize) {
     }
 }
 
-/// Writes the whole video again with every track drawn; to the watcher that is its second half.
+/// Writes the whole video again with every track drawn; for the watcher this is the second half of the work.
 pub(super) fn draw_video(
     path: &Path,
     scan: &Scan,
@@ -51,13 +51,19 @@ pub(super) fn draw_video(
 }
 
 /// Writes the looked-at frame with most faces, the first of them; the video's first frame where there is no face.
-pub(super) fn draw_frame(path: &Path, scan: &Scan, drawing: &Path) -> Result<(), Failure> {
+pub(super) fn draw_frame(
+    path: &Path,
+    scan: &Scan,
+    drawing: &Path,
+    watch: &mut dyn Watch,
+) -> Result<(), Failure> {
     let times = scan.tracks.iter().flat_map(|track| track.faces.iter().map(|seen| seen.t_ms));
     let count = |t_ms: i64| scan.tracks.iter().filter(|track| track.span.contains(t_ms)).count();
     let best_ms = times.max_by_key(|t_ms| (count(*t_ms), std::cmp::Reverse(*t_ms))).unwrap_or(0);
     let mut decoder = Decoder::open(path, DECODER_THREADS)?;
     decoder.seek(best_ms)?;
     while let Some(frame) = decoder.next_frame()? {
+        tell(watch, scan.duration_ms + frame.time_ms(), 2 * scan.duration_ms, path)?;
         if frame.time_ms() >= best_ms {
             return save(&drawn(frame.picture()?, scan, frame.time_ms()), drawing);
         }

@@ -14,7 +14,7 @@ const MEDIAN_REACH: i64 = 6;
 const SIGMA_STEPS: f32 = 5.0;
 /// Half of the Gaussian's window, steps.
 const GAUSSIAN_REACH: i64 = 12;
-/// How far before and after a time faces matter to its window, but for the nearest one beyond.
+/// Faces no farther than this from a time, before or after, decide about its window, with the nearest ones beyond.
 pub(super) const REACH_MS: i64 = STEP_MS * (MEDIAN_REACH + GAUSSIAN_REACH);
 
 /// Centre x, centre y and side, in pixels.
@@ -37,7 +37,7 @@ pub(super) fn window(faces: &[SeenFace], (width, height): (u32, u32), margin: f3
     let path: Vec<Place> = (-reach..=reach)
         .map(|step| between(faces, (t_ms + step * STEP_MS).clamp(first_ms, last_ms), place))
         .collect();
-    // So many steps away from the first and from the last face, no median may reach further than to the end.
+    // Steps to the first and to the last face: no median may reach beyond them.
     let ends = [(t_ms - first_ms) / STEP_MS, (last_ms - t_ms) / STEP_MS];
     let [x, y, side] = gaussian(|step| median(&path, step, ends));
     let side = side.clamp(2.0, picture.0.min(picture.1).max(2.0));

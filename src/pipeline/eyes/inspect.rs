@@ -33,7 +33,7 @@ pub fn inspect_file(
     if let Some(drawing) = &options.draw {
         match extension(drawing).as_str() {
             "mp4" => whole(drawing, |part| draw::draw_video(path, &scan, part, watch))?,
-            "png" => whole(drawing, |part| draw::draw_frame(path, &scan, part))?,
+            "png" => whole(drawing, |part| draw::draw_frame(path, &scan, part, watch))?,
             _ => return Err(no_drawing(drawing)),
         }
     }

@@ -6,7 +6,8 @@ use crate::media::{Decoder, MediaError, VideoFrame};
 /// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
 const WORTH_A_JUMP_MS: i64 = 3_000;
 
-/// A decoder that jumps forward, never twice to one place: between key frames that lie far apart that leads nowhere.
+/// A decoder that jumps forward, but never to the same place twice: where key frames lie far apart, that would gain
+/// nothing.
 pub(super) struct Jumper {
     decoder: Decoder,
     /// When the last frame was.
@@ -23,8 +24,8 @@ impl Jumper {
         Self { decoder, now_ms: 0, sought_ms: 0, worth_ms: WORTH_A_JUMP_MS }
     }
 
-    /// The next frame, or none at the end. Nobody needs those before `wanted_ms`, if it is given; frames that were seen
-    /// may come once more on the way there.
+    /// The next frame, or none at the end. If `wanted_ms` is given, frames before it are not needed and may be left
+    /// out; after a jump, frames that were seen may come once more.
     ///
     /// # Errors
     /// As for [`Decoder::seek`] and [`Decoder::next_frame`].
@@ -38,7 +39,7 @@ impl Jumper {
         let frame = self.decoder.next_frame()?;
         if let Some(frame) = &frame {
             if target_ms.is_some() && frame.time_ms() <= self.now_ms {
-                // The key frame lay behind: with so few of them only longer jumps save anything.
+                // The jump led back to a key frame: with so few of them, only longer jumps save anything.
                 self.worth_ms = self.worth_ms.saturating_mul(2);
             }
             self.now_ms = frame.time_ms();

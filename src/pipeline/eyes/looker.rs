@@ -1,31 +1,33 @@
-//! Decides on which frames to look for faces and how hard: everywhere, or only where they were. Knows the tracker and
-//! a detector; cuts are told to it.
+//! Decides on which frames to look for faces and how hard: everywhere, or only where they were. Knows the tracker and a
+//! detector; it does not find cuts, but is told of them.
 //!
 //! A *look* happens at the recipe's rate and on the first and last frame of each shot. On a look the tracked faces are
-//! followed; one that is not where it was is searched for nearby. The whole picture is searched when a shot begins, when
-//! a face is gone that surely was one, and now and then for newcomers, more often while nobody is tracked. When a track
-//! begins or ends, the frames since the look before say just when.
+//! followed; one that is not where it was is searched for nearby. The whole picture is searched when a shot begins,
+//! when something is gone that surely was a face, and now and then for newcomers, more often while nobody is tracked.
+//! When a track begins or ends, the frames since the last look tell the exact moment.
 
 use std::sync::Arc;
 
-use super::glance::around;
+use super::views::around;
 use crate::config::ClipRecipe;
 use crate::face::Detector;
-use crate::face::track::{OpenTrack, Tracker};
+use crate::face::open_track::OpenTrack;
+use crate::face::track::Tracker;
 use crate::failure::Failure;
 use crate::media::VideoFrame;
-use crate::types::{Face, FaceBox, SeenFace, Track};
+use crate::types::{Face, FaceBox, SeenFace, Span, Track};
 
-/// While all tracked faces are seen, the whole picture is searched so many times in the time of the shortest clip, so that
-/// whoever stays for one is found.
+/// While all tracked faces are seen, the whole picture is searched so many times in the length of the shortest clip, so
+/// that a newcomer who stays long enough for a clip is found.
 const SEARCHES_PER_CLIP: f64 = 1.25;
-/// At least this often all the same, milliseconds: the frames of all looks since the last search are kept.
+/// The whole picture is searched at least this often, milliseconds: until then the frames of all looks are kept.
 const MOST_WITHOUT_SEARCH_MS: f64 = 4_000.0;
-/// While nobody is tracked, it is searched this often, milliseconds; who is found then is followed back.
+/// While nobody is tracked, the whole picture is searched this often, milliseconds; a face that is found is then
+/// followed back in time.
 const SEARCH_EMPTY_EVERY_MS: i64 = 400;
-/// Two followed faces that overlap by more are one face that both went to.
+/// Two followed faces that overlap by more than this are one face, on which both tracks have settled.
 const SAME_FACE_IOU: f32 = 0.6;
-/// A face that was seen for less time may be none: not everything is searched when it goes.
+/// What was seen for less time may be no face: when it goes, the whole picture is not searched for it.
 const SURE_MS: i64 = 1_000;
 /// A face that is found again this near its last box is the same.
 const SAME_PLACE_IOU: f32 = 0.1;
@@ -52,10 +54,11 @@ pub(super) struct Looker<'a> {
 }
 
 impl<'a> Looker<'a> {
-    pub(super) fn new(recipe: &ClipRecipe, detector: &'a mut dyn Detector) -> Self {
+    /// Begins before the first frame; frames presumably last `frame_ms`.
+    pub(super) fn new(recipe: &ClipRecipe, detector: &'a mut dyn Detector, frame_ms: i64) -> Self {
         Self {
             detector,
-            tracker: Tracker::new(recipe),
+            tracker: Tracker::new(recipe, frame_ms),
             look_every_ms: 1000.0 / recipe.scout_fps.max(0.1),
             search_every_ms: (recipe.min_clip_ms as f64 / SEARCHES_PER_CLIP).min(MOST_WITHOUT_SEARCH_MS)
                 as i64,
@@ -72,8 +75,11 @@ impl<'a> Looker<'a> {
 
     /// Takes the next frame of the video.
     pub(super) fn take(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
+        let after_pause = self.tracker.pass(frame.time_ms());
+        if begins_shot || after_pause {
+            self.end_stretch()?;
+        }
         if begins_shot {
-            self.end_shot()?;
             self.last_search_ms = None;
             self.tracker.begin_shot(self.shots);
             self.shots += 1;
@@ -93,7 +99,7 @@ impl<'a> Looker<'a> {
 
     fn keep(&mut self, frame: Arc<VideoFrame>) {
         if self.kept.len() == MOST_KEPT {
-            // Every second one will do.
+            // Every second one is enough.
             let mut stays = false;
             self.kept.retain(|_| {
                 stays = !stays;
@@ -105,7 +111,7 @@ impl<'a> Looker<'a> {
 
     /// The video has come to its end.
     pub(super) fn end(&mut self) -> Result<(), Failure> {
-        self.end_shot()?;
+        self.end_stretch()?;
         self.tracker.begin_shot(self.shots);
         Ok(())
     }
@@ -115,14 +121,14 @@ impl<'a> Looker<'a> {
         &self.tracker
     }
 
-    /// Who looks: for whoever needs a look at something else.
+    /// The detector, for whoever has to look at something else.
     pub(super) fn detector(&mut self) -> &mut dyn Detector {
         self.detector
     }
 
-    /// All tracks, and how often a whole picture was searched.
-    pub(super) fn finish(self, frame_ms: i64) -> (Vec<Track>, u64) {
-        (self.tracker.finish(frame_ms), self.searches)
+    /// All tracks, cut where shots begin, and how often a whole picture was searched.
+    pub(super) fn finish(self, shots: &[Span]) -> (Vec<Track>, u64) {
+        (self.tracker.finish(shots), self.searches)
     }
 
     fn look(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
@@ -225,8 +231,8 @@ impl<'a> Looker<'a> {
         Ok(self.detector.follow(&[(around(frame, &last)?, last)])?.pop().flatten())
     }
 
-    /// The shot's last frame has gone by: sees how far its open tracks reach.
-    fn end_shot(&mut self) -> Result<(), Failure> {
+    /// The last frame of a shot has gone by, or the last one before a long pause: sees how far the open tracks reach.
+    fn end_stretch(&mut self) -> Result<(), Failure> {
         let open: Vec<usize> = (0..self.tracker.open_tracks().len()).collect();
         let mut unseen = Vec::new();
         if let Some(last) = self.kept.last().map(Arc::clone) {
@@ -264,14 +270,11 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    /// Whether a track's face is on a later frame; if so it is added.
+    /// Whether a track's face is on a later frame, and the track may have it; if so it is added.
     fn reaches(&mut self, track: usize, frame: &VideoFrame) -> Result<bool, Failure> {
         let last = self.tracker.open_tracks()[track].last().face.face_box;
-        let face = self.follow_one(frame, last)?;
-        if let Some(face) = face {
-            self.tracker.extend(track, SeenFace { t_ms: frame.time_ms(), face });
-        }
-        Ok(face.is_some())
+        let (t_ms, face) = (frame.time_ms(), self.follow_one(frame, last)?);
+        Ok(face.is_some_and(|face| self.tracker.extend(track, SeenFace { t_ms, face })))
     }
 
     /// Follows a new track back: through the looks since the last search, else through the frames since the last look.
@@ -298,15 +301,10 @@ impl<'a> Looker<'a> {
         Ok(())
     }
 
-    /// Whether a track's face is on an earlier frame, where no other track has it; if so it is added.
+    /// Whether a track's face is on an earlier frame, and the track may have it; if so it is added.
     fn reaches_back(&mut self, track: usize, frame: &VideoFrame) -> Result<bool, Failure> {
         let first = self.tracker.open_tracks()[track].first().face.face_box;
-        let t_ms = frame.time_ms();
-        let Some(face) = self.follow_one(frame, first)? else { return Ok(false) };
-        if self.tracker.faces_at(t_ms).any(|other| other.face_box.iou(&face.face_box) > SAME_FACE_IOU) {
-            return Ok(false);
-        }
-        self.tracker.extend_back(track, SeenFace { t_ms, face });
-        Ok(true)
+        let (t_ms, face) = (frame.time_ms(), self.follow_one(frame, first)?);
+        Ok(face.is_some_and(|face| self.tracker.extend_back(track, SeenFace { t_ms, face })))
     }
 }

@@ -6,7 +6,6 @@ mod cut;
 mod draw;
 mod faces;
 mod framing;
-mod glance;
 mod inspect;
 mod jump;
 mod looker;
@@ -16,6 +15,7 @@ mod reels;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -31,15 +31,14 @@ pub use scan::scan_video;
 /// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
 
-/// Frames that wait to be framed on another thread hold no more memory than this, but for the least of them; so many
-/// wait at least, and at most.
+/// Frames that wait to be framed on another thread hold no more memory than this, bytes; how many they are stays within
+/// [`FRAMES_ASIDE`] all the same.
 const BYTES_ASIDE: u64 = 32 << 20;
 const FRAMES_ASIDE: std::ops::RangeInclusive<u64> = 2..=16;
 
 /// Hears of every decoded frame and may stop the work there.
 pub trait Watch {
-    /// So much of the stretch is decoded, of so much in all (an estimate), milliseconds; a second pass comes on
-    /// top. `Break` stops.
+    /// `done_ms` of about `total_ms` milliseconds are decoded; a second pass goes on counting. `Break` stops the work.
     fn frame(&mut self, done_ms: i64, total_ms: i64) -> ControlFlow<()>;
 }
 
@@ -53,7 +52,7 @@ impl Watch for Unwatched {
     }
 }
 
-/// How many frames that take so much memory may wait to be framed.
+/// How many frames of this size may wait to be framed.
 fn frames_aside(frame_bytes: u64) -> usize {
     (BYTES_ASIDE / frame_bytes.max(1)).clamp(*FRAMES_ASIDE.start(), *FRAMES_ASIDE.end()) as usize
 }

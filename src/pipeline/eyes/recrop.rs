@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::jump::Jumper;
-use super::{DECODER_THREADS, Watch, glance, tell};
+use super::{DECODER_THREADS, Watch, tell, views};
 use crate::failure::{Failure, Reason};
 use crate::media::{Decoder, VideoFrame};
 use crate::pipeline::cpu::{Picture, Recrop};
@@ -40,8 +40,8 @@ pub fn recrop_video(path: &Path, recrop: &Recrop, watch: &mut dyn Watch) -> Resu
 }
 
 fn crop(frame: &VideoFrame, seen: &SeenFace, recrop: &Recrop) -> Result<Picture, Failure> {
-    let crop = glance::crop(frame, &seen.face, recrop.style)?;
-    Ok(Picture { jpeg: glance::jpeg(&crop, recrop.jpeg_quality)? })
+    let crop = views::crop(frame, &seen.face, recrop.style)?;
+    Ok(Picture { jpeg: views::jpeg(&crop, recrop.jpeg_quality)? })
 }
 
 fn no_frame(path: &Path, t_ms: i64) -> Failure {

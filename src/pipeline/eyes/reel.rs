@@ -7,7 +7,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::aside::{Aside, Later};
-use super::{framing, glance};
+use super::{framing, views};
 use crate::config::ClipRecipe;
 use crate::face::select::{ClipPlan, is_sample};
 use crate::face::{Detector, View, quality};
@@ -40,6 +40,8 @@ pub(super) struct Reel {
     stills: VecDeque<(i64, Later<Still>)>,
     /// By time, ascending, not encoded yet.
     samples: VecDeque<(i64, Later<(Sample, RgbImage)>)>,
+    /// A look that is a sample whatever the rule says.
+    sample_ms: Option<i64>,
     /// The size of the source's pictures.
     size: (u32, u32),
     /// The memory that one still takes.
@@ -47,12 +49,18 @@ pub(super) struct Reel {
 }
 
 impl Reel {
-    /// One whose first frame will be the first from this time on.
+    /// An empty reel, which begins with the first frame from this time on.
     pub(super) fn new(from_ms: i64) -> Self {
-        Self { from_ms, stills: VecDeque::new(), samples: VecDeque::new(), size: (1, 1), still_bytes: 0 }
+        let (stills, samples) = (VecDeque::new(), VecDeque::new());
+        Self { from_ms, stills, samples, sample_ms: None, size: (1, 1), still_bytes: 0 }
     }
 
-    /// What lies before is cut, or was never there.
+    /// An empty reel of one clip.
+    pub(super) fn of(plan: &ClipPlan, recipe: &ClipRecipe) -> Self {
+        Self { sample_ms: plan.only_sample_ms(recipe), ..Self::new(plan.span.start_ms) }
+    }
+
+    /// Frames before this time are cut already, or were never there.
     pub(super) fn start_ms(&self) -> i64 {
         self.from_ms
     }
@@ -79,11 +87,11 @@ impl Reel {
         self.stills.push_back((t_ms, framing.give(move || Ok(shown.still(window, side_px)?))));
         let Some(at) = faces.iter().position(|seen| seen.t_ms == t_ms) else { return };
         let before_ms = at.checked_sub(1).map(|before| faces[before].t_ms);
-        if is_sample(before_ms, t_ms, recipe.sample_every_ms) {
+        if is_sample(before_ms, t_ms, recipe.sample_every_ms) || self.sample_ms == Some(t_ms) {
             let (shown, face) = (Arc::clone(frame), faces[at].face);
             let style = CropStyle::plain(recipe.sample_side_px);
             let sample = framing.give(move || {
-                let crop = glance::crop(&shown, &face, style)?;
+                let crop = views::crop(&shown, &face, style)?;
                 let quality = quality::measure(&crop, &face, size);
                 Ok((Sample { t_ms, face, quality, jpeg: Vec::new() }, crop))
             });
@@ -136,7 +144,7 @@ impl Reel {
     }
 }
 
-/// Lays a clip down beside its film, or why it is none.
+/// Lays down what is known of a clip beside its film; or, without a film, why there is no clip.
 fn lay_down(plan: &ClipPlan, shears: Shears<'_>, outcome: Result<Clip, Failure>) -> Result<(), Failure> {
     match outcome {
         Err(failure) if failure.reason != Reason::ClipUnsound => Err(failure),
@@ -168,8 +176,8 @@ fn write(stills: Vec<(i64, Still)>, plan: &ClipPlan, shears: Shears<'_>) -> Resu
     Ok(written)
 }
 
-/// How much a film may differ from its span, which at both ends may cut into a frame: one that is shown as long as any of
-/// the film's, but no longer than a track may go without its face.
+/// How much a film may differ from its span, milliseconds. The span may cut into a frame at both ends. Such a frame
+/// lasts as long as the longest of the film, but no longer than a track may go without its face.
 fn tolerance_ms(stills: &[(i64, Still)], shears: Shears<'_>) -> i64 {
     let gaps_ms = stills.windows(2).map(|pair| pair[1].0 - pair[0].0);
     let longest_ms = gaps_ms.max().unwrap_or(0).min(shears.recipe.max_gap_ms);
@@ -197,7 +205,7 @@ fn encoded(
     recipe: &ClipRecipe,
 ) -> Result<Vec<(Sample, RgbImage)>, Failure> {
     for (sample, crop) in &mut samples {
-        sample.jpeg = glance::jpeg(crop, recipe.jpeg_quality)?;
+        sample.jpeg = views::jpeg(crop, recipe.jpeg_quality)?;
     }
     Ok(samples)
 }

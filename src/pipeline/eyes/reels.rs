@@ -1,8 +1,8 @@
-//! Cuts clips while the video is being looked at: what is known of a frame's faces a second later decides how it is
-//! framed, and what a track has come to, whether it is cut. One decoding then is enough.
+//! Cuts clips while the video is being looked at, so that it is decoded only once. Each frame waits about a second: how
+//! it is framed depends on where its faces are until then, and whether it is cut, on what its track has come to.
 //!
-//! It never holds more than a bounded number of bytes; a clip for which that is not enough is simply not cut here, and
-//! whoever plans the clips of the finished scan has it cut from the file again.
+//! It never holds more than a bounded number of bytes. A clip for which that is not enough is not cut here; whoever
+//! plans the clips of the finished scan then has it cut from the file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,9 +12,10 @@ use super::frames_aside;
 use super::framing::REACH_MS;
 use super::looker::Looker;
 use super::reel::{Reel, Shears};
+use crate::face::open_track::OpenTrack;
 use crate::face::select::{self, ClipPlan};
 use crate::face::shots::ShotFinder;
-use crate::face::track::{OpenTrack, Tracker, split_at_shots};
+use crate::face::track::Tracker;
 use crate::failure::Failure;
 use crate::media::VideoFrame;
 use crate::types::{SeenFace, Span};
@@ -25,17 +26,16 @@ const HOLD_MS: i64 = REACH_MS + 500;
 const HOPELESS: f32 = 0.6;
 /// Faces this far away from a frame still say where its window is.
 const NEAR_MS: i64 = 2_000;
-/// All frames that wait; where they take more, clips are cut afterwards.
+/// Memory of all frames that wait, bytes; where they take more, clips are cut afterwards.
 const MOST_HELD_BYTES: usize = 1 << 30;
-/// All stills that wait to be cut.
+/// Memory of all stills that wait to be cut, bytes.
 const MOST_BYTES: usize = 160 << 20;
-/// So many clips are encoded at once: of two people in one shot the clips end together.
+/// So many clips are encoded at once: the clips of two people in one shot end together.
 const CLIPS_ASIDE: usize = 2;
 
 /// The reels of all tracks that are going on.
 pub(super) struct Reels<'a> {
     shears: Shears<'a>,
-    frame_ms: i64,
     /// Frames that wait, oldest first.
     held: VecDeque<Arc<VideoFrame>>,
     /// By the track's number.
@@ -56,10 +56,9 @@ struct Near {
 }
 
 impl<'a> Reels<'a> {
-    pub(super) fn new(shears: Shears<'a>, frame_bytes: u64, frame_ms: i64) -> Self {
+    pub(super) fn new(shears: Shears<'a>, frame_bytes: u64) -> Self {
         Self {
             shears,
-            frame_ms,
             held: VecDeque::new(),
             reels: BTreeMap::new(),
             framing: Aside::new(1, frames_aside(frame_bytes)),
@@ -81,7 +80,7 @@ impl<'a> Reels<'a> {
             self.develop(&frame, looker, finder)?;
         }
         if self.held.iter().map(|frame| frame.size_bytes()).sum::<usize>() > MOST_HELD_BYTES {
-            // What goes leaves a gap in every reel.
+            // The frames that go now would leave a gap in every reel.
             self.held.clear();
             self.reels.clear();
         }
@@ -134,7 +133,7 @@ impl<'a> Reels<'a> {
         let here = |track: &&OpenTrack| track.first().t_ms <= t_ms && t_ms <= track.last().t_ms;
         let latest =
             tracker.ended_tracks().iter().rev().take_while(|track| track.last().t_ms + NEAR_MS > t_ms);
-        let long = |track: &&OpenTrack| track.last().t_ms - track.first().t_ms + self.frame_ms >= min_clip_ms;
+        let long = |track: &&OpenTrack| track.span().length_ms() >= min_clip_ms;
         let ended = latest.filter(here).filter(long).map(|track| of(track, true));
         ended.chain(tracker.open_tracks().iter().filter(here).map(|track| of(track, false))).collect()
     }
@@ -150,10 +149,11 @@ impl<'a> Reels<'a> {
     ) -> Result<(), Failure> {
         let recipe = self.shears.recipe;
         let Some(reel) = self.reels.get_mut(&near.number) else { return Ok(()) };
-        for plan in plans(near, looker.tracker(), finder, (recipe, size, self.frame_ms)) {
-            if reel.start_ms() < plan.span.end_ms && plan.span.end_ms <= t_ms + self.frame_ms {
+        for plan in plans(near, looker.tracker(), finder, (recipe, size)) {
+            // When a track is over, the reel has its last frame.
+            if reel.start_ms() < plan.span.end_ms && (near.is_over || plan.span.end_ms <= t_ms) {
                 self.uncertain.extend(reel.cut(&plan, self.shears, looker.detector(), &self.cutting)?);
-                // One more than are encoded: the oldest is laid down, or soon.
+                // No more clips may be on their way: waits for the oldest one.
                 while self.uncertain.len() > CLIPS_ASIDE {
                     self.uncertain.pop_front().map_or(Ok(()), Later::take)?;
                 }
@@ -181,16 +181,16 @@ fn plans(
     near: &Near,
     tracker: &Tracker,
     finder: &ShotFinder,
-    (recipe, size, frame_ms): (&crate::config::ClipRecipe, (u32, u32), i64),
+    (recipe, size): (&crate::config::ClipRecipe, (u32, u32)),
 ) -> Vec<ClipPlan> {
     let all = tracker.open_tracks().iter().chain(tracker.ended_tracks().iter().rev());
     let Some(track) = all.into_iter().find(|track| track.number == near.number) else { return Vec::new() };
     let shots: Vec<Span> = finder.so_far(i64::MAX);
-    let pieces = split_at_shots(vec![track.so_far(frame_ms)], &shots);
+    let pieces = track.pieces(&shots);
     let last = pieces.len().saturating_sub(1);
     let of_piece = |(at, piece): (usize, &crate::types::Track)| {
         let goes_on = !near.is_over && at == last;
-        let spans = match select::verdict(piece, size, frame_ms as f64, recipe) {
+        let spans = match select::verdict(piece, size, recipe) {
             Some(_) => Vec::new(),
             None => select::spans(piece, &shots, recipe, goes_on),
         };

@@ -10,8 +10,8 @@ use super::reel::Shears;
 use super::reels::Reels;
 use super::{DECODER_THREADS, Watch, tell};
 use crate::config::ClipRecipe;
+use crate::face::Detector;
 use crate::face::shots::{Placed, ShotFinder, THUMBNAIL_WIDTH_PX};
-use crate::face::{Detector, track};
 use crate::failure::Failure;
 use crate::media::{Decoder, VideoFrame};
 use crate::types::Scan;
@@ -35,9 +35,9 @@ pub fn scan_video(
     let frame_rate = frame_rate.clamp(1.0, 240.0);
     let shears = |folder| Shears { recipe, folder, frame_rate };
     let frame_bytes = decoder.probe().frame_bytes;
-    let reels = clips.map(|folder| Reels::new(shears(folder), frame_bytes, frame_ms));
-    let finder = ShotFinder::new(recipe);
-    let mut walk = Walk { finder, looker: Looker::new(recipe, detector), reels, unplaced: VecDeque::new() };
+    let reels = clips.map(|folder| Reels::new(shears(folder), frame_bytes));
+    let (finder, looker) = (ShotFinder::new(recipe), Looker::new(recipe, detector, frame_ms));
+    let mut walk = Walk { finder, looker, reels, unplaced: VecDeque::new() };
     let (mut frames_decoded, mut last_ms) = (0, 0);
     while let Some(frame) = decoder.next_frame()? {
         frames_decoded += 1;
@@ -46,10 +46,9 @@ pub fn scan_video(
         walk.take(frame)?;
     }
     walk.end()?;
-    let duration_ms = last_ms + frame_ms;
+    let duration_ms = last_ms + walk.looker.tracker().frame_ms();
     let shots = walk.finder.finish(duration_ms);
-    let (tracks, frames_detected) = walk.looker.finish(frame_ms);
-    let tracks = track::split_at_shots(tracks, &shots);
+    let (tracks, frames_detected) = walk.looker.finish(&shots);
     Ok(Scan { width, height, duration_ms, shots, tracks, frames_decoded, frames_detected })
 }
 

@@ -80,6 +80,21 @@ fn spans(scan: &Scan) -> Vec<(usize, i64, i64)> {
     scan.tracks.iter().map(|track| (track.shot, track.span.start_ms, track.span.end_ms)).collect()
 }
 
+/// No face is in two tracks at the same time, and no track goes without its face for longer than it may.
+fn assert_sound(scan: &Scan) {
+    for (at, track) in scan.tracks.iter().enumerate() {
+        let gaps_ms = track.faces.windows(2).map(|pair| pair[1].t_ms - pair[0].t_ms);
+        assert!(gaps_ms.max().unwrap_or(0) <= recipe().max_gap_ms, "{:?}", track.span);
+        for other in &scan.tracks[at + 1..] {
+            let shared = track.faces.iter().find(|seen| {
+                let overlaps = |face: &SeenFace| face.face.face_box.iou(&seen.face.face_box) > 0.6;
+                other.faces.iter().any(|face| face.t_ms == seen.t_ms && overlaps(face))
+            });
+            assert_eq!(shared, None, "in {:?} and {:?}", track.span, other.span);
+        }
+    }
+}
+
 #[test]
 fn a_track_begins_and_ends_on_the_frame_between_two_looks() {
     let folder = tempfile::tempdir().unwrap();
@@ -123,6 +138,44 @@ fn a_face_that_hops_is_found_nearby_and_not_everything_is_searched_for_it() {
     let scan = scan(&path, &mut detector);
     assert_eq!(spans(&scan), [(0, 0, 95 * FRAME_MS)]);
     assert_eq!((scan.frames_detected, detector.detected), (1, 2));
+}
+
+#[test]
+fn a_pause_ends_a_track_and_the_next_one_begins_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = (0..76).map(|at| at * FRAME_MS).chain((0..76).map(|at| 3_740 + at * FRAME_MS));
+    let path = film_at(folder.path(), times, EncoderOptions::default(), |_| scene(90, &[(40, 30)]));
+    let scan = scan(&path, &mut FakeDetector::default());
+    assert_eq!(spans(&scan), [(0, 0, 3_040), (0, 3_740, 6_780)]);
+    assert_sound(&scan);
+}
+
+#[test]
+fn a_long_pause_makes_no_track_longer_and_no_patchy_face_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    // On every third look nobody is there; eight seconds later nothing comes for two minutes.
+    let times = (0..200).map(|at| at * FRAME_MS).chain([128_000]);
+    let face = |at| scene(90, if at % 15 < 10 { &[(40, 30)] } else { &[] });
+    let path = film_at(folder.path(), times, EncoderOptions::default(), face);
+    let scan = scan(&path, &mut FakeDetector::default());
+    assert_eq!(spans(&scan), [(0, 0, 8_000), (0, 128_000, 128_040)]);
+    let verdicts = select(&scan, &recipe()).1.verdicts;
+    assert_eq!(verdicts, [Reason::FaceTooPatchy, Reason::FaceTooBrief].map(Some));
+}
+
+#[test]
+fn whoever_passes_before_whom_and_whatever_is_left_out_tracks_stay_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    // The clock stands still three times, for 0.7 s.
+    let times = (0..320).map(|at| at * FRAME_MS + at / 90 * 700);
+    let path = film_at(folder.path(), times, EncoderOptions::default(), |at| {
+        let walker = (at * 3 % 100) as u32;
+        let squares = if at % 110 < 80 { vec![(walker, 30), (90, 200)] } else { vec![(90, 200)] };
+        scene(90, &squares)
+    });
+    let scan = scan(&path, &mut FakeDetector::default());
+    assert!(scan.tracks.len() > 4, "{:?}", spans(&scan));
+    assert_sound(&scan);
 }
 
 /// Cuts one plan by itself.
@@ -195,6 +248,22 @@ fn a_plan_whose_face_is_not_there_makes_an_unsound_clip() {
     assert_eq!(failure.reason, Reason::ClipUnsound);
     assert!(failure.detail.contains("last frames"), "{failure}");
     assert!(!cuttings::film(folder.path(), &plan).exists());
+}
+
+#[test]
+fn a_clip_that_finds_no_room_is_cut_when_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 180, |_| scene(90, &[(40, 30)]));
+    let plans = select(&scan(&path, &mut FakeDetector::default()), &recipe()).0;
+    let place = cuttings::film(folder.path(), &plans[0]);
+    // Every write to this device says that no space is left.
+    std::os::unix::fs::symlink("/dev/full", &place).unwrap();
+    let mut detector = FakeDetector::default();
+    let cut_all = cut_clips(&path, &plans, &recipe(), &mut detector, folder.path(), &mut Unwatched);
+    assert_eq!(cut_all.unwrap_err().reason, Reason::Disk);
+    assert!(cuttings::read(folder.path(), &plans[0]).unwrap().is_none());
+    std::fs::remove_file(place).unwrap();
+    cut(&path, &plans[0], folder.path()).unwrap();
 }
 
 #[test]

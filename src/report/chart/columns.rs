@@ -2,15 +2,11 @@
 
 use maud::{Markup, html};
 
+use super::axis::{self, BASELINE, Field, below};
 use super::scale::{Scale, ticks};
 use super::{Tone, Unit, at};
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 52.0;
-const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 34.0;
+const FIELD: Field = Field { left: 52.0, right: 466.0 };
 
 /// A chart of counts side by side.
 pub(in super::super) struct ColumnChart<'a> {
@@ -33,33 +29,29 @@ pub(in super::super) fn columns(chart: &ColumnChart<'_>) -> Option<Markup> {
     let (highest, wanted) = (highest as f64, chart.counts.len() as f64);
     let levels: Vec<f64> =
         ticks(0.0, highest.max(1.0), 4.0).into_iter().filter(|tick| tick.fract().abs() < 1e-9).collect();
-    let up = Scale { values: (0.0, *levels.last()?), coordinates: (HEIGHT - BOTTOM, TOP) };
-    let slot = (WIDTH - LEFT - RIGHT) / wanted;
+    let up = axis::up((0.0, *levels.last()?));
+    let slot = (FIELD.right - FIELD.left) / wanted;
     let gap = (slot * 0.16).min(4.0);
-    let baseline = HEIGHT - BOTTOM;
-    Some(html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(chart.title) {
-            @for level in &levels {
-                line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(up.at(*level))) y2=(at(up.at(*level))) {}
-                text.tick.end x=(at(LEFT - 6.0)) y=(at(up.at(*level) + 4.0)) { (Unit::Count.write(*level, 1.0)) }
-            }
-            @for (left, height) in edges(chart.counts, slot, &up) {
-                rect.fill.(chart.tone.class()) x=(at(left + gap / 2.0)) y=(at(baseline - height))
-                    width=(at(slot - gap)) height=(at(height)) {}
-            }
-            line.axis x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(baseline)) y2=(at(baseline)) {}
-            text.tick x=(at(LEFT)) y=(at(baseline + 16.0)) { (chart.ends.0) }
-            text.tick.middle x=(at((LEFT + WIDTH - RIGHT) / 2.0)) y=(at(baseline + 16.0)) { (chart.across) }
-            text.tick.end x=(at(WIDTH - RIGHT)) y=(at(baseline + 16.0)) { (chart.ends.1) }
+    let content = html! {
+        (FIELD.levels(&levels, &up, Unit::Count))
+        @for (left, height) in edges(chart.counts, slot, &up) {
+            rect.fill.(chart.tone.class()) x=(at(left + gap / 2.0)) y=(at(BASELINE - height))
+                width=(at(slot - gap)) height=(at(height)) {}
         }
-    })
+        (FIELD.axis())
+        (below("tick", FIELD.left, &chart.ends.0))
+        (below("tick middle", (FIELD.left + FIELD.right) / 2.0, chart.across))
+        (below("tick end", FIELD.right, &chart.ends.1))
+    };
+    Some(axis::drawing(chart.title, &content))
 }
 
 /// Each column's left edge and height.
 fn edges(counts: &[u64], slot: f64, up: &Scale) -> Vec<(f64, f64)> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-    let edge =
-        |(place, count): (usize, &u64)| (LEFT + place as f64 * slot, up.coordinates.0 - up.at(*count as f64));
+    let edge = |(place, count): (usize, &u64)| {
+        (FIELD.left + place as f64 * slot, up.coordinates.0 - up.at(*count as f64))
+    };
     counts.iter().enumerate().map(edge).collect()
 }
 

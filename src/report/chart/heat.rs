@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+use crate::words;
+
 use super::super::epochs::Confusion;
-use super::super::number;
 use super::at;
 
 const LEFT: f64 = 84.0;
@@ -56,7 +57,7 @@ fn row(confusion: &Confusion, row: usize) -> Markup {
             (cell(confusion, (row, column), predicted))
         }
         text.recall.middle x=(at(end + RECALL / 2.0)) y=(at(y + CELL / 2.0 + 4.5)) {
-            (recall.map_or("–".to_owned(), number::share))
+            (recall.map_or("–".to_owned(), words::share))
         }
     }
 }
@@ -69,7 +70,7 @@ fn cell(confusion: &Confusion, (row, column): (usize, usize), predicted: &str) -
     let tone = if share.unwrap_or(0.0) > DARK { "middle on" } else { "middle off" };
     html! {
         g {
-            title { (given) " taken for " (predicted) ": " (number::count(count)) }
+            title { (given) " taken for " (predicted) ": " (words::count(count)) }
             rect.ground x=(at(x + 1.0)) y=(at(y + 1.0)) width=(at(CELL - 2.0)) height=(at(CELL - 2.0)) {}
             @if let Some(share) = share.filter(|share| *share > 0.0) {
                 rect.hot x=(at(x + 1.0)) y=(at(y + 1.0)) width=(at(CELL - 2.0)) height=(at(CELL - 2.0))

@@ -2,15 +2,12 @@
 
 use maud::{Markup, html};
 
+use super::axis::{self, BASELINE, Field, TOP, below};
 use super::scale::{Scale, ticks};
 use super::{Tone, Unit, at};
 
-const WIDTH: f64 = 480.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 46.0;
-const RIGHT: f64 = 118.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 34.0;
+/// Names stand to the right of it.
+const FIELD: Field = Field { left: 46.0, right: 362.0 };
 /// Least distance of two names at the right end.
 const NAME_HEIGHT: f64 = 16.0;
 
@@ -41,20 +38,19 @@ pub(in super::super) fn lines(chart: &LineChart<'_>) -> Option<Markup> {
     let drawn: Vec<&Series<'_>> = chart.series.iter().filter(|series| !series.points.is_empty()).collect();
     let (across, up) = axes(&drawn)?;
     let names = names(&drawn, &up);
-    Some(html! {
-        svg.chart viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(chart.title) {
-            (grid(chart, &across, &up))
-            @for series in &drawn {
-                path.line.(series.tone.class()) d=(path(series, &across, &up)) {}
-                @if let Some((x, y)) = series.points.last() {
-                    circle.dot.(series.tone.class()) cx=(at(across.at(*x))) cy=(at(up.at(*y))) r="3.5" {}
-                }
-            }
-            @for (series, y) in drawn.iter().zip(&names) {
-                text.name.(series.tone.class()) x=(at(WIDTH - RIGHT + 10.0)) y=(at(y + 4.0)) { (series.name) }
+    let content = html! {
+        (grid(chart, &across, &up))
+        @for series in &drawn {
+            path.line.(series.tone.class()) d=(path(series, &across, &up)) {}
+            @if let Some((x, y)) = series.points.last() {
+                circle.dot.(series.tone.class()) cx=(at(across.at(*x))) cy=(at(up.at(*y))) r="3.5" {}
             }
         }
-    })
+        @for (series, y) in drawn.iter().zip(&names) {
+            text.name.(series.tone.class()) x=(at(FIELD.right + 10.0)) y=(at(y + 4.0)) { (series.name) }
+        }
+    };
+    Some(axis::drawing(chart.title, &content))
 }
 
 /// The scales that hold every point of every line.
@@ -64,8 +60,8 @@ fn axes(drawn: &[&Series<'_>]) -> Option<(Scale, Scale)> {
     let (x_values, y_values) = (bounds(xs)?, bounds(ys)?);
     let marks = ticks(y_values.0, y_values.1, 4.0);
     let y_values = (*marks.first()?, *marks.last()?);
-    let across = Scale { values: x_values, coordinates: (LEFT + 6.0, WIDTH - RIGHT) };
-    Some((across, Scale { values: y_values, coordinates: (HEIGHT - BOTTOM, TOP) }))
+    let across = Scale { values: x_values, coordinates: (FIELD.left + 6.0, FIELD.right) };
+    Some((across, axis::up(y_values)))
 }
 
 fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
@@ -77,25 +73,18 @@ fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
 
 fn grid(chart: &LineChart<'_>, across: &Scale, up: &Scale) -> Markup {
     let levels = ticks(up.values.0, up.values.1, 4.0);
-    let step = levels.get(1).zip(levels.first()).map_or(1.0, |(second, first)| second - first);
     let (first, last) = across.values;
     let columns: Vec<f64> = ticks(first, last, 5.0)
         .into_iter()
         .filter(|tick| *tick >= first && *tick <= last && tick.fract().abs() < 1e-9)
         .collect();
-    let baseline = HEIGHT - BOTTOM;
     html! {
-        @for level in &levels {
-            line.grid x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(up.at(*level))) y2=(at(up.at(*level))) {}
-            text.tick.end x=(at(LEFT - 6.0)) y=(at(up.at(*level) + 4.0)) { (chart.unit.write(*level, step)) }
-        }
-        line.axis x1=(at(LEFT)) x2=(at(WIDTH - RIGHT)) y1=(at(baseline)) y2=(at(baseline)) {}
+        (FIELD.levels(&levels, up, chart.unit))
+        (FIELD.axis())
         @for column in &columns {
-            text.tick.middle x=(at(across.at(*column))) y=(at(baseline + 16.0)) {
-                (Unit::Count.write(*column, 1.0))
-            }
+            (below("tick middle", across.at(*column), Unit::Count.write(*column, 1.0)))
         }
-        text.tick x=(at(WIDTH - RIGHT + 10.0)) y=(at(baseline + 16.0)) { (chart.across) }
+        (below("tick", FIELD.right + 10.0, chart.across))
     }
 }
 
@@ -111,7 +100,7 @@ fn names(drawn: &[&Series<'_>], up: &Scale) -> Vec<f64> {
     let ends = drawn.iter().map(|series| series.points.last().map_or(TOP, |point| up.at(point.1)));
     let mut order: Vec<(usize, f64)> = ends.enumerate().collect();
     order.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let mut lowest = HEIGHT - BOTTOM - 4.0;
+    let mut lowest = BASELINE - 4.0;
     for place in (0..order.len()).rev() {
         order[place].1 = order[place].1.min(lowest);
         lowest = order[place].1 - NAME_HEIGHT;
@@ -151,11 +140,11 @@ mod tests {
     fn names_never_overlap_and_stay_on_the_drawing() {
         let series = |name| Series { name, tone: Tone::Blue, points: vec![(1.0, 0.5)] };
         let all = [series("a"), series("b"), series("c")];
-        let up = Scale { values: (0.0, 1.0), coordinates: (HEIGHT - BOTTOM, TOP) };
+        let up = axis::up((0.0, 1.0));
         let mut names = names(&all.iter().collect::<Vec<_>>(), &up);
         names.sort_by(f64::total_cmp);
         assert!(names.windows(2).all(|pair| pair[1] - pair[0] >= NAME_HEIGHT), "{names:?}");
-        assert!(names.iter().all(|y| (TOP..HEIGHT).contains(y)), "{names:?}");
+        assert!(names.iter().all(|y| (TOP..BASELINE).contains(y)), "{names:?}");
     }
 
     #[test]

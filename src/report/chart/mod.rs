@@ -3,6 +3,7 @@
 //! Drawings have a fixed view box and grow with the page; bars are drawn without one, so that text beside them keeps
 //! its size on a phone.
 
+mod axis;
 mod bar;
 mod columns;
 mod heat;

@@ -1,6 +1,6 @@
 //! From values to coordinates, and where ticks stand.
 
-use super::super::number;
+use crate::words;
 
 /// A straight map from a stretch of values to a stretch of coordinates.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ impl Unit {
                 clippy::cast_sign_loss,
                 reason = "ticks of counts are whole"
             )]
-            Self::Count => number::count(value.max(0.0).round() as u64),
+            Self::Count => words::count(value.max(0.0).round() as u64),
             Self::Number => format!("{:.*}", decimals(step), value),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::truth::Truth;
 use super::Gathering;
-use crate::catalog::runs::{FrozenSample, ListedSample, Opinion, Run};
+use crate::catalog::runs::{FrozenSample, ListedSample, Opinion, Run, RunState};
 use crate::types::{ClipId, Relabel, SampleId, Split};
 
 /// The training part of a run's list with the run's last word on each sample.
@@ -41,7 +41,7 @@ impl<'a> Judged<'a> {
             JudgedSample { frozen, clip, opinion, relabel }
         });
         let samples = samples.collect();
-        Self { classes: &run.classes, ended: run.state == "done", samples }
+        Self { classes: &run.classes, ended: run.state == RunState::Done, samples }
     }
 
     fn class(&self, index: usize) -> String {
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use crate::types::{RunId, VideoId};
 
-    fn run(state: &str) -> Run {
+    fn run(state: RunState) -> Run {
         Run {
             id: RunId(1),
             name: "one".to_owned(),
@@ -156,9 +156,10 @@ mod tests {
             recipe_hash: String::new(),
             seed: 1,
             folder: String::new(),
-            state: state.to_owned(),
+            state,
             classes: ["anger", "fear"].map(str::to_owned).to_vec(),
             device: None,
+            noise: None,
             summary: None,
             started_at: 0,
             finished_at: None,
@@ -169,8 +170,8 @@ mod tests {
     /// Sample 100 + position; labels as given; importance falls with position.
     fn list(labels: &[usize]) -> Vec<ListedSample> {
         let one = |(position, label): (i64, &usize)| {
-            let frozen =
-                FrozenSample { sample: SampleId(100 + position), split: Split::Train, label: *label };
+            let sample = SampleId(100 + position);
+            let frozen = FrozenSample { sample, split: Split::Train, label: *label, clean_label: None };
             let importance = Some(1.0 - 0.25 * position as f32);
             let opinion = Some(Opinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 });
             let (clip, video) = (ClipId(100 + position), VideoId(1));
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_last_word_on_a_sample_holds_and_an_undone_relabel_is_none() {
-        let run = run("done");
+        let run = run(RunState::Done);
         let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1), relabel(0, 2, 1, 0)];
         let judged = Judged::new(&run, list(&[0, 0, 1]), &relabels);
         assert_eq!(judged.relabelled_total(), Some(1));
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_relabel_stays_with_its_sample_when_another_was_removed() {
-        let run = run("done");
+        let run = run(RunState::Done);
         let mut list = list(&[0, 0, 1]);
         list.remove(0);
         let judged = Judged::new(&run, list, &[relabel(0, 1, 0, 1), relabel(2, 1, 1, 0)]);
@@ -210,14 +211,14 @@ mod tests {
 
     #[test]
     fn what_a_run_under_way_has_not_decided_is_not_known() {
-        let run = run("open");
+        let run = run(RunState::Open);
         let judged = Judged::new(&run, list(&[0, 1]), &[]);
         assert_eq!((judged.relabelled_total(), judged.class_counts()[0].after), (None, None));
     }
 
     #[test]
     fn the_least_important_stand_first_and_held_out_samples_nowhere() {
-        let run = run("done");
+        let run = run(RunState::Done);
         let mut list = list(&[0, 0, 1]);
         list[2].frozen.split = Split::Test;
         let judged = Judged::new(&run, list, &[]);
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_sheet_shows_each_clip_once() {
-        let run = run("done");
+        let run = run(RunState::Done);
         let mut list = list(&[0, 0, 1]);
         list[2].clip = list[1].clip;
         let judged = Judged::new(&run, list, &[relabel(1, 1, 0, 1), relabel(2, 2, 1, 0)]);
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn labels_are_held_against_the_truth_where_it_is_known() {
-        let run = run("done");
+        let run = run(RunState::Done);
         let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1)];
         let judged = Judged::new(&run, list(&[0, 0, 0, 1]), &relabels);
         let truth = [(100, "fear"), (101, "anger"), (102, "fear")];

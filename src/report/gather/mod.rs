@@ -1,5 +1,6 @@
 //! Reads a [`RunReport`] out of the catalog. It knows rows and how to count them, not how they are drawn.
 
+mod accuracy;
 mod epochs;
 mod funnel;
 mod labels;
@@ -7,7 +8,9 @@ mod round;
 
 use std::collections::HashMap;
 
-use super::epochs::{Histogram, best, last_five};
+use sha2::{Digest, Sha256};
+
+use super::epochs::Histogram;
 use super::funnel::Funnel;
 use super::index::IndexEntry;
 use super::run_report::{FailureExample, FailureGroup, RunFacts, RunReport, RunSummary};
@@ -15,7 +18,8 @@ use crate::catalog::funnel::{FailureCount, StageCount};
 use crate::catalog::runs::Run;
 use crate::catalog::{Catalog, CatalogError, Result, crops, recipes, relabels, runs};
 use crate::failure::Reason;
-use crate::types::{RunId, SampleId};
+use crate::files::hex;
+use crate::types::{JobState, RunId, SampleId, StageName};
 use labels::Judged;
 
 pub use round::{gather_round, gather_rounds, gather_run_summary};
@@ -53,7 +57,7 @@ pub async fn gather_standing(catalog: &Catalog) -> Result<(Funnel, Vec<FailureEx
     let stages = crate::catalog::funnel::stages(catalog).await?;
     let failures = crate::catalog::funnel::failures(catalog, &stages).await?.into_iter();
     let told = |failure: FailureCount| FailureExample {
-        group: group(failure.stage, &failure.state, failure.reason, failure.jobs),
+        group: group(failure.stage, failure.state, failure.reason, failure.jobs),
         example: failure.example.map(|example| first_words(&example)),
     };
     Ok((funnel::funnel(catalog, &stages).await?, failures.map(told).collect()))
@@ -97,12 +101,15 @@ pub async fn gather_index(
 
 /// How a run stands, in a word.
 fn state(run: &Run) -> String {
-    if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.clone() }
+    if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.to_string() }
 }
 
 async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
     let recipe = recipes::get(catalog, &run.recipe_hash).await?.unwrap_or_default();
-    let mut settings = vec![("recipe hash".to_owned(), run.recipe_hash.clone())];
+    // The first is what the run's own files say, the second what it is called in the catalog.
+    let hashes =
+        [("recipe hash", hex(&Sha256::digest(&recipe))), ("recipe in the catalog", run.recipe_hash.clone())];
+    let mut settings = hashes.map(|(name, hash)| (name.to_owned(), hash)).to_vec();
     match serde_json::from_str(&recipe) {
         Ok(value) => flatten("", &value, &mut settings),
         Err(_) => settings.push(("recipe".to_owned(), recipe)),
@@ -115,6 +122,7 @@ async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
         method: run.method.clone(),
         state: state(run),
         device: run.device.clone(),
+        noise: run.noise.as_ref().map(ToString::to_string),
         started_at_ms: Some(run.started_at),
         finished_at_ms: run.finished_at,
         recipe: settings,
@@ -142,20 +150,17 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
     let mut summaries = Vec::new();
     for run in runs::list(catalog).await?.into_iter().rev().filter(|run| Some(run.id) != but) {
         let measured = epochs::read(&runs::epochs(catalog, run.id).await?);
-        let measured: Vec<_> = measured.into_iter().map(epochs::facts).collect();
         let relabelled = relabels::count_changed(catalog, run.id).await?;
-        let last_five = last_five(&measured);
+        let accuracy = accuracy::of(&run, &measured);
         summaries.push(RunSummary {
             state: state(&run),
             name: run.name,
             method: run.method,
+            noise: run.noise.as_ref().map(ToString::to_string),
             started_at_ms: Some(run.started_at),
             epochs: measured.len() as u64,
-            last_five_accuracy: last_five.map(|(_, accuracy)| accuracy),
-            last_epochs: last_five.map_or(0, |(epochs, _)| epochs),
-            best_accuracy: best(&measured).map(|(_, accuracy)| accuracy),
-            mean_class_accuracy: measured.last().and_then(|last| last.mean_class_accuracy),
             relabelled: Some(relabelled),
+            ..accuracy
         });
     }
     Ok(summaries)
@@ -163,24 +168,25 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
 
 /// Failed and put-off jobs by cause, most frequent first.
 fn failures(stages: &[StageCount]) -> Vec<FailureGroup> {
-    let failed = stages.iter().filter(|count| ["open", "rejected", "dead"].contains(&count.state.as_str()));
-    let mut groups: Vec<FailureGroup> = failed
-        .filter_map(|count| Some(group(count.stage.clone(), &count.state, count.reason?, count.jobs)))
-        .collect();
-    groups.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.stage.cmp(&other.stage)));
+    let failed = stages.iter().filter(|count| count.has_failed());
+    let mut groups: Vec<FailureGroup> =
+        failed.filter_map(|count| Some(group(count.stage, count.state, count.reason?, count.jobs))).collect();
+    groups.sort_by(|one, other| {
+        other.count.cmp(&one.count).then_with(|| one.stage.as_str().cmp(other.stage.as_str()))
+    });
     groups
 }
 
-fn group(stage: String, state: &str, reason: Reason, count: u64) -> FailureGroup {
-    FailureGroup { stage, reason: reason.as_str(), outcome: outcome(state), count }
+fn group(stage: StageName, state: JobState, reason: Reason, count: u64) -> FailureGroup {
+    FailureGroup { stage, reason: reason.as_str(), outcome: outcome(state).to_owned(), count }
 }
 
 /// What became of jobs in a state, for people.
-fn outcome(state: &str) -> String {
+fn outcome(state: JobState) -> &'static str {
     match state {
-        "dead" => "given up".to_owned(),
-        "open" => "put off".to_owned(),
-        _ => state.to_owned(),
+        JobState::Dead => "given up",
+        JobState::Open => "put off",
+        JobState::Held | JobState::Done | JobState::Rejected => state.as_str(),
     }
 }
 

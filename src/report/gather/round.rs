@@ -6,11 +6,10 @@ use super::super::run_report::{FailureGroup, RunSummary};
 use super::summaries;
 use crate::catalog::rounds::{self, Ended};
 use crate::catalog::{Catalog, CatalogError, Result, crops, funnel, pauses};
+use crate::types::{JobState, StageName};
 
 /// Pictures of each emotion, at most.
 const PICTURES: u32 = 4;
-/// The stages, in the order data walks.
-const STAGES: [&str; 4] = ["search", "fetch", "scan", "cut"];
 
 /// What happened since a round began, and what there is now. Who ran it adds its steps, its exit and what comes next.
 pub async fn gather_round(catalog: &Catalog, round: i64, started_at_ms: i64) -> Result<RoundReport> {
@@ -80,29 +79,29 @@ pub async fn gather_run_summary(catalog: &Catalog, name: &str) -> Result<Option<
 }
 
 fn work(ended: &[Ended]) -> Vec<StageWork> {
-    let sum = |stage: &str, state: &str| {
+    let sum = |stage: StageName, state: JobState| {
         ended.iter().filter(|it| it.stage == stage && it.state == state).map(|it| it.jobs).sum()
     };
-    STAGES
-        .iter()
+    StageName::ALL
+        .into_iter()
         .map(|stage| StageWork {
-            stage: (*stage).to_owned(),
-            done: sum(stage, "done"),
-            rejected: sum(stage, "rejected"),
-            given_up: sum(stage, "dead"),
-            put_off: sum(stage, "open"),
+            stage,
+            done: sum(stage, JobState::Done),
+            rejected: sum(stage, JobState::Rejected),
+            given_up: sum(stage, JobState::Dead),
+            put_off: sum(stage, JobState::Open),
         })
         .filter(|work| work.done + work.rejected + work.given_up + work.put_off > 0)
         .collect()
 }
 
 fn failures(ended: &[Ended]) -> Vec<FailureGroup> {
-    let failed = ended.iter().filter(|it| it.state != "done");
+    let failed = ended.iter().filter(|it| it.state != JobState::Done);
     let mut groups: Vec<FailureGroup> = failed
         .map(|it| FailureGroup {
-            stage: it.stage.clone(),
+            stage: it.stage,
             reason: it.reason.map_or_else(|| "no reason given".to_owned(), |reason| reason.as_str()),
-            outcome: super::outcome(&it.state),
+            outcome: super::outcome(it.state).to_owned(),
             count: it.jobs,
         })
         .collect();

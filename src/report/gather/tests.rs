@@ -1,27 +1,34 @@
 //! A report out of a catalog that was filled by hand.
 
 use super::*;
-use crate::catalog::runs::{FrozenSample, NewRun, Opinion, RunState};
+use crate::catalog::runs::{FrozenSample, NewRun, Noise, Opinion, RunState};
 use crate::catalog::{answers, jobs, samples, searches, tests::empty, videos};
 use crate::failure::Reason;
-use crate::types::{Emotion, Relabel, Split};
+use crate::types::{Emotion, Relabel, Split, StageName};
 
 /// One video with two samples, a rejected download, and a run that relabelled the second sample.
 async fn fill(catalog: &Catalog) -> (RunId, Vec<SampleId>) {
+    fill_with(catalog, None).await
+}
+
+/// The same with labels of the run that were made wrong on purpose.
+async fn fill_with(catalog: &Catalog, noise: Option<&Noise>) -> (RunId, Vec<SampleId>) {
     let mut tx = catalog.begin().await.unwrap();
     let video = videos::upsert(&mut tx, &videos::tests::some("a", Some("c"))).await.unwrap().unwrap();
     samples::tests::hit(&mut tx, video, Emotion::Fear, 1).await;
     let ids = samples::tests::fill(&mut tx, video, 2).await;
     let verdict = jobs::Verdict { reason: Reason::TooLong, detail: "<b>300 s</b>" };
-    jobs::enqueue_rejected(&mut tx, "fetch", "1", video.0, verdict).await.unwrap();
+    jobs::enqueue_rejected(&mut tx, StageName::Fetch, "1", video.0, verdict).await.unwrap();
 
     let recipe_hash =
         &recipes::insert(&mut tx, "train", r#"{"scn": {"beta": 0.7}, "seed": 7}"#).await.unwrap();
     let classes = ["anger".to_owned(), "fear".to_owned()];
     let (name, method, folder, device) = ("first", "scn", "runs/1", "CPU");
-    let run = NewRun { name, method, recipe_hash, seed: 7, folder, classes: &classes, device };
-    let frozen: Vec<_> =
-        ids.iter().map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0 }).collect();
+    let run = NewRun { name, method, recipe_hash, seed: 7, folder, classes: &classes, device, noise };
+    let frozen: Vec<_> = ids
+        .iter()
+        .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
+        .collect();
     let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
     let relabel = Relabel { sample: 1, epoch: 2, from: 0, to: 1, p_max: 0.9, p_given: 0.1, importance: 0.3 };
     relabels::insert(&mut tx, run, &[relabel]).await.unwrap();
@@ -50,6 +57,8 @@ async fn a_run_is_gathered_with_its_catalog_and_its_pictures() {
     assert_eq!(report.epochs[0].validation_accuracy, Some(0.5));
     let recipe = &report.run.as_ref().unwrap().recipe;
     assert!(recipe.contains(&("scn.beta".to_owned(), "0.7".to_owned())));
+    let of_files = hex(&Sha256::digest(r#"{"scn": {"beta": 0.7}, "seed": 7}"#));
+    assert!(recipe.contains(&("recipe hash".to_owned(), of_files)), "{recipe:?}");
     assert_eq!(recipe.iter().filter(|(name, _)| name == "seed").count(), 1);
     assert_eq!(
         (report.failures[0].reason.as_str(), report.failures[0].outcome.as_str()),
@@ -76,6 +85,25 @@ async fn a_run_whose_labels_are_in_force_is_told_as_adopted() {
         let listed = gather_index(&catalog, |_| None).await.unwrap();
         assert_eq!((report.run.unwrap().state.as_str(), listed[0].run.state.as_str()), (state, state));
     }
+}
+
+#[tokio::test]
+async fn every_page_says_that_labels_of_a_run_were_made_wrong_on_purpose() {
+    let (_folder, catalog) = empty().await;
+    let noise = Noise { share: Some(0.4), kind: Some("pair".to_owned()), list: None };
+    let (run, _) = fill_with(&catalog, Some(&noise)).await;
+    let words = "40.0 % of each class, pair";
+    let of_run = gather_run(&catalog, run, &Gathering::default()).await.unwrap();
+    let of_catalog = gather_catalog(&catalog, "Catalog").await.unwrap();
+    for report in [&of_run, &of_catalog] {
+        let written =
+            [super::super::html(report), super::super::markdown(report), super::super::json(report)];
+        assert!(written.iter().all(|text| text.contains(words)), "{}", written[1]);
+    }
+    let (_folder, plain) = empty().await;
+    let (run, _) = fill(&plain).await;
+    let report = gather_run(&plain, run, &Gathering::default()).await.unwrap();
+    assert_eq!(report.run.unwrap().noise, None);
 }
 
 /// Writes searches down, and an answer to the first of them.
@@ -118,7 +146,7 @@ async fn a_folder_has_answered_its_search_and_a_search_with_more_pages_to_come_h
     assert_eq!((searches_of("planned").await.kept, searches_of("answered").await.kept), (1, 1));
     let asked = plan(&catalog, "youtube", &["scared", "afraid"]).await;
     let mut tx = catalog.begin().await.unwrap();
-    jobs::enqueue_all(&mut tx, "search", "1", 0, &asked).await.unwrap();
+    jobs::enqueue_all(&mut tx, StageName::Search, "1", 0, &asked).await.unwrap();
     tx.commit().await.unwrap();
     let answered = searches_of("answered").await;
     assert_eq!((searches_of("planned").await.kept, answered.kept, answered.waiting), (3, 1, Some(2)));

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::number::count;
+use crate::words::count;
+
 use super::super::run_report::{FailureGroup, RunFacts};
 use super::not_known;
 

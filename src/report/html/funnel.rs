@@ -1,13 +1,14 @@
-//! What is left after each step, why the rest is not, and the same by emotion.
+//! What is left after each step, why the rest is not, the same by emotion, and how long the stages took.
 
 use maud::{Markup, html};
 
+use crate::words::{count, known, share, share_of, span};
+
 use super::super::chart::{Part, Tone, bar};
-use super::super::funnel::{EmotionCounts, Funnel, FunnelStep};
-use super::super::number::{count, known, share, share_of};
+use super::super::funnel::{EmotionCounts, Funnel, FunnelStep, StageTime};
 use super::not_known;
 
-/// The steps with their reasons, then the table by emotion.
+/// The steps with their reasons, then the table by emotion, then that of times.
 pub(super) fn funnel(funnel: Option<&Funnel>) -> Markup {
     let Some(funnel) = funnel.filter(|funnel| !funnel.steps.is_empty()) else {
         return not_known("this run was not made from a catalog.");
@@ -20,6 +21,7 @@ pub(super) fn funnel(funnel: Option<&Funnel>) -> Markup {
             }
         }
         @if !funnel.emotions.is_empty() { h3 { "By emotion" } (emotions(funnel)) }
+        @if !funnel.times.is_empty() { h3 { "Time at work" } (times(&funnel.times)) }
     }
 }
 
@@ -80,5 +82,45 @@ fn emotion(counts: &EmotionCounts, most: u64) -> Markup {
             @for number in counts.counts() { td.right { (known(number, count)) } }
             td.wide { @if let Some(share) = part { (bar(&[Part { share, tone: Tone::Blue }])) } }
         }
+    }
+}
+
+fn times(times: &[StageTime]) -> Markup {
+    html! {
+        div.scroll { table.numbers {
+            thead { tr {
+                th scope="col" { "stage" }
+                th.right scope="col" { "jobs done" }
+                th.right scope="col" { "time" }
+                th.right scope="col" { "time of a job" }
+            } }
+            tbody { @for StageTime { stage, done, worked_ms, job_ms } in times { tr {
+                th scope="row" { (stage) }
+                td.right { (count(*done)) }
+                td.right { (known(job_ms.and(Some(*worked_ms)), span)) }
+                td.right { (known(*job_ms, span)) }
+            } } }
+        } }
+        p.note {
+            "By the clock, from one job's end to the next one's, however many were in hand at once; more than ten minutes \
+             without an end are left out."
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::example;
+    use super::*;
+
+    #[test]
+    fn times_are_written_for_people() {
+        let page = funnel(example::report().funnel.as_ref()).into_string();
+        let row = |stage: &str, cells: [&str; 3]| {
+            let cells = cells.map(|cell| format!("<td class=\"right\">{cell}</td>")).concat();
+            format!("<th scope=\"row\">{stage}</th>{cells}")
+        };
+        assert!(page.contains(&row("fetch", ["2,310", "11 h 33 min", "18.0 s"])), "{page}");
+        assert!(page.contains(&row("cut", ["1", "not known", "not known"])), "{page}");
     }
 }

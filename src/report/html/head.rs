@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+use crate::words::{date, known, span};
+
 use super::super::glance::glances;
-use super::super::number::{date, known, span};
 use super::super::run_report::{RunFacts, RunReport};
 use super::{Section, not_known};
 
@@ -38,6 +39,7 @@ fn facts(run: &RunFacts) -> Markup {
     html! {
         span { "run " b { (run.name) } }
         span { "method " b { (run.method) } }
+        @if let Some(noise) = &run.noise { span { "labels made wrong on purpose " b { (noise) } } }
         span { "state " b { (run.state) } }
         span { "device " b { (known(run.device.clone(), |device| device)) } }
         span { "started " b { (known(run.started_at_ms, date)) } }

@@ -4,9 +4,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
+use crate::words::{count, decimal, known, plural, share_of, signed};
+
 use super::super::chart::{Part, Tone, bar};
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
-use super::super::number::{count, decimal, known, plural, share_of, signed};
 use super::super::run_report::RunReport;
 use super::not_known;
 

@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use crate::words::{count, known, plural, share};
+
 use super::super::chart::{ColumnChart, LineChart, Series, Tone, Unit, columns, heat, lines};
 use super::super::epochs::EpochFacts;
-use super::super::number::{count, known, plural, share};
 use super::super::run_report::{RunReport, TestResult};
 use super::{figure, not_known};
 

@@ -2,8 +2,11 @@
 
 use maud::{Markup, html as markup};
 
-use super::super::number::{count, date, known, mean_of, plural, share, span};
+use crate::words::{bytes, count, date, known, plural, share, span};
+
+use super::super::epochs::mean_of;
 use super::super::round::{RoundReport, RoundStep, StageWork, Totals};
+use super::super::run_report::RunSummary;
 use super::labels::{change, picture};
 use super::{failures, page};
 
@@ -54,15 +57,21 @@ fn head(report: &RoundReport) -> Markup {
         }
         dl.glances {
             (glance("Jobs done", &count(done), ""))
-            (glance("Jobs failed", &count(failed), &format!("{} put off", count(report.jobs(|it| it.put_off)))))
+            (glance("Rejected or given up", &count(failed), &format!("{} put off", count(report.jobs(|it| it.put_off)))))
             (growth("Clips", report, |totals| totals.clips))
             (growth("Samples", report, |totals| totals.samples))
             @if let Some(run) = &report.run {
-                (glance("Accuracy", &known(run.last_five_accuracy, share), &format!("run {}, {}", run.name, mean_of(run.last_epochs))))
+                (glance("Accuracy", &known(run.last_five_accuracy, share), &accuracy_of(run)))
             }
             (glance("Free disk", &bytes(report.free_bytes), ""))
         }
     }
+}
+
+/// Which run an accuracy is of, and how it was measured.
+fn accuracy_of(run: &RunSummary) -> String {
+    let on = run.measured_on.as_deref().map_or_else(String::new, |on| format!(" on {on}"));
+    format!("run {}, {}{on}", run.name, mean_of(run.last_epochs))
 }
 
 fn glance(name: &str, value: &str, note: &str) -> Markup {
@@ -147,7 +156,7 @@ fn pictures(report: &RoundReport) -> Markup {
     if report.pictures.is_empty() {
         return markup! { p { "No sample was taken in this round." } };
     }
-    let shown = plural(report.pictures.len() as u64, "picture");
+    let shown = plural(report.pictures.len(), "picture");
     markup! {
         p.note { (shown) ", the newest of each emotion. The word is what the video was searched for." }
         div.sheet { @for one in &report.pictures {
@@ -166,16 +175,6 @@ fn next(report: &RoundReport) -> Markup {
                 td.why { (step.why) }
             } } }
         } }
-    }
-}
-
-/// `1.2 GB`, `340 MB`.
-fn bytes(bytes: u64) -> String {
-    let megabytes = bytes / 1_000_000;
-    if megabytes < 10_000 {
-        format!("{} MB", count(megabytes))
-    } else {
-        format!("{} GB", count(megabytes / 1_000))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::number::{count, date, known, share};
+use crate::words::{count, date, known, share};
+
 use super::super::run_report::RunSummary;
 
 /// Other runs on the same catalog.
@@ -30,6 +31,7 @@ pub(in super::super) fn run_head(with_report: bool) -> Markup {
             th.right scope="col" { "last-5 accuracy" }
             th.right scope="col" { "best" }
             th.right scope="col" { "class mean" }
+            th scope="col" { "measured on" }
             th.right scope="col" { "relabelled" }
         }
     }
@@ -38,13 +40,14 @@ pub(in super::super) fn run_head(with_report: bool) -> Markup {
 /// A run's cells after its name.
 pub(in super::super) fn run_cells(run: &RunSummary) -> Markup {
     html! {
-        td { (run.method) }
+        td { (run.method()) }
         td { (run.state) }
         td { (known(run.started_at_ms, date)) }
         td.right { (count(run.epochs)) }
         td.right { (run.last_five()) }
         td.right { (known(run.best_accuracy, share)) }
         td.right { (known(run.mean_class_accuracy, share)) }
+        td { (run.measured_on.as_deref().unwrap_or("–")) }
         td.right { (known(run.relabelled, count)) }
     }
 }

@@ -2,8 +2,9 @@
 
 use maud::{Markup, html};
 
+use crate::words::{count, known, share, share_of};
+
 use super::super::chart::{Part, Tone, bar};
-use super::super::number::{count, known, share, share_of};
 use super::super::run_report::RunReport;
 use super::super::truth::{MethodResult, Truth};
 use super::not_known;

@@ -1,5 +1,5 @@
-//! What the room does with tensors on a GPU, on a CPU: each picture in one pass from bytes to what the net sees.
-//! It keeps to the caches and to one thread a picture, and takes a fraction of the tensors' time.
+//! Augmentation on a CPU: each picture goes from bytes to what the net sees in one pass, by one thread and within the
+//! caches. That takes a fraction of the time of the tensor operations with which `augment` does the same on a GPU.
 
 use std::array;
 use std::num::NonZero;
@@ -13,7 +13,7 @@ use super::super::recipe::Normalise;
 use super::View;
 
 const CHANNELS: usize = 3;
-/// Numbers that are reckoned side by side, whole pixels.
+/// Numbers that are computed side by side: four whole pixels.
 const LANES: usize = 4 * CHANNELS;
 
 /// A place between two pixels of a row or a column.
@@ -59,7 +59,8 @@ fn window(view: &View, pixels: &[u8], side: usize, seen: &mut [f32]) {
     let across = places(side, view.flip * view.zoom, view.shift[0]);
     let down = places(side, view.zoom, view.shift[1]);
     let width = side * CHANNELS;
-    // Four numbers are one instruction's work, three are not: of each pixel one more is read, and written over by the next.
+    // Four numbers fit one instruction, three do not: one number more is read and written for each pixel, and the next
+    // pixel overwrites it.
     let mut row = vec![0.0; width + 1];
     let mut line = vec![0.0; width + 1];
     for (seen, at) in seen.chunks_exact_mut(width).zip(&down) {
@@ -82,7 +83,7 @@ fn quad(row: &[f32], at: usize) -> [f32; 4] {
     quad
 }
 
-/// Where each pixel of a row or a column is taken from; beyond the border its pixel repeats.
+/// Where each pixel of a row or a column is taken from; beyond the border the pixel at the border repeats.
 fn places(side: usize, scale: f32, shift: f32) -> Vec<Between> {
     let (middle, last) = (side as f32 / 2.0, side - 1);
     let place = |at: usize| {

@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, read_text, separator};
+use super::lines::{read_text, rows};
+use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::Split;
 
 /// In the order of the list's ids 0 to 7; 8 to 10 (none, uncertain, no face) are left out.
 const CLASSES: [&str; 8] =
     ["neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"];
 const FOLDERS: [&str; 3] = ["Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", "."];
+/// Pictures that are looked for in each of them.
+const TRIED: usize = 100;
 
 /// Reads AffectNet with 8 classes, or 7 without contempt. Its validation part, the one that papers report, is the test.
 ///
@@ -27,22 +30,29 @@ pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataEr
             splits.push(split);
         }
     }
-    let Some(first) = paths.first() else {
+    if paths.is_empty() {
         return Err(DataError::Empty { name: root.display().to_string(), what: "samples" });
-    };
-    let folder = FOLDERS.iter().map(|folder| root.join(folder)).find(|folder| folder.join(first).is_file());
-    let folder = folder.unwrap_or_else(|| root.join(FOLDERS[0]));
+    }
+    let folder = folder_of_pictures(root, &paths);
     let paths: Vec<PathBuf> = paths.iter().map(|path| folder.join(path)).collect();
-    let pictures = PictureFiles::listed("affectnet", paths)?;
+    let (pictures, remarks) = PictureFiles::listed("affectnet", paths)?;
     let set = TrainingSet {
         name: format!("affectnet-{classes}"),
         classes: CLASSES[..classes].iter().map(|&class| class.to_owned()).collect(),
         labels,
         splits,
+        remarks,
         ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
     Ok(set)
+}
+
+/// The folder in which most pictures lie, by some from all over the lists; the first of equals.
+fn folder_of_pictures(root: &Path, paths: &[PathBuf]) -> PathBuf {
+    let tried = || paths.iter().step_by(paths.len().div_ceil(TRIED).max(1));
+    let found = |folder: &&str| tried().filter(|path| root.join(folder).join(path).is_file()).count();
+    root.join(FOLDERS.iter().copied().rev().max_by_key(found).unwrap_or_default())
 }
 
 fn find_list(root: &Path, file: &str) -> Result<PathBuf, DataError> {
@@ -56,26 +66,24 @@ fn find_list(root: &Path, file: &str) -> Result<PathBuf, DataError> {
 fn read_list(list: &Path, classes: usize) -> Result<Vec<(PathBuf, usize)>, DataError> {
     let text = read_text(list)?;
     let bad = |line: usize, problem: String| DataError::Line { path: list.to_owned(), line, problem };
-    let header = text.lines().next().unwrap_or_default().trim_end();
-    let mark = separator(header);
-    let header: Vec<&str> = header.split(mark).collect();
+    let mut rows = rows(&text);
+    let (line, head) = rows.next().unwrap_or((1, Vec::new()));
     let column = |name: &str| {
-        header.iter().position(|title| *title == name).ok_or_else(|| bad(1, format!("no column '{name}'")))
+        head.iter().position(|title| title == name).ok_or_else(|| bad(line, format!("no column '{name}'")))
     };
     let (path_column, label_column) = (column("subDirectory_filePath")?, column("expression")?);
-    let mut rows = Vec::new();
-    for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-        let fields: Vec<&str> = line.split(mark).collect();
+    let mut found = Vec::new();
+    for (line, fields) in rows {
         let (Some(path), Some(id)) = (fields.get(path_column), fields.get(label_column)) else {
-            return Err(bad(number + 1, format!("only {} columns", fields.len())));
+            return Err(bad(line, format!("only {} columns", fields.len())));
         };
-        match id.trim().parse::<usize>() {
-            Ok(label) if label < classes => rows.push((PathBuf::from(path), label)),
+        match id.parse::<usize>() {
+            Ok(label) if label < classes => found.push((PathBuf::from(path), label)),
             Ok(0..=10) => {}
-            _ => return Err(bad(number + 1, format!("expression '{id}' is not one of 0 to 10"))),
+            _ => return Err(bad(line, format!("expression '{id}' is not one of 0 to 10"))),
         }
     }
-    Ok(rows)
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -103,7 +111,7 @@ mod tests {
         assert_eq!(affectnet(root.path(), true).unwrap().labels, [0, 3]);
     }
 
-    /// A list with tabs; the landmarks' own semicolons part no columns where the head has none.
+    /// A list with tabs; the landmarks' own semicolons separate no columns, since the head has none.
     #[test]
     fn the_head_says_what_parts_the_columns() {
         let root = lay_out("1/a.jpg,3;4;5,0\n");
@@ -111,6 +119,28 @@ mod tests {
         let tabs = "subDirectory_filePath\tface_x\texpression\r\n1/a.jpg\t0\t6\r\n";
         std::fs::write(root.path().join("training.csv"), tabs).unwrap();
         assert_eq!(affectnet(root.path(), false).unwrap().labels, [6, 3]);
+    }
+
+    #[test]
+    fn a_list_whose_fields_are_quoted_is_read() {
+        let root = lay_out("\"1/a.jpg\",\"0\",\"7\"\n\"1/b.jpg\",\"0\",\"2\"\n");
+        let list = std::fs::read_to_string(root.path().join("training.csv")).unwrap();
+        let quoted = list.replacen("subDirectory_filePath,face_x", "\"subDirectory_filePath\",\"face_x\"", 1);
+        std::fs::write(root.path().join("training.csv"), quoted).unwrap();
+        assert_eq!(affectnet(root.path(), false).unwrap().labels, [7, 2, 3]);
+    }
+
+    #[test]
+    fn pictures_are_looked_for_where_most_of_them_lie() {
+        for folder in FOLDERS {
+            let root = lay_out("1/gone.jpg,0,1\n1/a.jpg,0,7\n1/b.jpg,0,2\n");
+            let [usual, pictures] = [FOLDERS[0], folder].map(|folder| root.path().join(folder).join("1"));
+            std::fs::create_dir_all(pictures.parent().unwrap()).unwrap();
+            std::fs::rename(usual, &pictures).unwrap();
+            let set = affectnet(root.path(), false).unwrap();
+            assert_eq!((set.len(), set.remarks.len()), (4, 1), "one is missing");
+            assert_eq!(PathBuf::from(set.pictures.name(1)), pictures.join("a.jpg"));
+        }
     }
 
     #[test]

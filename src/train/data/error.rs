@@ -43,8 +43,11 @@ pub enum DataError {
         /// The picture.
         name: String,
     },
-    /// Pictures that a list names are not there.
-    #[error("{layout}: {missing} of {listed} listed pictures are missing; the first: {first}")]
+    /// Too many of the pictures that a list names are not there.
+    #[error(
+        "{layout}: {missing} of {listed} listed pictures are missing, more than the {limit} allowed; the first: \
+         {first}"
+    )]
     MissingPictures {
         /// The layout's name.
         layout: &'static str,
@@ -52,6 +55,8 @@ pub enum DataError {
         missing: usize,
         /// How many the list names.
         listed: usize,
+        /// How many may be missing.
+        limit: usize,
         /// One of them.
         first: PathBuf,
     },

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, read_text, separator};
+use super::lines::{read_text, rows};
+use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::{Emotion, Split};
 
 /// Which of FERPlus's usual protocols to read.
@@ -21,11 +22,12 @@ pub struct FerplusOptions {
 /// What the votes on a picture become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FerplusLabels {
-    /// The first class, where it has more than half of the votes that count.
+    /// The class with the most votes, where it has more than half of the votes that count.
     Majority,
-    /// The first class as it is, where it is one.
+    /// The class with the most votes, where no other has as many.
     Argmax,
-    /// The first class (of equals the earliest, in training), and the shares of all emotions to train on.
+    /// The class with the most votes (in training the earliest of equal ones), and the shares of all emotions to train
+    /// on.
     Soft,
 }
 
@@ -53,10 +55,12 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
     let classes = if options.seven_classes { EMOTIONS - 1 } else { EMOTIONS };
     let (mut paths, mut labels, mut splits, mut votes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let text = read_text(&list)?;
-    let mark = separator(text.lines().next().unwrap_or_default());
-    for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-        let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
-        let row = parse(line, mark).map_err(bad)?;
+    for (place, (line, fields)) in rows(&text).enumerate() {
+        if place == 0 && is_head(&fields) {
+            continue;
+        }
+        let bad = |problem: String| DataError::Line { path: list.clone(), line, problem };
+        let row = parse(&fields).map_err(bad)?;
         let split = match row.split {
             Split::Validation if options.merge_validation => Split::Train,
             split => split,
@@ -71,13 +75,14 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
         splits.push(split);
         votes.extend(shares(&row.votes[..classes]));
     }
-    let pictures = PictureFiles::listed("ferplus", paths)?;
+    let (pictures, remarks) = PictureFiles::listed("ferplus", paths)?;
     let set = TrainingSet {
         name: format!("ferplus-{classes}"),
         classes: Emotion::ALL[..classes].iter().map(ToString::to_string).collect(),
         labels,
         votes: (options.labels == FerplusLabels::Soft).then_some(votes),
         splits,
+        remarks,
         ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
@@ -98,30 +103,29 @@ struct Row<'a> {
     votes: Vec<u32>,
 }
 
-fn parse(line: &str, mark: char) -> Result<Row<'_>, String> {
-    let fields: Vec<&str> = line.trim_end().split(mark).collect();
+/// Whether there are titles where other rows have votes.
+fn is_head(fields: &[String]) -> bool {
+    fields.iter().skip(2).all(|title| title.parse::<u32>().is_err())
+}
+
+fn parse(fields: &[String]) -> Result<Row<'_>, String> {
     if fields.len() != COLUMNS {
         return Err(format!("{} columns instead of {COLUMNS}", fields.len()));
     }
-    let (folder, split) = match fields[0] {
+    let (folder, split) = match fields[0].as_str() {
         "Training" => (PARTS[0], Split::Train),
         "PublicTest" => (PARTS[1], Split::Validation),
         "PrivateTest" => (PARTS[2], Split::Test),
         other => return Err(format!("usage '{other}' is none of Training, PublicTest, PrivateTest")),
     };
     let counting = |votes: u32| if votes == 1 { 0 } else { votes };
-    let votes = fields[2..].iter().map(|votes| votes.trim().parse().map(counting));
+    let votes = fields[2..].iter().map(|votes| votes.parse().map(counting));
     let votes = votes.collect::<Result<Vec<u32>, _>>();
-    Ok(Row {
-        folder,
-        split,
-        file: fields[1].trim(),
-        votes: votes.map_err(|_| "a vote is no number".to_owned())?,
-    })
+    Ok(Row { folder, split, file: &fields[1], votes: votes.map_err(|_| "a vote is no number".to_owned())? })
 }
 
-/// The class with the most votes; `None` when that is no emotion, or is not as clear as it should be.
-/// Soft labels know ties; what is measured does not.
+/// The class with the most votes; `None` when that is no emotion, or is not as clear as it should be. Training on soft
+/// labels allows ties; measuring does not.
 fn decide(votes: &[u32], labels: FerplusLabels, split: Split) -> Option<usize> {
     let most = *votes.iter().max()?;
     let total: u32 = votes.iter().sum();
@@ -161,20 +165,27 @@ mod tests {
         }
     }
 
+    fn fields(line: &str) -> Vec<String> {
+        line.split(',').map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_vote_that_stands_alone_counts_nothing() {
-        let row = parse("Training,a.png,5,4,1,0,0,0,0,0,0,0", ',').unwrap();
+        let voted = fields("Training,a.png,5,4,1,0,0,0,0,0,0,0");
+        let row = parse(&voted).unwrap();
         assert_eq!(row.votes, [5, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(decide(&row.votes, FerplusLabels::Majority, row.split), Some(0), "five of nine");
-        let row = parse("Training,a.png,1,1,1,1,1,1,1,1,1,1", ',').unwrap();
+        let voted = fields("Training,a.png,1,1,1,1,1,1,1,1,1,1");
+        let row = parse(&voted).unwrap();
         assert_eq!(decide(&row.votes, FerplusLabels::Soft, row.split), None);
     }
 
     #[test]
     fn a_vote_or_usage_that_is_none_is_said() {
-        assert_eq!(parse("Training,a.png,x,0,0,0,0,0,0,0,0,0", ',').err().unwrap(), "a vote is no number");
-        assert!(parse("Test,a.png,1,0,0,0,0,0,0,0,0,0", ',').err().unwrap().starts_with("usage 'Test'"));
-        assert_eq!(parse("Training,a.png,1", ',').err().unwrap(), "3 columns instead of 12");
+        let refused = |line: &str| parse(&fields(line)).err().unwrap();
+        assert_eq!(refused("Training,a.png,x,0,0,0,0,0,0,0,0,0"), "a vote is no number");
+        assert!(refused("Test,a.png,1,0,0,0,0,0,0,0,0,0").starts_with("usage 'Test'"));
+        assert_eq!(refused("Training,a.png,1"), "3 columns instead of 12");
     }
 
     #[test]
@@ -206,6 +217,21 @@ mod tests {
         let seven = ferplus(root.path(), options).unwrap();
         assert_eq!((seven.classes.len(), seven.splits), (7, vec![Split::Train, Split::Train]));
         assert_eq!(seven.votes, None);
+    }
+
+    #[test]
+    fn a_list_without_a_head_keeps_its_first_picture() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("FER2013Train")).unwrap();
+        for file in ["a.png", "b.png"] {
+            std::fs::write(root.path().join("FER2013Train").join(file), b"x").unwrap();
+        }
+        let csv =
+            "\"Training\",\"a.png\",0,10,0,0,0,0,0,0,0,0\n\"Training\",\"b.png\",10,0,0,0,0,0,0,0,0,0\n";
+        std::fs::write(root.path().join("fer2013new.csv"), csv).unwrap();
+        let set = ferplus(root.path(), FerplusOptions::default()).unwrap();
+        assert_eq!(set.labels, [1, 0]);
+        assert!(set.pictures.name(0).ends_with("a.png"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Any folder of pictures: `DIR/<class>/*`, or `DIR/train|validation|test/<class>/*`.
+//! Any folder of pictures: `DIR/<class>/*`, or `DIR/train|validation|dev|test/<class>/*`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,33 +9,38 @@ use image::ImageFormat;
 use super::{DataError, PictureFiles, TrainingSet, classes};
 use crate::types::Split;
 
-const SPLITS: [(&str, Split); 5] = [
+const SPLITS: [(&str, Split); 6] = [
     ("train", Split::Train),
     ("validation", Split::Validation),
     ("valid", Split::Validation),
     ("val", Split::Validation),
+    ("dev", Split::Validation),
     ("test", Split::Test),
 ];
 
 /// Reads a folder; class names are the sub-folders' names, sorted, and of emotions their nouns. Pictures in them are
 /// samples; what is passed over is counted among the set's remarks.
 ///
-/// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]); so it is where there is no
-/// `train` beside them but other folders: they may be the names of classes.
+/// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]); so it is where other
+/// folders lie beside `validation` or `test`, and no `train`: then these too may be names of classes.
 pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     if !root.is_dir() {
         return Err(DataError::Missing { layout: "folder", path: root.to_owned() });
     }
     let mut walk = Walk::default();
-    for (part, split) in parts(root)? {
+    let found = entries(root)?;
+    let parts = parts(root, &found.folders);
+    if !parts.iter().any(|(part, _)| part == root) {
+        walk.passed_over.beside(&found, &parts);
+    }
+    for (part, split) in parts {
         walk.through(&part, split)?;
     }
     walk.set(root)
 }
 
 /// The folders that class folders lie in, and what each is for.
-fn parts(root: &Path) -> Result<Vec<(PathBuf, Split)>, DataError> {
-    let folders = entries(root)?.folders;
+fn parts(root: &Path, folders: &[PathBuf]) -> Vec<(PathBuf, Split)> {
     let mut parts = Vec::new();
     for (name, split) in SPLITS {
         let is_it = |path: &&PathBuf| file_name(path).eq_ignore_ascii_case(name);
@@ -45,7 +50,7 @@ fn parts(root: &Path) -> Result<Vec<(PathBuf, Split)>, DataError> {
     if may_be_classes && !parts.iter().any(|(_, split)| *split == Split::Train) {
         parts = vec![(root.to_owned(), Split::Train)];
     }
-    Ok(parts)
+    parts
 }
 
 /// What a walk through class folders found.
@@ -59,9 +64,7 @@ struct Walk {
 impl Walk {
     fn through(&mut self, part: &Path, split: Split) -> Result<(), DataError> {
         let beside = entries(part)?;
-        // Lists and notes may lie beside class folders, but pictures there are in no class.
-        let pictures = beside.files.iter().filter(|path| ImageFormat::from_path(path).is_ok());
-        pictures.for_each(|path| self.passed_over.file(path));
+        self.passed_over.pictures(&beside.files);
         for folder in beside.folders {
             let inside = entries(&folder)?;
             self.passed_over.nested += inside.folders.len();
@@ -108,6 +111,8 @@ impl Walk {
 struct PassedOver {
     /// How many files, by extension.
     files: BTreeMap<String, usize>,
+    /// Names of folders beside the parts.
+    beside: Vec<String>,
     /// How many folders lie inside class folders.
     nested: usize,
     /// Names of folders without pictures.
@@ -120,6 +125,19 @@ impl PassedOver {
         *self.files.entry(extension.to_string_lossy().into_owned()).or_default() += 1;
     }
 
+    /// Lists and notes may lie beside class folders, but pictures there are in no class.
+    fn pictures(&mut self, files: &[PathBuf]) {
+        files.iter().filter(|path| ImageFormat::from_path(path).is_ok()).for_each(|path| self.file(path));
+    }
+
+    /// What lies beside the parts of a set.
+    fn beside(&mut self, found: &Entries, parts: &[(PathBuf, Split)]) {
+        self.pictures(&found.files);
+        let is_part = |path: &&PathBuf| parts.iter().any(|(part, _)| part == *path);
+        self.beside =
+            found.folders.iter().filter(|path| !is_part(path)).map(|path| file_name(path)).collect();
+    }
+
     /// All of it, if there is any; a class may lack pictures in one part.
     fn words(mut self, classes: &[String]) -> Option<String> {
         let files = self.files.iter().map(|(extension, count)| match extension.as_str() {
@@ -130,12 +148,16 @@ impl PassedOver {
         self.empty.retain(|name| !classes.contains(name));
         self.empty.sort();
         self.empty.dedup();
+        let beside = match self.beside.as_slice() {
+            [] => String::new(),
+            names => format!("folders that are no part: {}", names.join(", ")),
+        };
         let nested = if self.nested > 0 { format!("nested folders: {}", self.nested) } else { String::new() };
         let empty = match self.empty.as_slice() {
             [] => String::new(),
             names => format!("folders without pictures: {}", names.join(", ")),
         };
-        let mut words = vec![files, nested, empty];
+        let mut words = vec![files, beside, nested, empty];
         words.retain(|words| !words.is_empty());
         (!words.is_empty()).then(|| words.join("; "))
     }
@@ -207,6 +229,19 @@ mod tests {
         let set = folder(root.path()).unwrap();
         assert_eq!(set.splits, [Split::Train, Split::Train, Split::Validation, Split::Test]);
         assert_eq!(set.labels, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn what_lies_beside_the_parts_is_told_and_dev_validates() {
+        let root = tempfile::tempdir().unwrap();
+        make(
+            root.path(),
+            &["train/a/1.png", "train/b/2.png", "Dev/a/3.png", "raw/4.png", "notes/5.txt", "6.png"],
+        );
+        let set = folder(root.path()).unwrap();
+        assert_eq!(set.splits, [Split::Train, Split::Train, Split::Validation]);
+        let [remark] = set.remarks.as_slice() else { panic!("{:?}", set.remarks) };
+        assert!(remark.ends_with(": passed over 1 .png; folders that are no part: notes, raw"), "{remark}");
     }
 
     #[test]

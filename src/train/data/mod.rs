@@ -6,16 +6,18 @@ mod classes;
 mod error;
 mod ferplus;
 mod folder;
+mod lines;
 mod noise;
 mod pictures;
 mod raf_db;
 mod split;
 mod unite;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::files::hex;
@@ -27,6 +29,7 @@ pub use error::DataError;
 pub use ferplus::{FerplusLabels, FerplusOptions, ferplus};
 pub use folder::folder;
 pub use noise::{NoiseKind, add_noise, read_noisy_labels};
+pub(in crate::train) use pictures::most_unreadable;
 pub use pictures::{Identity, PictureFiles, Pictures};
 pub(crate) use pictures::{bytes_of, identity_of};
 pub use raf_db::raf_db;
@@ -50,13 +53,15 @@ pub struct TrainingSet {
     pub splits: Vec<Split>,
     /// Samples of one clip have one number; labels may be decided about by clip.
     pub groups: Option<Vec<u64>>,
-    /// Samples of one source (a video, a person) have one number; what is measured or judged apart from training is
-    /// parted by source.
+    /// Samples of one source (a video, a person) have one number; none is divided between training and what is held
+    /// out, nor between folds.
     pub sources: Option<Vec<u64>>,
     /// How many samples each set has of those that were joined, in their order; empty where one stands alone.
     pub joined: Vec<usize>,
-    /// What those who wait should know of how the set was read.
+    /// What the user should know of how the set was read.
     pub remarks: Vec<String>,
+    /// The flags that it was read and made wrong with, by name, for who wants the same again; no part of its hash.
+    pub flags: BTreeMap<String, Value>,
     /// The pictures.
     pub pictures: Arc<dyn Pictures>,
 }
@@ -68,7 +73,7 @@ impl fmt::Debug for TrainingSet {
 }
 
 impl TrainingSet {
-    /// Nothing but pictures: what a reader fills in with the rest.
+    /// A set that has only its pictures yet; the reader of a layout fills in the rest.
     pub(crate) fn of(pictures: Arc<dyn Pictures>) -> Self {
         Self {
             name: String::new(),
@@ -81,8 +86,14 @@ impl TrainingSet {
             sources: None,
             joined: Vec::new(),
             remarks: Vec::new(),
+            flags: BTreeMap::new(),
             pictures,
         }
+    }
+
+    /// Writes down a flag that the set was made with.
+    pub(crate) fn write_flag(&mut self, name: &str, value: Value) {
+        self.flags.insert(name.to_owned(), value);
     }
 
     /// How many samples there are.
@@ -142,7 +153,9 @@ impl TrainingSet {
         )
     }
 
-    /// sha256 over pictures, classes, labels, votes and splits: what a checkpoint was made for.
+    /// sha256 over pictures, classes, labels, votes and splits: what a checkpoint was made for. Left out are clips and
+    /// sources, which come with the pictures (a catalog's with its samples' ids), and truth, which no step of training
+    /// sees.
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.pictures.identity());
@@ -190,16 +203,4 @@ impl TrainingSet {
             _ => Ok(()),
         }
     }
-}
-
-/// Reads a whole text file, less the mark that some editors begin it with.
-fn read_text(path: &Path) -> Result<String, DataError> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|source| DataError::Read { path: path.to_owned(), source })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-/// What parts the columns of a table: the first of tab, semicolon and comma that its head holds. Fields may hold the others.
-fn separator(head: &str) -> char {
-    ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
 }

@@ -8,7 +8,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{DataError, TrainingSet, read_text};
+use super::lines::{Labelled, labelled};
+use super::{DataError, TrainingSet};
 use crate::types::Split;
 
 /// Where a wrong label goes.
@@ -47,14 +48,15 @@ pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
 /// Replaces training labels by those of a list of `NAME LABEL` lines; `truth` keeps what they were.
 ///
 /// A name is a picture's file name, or what the set's own list calls it, with as many of its folders as it takes to tell it
-/// from others; a list made elsewhere may begin with folders of its own. Every training sample must be named, and no line
-/// may mean two of them. Labels count the classes from 0, or from 1 where none is 0 and more of them are then as they were.
+/// from others; a list made elsewhere may begin with folders of its own. Every training sample must be named, no line may
+/// mean two of them, and none may be given two labels. Labels count the classes from 0, or from 1 where none is 0 and more
+/// of them are then as they were.
 ///
 /// # Errors
 /// [`DataError::Unlike`] when the list agrees with the set less than by chance, or calls most samples' classes something
 /// else more often than by their own names: it counts classes in another order.
 pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataError> {
-    let lines = listed(list)?;
+    let lines = labelled(list)?;
     let found = lines_of_samples(set, list, &lines)?;
     let truth = set.truth.clone().unwrap_or_else(|| set.labels.clone());
     let alike = |first: usize| found.iter().filter(|(at, line)| line.label == truth[*at] + first).count();
@@ -80,8 +82,8 @@ pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataE
     Ok(())
 }
 
-/// Of pairs of a class and what a list calls it, how many are of classes that it calls something else most often. (Labels
-/// made wrong by chance, however many, stay right more often than any one other.)
+/// Counts pairs (a class, and what a list calls it) whose class the list calls something else most often. (Labels that
+/// were made wrong by chance, however many, stay right more often than they become any one other class.)
 fn renamed(pairs: impl Iterator<Item = (usize, usize)>, classes: usize) -> usize {
     let mut counts = vec![vec![0; classes]; classes];
     pairs.for_each(|(class, called)| counts[class][called] += 1);
@@ -90,41 +92,18 @@ fn renamed(pairs: impl Iterator<Item = (usize, usize)>, classes: usize) -> usize
     counts.iter().enumerate().filter(is_renamed).map(|(_, called)| called.iter().sum::<usize>()).sum()
 }
 
-/// A line of such a list.
-struct Listed {
-    /// One-based.
-    number: usize,
-    name: String,
-    label: usize,
-}
-
-/// What may stand between a name and a label.
-const SEPARATORS: [char; 4] = [' ', '\t', ',', ';'];
-
-fn listed(list: &Path) -> Result<Vec<Listed>, DataError> {
-    let mut lines = Vec::new();
-    for (number, line) in read_text(list)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let bad = |problem: &str| DataError::Line {
-            path: list.to_owned(),
-            line: number + 1,
-            problem: format!("{problem} in '{line}'"),
-        };
-        let (name, label) = line.trim().rsplit_once(SEPARATORS).ok_or_else(|| bad("no label"))?;
-        let label: usize = label.parse().map_err(|_| bad("no class index"))?;
-        // Windows parts folders otherwise.
-        let name = name.trim_end_matches(SEPARATORS).replace('\\', "/");
-        lines.push(Listed { number: number + 1, name, label });
-    }
-    Ok(lines)
-}
-
 /// Each training sample with its line.
 fn lines_of_samples<'a>(
     set: &TrainingSet,
     list: &Path,
-    lines: &'a [Listed],
-) -> Result<Vec<(usize, &'a Listed)>, DataError> {
-    let mut by_file: HashMap<&str, Vec<&Listed>> = HashMap::new();
+    lines: &'a [Labelled],
+) -> Result<Vec<(usize, &'a Labelled)>, DataError> {
+    let bad = |line: &Labelled, problem: String| DataError::Line {
+        path: list.to_owned(),
+        line: line.number,
+        problem,
+    };
+    let mut by_file: HashMap<&str, Vec<&Labelled>> = HashMap::new();
     for line in lines {
         by_file.entry(file_name(&line.name)).or_default().push(line);
     }
@@ -133,24 +112,33 @@ fn lines_of_samples<'a>(
     for sample in set.of_split(Split::Train) {
         let name = set.pictures.name(sample);
         let names = [Some(name.as_str()), set.pictures.listed_as(sample)];
-        let line = names.into_iter().flatten().find_map(|name| nearest(by_file.get(file_name(name))?, name));
-        let line = line.ok_or_else(|| DataError::NoLabel { path: list.to_owned(), name: name.clone() })?;
+        let of_name = |name: &str| Some(nearest(by_file.get(file_name(name))?, name));
+        let meant = names.into_iter().flatten().find_map(of_name).unwrap_or_default();
+        let Some((&line, others)) = meant.split_first() else {
+            return Err(DataError::NoLabel { path: list.to_owned(), name });
+        };
+        if let Some(&other) = others.iter().find(|other| other.label != line.label) {
+            let (label, first) = (other.label, line.label);
+            let problem = format!("{name} has label {label} here, and {first} in line {}", line.number);
+            return Err(bad(other, problem));
+        }
         if let Some(other) = taken.insert(line.number, name.clone()) {
             let problem = format!("'{}' may be {other} or {name}: write their folders too", line.name);
-            return Err(DataError::Line { path: list.to_owned(), line: line.number, problem });
+            return Err(bad(line, problem));
         }
         found.push((sample, line));
     }
     Ok(found)
 }
 
-/// The line whose folders agree with a picture's the furthest, from the file upwards; the first of equals.
-fn nearest<'a>(lines: &[&'a Listed], name: &str) -> Option<&'a Listed> {
-    let agree = |line: &Listed| {
+/// The lines whose folders agree with a picture's the furthest, from the file upwards.
+fn nearest<'a>(lines: &[&'a Labelled], name: &str) -> Vec<&'a Labelled> {
+    let agree = |line: &Labelled| {
         let parts = line.name.rsplit('/').zip(name.rsplit('/'));
         parts.take_while(|(listed, own)| listed == own).count()
     };
-    lines.iter().copied().rev().max_by_key(|line| agree(line))
+    let furthest = lines.iter().map(|line| agree(line)).max();
+    lines.iter().copied().filter(|line| Some(agree(line)) == furthest).collect()
 }
 
 fn file_name(name: &str) -> &str {
@@ -315,6 +303,16 @@ mod tests {
         let mut set = numbered_by_class();
         read_noisy_labels(&mut set, &list).unwrap();
         assert_eq!((set.labels, set.truth), (vec![0, 1, 1, 0], Some(vec![0, 0, 1, 1])));
+    }
+
+    #[test]
+    fn a_picture_that_a_list_gives_two_labels_is_refused_and_one_that_it_names_twice_alike_is_not() {
+        let lines = "a/0.png 0\na/1.png 0\nb/0.png 1\nb/1.png 1\n";
+        let error = read(&format!("{lines}a/1.png 1\n"), &mut numbered_by_class()).unwrap_err().to_string();
+        assert!(error.ends_with("line 5: d/a/1.png has label 1 here, and 0 in line 2"), "{error}");
+        let mut set = numbered_by_class();
+        read(&format!("image,class\n{lines}a/1.png 0\n"), &mut set).unwrap();
+        assert_eq!(set.labels, [0, 0, 1, 1]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Encoded pictures by position: files on disk here, others by whoever owns them. What tells one list of them from another.
+//! Encoded pictures by position: files on disk are implemented here, others by whoever owns them. And the identity by
+//! which two lists of pictures are told apart.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,14 +9,21 @@ use std::{fs, io, thread};
 
 use sha2::{Digest, Sha256};
 
+use crate::words::plural;
+
 use super::DataError;
 
 /// Files that are opened at the same time: on a network disk each is a wait, however small it is.
 const READERS: usize = 16;
-/// So much of a file tells it from others.
+/// No more of a file than this is read for its identity, bytes.
 const TELLING_BYTES: u64 = 64 << 10;
-/// Where a file is larger, so much of it is read in as many blocks, spread evenly from its first to its last byte.
+/// A larger file is read in so many blocks, spread evenly from its first to its last byte.
 const BLOCKS: u64 = 16;
+
+/// How many of so many pictures may be missing or unreadable: ten, or one in a hundred, but no more than half.
+pub(in crate::train) fn most_unreadable(of: usize) -> usize {
+    (of / 100).max(10).min(of / 2)
+}
 
 /// Encoded pictures by position. Implemented for files here, and for the catalog by whoever owns it.
 pub trait Pictures: Send + Sync {
@@ -58,36 +66,44 @@ pub(crate) fn bytes_of(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
 
 /// Pictures that are files. They may move to another folder and stay the same pictures.
 ///
-/// Sizes alone do not tell them apart: all uncompressed pictures of one shape have one size. So files are read once before
-/// a run, which is to read them all anyway; only of large ones a part, for a set of photographs on a network disk.
+/// Sizes alone do not tell them apart: all uncompressed pictures of one shape have one size. So files are read once
+/// before a run, which reads them all anyway. Of a large file only a part is read: photographs may lie on a network
+/// disk.
 #[derive(Debug, Clone)]
 pub struct PictureFiles {
     paths: Vec<PathBuf>,
     listed_as: Option<Vec<String>>,
-    /// Told when it is first asked for: what is measured needs none.
+    /// Computed when it is first asked for: measuring a net needs none.
     identity: OnceLock<Identity>,
 }
 
 impl PictureFiles {
-    /// The pictures that a list names.
+    /// The pictures that a list names, and what the user should know of them. Those that are missing are left out later,
+    /// as those of [`PictureFiles::found`] are.
     ///
     /// # Errors
-    /// [`DataError::MissingPictures`] when one of them is not a file.
-    pub(in crate::train) fn listed(layout: &'static str, paths: Vec<PathBuf>) -> Result<Self, DataError> {
+    /// [`DataError::MissingPictures`] when they are more than [`most_unreadable`].
+    pub(in crate::train) fn listed(
+        layout: &'static str,
+        paths: Vec<PathBuf>,
+    ) -> Result<(Self, Vec<String>), DataError> {
         let is_there = each(&paths, Path::is_file);
-        if let Some(first) = is_there.iter().position(|is_there| !is_there) {
-            return Err(DataError::MissingPictures {
-                layout,
-                missing: is_there.iter().filter(|is_there| !**is_there).count(),
-                listed: paths.len(),
-                first: paths[first].clone(),
-            });
+        let missing = is_there.iter().filter(|is_there| !**is_there).count();
+        let Some(first) = is_there.iter().position(|is_there| !is_there) else {
+            return Ok((Self::found(paths), Vec::new()));
+        };
+        let (listed, limit, first) = (paths.len(), most_unreadable(paths.len()), paths[first].clone());
+        if missing > limit {
+            return Err(DataError::MissingPictures { layout, missing, listed, limit, first });
         }
-        Ok(Self::found(paths))
+        let first = first.display();
+        let remark =
+            format!("{layout}: {missing} of {listed} listed pictures are missing; the first: {first}");
+        Ok((Self::found(paths), vec![remark]))
     }
 
-    /// The pictures that a walk through folders found. One that cannot be read, such as a link that leads nowhere, is left
-    /// out by who wants to see it.
+    /// The pictures that a walk through folders found. One that cannot be read, such as a link that leads nowhere, is
+    /// left out later, when it is to be decoded.
     pub(super) fn found(paths: Vec<PathBuf>) -> Self {
         Self { paths, listed_as: None, identity: OnceLock::new() }
     }
@@ -128,9 +144,9 @@ impl Pictures for PictureFiles {
             let unread: Vec<String> = unread.into_iter().flatten().collect();
             if let Some(first) = unread.first() {
                 tracing::warn!(
-                    "{} picture(s) cannot be read: runs that were begun when they could are not known again; the \
+                    "{} cannot be read: runs that were begun when they could are not known again; the \
                      first: {first}",
-                    unread.len()
+                    plural(unread.len(), "picture")
                 );
             }
             identity_of(identities.concat())
@@ -138,7 +154,8 @@ impl Pictures for PictureFiles {
     }
 }
 
-/// What tells a file from others, and why it could not be read at a second try either. What is not there tells nothing.
+/// The identity of a file; or why it could not be read, not even at a second try. A file that is not there has an empty
+/// identity and no reason.
 fn told(path: &Path, read: impl Fn(&Path) -> io::Result<Identity>) -> (Identity, Option<String>) {
     let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     match read(path).or_else(|error| if is_gone(&error) { Err(error) } else { read(path) }) {
@@ -148,7 +165,7 @@ fn told(path: &Path, read: impl Fn(&Path) -> io::Result<Identity>) -> (Identity,
     }
 }
 
-/// By its size and contents; of a large file, by blocks of them.
+/// From its size and contents; of a large file, from blocks of the contents.
 fn identity_of_file(path: &Path) -> io::Result<Identity> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DataError, PictureFiles, TrainingSet, read_text};
+use super::lines::{Labelled, SEPARATORS, labelled};
+use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::Split;
 
 /// In the order of the list's ids 1 to 7.
 const CLASSES: [&str; 7] = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"];
 
-/// Reads RAF-DB's basic set. Lines are `train_00001.jpg 5`; the separator may be blanks, tabs or a comma.
+/// Reads RAF-DB's basic set. Lines are `train_00001.jpg 5`; the separator may be blanks, tabs or a comma, and what a
+/// spreadsheet or R made of them is read too.
 pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
     let list = root.join("EmoLabel/list_patition_label.txt");
     if !list.is_file() {
@@ -17,41 +19,43 @@ pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
     }
     let aligned = root.join("Image/aligned");
     let (mut paths, mut names, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (number, line) in read_text(&list)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let bad = |problem: String| DataError::Line { path: list.clone(), line: number + 1, problem };
-        let (name, label, split) = parse(line).map_err(bad)?;
-        paths.push(picture_path(&aligned, name));
-        names.push(name.to_owned());
+    for line in labelled(&list)? {
+        let bad = |problem: String| DataError::Line { path: list.clone(), line: line.number, problem };
+        let (label, split) = parse(&line).map_err(bad)?;
+        paths.push(picture_path(&aligned, &line.name));
+        names.push(line.name);
         labels.push(label);
         splits.push(split);
     }
-    let pictures = PictureFiles::listed("raf-db", paths)?.with_listed_names(names);
+    let (pictures, remarks) = PictureFiles::listed("raf-db", paths)?;
+    let pictures = pictures.with_listed_names(names);
     let set = TrainingSet {
         name: "raf-db".to_owned(),
         classes: CLASSES.map(str::to_owned).to_vec(),
         labels,
         splits,
+        remarks,
         ..TrainingSet::of(Arc::new(pictures))
     };
     set.check()?;
     Ok(set)
 }
 
-fn parse(line: &str) -> Result<(&str, usize, Split), String> {
-    let mut fields = line.split([' ', '\t', ',', ';']).filter(|field| !field.is_empty());
-    let (Some(name), Some(id), None) = (fields.next(), fields.next(), fields.next()) else {
-        return Err(format!("'{line}' is not 'NAME ID'"));
-    };
-    let label = match id.trim().parse::<usize>() {
-        Ok(id @ 1..=7) => id - 1,
-        _ => return Err(format!("label '{id}' is not one of 1 to 7")),
+fn parse(line: &Labelled) -> Result<(usize, Split), String> {
+    let Labelled { name, label, .. } = line;
+    if name.contains(SEPARATORS) {
+        return Err(format!("'{name} {label}' is not 'NAME ID'"));
+    }
+    let label = match label {
+        id @ 1..=7 => id - 1,
+        id => return Err(format!("label '{id}' is not one of 1 to 7")),
     };
     let split = match name {
         name if name.starts_with("train") => Split::Train,
         name if name.starts_with("test") => Split::Test,
         _ => return Err(format!("'{name}' begins with neither 'train' nor 'test'")),
     };
-    Ok((name, label, split))
+    Ok((label, split))
 }
 
 /// The aligned picture, or a picture of the plain name where somebody renamed them; whatever the case of its extension.
@@ -108,9 +112,24 @@ mod tests {
     }
 
     #[test]
-    fn missing_pictures_are_counted() {
-        let root = lay_out("train_1.jpg 5\ntrain_2.jpg 1\n", &["train_1_aligned.jpg"]);
+    fn a_list_that_r_wrote_is_read() {
+        let lines = "\"name\",\"label\"\n\"train_1.jpg\",\"5\"\n\"test_2.jpg\",\"1\"\n";
+        let set = raf_db(lay_out(lines, &["train_1_aligned.jpg", "test_2_aligned.jpg"]).path()).unwrap();
+        assert_eq!((set.labels, set.remarks), (vec![4, 0], Vec::new()));
+    }
+
+    #[test]
+    fn missing_pictures_are_counted_and_too_many_of_them_refused() {
+        let lines = "train_1.jpg 5\ntrain_2.jpg 1\ntest_3.jpg 1\n";
+        let set = raf_db(lay_out(lines, &["train_1_aligned.jpg", "test_3_aligned.jpg"]).path()).unwrap();
+        assert_eq!((set.labels.len(), set.remarks.len()), (3, 1), "it is left out when it is to be read");
+        let remark = &set.remarks[0];
+        assert!(remark.starts_with("raf-db: 1 of 3 listed pictures are missing; the first: "), "{remark}");
+        let root = lay_out(lines, &["train_1_aligned.jpg"]);
         let message = raf_db(root.path()).unwrap_err().to_string();
-        assert!(message.starts_with("raf-db: 1 of 2 listed pictures are missing"), "{message}");
+        assert!(
+            message.starts_with("raf-db: 2 of 3 listed pictures are missing, more than the 1 "),
+            "{message}"
+        );
     }
 }

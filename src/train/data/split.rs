@@ -9,10 +9,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::TrainingSet;
 use crate::types::Split;
+use crate::words;
 
 impl TrainingSet {
     /// Moves `share` (0 to 1) of each class's training samples to validation, where the set, or each of those that were
-    /// joined, has no validation part. Sources (else groups) stay whole: one goes where its first sample's class puts it.
+    /// joined, has no validation part. A source (else a group) is never divided; it counts for the class of its first
+    /// sample. Where no class has enough of them, nothing is held out, and the set remarks it.
     pub fn hold_out_validation(&mut self, share: f64, seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut first = 0;
@@ -22,6 +24,14 @@ impl TrainingSet {
             if share > 0.0 && !self.splits[part.clone()].contains(&Split::Validation) {
                 self.hold_out_of(part, share, &mut rng);
             }
+        }
+        if share > 0.0 && !self.splits.contains(&Split::Validation) {
+            self.remarks.push(format!(
+                "{}: no class has enough training samples to hold {} of them out for validation; the last epoch counts \
+                 as the best",
+                self.name,
+                words::share(share)
+            ));
         }
     }
 
@@ -74,6 +84,18 @@ mod tests {
         set.hold_out_validation(0.2, 5);
         assert_eq!(set.class_counts(Split::Validation), [12, 4]);
         assert!(set.splits.chunks(2).all(|clip| clip[0] == clip[1]));
+    }
+
+    #[test]
+    fn it_is_remarked_that_nothing_could_be_held_out() {
+        let mut few = set(8);
+        few.hold_out_validation(0.1, 5);
+        assert_eq!(few.class_counts(Split::Validation), [0, 0]);
+        let remark = "drawn: no class has enough training samples to hold 10.0 % of them out for validation";
+        assert!(few.remarks[0].starts_with(remark), "{:?}", few.remarks);
+        let mut asked_for = set(8);
+        asked_for.hold_out_validation(0.0, 5);
+        assert!(asked_for.remarks.is_empty());
     }
 
     /// What another set brings to measure on says nothing of this one.

@@ -1,5 +1,5 @@
-//! The zip around what PyTorch saves: entries that stand in it as they are. Nothing is unpacked, and no bytes are those of
-//! two entries, so nothing can swell.
+//! The zip that PyTorch saves into. Only entries that are stored uncompressed can be read, and no more bytes are listed
+//! than the file has: reading a small file never fills the memory.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,8 @@ use std::collections::HashMap;
 pub(super) const BEGIN: &[u8] = b"PK\x03\x04";
 const LISTED: &[u8] = b"PK\x01\x02";
 const END: &[u8] = b"PK\x05\x06";
-/// Lengths of the parts before names, and of the last one with the longest comment.
+/// Lengths of the headers of an entry, of a line of the list and of the end, in bytes; the end is longest with a
+/// comment.
 const BEGIN_BYTES: usize = 30;
 const LISTED_BYTES: usize = 46;
 const END_BYTES: usize = 22;
@@ -22,8 +23,8 @@ pub(super) struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    /// `None` when the list of entries is cut off, points outside the file, or tells of more bytes than the file has; so
-    /// do files of more than 4 GiB.
+    /// `None` when the list of entries is cut off, points outside the file, or tells of more bytes than the file has;
+    /// so it is with files of more than 4 GiB.
     pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
         let tail = bytes.len().saturating_sub(LONGEST_END);
         let end = tail + bytes[tail..].windows(END.len()).rposition(|window| window == END)?;
@@ -56,7 +57,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// What stands behind the part that begins an entry.
+/// The content of the entry whose header stands at `begin`.
 fn content(bytes: &[u8], begin: usize, size: usize) -> Option<&[u8]> {
     bytes.get(begin..)?.strip_prefix(BEGIN)?;
     let from = begin + BEGIN_BYTES + number(bytes, begin + 26, 2)? + number(bytes, begin + 28, 2)?;

@@ -24,7 +24,7 @@ pub(super) struct Pickle<'a> {
 
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
-    /// What no net is made of: nothing, a truth value, a fraction, what [`Named::Plain`] makes.
+    /// A value that no net is made of: None, a truth value, a fraction, what [`Named::Plain`] makes.
     Plain,
     Int(i64),
     Text(&'a str),
@@ -44,7 +44,8 @@ pub(super) enum Value<'a> {
 pub(super) struct Storage<'a> {
     pub(super) key: &'a str,
     pub(super) kind: Kind,
-    /// Where it begins in what its key names, in numbers: old files know views of storages.
+    /// Where it begins in the storage of its key, counted in numbers: in old files a storage may be a part of another
+    /// one.
     offset: i64,
 }
 

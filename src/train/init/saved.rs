@@ -88,7 +88,7 @@ fn legacy(bytes: &[u8]) -> Result<Saved, Refused> {
         at += count.len() + numbers.len();
         storages.insert(key, (kinds[key], numbers));
     }
-    // One key may be told of in two formats, but its length was counted in one.
+    // A pickle may name one key with two formats, but its length was counted in one of them.
     some(named(&pickle, |key, kind| {
         storages.get(key).filter(|(own, _)| *own == kind).map(|(_, numbers)| *numbers)
     })?)
@@ -119,8 +119,8 @@ fn named<'a>(pickle: &Pickle<'a>, bytes: impl Fn(&str, Kind) -> Option<&'a [u8]>
     Ok(Saved { tensors: tensors.collect::<Result<_, _>>()?, within })
 }
 
-/// The tensors of a dict, or of a scripted net with all its parts, whose names are joined by dots. What parts hold in
-/// common is told of once, so that no file tells of more than it has bytes for.
+/// The tensors of a dict, or of a scripted net with all its parts, whose names are joined by dots. A part that several
+/// others hold is listed once, so that a small file cannot list tensors without end.
 fn views<'p, 'a>(pickle: &'p Pickle<'a>, root: Place) -> Vec<(String, &'p View<'a>)> {
     let mut found = Vec::new();
     let held = |place: Place| match pickle.get(place) {

@@ -4,8 +4,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::super::params::ParamMaker;
 
-/// On a CPU a convolution that gives no more positions than this is one product of matrices. ResNet-18's last layer,
-/// forward and backward, one core: at 2×2 positions 36 ms for oneDNN's 73, at 4×4 156 ms for 186, at 7×7 it would lose.
+/// On a CPU, a convolution whose result has no more positions than this is done as one product of matrices. Measured on
+/// ResNet-18's last layer, forward and backward, one core: at 2×2 positions 36 ms (oneDNN: 73), at 4×4 156 ms (oneDNN:
+/// 186); at 7×7 oneDNN would win.
 const MOST_POSITIONS_OF_A_PRODUCT: i64 = 16;
 
 /// A square convolution that keeps the size, up to its stride.
@@ -47,10 +48,10 @@ impl ConvNorm {
             kernel: maker.kaiming_normal(format!("{conv}.weight"), size),
             stride,
             groups,
-            scale: maker.filled(format!("{norm}.weight"), &[outputs], 1.0, true),
-            offset: maker.filled(format!("{norm}.bias"), &[outputs], 0.0, true),
-            running_mean: maker.filled(format!("{norm}.running_mean"), &[outputs], 0.0, false),
-            running_var: maker.filled(format!("{norm}.running_var"), &[outputs], 1.0, false),
+            scale: maker.filled(format!("{norm}.weight"), &[outputs], 1.0),
+            offset: maker.filled(format!("{norm}.bias"), &[outputs], 0.0),
+            running_mean: maker.kept(format!("{norm}.running_mean"), &[outputs], 0.0),
+            running_var: maker.kept(format!("{norm}.running_var"), &[outputs], 1.0),
         }
     }
 
@@ -79,7 +80,7 @@ impl Conv {
     pub(super) fn new(maker: &mut ParamMaker, name: &str, inputs: i64, outputs: i64) -> Self {
         Self {
             kernel: maker.kaiming_normal(format!("{name}.weight"), [outputs, inputs, 3, 3]),
-            bias: maker.filled(format!("{name}.bias"), &[outputs], 0.0, true),
+            bias: maker.filled(format!("{name}.bias"), &[outputs], 0.0),
         }
     }
 
@@ -104,8 +105,9 @@ fn size_after(size: i64, stride: i64) -> i64 {
     (size + stride - 1) / stride
 }
 
-/// The same as a product: what each position sees, N·H·W rows of kernel²·C numbers, times the kernels. No number moves
-/// but those of the rows where tensors are channels-last. N is never named, so that a trace takes any number of pictures.
+/// The same as a product of matrices: N·H·W rows, each with the kernel²·C numbers that one position sees, times the
+/// kernels. Where tensors are channels-last, only the rows are copied. N is never written as a number, so that a trace
+/// takes any number of pictures.
 fn multiplied(x: &Tensor, kernel: &Tensor, bias: Option<&Tensor>, stride: i64) -> Tensor {
     let ([_, inputs, height, width], [outputs, _, side, _]) = (sizes(x), sizes(kernel));
     let (height, width) = (size_after(height, stride), size_after(width, stride));
@@ -132,7 +134,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
-    /// PyTorch's usual beginning.
+    /// Begins with random numbers as PyTorch does.
     pub(super) fn new(maker: &mut ParamMaker, name: &str, inputs: i64, outputs: i64) -> Self {
         Self {
             kernel: maker.linear(format!("{name}.weight"), &[outputs, inputs], inputs),
@@ -140,11 +142,11 @@ impl Linear {
         }
     }
 
-    /// The beginning that torchvision gives to MobileNet and VGG: deviation 0.01, no bias.
+    /// Begins as torchvision's MobileNet and VGG do: numbers of deviation 0.01, and a bias of 0.
     pub(super) fn narrow(maker: &mut ParamMaker, name: &str, inputs: i64, outputs: i64) -> Self {
         Self {
             kernel: maker.normal(format!("{name}.weight"), &[outputs, inputs], 0.01),
-            bias: maker.filled(format!("{name}.bias"), &[outputs], 0.0, true),
+            bias: maker.filled(format!("{name}.bias"), &[outputs], 0.0),
         }
     }
 

@@ -1,6 +1,6 @@
-//! Which classes the training labels are of, and which they never are.
+//! Which classes the given labels are of, and which classes no label is of.
 
-/// The classes that labels were given of. Inside, they are the only ones.
+/// The classes that at least one label was given of. The posterior reckons with no others.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Given {
     /// In order.
@@ -18,7 +18,7 @@ impl Given {
         Self { classes, shares }
     }
 
-    /// Rows of these classes alone, of rows of all.
+    /// From rows of all classes, rows of these classes alone.
     pub(super) fn narrow(&self, rows: &[f32], all: usize) -> Vec<f32> {
         rows.chunks(all.max(1)).flat_map(|row| self.classes.iter().map(|&class| row[class])).collect()
     }

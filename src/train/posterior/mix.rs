@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-/// Shares of wrong labels that are tried: so many, so far apart.
+/// How many shares of wrong labels are tried, and how far they are apart.
 const NOISES: usize = 71;
 pub(super) const NOISE_STEP: f64 = 0.01;
-/// No more labels are thought to be drawn anew.
+/// The greatest share of labels that may have been drawn anew.
 const MOST_DRAWN: f64 = 0.9;
-/// No net is surer than this that a class is wrong, once its words are unmixed.
+/// Once unmixed, a probability counts as no less than this.
 const FLOOR: f64 = 1e-4;
 /// What the label still says beside a net that was trained on it, a power of p(given | true): see
 /// [`super::Posterior::with_learner`].
 const LABEL_BESIDE_LEARNER: f64 = 0.75;
-/// The other classes of the sets that it was measured on.
+/// How many other classes the sets had on which [`LABEL_BESIDE_LEARNER`] was measured.
 const MEASURED_OTHERS: f64 = 7.0;
 
 /// One way of going wrong. Cloned for every temperature.
@@ -43,7 +43,7 @@ impl Mix {
             .map(move |noise| Self::new(noise, to, shares))
     }
 
-    /// p(true | picture) of what is told of labels.
+    /// p(true | picture) from p(given | picture), which the nets tell.
     pub(super) fn unmixed(&self, row: &[f64]) -> impl Iterator<Item = f64> {
         let drawn = self.drawn;
         let one = move |(&told, chance): (&f64, &f64)| ((told - chance) / (1.0 - drawn)).max(FLOOR);

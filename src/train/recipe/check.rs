@@ -1,21 +1,61 @@
 //! What numbers a recipe may hold.
 
+use super::super::data::TrainingSet;
 use super::super::error::TrainError;
-use super::Recipe;
+use super::super::schedule::Schedule;
+use super::{Arch, Recipe};
+use crate::types::Split;
 
 impl Recipe {
     /// Says the first value that cannot work.
     pub fn check(&self) -> Result<(), TrainError> {
+        self.check_numbers()?;
+        self.check_drops()
+    }
+
+    /// Says the first value that cannot work on a set, whose validation part is held out already.
+    pub fn check_for(&self, set: &TrainingSet) -> Result<(), TrainError> {
+        match self.early_stop {
+            Some(patience) if !set.splits.contains(&Split::Validation) => Err(TrainError::Recipe {
+                name: "early_stop",
+                value: patience.to_string(),
+                must_be: "left out where no samples are held out for validation",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_drops(&self) -> Result<(), TrainError> {
+        let Schedule::Step { at, .. } = &self.schedule else { return Ok(()) };
+        let is_bad = |(place, epoch): (usize, &u32)| *epoch == 0 || at[..place].contains(epoch);
+        if at.iter().enumerate().any(is_bad) {
+            let value = at.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+            return Err(TrainError::Recipe {
+                name: "drop_after",
+                value,
+                must_be: "epochs from 1 on, each named once",
+            });
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<(), TrainError> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let scn = &self.scn;
         let patience = self.early_stop.unwrap_or(u32::MAX);
         let accumulate = (1..=(self.batch_size / 2).max(1)).contains(&self.accumulate);
+        let (least_size, size_must_be) = self.arch.least_image_size();
         let rules: [(&'static str, f64, bool, &'static str); 20] = [
             ("epochs", self.epochs.into(), self.epochs > 0, "at least 1"),
-            // Of a single picture there are no batch statistics.
+            // A single picture has no batch statistics.
             ("batch_size", self.batch_size as f64, self.batch_size > 1, "at least 2"),
-            ("image_size", self.image_size.into(), (16..=1024).contains(&self.image_size), "16 to 1024"),
+            (
+                "image_size",
+                self.image_size.into(),
+                (least_size..=1024).contains(&self.image_size),
+                size_must_be,
+            ),
             ("lr", self.optimizer.lr, positive(self.optimizer.lr), "above 0"),
             (
                 "momentum",
@@ -53,10 +93,60 @@ impl Recipe {
     }
 }
 
+impl Arch {
+    /// The least side of a picture, pixels, and the rule in words.
+    pub(crate) fn least_image_size(self) -> (u32, &'static str) {
+        match self {
+            // Each of its five poolings halves the picture, and rounds down.
+            Self::Vgg16 => (32, "32 to 1024 for vgg16"),
+            _ => (16, "16 to 1024"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::drawn::shapes;
     use crate::train::recipe::Method;
+
+    fn refused(recipe: &Recipe) -> String {
+        recipe.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_picture_of_which_the_arch_leaves_no_pixel_is_refused_with_the_arch_s_name() {
+        let recipe = Recipe { arch: Arch::Vgg16, image_size: 31, ..Recipe::new(Method::Baseline) };
+        assert_eq!(refused(&recipe), "recipe: image_size is 31, but must be 32 to 1024 for vgg16");
+        Recipe { image_size: 32, ..recipe.clone() }.check().unwrap();
+        Recipe { arch: Arch::Resnet18, image_size: 16, ..recipe }.check().unwrap();
+    }
+
+    #[test]
+    fn a_rate_drops_after_an_epoch_once_or_not_at_all() {
+        let dropping = |at: &[u32]| Recipe {
+            schedule: Schedule::Step { at: at.to_vec(), factor: 0.1 },
+            ..Recipe::new(Method::Baseline)
+        };
+        for (at, shown) in [(&[0, 3][..], "0,3"), (&[3, 9, 3][..], "3,9,3")] {
+            let must_be = "but must be epochs from 1 on, each named once";
+            assert_eq!(refused(&dropping(at)), format!("recipe: drop_after is {shown}, {must_be}"));
+        }
+        dropping(&[9, 3]).check().unwrap();
+    }
+
+    #[test]
+    fn a_run_that_nothing_can_end_early_is_refused() {
+        let recipe = Recipe { early_stop: Some(3), ..Recipe::new(Method::Baseline) };
+        let mut set = shapes(60, 1);
+        recipe.check_for(&set).unwrap();
+        set.splits.iter_mut().for_each(|split| *split = Split::Train);
+        assert_eq!(
+            recipe.check_for(&set).unwrap_err().to_string(),
+            "recipe: early_stop is 3, but must be left out where no samples are held out for validation"
+        );
+        Recipe { early_stop: None, ..recipe }.check_for(&set).unwrap();
+    }
 
     #[test]
     fn a_share_above_one_is_refused_by_name() {

@@ -156,8 +156,9 @@ pub enum RelabelBy {
 
 /// The numbers of [`Method::Cure`].
 ///
-/// What decides is how much the scouts have learnt. Measured on drawn faces (48 px, 3 folds) with 20 % wrong labels, all of
-/// them even noise; labels as the scouts alone decide them at a risk of 0.02, means over two seeds:
+/// How well it works depends on how much the scouts have learnt. Measured on drawn faces (48 px, 3 folds) with 20 %
+/// wrong labels, which are spread evenly over the other classes. The labels are those that the scouts alone decide at a
+/// risk of 0.02; means over two seeds:
 ///
 /// | set | a scout's epochs, rate | scouts right | fixed / broken / left wrong |
 /// | --- | --- | --- | --- |
@@ -166,12 +167,13 @@ pub enum RelabelBy {
 /// | hard | 30, constant | 0.72 | 0.36 / 0.020 / 0.143 |
 /// | easy | 30, constant | 0.91 | 0.80 / 0.004 / 0.043 |
 ///
-/// The whole of it (hard, 15 epochs, three seeds): last-5 accuracy 71.8 ± 1.0, fixed 0.48, broken 0.024, left wrong 0.123;
-/// the baseline 58.3 ± 1.2. SCN as its public code has it: 52.0 ± 3.5, fixed 0.44, **broken 0.54**, left 0.545.
+/// The whole method (hard, 15 epochs, three seeds): last-5 accuracy 71.8 ± 1.0, fixed 0.48, broken 0.024, left wrong
+/// 0.123; the baseline 58.3 ± 1.2. SCN as its public code has it: 52.0 ± 3.5, fixed 0.44, **broken 0.54**, left 0.545.
 ///
-/// Not taken up: mixed pictures, a regulariser against late learning, five folds instead of three (0.53 for 0.51, at twice
-/// the cost), scouts of scouts, and targets that the net's own words move. The trained net's mean of params lags where a
-/// run has few steps (0.83 for 0.92 on the easy set), so none is kept.
+/// Tried and not taken up: mixed pictures, a regulariser against late learning, five folds instead of three (0.53
+/// instead of 0.51, at twice the cost), scouts of scouts, and targets that change with the net's own answers. A running
+/// mean of the trained net's params lags behind where a run has few steps (0.83 instead of 0.92 on the easy set), so
+/// none is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CureRecipe {
@@ -191,7 +193,8 @@ pub struct Augment {
     pub flip: f64,
     /// Largest shift, as a share of the side, and largest enlargement or shrinking; 0 turns it off.
     pub crop: f64,
-    /// Probability that a rectangle (2 to 25 % of the area) is replaced by the mean colour.
+    /// Probability that a rectangle (2 to 25 % of the area) is filled with 0 after normalisation, as PyTorch's
+    /// `RandomErasing` does: the mean colour under [`Normalise::Imagenet`], black under [`Normalise::ZeroOne`].
     pub erase: f64,
     /// Largest relative change of brightness and of contrast.
     pub colour: f64,
@@ -218,6 +221,14 @@ pub enum Normalise {
 }
 
 impl Normalise {
+    /// The word that the command line uses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Imagenet => "imagenet",
+            Self::ZeroOne => "zero-one",
+        }
+    }
+
     /// What is taken from each channel of 0 to 1, and what the rest is divided by; red, green, blue.
     pub fn mean_and_deviation(self) -> ([f32; 3], [f32; 3]) {
         match self {

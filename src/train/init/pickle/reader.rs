@@ -1,11 +1,12 @@
-//! The machine that a pickle is a program of: a stack, marks in it, and a memory.
+//! Runs a pickle, which is a program for a small machine: a stack, marks in the stack, and a memory.
 
 use std::collections::HashMap;
 
 use super::super::Refused;
 use super::{MORE_THAN_PARAMS, Named, Place, Storage, Value, View};
 
-/// More steps than a checkpoint takes that holds a number for each step of a training. Each is a byte of the file or more.
+/// A pickle of more steps is refused; a checkpoint takes fewer, also one that holds a number for each step of a run.
+/// Each step is at least one byte of the file.
 const STEPS: usize = 10_000_000;
 /// No tensor of a net has more dimensions.
 const DIMENSIONS: usize = 8;
@@ -125,7 +126,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A number of any length; one that is longer than 64 bits counts nothing of a tensor.
+    /// A number of any length. One of more than 64 bits can be no size and no place of a tensor.
     fn long(&mut self) -> Result<(), Refused> {
         let length = self.number::<1>()?;
         let bytes = self.take(length)?;
@@ -137,7 +138,7 @@ impl<'a> Reader<'a> {
 
     fn text<const WIDTH: usize>(&mut self) -> Result<(), Refused> {
         let length = self.number::<WIDTH>()?;
-        // What is no text may be a value, but no name.
+        // Bytes that are not UTF-8 may be a value, but never a name.
         let value = std::str::from_utf8(self.take(length)?).map_or(Value::Plain, Value::Text);
         self.push(value);
         Ok(())
@@ -262,14 +263,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Gives what was made its state. What a dict or a tensor has beside its contents is of no use here.
+    /// Gives an object that was made before its state (BUILD). What a dict or a tensor has beside its contents is not
+    /// needed.
     fn fill(&mut self) -> Result<(), Refused> {
         let state = self.pop()?;
         let first = match &self.values[state] {
             Value::List(items) => items.first().map(|&first| &self.values[first]),
             _ => None,
         };
-        // Nothing else is copied: a list may be long, and the state of many.
+        // Only a tensor is copied: a list may be long, and be the state of many objects.
         let first = first.filter(|first| matches!(first, Value::Tensor(_))).cloned();
         match (self.top()?, first) {
             (part @ Value::Part(_), Some(tensor)) => *part = tensor,

@@ -1,0 +1,55 @@
+//! What made labels of a run wrong on purpose.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::words::share;
+
+/// Labels that were made wrong on purpose before a run began. A share or a list; neither where an earlier release, which
+/// did not write it down, made them wrong.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Noise {
+    /// The share of each class's training labels, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<f64>,
+    /// Where these went: `symmetric` or `pair`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The list that all training labels are from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
+}
+
+impl fmt::Display for Noise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { list: Some(list), .. } => write!(f, "as in {list}"),
+            Self { share: Some(part), kind, .. } => {
+                write!(f, "{} of each class", share(*part))?;
+                kind.iter().try_for_each(|kind| write!(f, ", {kind}"))
+            }
+            _ => f.write_str("in a way that is not known"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_survives_the_catalog_and_is_told_in_words() {
+        let of_share = Noise { share: Some(0.4), kind: Some("pair".to_owned()), list: None };
+        let of_list = Noise { list: Some("noise.txt".to_owned()), ..Noise::default() };
+        for (noise, stored, told) in [
+            (of_share, r#"{"share":0.4,"kind":"pair"}"#, "40.0 % of each class, pair"),
+            (of_list, r#"{"list":"noise.txt"}"#, "as in noise.txt"),
+            (Noise::default(), "{}", "in a way that is not known"),
+        ] {
+            assert_eq!(serde_json::to_string(&noise).unwrap(), stored);
+            assert_eq!(serde_json::from_str::<Noise>(stored).unwrap(), noise);
+            assert_eq!(noise.to_string(), told);
+        }
+    }
+}

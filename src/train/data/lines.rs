@@ -1,0 +1,131 @@
+//! Lines of lists as people, spreadsheets and R write them: fields in quotes or not, with a head or without.
+
+use std::path::Path;
+
+use image::ImageFormat;
+
+use super::DataError;
+
+/// What may stand between a name and a label.
+pub(super) const SEPARATORS: [char; 4] = [',', ';', '\t', ' '];
+
+/// A line that gives a picture a label.
+pub(super) struct Labelled {
+    /// One-based.
+    pub(super) number: usize,
+    /// With `/` between folders.
+    pub(super) name: String,
+    pub(super) label: usize,
+}
+
+/// Reads a whole text file, less the mark that some editors begin it with.
+pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// The rows of a table, each with its one-based line; its head, if it has one, is the first. Rows without anything in
+/// them, as spreadsheets leave at the end, are left out.
+pub(super) fn rows(text: &str) -> impl Iterator<Item = (usize, Vec<String>)> {
+    let mark = separator(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default());
+    let rows = (1..).zip(text.lines()).map(move |(number, line)| (number, fields(line, mark)));
+    rows.filter(|(_, fields)| fields.iter().any(|field| !field.is_empty()))
+}
+
+/// What separates the columns of a table: the first of tab, semicolon and comma that its first line holds. Fields may
+/// hold the others.
+fn separator(head: &str) -> char {
+    ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
+}
+
+/// The lines of a list of `NAME LABEL`. The first line is a head where it names no picture and no number ends it.
+pub(super) fn labelled(list: &Path) -> Result<Vec<Labelled>, DataError> {
+    let text = read_text(list)?;
+    let mut lines = Vec::new();
+    let written = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    for (place, (number, line)) in written.enumerate() {
+        let bad = |problem: &str| DataError::Line {
+            path: list.to_owned(),
+            line: number,
+            problem: format!("{problem} in '{line}'"),
+        };
+        let (name, label) = name_and_label(line).ok_or_else(|| bad("no label"))?;
+        match label.parse() {
+            // Windows separates folders by another sign.
+            Ok(label) => lines.push(Labelled { number, name: name.replace('\\', "/"), label }),
+            Err(_) if place == 0 && ImageFormat::from_path(&name).is_err() => {}
+            Err(_) => return Err(bad("no class index")),
+        }
+    }
+    Ok(lines)
+}
+
+/// A name may hold separators. Before one in quotes R writes the number of the line.
+fn name_and_label(line: &str) -> Option<(String, String)> {
+    let is_beside_quotes =
+        |mark: &char| line.contains(&format!("\"{mark}")) || line.contains(&format!("{mark}\""));
+    if let Some(mark) = SEPARATORS.into_iter().find(is_beside_quotes) {
+        let mut fields = fields(line, mark);
+        fields.retain(|field| !field.is_empty());
+        let label = fields.pop()?;
+        return Some((fields.pop()?, label));
+    }
+    let (name, label) = line.trim().trim_end_matches(SEPARATORS).rsplit_once(SEPARATORS)?;
+    Some((name.trim_end_matches(SEPARATORS).to_owned(), label.to_owned()))
+}
+
+/// The fields of a line, without blanks around them and without the quotes that they stand in.
+fn fields(line: &str, mark: char) -> Vec<String> {
+    let trimmed = |field: &str| field.trim().to_owned();
+    let unquoted = || {
+        let mut table = csv::ReaderBuilder::new();
+        table.has_headers(false).delimiter(u8::try_from(mark).ok()?);
+        let record = table.from_reader(line.as_bytes()).into_records().next()?.ok()?;
+        Some(record.iter().map(trimmed).collect())
+    };
+    let quoted = if line.contains('"') { unquoted() } else { None };
+    quoted.unwrap_or_else(|| line.split(mark).map(trimmed).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<(String, usize)>, DataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join("list.txt");
+        std::fs::write(&list, text).unwrap();
+        Ok(labelled(&list)?.into_iter().map(|line| (line.name, line.label)).collect())
+    }
+
+    #[test]
+    fn names_and_labels_are_found_however_a_program_wrote_them() {
+        for text in [
+            "a/0.png 1\nb, c.png 2\n",
+            "name,label\na/0.png,1\n\"b, c.png\",2\n",
+            "\"name\" \"label\"\n\"a/0.png\" 1\n\"b, c.png\" 2\n",
+            "\"\",\"name\",\"label\"\r\n\"1\",\"a/0.png\",1\r\n\"2\",\"b, c.png\",2\r\n",
+            "\u{feff}name;label\n\"a/0.png\";\"1\"\n\"b, c.png\";\"2\"\n",
+        ] {
+            let expected = [("a/0.png".to_owned(), 1), ("b, c.png".to_owned(), 2)];
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_line_may_be_a_head_and_only_if_it_names_no_picture() {
+        let error = read("name label\na.png 1\nb.png two\n").unwrap_err().to_string();
+        assert!(error.ends_with("line 3: no class index in 'b.png two'"), "{error}");
+        let error = read("a.png one\nb.png 2\n").unwrap_err().to_string();
+        assert!(error.ends_with("line 1: no class index in 'a.png one'"), "{error}");
+        assert!(read("a.png\n").unwrap_err().to_string().ends_with("line 1: no label in 'a.png'"));
+    }
+
+    #[test]
+    fn rows_keep_their_lines_and_what_is_quoted_may_hold_the_separator() {
+        let found: Vec<_> = rows("\"a\";b\r\n\r\n\"c;d\";e\n;\n").collect();
+        let expected = [(1, ["a", "b"]), (3, ["c;d", "e"])];
+        assert_eq!(found, expected.map(|(line, fields)| (line, fields.map(str::to_owned).to_vec())));
+    }
+}
