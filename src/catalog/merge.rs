@@ -221,6 +221,19 @@ pub async fn take(
     Ok(true)
 }
 
+/// Adds what lists name in another catalog of a video that stays as it is here. Where they mean other parts of it, it is
+/// cut again.
+pub async fn take_lists(into: &Catalog, from: &Catalog, finished: &FinishedVideo) -> Result<()> {
+    let rows = listed::of_video(from, finished.id).await?;
+    let mut tx = into.begin().await?;
+    if let Some(id) = videos::find_in(&mut tx, &finished.site, &finished.site_id).await? {
+        for row in &rows {
+            listed::insert(&mut tx, id, row).await?;
+        }
+    }
+    tx.commit().await
+}
+
 /// The file that served a look there is elsewhere, as one that was discarded. Where the look missed it, it is still wanted.
 async fn settle_fetch(
     tx: &mut Transaction,

@@ -1,7 +1,8 @@
 //! Putting a backup in a catalog's place. Knows files and tombstones, and nothing else of what is in them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, fcntl};
@@ -73,6 +74,7 @@ pub async fn put(sound: SoundCopy, place: &Path, clock: &Clock) -> Result<Restor
         catalog.close().await;
     }
     must_be_unused(place)?;
+    keep_rights(place, &sound.path).map_err(|source| unreadable(place, source))?;
     let replaced = move_aside(place, clock)?;
     settle(&sound.path, place).map_err(|source| unreadable(place, source))?;
     Ok(Restored { replaced, tombstones: forgotten.map(|forgotten| forgotten.len()) })
@@ -103,6 +105,15 @@ fn must_be_unused(place: &Path) -> Result<()> {
     } else {
         Err(CatalogError::InUse { path: place.to_owned(), process: held.l_pid })
     }
+}
+
+/// Gives a copy the rights of the catalog whose place it takes; where there is none, a new one's: its owner's alone.
+fn keep_rights(place: &Path, copy: &Path) -> std::io::Result<()> {
+    let mode = match fs::metadata(place) {
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        found => found?.permissions().mode(),
+    };
+    fs::set_permissions(copy, Permissions::from_mode(mode | 0o600))
 }
 
 /// Gives a catalog another name, and what lies beside it the names that go with that one: it can still be opened there.
@@ -188,6 +199,21 @@ mod tests {
         assert_eq!(fs::read(&aside).unwrap(), b"nothing that SQLite knows");
         assert_eq!(fs::read(with_suffix(&aside, "-wal")).unwrap(), b"of who was killed");
         Catalog::open(&place, &clock).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_restored_catalog_is_read_by_those_who_could_before_and_by_nobody_else() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
+        let (place, backup) = place(folder.path(), &clock).await;
+        fs::set_permissions(&backup, Permissions::from_mode(0o644)).unwrap();
+        for mode in [Some(0o600), Some(0o660), None] {
+            match mode {
+                Some(mode) => fs::set_permissions(&place, Permissions::from_mode(mode)).unwrap(),
+                None => fs::remove_file(&place).unwrap(),
+            }
+            restore(&backup, &place, &clock).await.unwrap();
+            assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, mode.unwrap_or(0o600));
+        }
     }
 
     #[tokio::test]

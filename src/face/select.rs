@@ -25,9 +25,12 @@ const BEYOND_MS: i64 = 2_000;
 impl ClipPlan {
     /// One stretch of a track.
     pub fn new(at: usize, track: &Track, span: Span) -> Self {
-        let near = (span.start_ms - BEYOND_MS)..(span.end_ms + BEYOND_MS);
-        let faces = track.faces.iter().filter(|seen| near.contains(&seen.t_ms)).copied().collect();
-        Self { track: at, span, faces }
+        Self { track: at, span, faces: near(&track.faces, span).copied().collect() }
+    }
+
+    /// Whether it has all of these faces that say where its window is.
+    pub fn has_all_of(&self, faces: &[SeenFace]) -> bool {
+        near(faces, self.span).eq(&self.faces)
     }
 
     /// Tells it from every other plan of the same video and recipe, whatever place its track has in the scan.
@@ -50,6 +53,12 @@ impl ClipPlan {
         }
         looks.get(looks.len() / 2).map(|at| self.faces[*at].t_ms)
     }
+}
+
+/// The faces in a span and a little outside it.
+fn near(faces: &[SeenFace], span: Span) -> impl Iterator<Item = &SeenFace> {
+    let near = (span.start_ms - BEYOND_MS)..(span.end_ms + BEYOND_MS);
+    faces.iter().filter(move |seen| near.contains(&seen.t_ms))
 }
 
 /// The rules that a track must pass, in the order in which they are asked; each is named after what it removes.

@@ -30,6 +30,8 @@ const REPEATED: f64 = 0.2;
 const BLACK_LUMA: f64 = 14.0;
 /// Light has come back from black at this mean luma: a dark scene that flickers about black goes on.
 const LIT_LUMA: f64 = 32.0;
+/// Where light takes longer than this to come back, milliseconds, it does not: the scene after the black is dark.
+const LONGEST_DAWN_MS: i64 = 3_000;
 
 /// A frame of which it is known whether a shot begins with it. [`ShotFinder::push`] gives it as soon as the frames
 /// after it are in.
@@ -90,9 +92,9 @@ impl Light {
             Self::Black => t_ms,
             Self::Coming(since_ms) => since_ms,
         };
-        let is_back = luma >= LIT_LUMA;
-        *self = if is_back { Self::Lit } else { Self::Coming(since_ms) };
-        is_back.then_some(since_ms)
+        let (is_back, is_late) = (luma >= LIT_LUMA, t_ms - since_ms > LONGEST_DAWN_MS);
+        *self = if is_back || is_late { Self::Lit } else { Self::Coming(since_ms) };
+        (is_back && !is_late).then_some(since_ms)
     }
 }
 
@@ -381,6 +383,18 @@ mod tests {
         let shots = shots_drawn((0..120).map(|at| at * FRAME_MS), dawn);
         let [dark, light] = shots[..] else { panic!("{shots:?}") };
         assert!(dark.end_ms < light.start_ms && light.start_ms < 1_800, "{shots:?}");
+    }
+
+    #[test]
+    fn a_dark_scene_after_black_belongs_to_a_shot_whatever_follows_it() {
+        let black = RgbImage::new(48, 27);
+        let shots = shots_drawn((0..300).map(|at| at * FRAME_MS), |t_ms| match t_ms {
+            ..1_000 => black.clone(),
+            1_000..9_000 => blend(&black, &person(1, t_ms), 22.0 / mean_luma(&person(1, t_ms))),
+            _ => person(2, t_ms),
+        });
+        let is_in_a_shot = |t_ms: i64| shots.iter().any(|shot| shot.contains(t_ms));
+        assert!([1_500, 5_000, 8_900].into_iter().all(is_in_a_shot), "{shots:?}");
     }
 
     #[test]

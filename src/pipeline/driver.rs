@@ -67,8 +67,7 @@ impl<'a> Driver<'a> {
     /// What no job is to blame for: the catalog failed, or a tool is missing. Jobs in hand were let go unharmed.
     pub async fn drive<S: Stage>(self, stage: &S) -> Result<Driven, Failure> {
         let due = jobs::count_due_of(self.catalog, S::NAME, &self.plan.only).await?;
-        // While the stage before this one is at work, it brings more jobs: nobody knows how many.
-        let total = self.plan.until.is_none().then_some(due);
+        let total = total(&self.plan, due);
         let began = Event::Began { task: S::NAME.to_string(), total, unit: S::UNIT.to_owned() };
         self.reporter.report(&began);
         self.count(|tally| tally.total = total);
@@ -274,6 +273,12 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// How many jobs there are to do of those that are due. While the stage before this one is at work, it brings more:
+/// nobody knows how many.
+fn total(plan: &DrivePlan, due: u64) -> Option<u64> {
+    plan.until.is_none().then(|| plan.max_jobs.map_or(due, |most| most.min(due)))
+}
+
 /// Whether there was anything to do.
 enum Turn {
     Worked,
@@ -309,5 +314,14 @@ mod tests {
         assert_eq!(more_comes.throughput(120_000).unwrap().eta_s, None);
         assert!(more_comes.throughput(0).is_some(), "a clock that stands still");
         assert!(Tally { ended: 2, ..Tally::default() }.throughput(120_000).is_none());
+    }
+
+    #[test]
+    fn jobs_that_are_due_but_not_wanted_are_not_waited_for() {
+        let plan = DrivePlan::new("worker".to_owned());
+        assert_eq!(total(&plan, 1_000), Some(1_000));
+        let few = DrivePlan { max_jobs: Some(10), ..plan };
+        assert_eq!((total(&few, 1_000), total(&few, 4)), (Some(10), Some(4)));
+        assert_eq!(total(&DrivePlan { until: Some(Stop::default()), ..few }, 1_000), None);
     }
 }

@@ -47,11 +47,11 @@ impl<'a> Standing<'a> {
         Ok(Self { rev, finished, lost, before })
     }
 
-    /// Whether a video is to be taken in. What is finished here gives way only to what counts more. What is not is to be
-    /// done once more where it was taken in before, unless its clips were lost.
+    /// Whether a video is to be taken in. What is finished here gives way only to what counts more, or as much and of more
+    /// parts. What is not is to be done once more where it was taken in before, unless its clips were lost.
     fn wants(&self, video: &FinishedVideo) -> bool {
         match self.finished.get(&name(video)) {
-            Some(own) => self.worth(video) > self.worth(own),
+            Some(own) => (self.worth(video), video.parts) > (self.worth(own), own.parts),
             None => self.before.is_none() || self.lost.contains(&name(video)),
         }
     }
@@ -76,8 +76,8 @@ fn name(video: &FinishedVideo) -> Name {
 }
 
 /// Takes one catalog in. Of two that worked on the same video with the same revision the first one counts: both made the
-/// same of it. Of two revisions `rev` counts, that of looks with the settings in force; else the first one. What was taken
-/// in before is taken once more only where it no longer stands.
+/// same of it, but for parts that lists mean, which add up. Of two revisions `rev` counts, that of looks with the settings
+/// in force; else the first one. What was taken in before is taken once more only where it no longer stands.
 pub(crate) async fn merge(
     (into, store): (&Catalog, &Store),
     (from, source): (&Catalog, &Store),
@@ -105,6 +105,9 @@ pub(crate) async fn merge(
             take(into, store, from, source, video, &mut taken).await?;
         } else {
             taken.kept += u64::from(standing.differs(video));
+            if video.parts > 0 {
+                merge::take_lists(into, from, video).await?;
+            }
         }
         reporter.report(&Event::Advanced {
             task: TASK.to_owned(),
@@ -155,10 +158,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::catalog::{jobs, samples, videos};
+    use crate::catalog::{jobs, listed, samples, videos};
     use crate::clock::Clock;
     use crate::progress::Silent;
-    use crate::types::{JobState, StageName};
+    use crate::types::{Emotion, JobState, Span, StageName, VideoId};
 
     /// A data folder with a catalog.
     async fn place(folder: &Path) -> (Store, Catalog) {
@@ -276,6 +279,43 @@ mod tests {
         ] {
             let told = merge((&into, &store), (&from, &source), in_force, &Stop::default(), &Silent).await;
             assert_eq!(told.unwrap(), merged);
+        }
+    }
+
+    /// A list that means a part of the video.
+    async fn mean(catalog: &Catalog, list: &str) {
+        let span = Some(Span { start_ms: 0, end_ms: 500 });
+        let (list, emotion) = (list.to_owned(), Emotion::Anger);
+        let row = listed::Listed { list, line: 1, emotion, span, face: None, sha256: None };
+        let mut tx = catalog.begin().await.unwrap();
+        listed::insert(&mut tx, VideoId(1), &row).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn parts_that_lists_mean_in_either_catalog_add_up_whoever_came_first() {
+        for (own, due, taken) in [(None, None, 1), (Some("b.csv"), Some(JobState::Open), 0)] {
+            let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+            let (source, from) = place(folders[0].path()).await;
+            let (store, into) = place(folders[1].path()).await;
+            for (catalog, list) in [(&from, Some("a.csv")), (&into, own)] {
+                reject(catalog, "1", Reason::NoFace).await;
+                if let Some(list) = list {
+                    mean(catalog, list).await;
+                }
+            }
+            if own.is_some() {
+                let mut tx = into.begin().await.unwrap();
+                let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
+                jobs::settle(&mut tx, StageName::Cut, 1, "1", &done).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+            let merged = merge((&into, &store), (&from, &source), "1", &Stop::default(), &Silent).await;
+            assert_eq!(merged.unwrap(), Merged::Now(Taken { videos: 1, taken, ..Taken::default() }));
+            let rows = listed::of_video(&into, VideoId(1)).await.unwrap();
+            assert_eq!(rows.len(), 1 + usize::from(own.is_some()));
+            let cut = jobs::get(&into, StageName::Cut, 1).await.unwrap();
+            assert_eq!(cut.map(|cut| cut.state), due);
         }
     }
 

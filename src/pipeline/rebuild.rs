@@ -181,6 +181,10 @@ impl Files {
 
 fn on_disk(path: &Path) -> Result<videos::NewVideo, String> {
     let absolute = path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    // A device or a pipe may have no end.
+    if !absolute.is_file() {
+        return Err(format!("cannot read {}: it is no file", path.display()));
+    }
     let (_, sha256) = store::digest(&absolute).map_err(|error| error.to_string())?;
     Ok(intake::on_disk(&absolute, sha256))
 }
@@ -190,4 +194,15 @@ pub(crate) fn needs_terms(on_site: usize) -> Failure {
     let detail = format!("the list names {on_site} videos of YouTube");
     Failure::permanent(Reason::Usage, detail)
         .with_hint("read the site's terms, and say --accept-terms if you decide to download under them")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_end_is_not_read() {
+        let why = on_disk(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(why, "cannot read /dev/zero: it is no file");
+    }
 }

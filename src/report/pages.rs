@@ -41,8 +41,8 @@ impl Form {
     /// The form of a file, by its name; none where it is no page.
     pub fn of(file: &Path) -> Option<Self> {
         match file.extension()?.to_str()? {
-            "html" => Some(Self::Html),
-            "md" => Some(Self::Markdown),
+            "html" | "htm" => Some(Self::Html),
+            "md" | "markdown" => Some(Self::Markdown),
             "json" => Some(Self::Json),
             _ => None,
         }

@@ -103,7 +103,10 @@ impl<'a> Reels<'a> {
     ) -> Result<(), Failure> {
         let t_ms = frame.time_ms();
         let (recipe, size) = (self.shears.recipe, (frame.width(), frame.height()));
-        for near in self.near(looker.tracker(), t_ms) {
+        let all_near = self.near(looker.tracker(), t_ms);
+        // The other tracks are over, and gave no clip.
+        self.reels.retain(|number, _| all_near.iter().any(|near| near.number == *number));
+        for near in all_near {
             let face = near.faces.iter().min_by_key(|seen| (seen.t_ms - t_ms).abs());
             let side_px = face.map_or(0.0, |seen| select::shorter_side_px(&seen.face, size));
             if side_px < recipe.min_clip_face_px * HOPELESS {
@@ -176,7 +179,8 @@ impl<'a> Reels<'a> {
     }
 }
 
-/// The clips of a track as far as they are sure.
+/// The clips of a track as far as they are sure. Left to others is what was framed by faces that a border which was
+/// found afterwards has taken away: on the other side of a dissolve may be somebody else.
 fn plans(
     near: &Near,
     tracker: &Tracker,
@@ -194,7 +198,8 @@ fn plans(
             Some(_) => Vec::new(),
             None => select::spans(piece, &shots, recipe, goes_on),
         };
-        spans.into_iter().map(|span| ClipPlan::new(0, piece, span)).collect::<Vec<_>>()
+        let plans = spans.into_iter().map(|span| ClipPlan::new(0, piece, span));
+        plans.filter(|plan| plan.has_all_of(track.faces())).collect::<Vec<_>>()
     };
     pieces.iter().enumerate().flat_map(of_piece).collect()
 }

@@ -238,6 +238,28 @@ fn clips_that_are_cut_on_the_way_are_those_that_are_cut_afterwards() {
 }
 
 #[test]
+fn no_clip_is_framed_by_faces_beyond_a_dissolve() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), 700, |at| {
+        let left = 50 + (40.0 * (at as f64 / 30.0).sin()) as u32;
+        let share = (at - 250).clamp(0, 25) as u32;
+        let mut picture = scene(60, &[(left, 30)]);
+        for (x, _, pixel) in picture.enumerate_pixels_mut().filter(|(_, _, pixel)| pixel[0] < 255) {
+            let [one, other] = if x / 20 % 2 == 0 { [20, 200] } else { [200, 20] };
+            *pixel = Rgb([((one * (25 - share) + other * share) / 25) as u8; 3]);
+        }
+        picture
+    });
+    let on_the_way = tempfile::tempdir().unwrap();
+    let mut detector = FakeDetector::default();
+    let scan = scan_video(&path, &recipe(), &mut detector, Some(on_the_way.path()), &mut Unwatched).unwrap();
+    let plans = select(&scan, &recipe()).0;
+    let is_cut = |plan| cuttings::read(on_the_way.path(), plan).unwrap().is_some();
+    let cut: Vec<bool> = plans.iter().map(is_cut).collect();
+    assert_eq!((scan.shots.len(), cut), (2, vec![false, false, true]), "{:?}", scan.shots);
+}
+
+#[test]
 fn a_plan_whose_face_is_not_there_makes_an_unsound_clip() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), 180, |at| scene(90, if at < 130 { &[(40, 30)] } else { &[] }));

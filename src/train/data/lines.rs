@@ -39,11 +39,13 @@ fn separator(head: &str) -> char {
     ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
 }
 
-/// The lines of a list of `NAME LABEL`. The first line is a head where it names no picture and no number ends it.
+/// The lines of a list of `NAME LABEL`, less those that hold nothing but separators. The first line is a head where it
+/// names no picture and no number ends it.
 pub(super) fn labelled(list: &Path) -> Result<Vec<Labelled>, DataError> {
     let text = read_text(list)?;
     let mut lines = Vec::new();
-    let written = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    let is_empty = |line: &str| line.trim().trim_matches(SEPARATORS).is_empty();
+    let written = (1..).zip(text.lines()).filter(|(_, line)| !is_empty(line));
     for (place, (number, line)) in written.enumerate() {
         let bad = |problem: &str| DataError::Line {
             path: list.to_owned(),
@@ -107,6 +109,7 @@ mod tests {
             "\"name\" \"label\"\n\"a/0.png\" 1\n\"b, c.png\" 2\n",
             "\"\",\"name\",\"label\"\r\n\"1\",\"a/0.png\",1\r\n\"2\",\"b, c.png\",2\r\n",
             "\u{feff}name;label\n\"a/0.png\";\"1\"\n\"b, c.png\";\"2\"\n",
+            "name,label,\r\na/0.png,1,\r\n\"b, c.png\",2,\r\n,,\r\n",
         ] {
             let expected = [("a/0.png".to_owned(), 1), ("b, c.png".to_owned(), 2)];
             assert_eq!(read(text).unwrap(), expected, "{text}");
