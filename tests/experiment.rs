@@ -96,13 +96,13 @@ fn two_processes_fill_one_grid_and_its_table_is_of_both() {
         let grid = format!("experiment noise --levels 0.25 --methods baseline --seeds 1 --seed {seed}");
         webemotion(&data, &words(&grid, &dataset))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
     let both = [begin(3), begin(8)].map(|child| Ended::from(child.wait_with_output().unwrap()));
     for ended in &both {
-        assert_eq!((ended.code, cells(ended).len()), (Some(0), 1), "{}", ended.stdout);
+        assert_eq!((ended.code, cells(ended).len()), (Some(0), 1), "{}{}", ended.stdout, ended.stderr);
     }
     let experiments = fs::read_dir(data.join("experiments")).unwrap();
     assert_eq!(experiments.count(), 1, "one grid");
