@@ -1,4 +1,4 @@
-//! Time and the wish to stop, both passed in as arguments so that tests decide them.
+//! The time and the request to stop, both passed as arguments so that tests can control them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,12 +22,12 @@ impl Clock {
         Self::shifted(0)
     }
 
-    /// The machine's clock, so many milliseconds ahead: tests let weeks pass in a program of their own.
+    /// The machine's clock, this many milliseconds ahead: with it tests let weeks pass in a child process.
     pub fn shifted(shift_ms: i64) -> Self {
         Self(Kind::System { shift_ms })
     }
 
-    /// A clock that stands still until [`Clock::advance_ms`].
+    /// A clock that shows the same time until [`Clock::advance_ms`].
     pub fn fixed(now_ms: i64) -> Self {
         Self(Kind::Fixed(Arc::new(AtomicI64::new(now_ms))))
     }
@@ -52,7 +52,7 @@ impl Clock {
     }
 }
 
-/// A shared wish to stop. Asked once: finish what is in hand, begin nothing. Asked twice: let go now.
+/// A shared request to stop. Asked once: finish the work under way, begin nothing new. Asked twice: stop at once.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     once: CancellationToken,
@@ -60,7 +60,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Asks to stop; a second call asks to let go at once.
+    /// Asks to stop; a second call asks to stop at once.
     pub fn ask(&self) {
         let asked = if self.once.is_cancelled() { &self.twice } else { &self.once };
         asked.cancel();
@@ -76,7 +76,7 @@ impl Stop {
         self.twice.is_cancelled()
     }
 
-    /// Waits until somebody asks; for async rooms, which need not look again and again.
+    /// Waits until somebody asks.
     pub fn asked(&self) -> WaitForCancellationFuture<'_> {
         self.once.cancelled()
     }

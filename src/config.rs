@@ -1,7 +1,7 @@
 //! One validated configuration: defaults, then `webemotion.toml`, then `WEBEMOTION_*`, then flags.
 //!
 //! Every room takes its own part of it as plain values; no room reads settings files or `WEBEMOTION_*` itself. The Data
-//! API's key is a secret and no setting: `cli/crawl` reads it.
+//! API's key is a secret, not a setting: `cli/crawl` reads it.
 
 mod check;
 mod hwaccel;
@@ -26,30 +26,30 @@ pub use round::{Leg, RunConfig, TrainConfig, TrainWhen};
 pub struct Config {
     /// What `crawl` may search and download.
     pub crawl: CrawlConfig,
-    /// How `clips` looks at videos.
+    /// How `clips` finds faces and cuts clips.
     pub clips: ClipRecipe,
-    /// What stays once it has served.
+    /// What is kept once it is no longer needed.
     pub keep: KeepConfig,
     /// How worker processes are limited.
     pub workers: WorkerConfig,
     /// When `run` trains, and how.
     pub train: TrainConfig,
-    /// What `run` does of its own accord.
+    /// What `run` does.
     pub run: RunConfig,
-    /// Where tools and params lie.
+    /// Where tools and params are.
     pub tools: ToolConfig,
 }
 
-/// The documented file that an empty folder starts from; a test holds it equal to the defaults.
+/// The documented settings file; a test checks that it equals the defaults.
 pub const TEMPLATE: &str = include_str!("config.toml");
 
 impl Config {
-    /// Reads a settings file (none means the defaults), then the environment, and checks every value.
+    /// Reads a settings file, if one is given, then the environment, and checks every value.
     pub fn load(file: Option<&Path>) -> Result<Self, Failure> {
         Self::resolve(file).map(|resolved| resolved.config)
     }
 
-    /// The same, with where every value came from.
+    /// The same, with the origin of every value.
     pub fn resolve(file: Option<&Path>) -> Result<Resolved, Failure> {
         layers::resolve(file, std::env::vars_os())
     }
@@ -70,36 +70,36 @@ pub struct CrawlConfig {
     pub results_per_search: u32,
     /// Which licences may be downloaded.
     pub licence: LicencePolicy,
-    /// A video whose title contains one of these words or phrases is rejected; in any letter case, whole words where the
-    /// writing parts words by blanks.
+    /// A video whose title contains one of these words or phrases is rejected. Case does not matter; in scripts that
+    /// separate words by spaces only whole words count.
     pub blocked_titles: Vec<String>,
     /// Videos of these channels, by id or name, are rejected.
     pub blocked_channels: Vec<String>,
-    /// ISO 3166-1 code of the country whose viewers must be able to see a video; only the Data API tells.
+    /// ISO 3166-1 code of the country in which a video must be available; only the Data API can tell.
     pub region: Option<String>,
-    /// The site's terms were read and downloading under them is the user's decision.
+    /// The user has read the site's terms and decided to download under them.
     pub accept_terms: bool,
-    /// Videos an hour that may be asked of the site, shared by all workers of the catalog.
+    /// Videos an hour that may be requested from the site, shared by all workers of the catalog.
     pub videos_per_hour: u32,
-    /// Names the network address that the site sees: crawls of one catalog under one name share one budget.
+    /// Names the network address that the site sees: crawls of one catalog with the same name share one budget.
     pub egress: String,
-    /// Downloads under way at once in one crawl.
+    /// Concurrent downloads in one crawl.
     pub at_once: usize,
-    /// Least pause between two videos, seconds; up to twice as long by chance.
+    /// Least pause between two videos, seconds; at random up to twice as long.
     pub pause_s: f64,
-    /// How long the crawl stands still after the site asked for a pause, seconds.
+    /// How long the crawl pauses after the site asked for it, seconds.
     pub rate_limited_pause_s: u64,
     /// Pause before the second attempt of a video, seconds; doubled for the third.
     pub retry_pause_s: u64,
     /// The largest file that is downloaded, bytes.
     pub max_file_bytes: u64,
-    /// No download begins with less free disk than this, bytes.
+    /// No download begins with less free disk space than this, bytes.
     pub min_free_bytes: u64,
     /// A download may take this long, seconds.
     pub download_timeout_s: u64,
-    /// The search words instead of the built-in lexicon.
+    /// A file of search words to use instead of the built-in lexicon.
     pub lexicon: Option<PathBuf>,
-    /// Host and port that answers instead of YouTube's own API host (`innertube_host`); tests and the demo set it.
+    /// Host and port to ask instead of YouTube's own API host (`innertube_host`); set by tests and the demo.
     pub youtube_host: Option<String>,
     /// A certificate file to trust for that host.
     pub youtube_ca: Option<PathBuf>,
@@ -144,41 +144,41 @@ pub enum LicencePolicy {
     Any,
 }
 
-/// Every threshold between a video and its samples. Its hash stands on every row that was derived with it.
+/// Every threshold between a video and its samples. Its hash is stored with every row that was derived with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClipRecipe {
-    /// Looks a second of video, at which tracked faces are followed. The whole picture is searched every four seconds
-    /// while faces are tracked, every 0.4 s while nobody is, where a shot begins, and when a face is missed.
+    /// Looks per second of video, at which tracked faces are followed. The whole picture is searched every four seconds
+    /// while faces are tracked, every 0.4 s while none is, where a shot begins, and when a face is lost.
     pub scout_fps: f64,
-    /// Smallest face that is looked for, pixels of the decoded picture.
+    /// Smallest face to detect, pixels of the decoded picture.
     pub min_face_px: f32,
     /// Acceptance thresholds of the P-, R- and O-net.
     pub detector_thresholds: [f32; 3],
-    /// A frame differs from its neighbours this many times more than they differ among themselves: a cut.
+    /// At a cut, a frame's difference from the one before is at least this many times the mean of the frames around it.
     pub cut_ratio: f64,
     /// Least mean difference of a cut, 0 to 255.
     pub cut_min_difference: f64,
-    /// After a cut or a fade, light that comes back sooner begins no other shot, and between two dissolves there is no
-    /// shorter one, milliseconds. Hard cuts may follow each other as they like.
+    /// The shortest shot between two dissolves, and the least time from a cut or fade to a fade-in that begins a shot,
+    /// milliseconds. Hard cuts may be closer together.
     pub min_shot_ms: i64,
-    /// This much is left out at both ends of a shot, milliseconds.
+    /// Left out at both ends of a shot, milliseconds.
     pub shot_guard_ms: i64,
     /// A face may be missing this long within one track, milliseconds.
     pub max_gap_ms: i64,
-    /// Least overlap of a face with where its track was last seen.
+    /// Least overlap (IoU) of a face with the last place of its track.
     pub min_iou: f32,
     /// The shortest clip, milliseconds; WebEmotion's rule is five seconds.
     pub min_clip_ms: i64,
-    /// Longer tracks are split into clips of at most this, milliseconds.
+    /// The longest clip: longer tracks are split, milliseconds.
     pub max_clip_ms: i64,
     /// Share of a track's looked-at frames on which the face must be seen, 0 to 1.
     pub min_coverage: f32,
-    /// Least median face side of a track that becomes a clip, pixels.
+    /// Least median side of the face in a track that becomes a clip, pixels.
     pub min_clip_face_px: f32,
     /// Side of a clip's picture, pixels.
     pub clip_side_px: u32,
-    /// The clip's window is the face's box enlarged this many times.
+    /// The clip's window is the face's box scaled by this factor.
     pub clip_margin: f32,
     /// Time between two samples of a clip, milliseconds.
     pub sample_every_ms: i64,
@@ -219,24 +219,24 @@ impl Default for ClipRecipe {
     }
 }
 
-/// More than machines have cores: a slip must not start thousands of processes.
+/// More than machines have cores: a typing error must not start thousands of processes.
 pub(crate) const MOST_WORKERS: u64 = 256;
 
 /// Limits of one worker process, which opens one video at a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkerConfig {
-    /// Worker processes, 256 at most; 0 means one for every core.
+    /// Worker processes, at most 256; 0 means one per core.
     pub count: usize,
-    /// Address space of a worker, bytes; 0 means no limit (CUDA reserves more than it uses).
+    /// Address space of a worker, bytes; 0 means no limit. A worker that opened a device has none: CUDA reserves more than it uses.
     pub max_memory_bytes: u64,
-    /// A worker that says nothing for this long is killed, seconds.
+    /// A worker that is silent for this long is killed, seconds.
     pub silence_timeout_s: u64,
-    /// So is one that gets no further in its video for this long, seconds; a whole task takes what time it needs.
+    /// A worker that makes no progress in its video for this long is killed, seconds. A whole task has no limit.
     pub task_timeout_s: u64,
     /// A job is given up after this many attempts.
     pub max_attempts: u32,
-    /// What decodes videos. With `cuda` a worker's address space has no limit.
+    /// What decodes videos. A worker's address space is not limited while a device decodes.
     pub hwaccel: Hwaccel,
 }
 
@@ -253,7 +253,7 @@ impl Default for WorkerConfig {
     }
 }
 
-/// Where tools and params lie; unset ones are looked for beside the program and in its parent folders.
+/// Where tools and params are; unset ones are searched for beside the program and in its parent folders.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ToolConfig {
@@ -267,7 +267,7 @@ impl ToolConfig {
     /// The yt-dlp to run: as set, else `.venv/bin/yt-dlp` above the program or the working folder, else on the PATH.
     pub fn find_ytdlp(&self) -> Result<PathBuf, Failure> {
         let on_path = || {
-            // A file that was named and is not there is a mistake; another one must not stand in for it.
+            // A configured file that is missing is an error, and is not replaced by another one.
             let path = std::env::var_os("PATH").filter(|_| self.ytdlp.is_none())?;
             std::env::split_paths(&path).map(|folder| folder.join("yt-dlp")).find(|file| file.is_file())
         };
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_the_file_is_meant_from_where_the_file_is() {
+    fn a_path_in_a_settings_file_is_relative_to_that_file() {
         let config = load("[crawl]\nyoutube_ca = 'ca.pem'\n").unwrap();
         assert!(config.crawl.youtube_ca.unwrap().is_absolute());
     }

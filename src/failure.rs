@@ -1,6 +1,6 @@
-//! What can go wrong, as data: a closed list of reasons, four kinds, and the exit code each leads to.
+//! Failures as data: a closed list of reasons, four kinds, and the exit code of each.
 //!
-//! Who notices a failure knows its kind and says it there; whoever drives the work only obeys.
+//! The code that detects a failure decides its kind; the code that drives the work acts on it.
 
 use std::fmt;
 use std::io;
@@ -139,13 +139,13 @@ impl Reason {
         }
     }
 
-    /// Whether the whole stage must pause while this may pass, not only this job.
+    /// Whether it pauses the whole stage, not only this job.
     pub fn pauses_stage(self) -> bool {
         use Reason::{Blocked, Disk, Offline, Quota, RateLimited, ToolOutdated};
         matches!(self, RateLimited | Blocked | Quota | Offline | Disk | ToolOutdated)
     }
 
-    /// Whether the site says it to all who ask under one name, whatever they ask for.
+    /// Whether the site refuses every request of this identity, whatever it asks for.
     pub(crate) fn is_of_the_site(self) -> bool {
         matches!(self, Self::RateLimited | Self::Blocked)
     }
@@ -191,12 +191,12 @@ impl Failure {
         Self { kind: FailureKind::Rejected, reason, detail: detail.into(), hint: None }
     }
 
-    /// Something that may pass.
+    /// Something that may pass by itself.
     pub fn transient(reason: Reason, detail: impl Into<String>) -> Self {
         Self { kind: FailureKind::Transient, reason, detail: detail.into(), hint: None }
     }
 
-    /// Something that will not pass.
+    /// Something that will not pass by itself.
     pub fn permanent(reason: Reason, detail: impl Into<String>) -> Self {
         Self { kind: FailureKind::Permanent, reason, detail: detail.into(), hint: None }
     }
@@ -206,7 +206,7 @@ impl Failure {
         Self { kind: FailureKind::Bug, reason: Reason::Bug, detail: detail.into(), hint: None }
     }
 
-    /// A file that a person named cannot be written: a wrong path is theirs to mend, all else may pass.
+    /// A file that a person named cannot be written: a wrong path is a usage error, anything else may pass.
     pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
         let detail = format!("cannot write {}: {error}", path.display());
         if is_wrong_path(error) {
@@ -223,7 +223,7 @@ impl Failure {
         self
     }
 
-    /// What happened and what the user can do, where both are told in one line.
+    /// The detail and the hint in one line.
     pub(crate) fn with_remedy(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{}; {hint}", self.detail),
@@ -245,8 +245,7 @@ impl Failure {
     }
 }
 
-/// Whether a path cannot be right as it stands: a folder of it is not there and cannot be made, is a file, or may not be
-/// written.
+/// Whether the path itself is wrong: a folder of it does not exist and cannot be made, is a file, or is not writable.
 pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem,
@@ -269,7 +268,7 @@ pub enum Exit {
     Usage = 2,
     /// A tool is missing, or the catalog cannot be used.
     Unusable = 3,
-    /// Nothing to do, or a round, merge, gc, forget or refresh is at work already.
+    /// Nothing to do, or a round, merge, restore, gc, forget or refresh is at work already.
     NothingToDo = 4,
     /// Paused: rate limit, quota, network or full disk; come back later.
     Paused = 5,
@@ -286,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_survives_the_catalog() {
+    fn a_reason_round_trips_through_the_catalog() {
         for reason in Reason::value_variants() {
             assert_eq!(reason.as_str().parse::<Reason>().unwrap(), *reason);
             assert_eq!(reason.to_possible_value().unwrap().get_name(), reason.as_str());
@@ -303,14 +302,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_in_one_line_ends_with_what_helps() {
+    fn a_failure_in_one_line_ends_with_its_hint() {
         let failure = Failure::permanent(Reason::ToolMissing, "no yt-dlp");
         assert_eq!(failure.with_remedy(), "no yt-dlp");
         assert_eq!(failure.with_hint("run scripts/setup").with_remedy(), "no yt-dlp; run scripts/setup");
     }
 
     #[test]
-    fn a_wrong_path_is_a_matter_of_usage_and_a_full_disk_is_none() {
+    fn a_wrong_path_is_a_usage_error_and_a_full_disk_pauses() {
         let of = |kind: io::ErrorKind| Failure::unwritable(Path::new("x"), &kind.into()).exit();
         assert_eq!(of(io::ErrorKind::NotFound), Exit::Usage);
         assert_eq!(of(io::ErrorKind::NotADirectory), Exit::Usage);

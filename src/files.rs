@@ -1,7 +1,7 @@
-//! Files that are written whole or not at all. A leaf: it knows paths and bytes, and not what they mean.
+//! Atomic, durable writes of whole files. A leaf: it knows paths and bytes, not what they mean.
 //!
-//! A file is made beside its place as `name.part`, synced and renamed, and its folder is synced too. Who reads meanwhile
-//! finds the old file or the new one, and so does who comes after a kill or a power cut.
+//! A file is written beside its place as `name.part`, synced and renamed, and its folder is synced too. A reader sees the
+//! old file or the new one, never a part of it, also after a kill or a power cut.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Who makes a file waits so long for another one who is at it: that one may stand still and never come to an end.
+/// How long a writer waits for another writer of the same file, which may have stalled and never finish.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks meanwhile.
-const GLANCE: Duration = Duration::from_millis(5);
-/// No more links are followed from a path: the system's own bound.
+/// How often the lock is tried meanwhile.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// The most symbolic links followed from a path, as in the kernel.
 const MOST_LINKS: usize = 40;
 
-/// Writes a file whole or not at all. A pipe or a device is written as it stands: there is nothing to replace.
+/// Writes a file whole or not at all. A pipe or a device is written in place, since it cannot be replaced.
 ///
 /// # Errors
-/// When the folder is not there, may not be written or is full; what stood at the path stays.
+/// When the folder does not exist, is not writable or is full. What was at the path stays.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|it| !it.is_file() && !it.is_dir()) {
         return fs::write(path, bytes);
@@ -30,8 +30,8 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     part.place()
 }
 
-/// A file in the making, beside its place. Dropped before [`Part::place`] it goes; one that a killed process left is
-/// written over by who makes the same file next.
+/// An unfinished file beside its final place. It is removed if dropped before [`Part::place`]; one left behind by a killed
+/// process is overwritten by the next writer of the same file.
 #[derive(Debug)]
 pub(crate) struct Part {
     file: File,
@@ -40,8 +40,8 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Begins with an empty file; what a link points to is made, and the link stays. Of two who make the same file the
-    /// second waits for the first, but for no longer than [`PATIENCE`].
+    /// Begins with an empty file. Symbolic links are followed and stay. A second writer of the same file waits for the
+    /// first, at most [`PATIENCE`].
     pub(crate) fn of(place: &Path) -> io::Result<Self> {
         Self::within(place, PATIENCE)
     }
@@ -62,14 +62,14 @@ impl Part {
         }
     }
 
-    /// Where it is made.
+    /// Where it is written.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives it its place.
+    /// Moves it to its final place.
     pub(crate) fn place(self) -> io::Result<()> {
-        settle(&self.path, &self.place)
+        rename_durably(&self.path, &self.place)
     }
 
     fn is_there(&self) -> bool {
@@ -85,7 +85,7 @@ impl Drop for Part {
     }
 }
 
-/// The path behind links, also of links whose file is yet to be made.
+/// The path behind symbolic links, also of links whose target does not exist yet.
 fn followed(place: &Path) -> PathBuf {
     let mut place = place.to_owned();
     for _ in 0..MOST_LINKS {
@@ -96,7 +96,7 @@ fn followed(place: &Path) -> PathBuf {
     place
 }
 
-/// Opens a part to write it. What a killed process of another user left is removed; what one still makes is not.
+/// Opens a part for writing. One that a killed process of another user left is removed first, unless it is in use.
 fn open(part: &Path) -> io::Result<File> {
     let open = || File::options().write(true).create(true).truncate(false).open(part);
     open().or_else(|error| match error.kind() {
@@ -108,17 +108,17 @@ fn open(part: &Path) -> io::Result<File> {
 fn lock(file: &File, end: Instant) -> io::Result<()> {
     loop {
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(GLANCE),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => sleep(POLL_INTERVAL),
             Err(TryLockError::WouldBlock) => {
                 return Err(io::Error::new(ErrorKind::ResourceBusy, "another process has it in hand"));
             }
-            // Where a file system knows no locks, the last one wins.
+            // On a file system without locks the last writer wins.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
         }
     }
 }
 
-/// Removes a part that a killed process left. While somebody makes the file it stays.
+/// Removes a part that a killed process left. One that is still being written stays.
 ///
 /// # Errors
 /// When it cannot be opened or removed.
@@ -130,20 +130,26 @@ pub(crate) fn remove_left(part: &Path) -> io::Result<()> {
     if file.try_lock().is_ok() && is_at(&file, part) { fs::remove_file(part) } else { Ok(()) }
 }
 
-/// Whether a path still leads to this file: it was placed or removed if not, and another one may be in the making.
+/// Whether a path still leads to this file. If not, it was placed or removed, and another may have taken its name.
 fn is_at(file: &File, path: &Path) -> bool {
     let number = |facts: fs::Metadata| (facts.dev(), facts.ino());
     let (own, found) = (file.metadata().map(number), fs::metadata(path).map(number));
     matches!((own, found), (Ok(own), Ok(found)) if own == found)
 }
 
-/// Gives a finished file of the same file system its final place: synced, renamed, and the folder synced too.
-pub(crate) fn settle(part: &Path, place: &Path) -> io::Result<()> {
+/// Renames a finished file within one file system so that it survives a power cut: the file is synced before, the folder
+/// after.
+pub(crate) fn rename_durably(part: &Path, place: &Path) -> io::Result<()> {
     File::open(part)?.sync_all()?;
     fs::rename(part, place)?;
+    sync_folder_of(place)
+}
+
+/// Makes the names in a file's folder survive a power cut.
+pub(crate) fn sync_folder_of(place: &Path) -> io::Result<()> {
     let folder = place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match File::open(folder)?.sync_all() {
-        // Some network file systems sync files alone.
+        // Some network file systems cannot sync folders.
         Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         synced => synced,
     }
@@ -189,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stands_still_is_not_waited_for_without_end() {
+    fn a_stalled_writer_is_not_waited_for_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.json");
         let held = Part::of(&path).unwrap();
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_points_to_is_replaced_and_the_link_stays() {
+    fn the_target_of_a_link_is_replaced_and_the_link_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (link, files) = (folder.path().join("webemotion.toml"), folder.path().join("dotfiles"));
         fs::create_dir(&files).unwrap();
@@ -214,9 +220,9 @@ mod tests {
         assert_eq!((names(folder.path()).len(), names(&files).len()), (2, 1), "a part is left behind");
     }
 
-    /// Root may write it; for everybody else it is in the way.
+    /// Root may write a read-only file; for other users it would be in the way.
     #[test]
-    fn a_part_that_may_not_be_written_and_that_nobody_makes_is_made_anew() {
+    fn a_read_only_part_that_is_not_in_use_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (path, part) =
             (folder.path().join("webemotion.prom"), folder.path().join("webemotion.prom.part"));
@@ -227,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_left_goes_and_one_in_the_making_stays() {
+    fn a_part_left_behind_is_removed_and_one_in_use_stays() {
         let folder = tempfile::tempdir().unwrap();
         let part = Part::of(&folder.path().join("page.html")).unwrap();
         remove_left(part.path()).unwrap();
@@ -241,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_write_one_file_at_once_each_writes_it_whole() {
+    fn concurrent_writers_of_one_file_each_write_it_whole() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status.json");
         let write = |letter: u8| (0..20).for_each(|_| write_whole(&path, &[letter; 9_999]).unwrap());
@@ -259,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_device_is_written_as_it_stands() {
+    fn a_device_is_written_in_place() {
         write_whole(Path::new("/dev/null"), b"gone").unwrap();
         assert!(write_whole(Path::new("/dev/full"), b"full").is_err());
     }
 
     #[test]
-    fn a_folder_is_no_place_for_a_file() {
+    fn a_folder_is_not_replaced_by_a_file() {
         let folder = tempfile::tempdir().unwrap();
         assert!(write_whole(folder.path(), b"x").is_err());
         assert!(write_whole(Path::new("/"), b"x").is_err());

@@ -16,9 +16,9 @@
 //! | list → video | – (`cli/crawl`) | [`lists`] | search, video, evidence, listed |
 //! | search → video | `search` | [`youtube`] | answer, video, evidence |
 //! | video → file | `fetch` | [`youtube`], [`store`] | video (file columns) |
-//! | file → face tracks | `scan` | [`media`], [`face`] | scan, track |
-//! | face track → clip, samples | `cut` | [`media`], [`face`] | clip, sample, crop |
-//! | stored faces → other crops | – (`cli/clips/recrop`) | [`media`], [`face`] | crop |
+//! | file → face tracks | `scan` | [`media`], [`face`], joined in [`pipeline::eyes`] | scan, track |
+//! | face track → clip, samples | `cut` | the same | clip, sample, crop |
+//! | stored faces → other crops | – (`cli/clips/recrop`) | the same | crop |
 //! | samples → params, relabels | – (`cli/train`) | [`train`] | run, epoch, relabel |
 //! | many runs, one table | – (`cli/experiment`) | [`train`] | – |
 //! | rows → report | – (`cli/report`) | [`report`] | – |
@@ -26,7 +26,9 @@
 //! | apart, then united | `scan`, `cut` | `pipeline/shard`, `pipeline/merge` | merged |
 //!
 //! A *stage* loads a row, runs a tool room, and commits rows; one driver drives every stage over one `job` table.
-//! Sources may go once their clips are committed (`pipeline/discard`). Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
+//! Sources may go once their clips are committed (`pipeline/discard`).
+//!
+//! Videos are opened only in worker processes ([`pipeline::cpu`]): a crash in a codec costs one attempt of one job.
 //!
 //! There are two programs. `webemotion` (`main`) is linked with the commands of `cli/plain` alone and starts at once;
 //! `webemotion-nets` (`nets`) is linked with libtorch, which takes half a second to load, and takes its place for the
@@ -41,17 +43,25 @@
 //! | Which exit code? | [`failure`]; of stages `cli/drive`, of a whole night `cli/run/verdict`; on the way out `cli/ending` |
 //! | When is a failed job tried again, and how long does a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
 //! | How fast may a site be asked? | `pipeline/budget` |
+//! | What does a refusal of the site mean, and is it believed? | `youtube/refusals`; `youtube/doubt` |
 //! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
+//! | What is each threshold, and its default? | [`config`], `config.toml` |
+//! | Which frames does the detector see? | `pipeline/eyes/looker` |
+//! | What part of the picture does a clip show? | `pipeline/eyes/framing` |
+//! | Which clips are duplicates? | [`face::motion`]; which one is the original, `pipeline/duplicates` |
 //! | Which emotion has a video that several searches found? | the view `video_emotion` in `migrations/`, asked by `catalog/evidence` |
 //! | Which parts of a video are cut, and with which emotion, where lists mean parts? | `face/parts` |
 //! | Which label has a sample? | the relabel in force (`catalog/relabels`), else its emotion |
 //! | Which split has a sample? | `catalog/splits`: by the source of its video |
-//! | When does relabelling begin (`auto`)? | [`train::schedule`] |
-//! | Who deletes rows and files? | of people `cli/removal`; of sources `pipeline/discard`; of what nobody names `cli/gc` |
+//! | When does relabelling begin (`auto`)? | `train/relabel_start` |
+//! | How is a run found again, and what lies in its folder? | `cli/train/folder` (also for `--resume`), `cli/train/catalog`; `epoch_log` and `opinions` beside them |
+//! | Who deletes rows and files? | of people `cli/removal`; of sources `pipeline/discard`; of what nobody names, and what has expired, `cli/gc` |
+//! | What ends work early? | [`clock::Stop`], raised on signals by `cli/session` |
+//! | Who limits a worker? | itself, `cli/worker`; who waits for it, `pipeline/cpu` |
 //! | Where does a file lie, and how is one written whole? | [`store`], `files` |
 //! | Which way up is a picture? | `picture` |
 //! | How is a number, a size or a time written for people? | `words` |
-//! | What is read of the environment? | [`config`]; the key of the Data API is [`youtube::ApiKey`] |
+//! | What is read of the environment? | [`config`]; the key of the Data API in `cli/crawl/site` |
 //!
 //! # Who may name whom
 //!
@@ -64,24 +74,25 @@
 //! # Glossary
 //!
 //! * **list** – a file that names videos by id, address or path, with spans, boxes and labels: see [`lists`].
-//! * **search** – a question put to YouTube (a *query* is always SQL). **answer** – what it said, kept as it came.
+//! * **search** – a search on YouTube; a *query* is always SQL. **answer** – what YouTube said, kept as it came.
 //! * **lexicon** – the words that are searched for, by emotion and language.
 //! * **evidence** – one (video, search, rank): why a video is thought to show an emotion. Never overwritten.
 //! * **video** – what a search found; its **file** is what was downloaded.
 //! * **shot** – frames between two cuts or dissolves. **track** – one face followed through one shot.
-//! * **look** – frames of a video seen by the detector, from its first to its last; **scout** frames are seen whole, those between
-//!   only where a face was.
+//! * **scan** – one pass of a recipe over a video's frames. **look** – one frame of it that goes to the detector (`scout_fps`
+//!   a second, and each shot's first and last); on most looks known faces are only followed.
 //! * **part** – a stretch of a video, a face in it, or both, that a list means.
 //! * **clip** – five or more seconds of video of one face, cropped; of a part any length. **sample** – one face of a
-//!   clip, once a second. **crop** – its aligned picture; other sizes are other crops.
+//!   clip, once a second. **crop** – its aligned picture; other sizes are other crops. **duplicate** – a clip that shows
+//!   footage of an older one.
 //! * **recipe** – the numbers that decide what comes out of a stage or a run, stored with their hash on what did.
 //!   **rev** – a stage's revision with that hash: another one is new work.
 //! * **emotion** – what was searched for: one of eight, [`types::Emotion`]. **label** – what training uses for a sample.
 //! * **relabel** – an append-only row: this run, at this epoch, would change that sample's label. It holds while its run is
 //!   *adopted* (`cli/adopt`).
 //! * **tombstone** – a video that must not come back (`cli/forget`).
-//! * **opinion** – what a run thinks of a sample's label: keep, relabel, or ask a person. **scout** nets judge samples that
-//!   they never saw, for the method **cure**.
+//! * **opinion** – what a run thinks of a sample's label: keep, relabel, or ask a person. **scout** – an out-of-fold
+//!   net of the method **cure**: trained on the other folds, it predicts samples that it never saw.
 //! * **split** – training, validation or test, [`types::Split`]; people who appear in one do not appear in another, as far
 //!   as sources tell.
 //! * **importance** – SCN's α of a sample, 0 to 1 (never *weight*).

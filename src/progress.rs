@@ -1,4 +1,4 @@
-//! What long work tells those who wait: rooms send [`Event`]s, and only this room draws them.
+//! Progress of long work: other rooms send [`Event`]s, and only this one shows them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,62 +9,62 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::words::{plural, span};
+use crate::words::{noun, plural, span};
 
 /// One thing that happened during long work.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A task was begun, or its total became known or grew.
+    /// A task began, or its total became known or grew.
     Began {
-        /// Names the task; later events repeat it.
+        /// The name of the task, which later events repeat.
         task: String,
-        /// How much there is to do, if known.
+        /// Units to do, if known.
         total: Option<u64>,
         /// What is counted: videos, frames, epochs …
         unit: String,
     },
-    /// So much of a task is done.
+    /// A task made progress.
     Advanced {
         /// The task.
         task: String,
         /// Units done so far.
         done: u64,
-        /// What was just done, or how it goes; may be empty.
+        /// What was just done; may be empty.
         note: String,
-        /// How fast it gets on, where that is more than a number of units.
+        /// Its speed, if that is more than a number of units.
         #[serde(flatten)]
         throughput: Option<Throughput>,
     },
-    /// A task came to its end.
+    /// A task ended.
     Ended {
         /// The task.
         task: String,
-        /// The closing words.
+        /// The result.
         note: String,
     },
-    /// What a part of a task measured, for programs; terminals and logs leave it out.
+    /// Measurements of one step of a task, for programs; terminals and logs omit them.
     Measured {
         /// The task.
         task: String,
-        /// Named numbers.
+        /// Numbers by name.
         measures: serde_json::Value,
     },
-    /// A line for the reader, not tied to a task.
+    /// A message that belongs to no task.
     Said {
-        /// The line.
+        /// The message.
         text: String,
     },
 }
 
-/// How fast videos are looked at.
+/// The speed at which videos are scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Throughput {
     /// Hours of video an hour.
     pub video_hours_per_hour: f64,
-    /// Faces that were followed so far, each as long as it was in sight.
+    /// Face tracks found so far.
     pub faces: u64,
-    /// Seconds until all is done if it goes on so; none while nobody knows how much there is.
+    /// Seconds until all is done at this speed; `None` while the total is unknown.
     pub eta_s: Option<u64>,
 }
 
@@ -75,13 +75,13 @@ impl fmt::Display for Throughput {
     }
 }
 
-/// Takes events; shared by threads.
+/// Shows or writes events; shared by threads.
 pub trait Reporter: Send + Sync {
     /// Shows, writes or drops one event.
     fn report(&self, event: &Event);
 }
 
-/// Drops everything.
+/// Drops all events.
 #[derive(Debug, Default)]
 pub struct Silent;
 
@@ -89,48 +89,51 @@ impl Reporter for Silent {
     fn report(&self, _event: &Event) {}
 }
 
-/// When a task that goes on speaks: after 1, 2, 4, 8 … seconds, then every five minutes.
+/// When the progress of a task is reported: after 1, 2, 4, 8 … seconds, and at least every five minutes.
 #[derive(Debug)]
 struct Pace {
     began: Instant,
+    /// The next report, from the beginning of the task on.
     next: Duration,
 }
 
-const LONGEST_SILENCE: Duration = Duration::from_secs(300);
+const MAX_INTERVAL: Duration = Duration::from_secs(300);
 
 impl Pace {
     fn begin() -> Self {
         Self { began: Instant::now(), next: Duration::from_secs(1) }
     }
 
-    /// Whether it speaks after this time; if so, it is silent for a while.
+    /// Whether a report is due at this time since the beginning; if so, schedules the next one.
     fn is_due(&mut self, elapsed: Duration) -> bool {
         let is_due = elapsed >= self.next;
         if is_due {
-            self.next = elapsed + elapsed.min(LONGEST_SILENCE);
+            self.next = elapsed + elapsed.min(MAX_INTERVAL);
         }
         is_due
     }
 }
 
-/// One JSON object a line on standard output. Of a long task the first hundred steps are told one by one, the others as in
-/// [`PlainLog`].
+/// Writes one JSON object a line to standard output. The first hundred steps of a task are all written, later ones at
+/// the times of [`PlainLog`].
 #[derive(Debug, Default)]
 pub struct JsonLines {
+    /// For each task, when steps are due, and the number of steps so far, up to one more than [`FIRST_STEPS`].
     tasks: Mutex<HashMap<String, (Pace, u32)>>,
 }
 
-/// Steps of a task that are told one by one.
-const ONE_BY_ONE: u32 = 100;
+/// The number of steps of a task that are all written.
+const FIRST_STEPS: u32 = 100;
 
 impl JsonLines {
-    fn is_told(&self, event: &Event) -> bool {
+    /// Whether an event is written.
+    fn is_due(&self, event: &Event) -> bool {
         let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Advanced { task, .. } => {
-                let (pace, told) = tasks.entry(task.clone()).or_insert_with(|| (Pace::begin(), 0));
-                *told += u32::from(*told <= ONE_BY_ONE);
-                *told <= ONE_BY_ONE || pace.is_due(pace.began.elapsed())
+                let (pace, steps) = tasks.entry(task.clone()).or_insert_with(|| (Pace::begin(), 0));
+                *steps += u32::from(*steps <= FIRST_STEPS);
+                *steps <= FIRST_STEPS || pace.is_due(pace.began.elapsed())
             }
             Event::Ended { task, .. } => {
                 tasks.remove(task);
@@ -143,17 +146,17 @@ impl JsonLines {
 
 impl Reporter for JsonLines {
     fn report(&self, event: &Event) {
-        if !self.is_told(event) {
+        if !self.is_due(event) {
             return;
         }
         if let Ok(line) = serde_json::to_string(event) {
-            // A closed pipe is the reader's wish, not a failure.
+            // If the reader has closed the pipe, that is no failure.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }
 }
 
-/// Progress bars on a terminal's standard error.
+/// Draws progress bars on standard error, for terminals.
 pub struct Bars {
     bars: MultiProgress,
     by_task: Mutex<HashMap<String, ProgressBar>>,
@@ -166,6 +169,7 @@ impl Default for Bars {
 }
 
 impl Bars {
+    /// The bar of a task, which is added if there is none.
     fn bar(&self, task: &str, total: Option<u64>, unit: &str) -> ProgressBar {
         let mut by_task = self.by_task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let bar = by_task.entry(task.to_owned()).or_insert_with(|| {
@@ -192,7 +196,7 @@ impl Reporter for Bars {
         match event {
             Event::Began { task, total, unit } => {
                 let bar = self.bar(task, *total, unit);
-                // The same work once more, with another seed or on other data.
+                // A task may begin again, such as training with another seed.
                 if bar.is_finished() {
                     bar.reset();
                 }
@@ -211,16 +215,17 @@ impl Reporter for Bars {
     }
 }
 
-/// Lines on standard error for logs and batch jobs: a task speaks after 1, 2, 4, 8 … seconds, then every five minutes.
+/// Writes lines to standard error, for logs and batch jobs: for each task after 1, 2, 4, 8 … seconds, and at least
+/// every five minutes.
 #[derive(Debug)]
 pub struct PlainLog {
     tasks: Mutex<HashMap<String, Task>>,
-    say: fn(&str),
+    write: fn(&str),
 }
 
 impl Default for PlainLog {
     fn default() -> Self {
-        Self::through(|text| {
+        Self::with(|text| {
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         })
     }
@@ -234,23 +239,29 @@ struct Task {
 }
 
 impl Task {
-    /// How far it is. What is repeated counts again: a total that is passed says no more.
-    fn far(&self, done: u64) -> String {
+    /// Units done, of the total if that is known. Repeated units count again, so more than the total may be done; it is
+    /// then omitted.
+    fn progress(&self, done: u64) -> String {
         let total = self.total.filter(|total| done <= *total);
-        format!("{done}{} {}", total.map_or_else(String::new, |total| format!(" of {total}")), self.unit)
+        let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+        format!("{done}{of} {}", noun(total.unwrap_or(done), &self.unit))
     }
 }
 
-/// How much longer a task takes; empty where nobody knows. Bars know it of every task.
-fn to_go(throughput: Option<&Throughput>) -> String {
+/// The time until a task is done; empty if it is unknown or over. (Bars estimate it themselves.)
+fn remaining(throughput: Option<&Throughput>) -> String {
     let eta_s = throughput.and_then(|it| it.eta_s).and_then(|eta_s| i64::try_from(eta_s).ok());
-    eta_s.map_or_else(String::new, |eta_s| format!(", {} to go", span(eta_s.saturating_mul(1_000))))
+    match eta_s {
+        None | Some(0) => String::new(),
+        Some(few_s @ ..60) => format!(", {few_s} s to go"),
+        Some(many_s) => format!(", {} to go", span(many_s.saturating_mul(1_000))),
+    }
 }
 
 impl PlainLog {
-    /// The same words, written otherwise.
-    pub fn through(say: fn(&str)) -> Self {
-        Self { tasks: Mutex::default(), say }
+    /// A log whose lines `write` writes.
+    pub fn with(write: fn(&str)) -> Self {
+        Self { tasks: Mutex::default(), write }
     }
 }
 
@@ -270,17 +281,17 @@ impl Reporter for PlainLog {
                 let Some(known) = tasks.get_mut(task) else { return };
                 let elapsed = known.pace.began.elapsed();
                 if known.pace.is_due(elapsed) {
-                    let (far, seconds) = (known.far(*done), elapsed.as_secs());
-                    let to_go = to_go(throughput.as_ref());
-                    (self.say)(&format!("{task}: {far} after {seconds} s{to_go}  {note}"));
+                    let (progress, seconds) = (known.progress(*done), elapsed.as_secs());
+                    let remaining = remaining(throughput.as_ref());
+                    (self.write)(&format!("{task}: {progress} after {seconds} s{remaining}  {note}"));
                 }
             }
             Event::Ended { task, note } => {
                 let seconds = tasks.remove(task).map_or(0.0, |it| it.pace.began.elapsed().as_secs_f64());
-                (self.say)(&format!("{task}: ended after {seconds:.1} s  {note}"));
+                (self.write)(&format!("{task}: ended after {seconds:.1} s  {note}"));
             }
             Event::Measured { .. } => {}
-            Event::Said { text } => (self.say)(text),
+            Event::Said { text } => (self.write)(text),
         }
     }
 }
@@ -290,45 +301,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_speaks_ever_more_rarely_and_at_least_every_five_minutes() {
+    fn reports_become_rarer_but_come_at_least_every_five_minutes() {
         let mut pace = Pace::begin();
-        let spoke: Vec<u64> = (0..1_000).filter(|second| pace.is_due(Duration::from_secs(*second))).collect();
-        assert_eq!(spoke, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812]);
+        let due: Vec<u64> = (0..1_000).filter(|second| pace.is_due(Duration::from_secs(*second))).collect();
+        assert_eq!(due, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 812]);
     }
 
     #[test]
-    fn a_program_hears_of_the_first_steps_and_not_of_every_file_of_a_hundred_thousand() {
+    fn json_lines_hold_the_first_hundred_steps_of_a_task_and_few_later_ones() {
         let (lines, task) = (JsonLines::default(), || "check".to_owned());
         let advanced = |done| {
-            lines.is_told(&Event::Advanced { task: task(), done, note: String::new(), throughput: None })
+            lines.is_due(&Event::Advanced { task: task(), done, note: String::new(), throughput: None })
         };
         assert!((1..=100).all(advanced));
-        let told = (101..=10_000).filter(|done| advanced(*done)).count();
-        assert!(told < 100, "{told}");
-        assert!(lines.is_told(&Event::Ended { task: task(), note: String::new() }));
-        assert!(advanced(1), "a task that begins again is heard again");
+        let written = (101..=10_000).filter(|done| advanced(*done)).count();
+        assert!(written < 100, "{written}");
+        assert!(lines.is_due(&Event::Ended { task: task(), note: String::new() }));
+        assert!(advanced(1), "a task that begins again counts from its first step");
     }
 
     #[test]
-    fn what_gets_on_fast_says_so_in_words_and_in_fields() {
+    fn throughput_is_reported_in_words_and_in_fields() {
         let throughput = Throughput { video_hours_per_hour: 2.449, faces: 1_204, eta_s: Some(605) };
         assert_eq!(throughput.to_string(), "2.4 h of video an hour, 1,204 faces");
-        assert_eq!(to_go(Some(&throughput)), ", 10 min 05 s to go");
-        assert_eq!(to_go(None), "");
+        assert_eq!(remaining(Some(&throughput)), ", 10 min 05 s to go");
+        assert_eq!(remaining(None), "");
+        let soon = |eta_s| remaining(Some(&Throughput { eta_s: Some(eta_s), ..throughput }));
+        assert_eq!([5, 0].map(soon), [", 5 s to go", ""]);
         let advanced = |throughput| {
             let note = String::new();
             serde_json::to_value(Event::Advanced { task: "scan".to_owned(), done: 1, note, throughput })
                 .unwrap()
         };
-        let told = advanced(Some(throughput));
-        assert_eq!((&told["faces"], &told["eta_s"]), (&1_204.into(), &605.into()));
-        assert_eq!(advanced(None).as_object().unwrap().len(), 4, "nothing more is said of other work");
+        let fields = advanced(Some(throughput));
+        assert_eq!((&fields["faces"], &fields["eta_s"]), (&1_204.into(), &605.into()));
+        assert_eq!(advanced(None).as_object().unwrap().len(), 4, "no other fields without throughput");
     }
 
     #[test]
-    fn a_total_that_is_passed_is_left_out() {
+    fn a_total_that_is_exceeded_is_omitted() {
         let task = Task { pace: Pace::begin(), total: Some(1), unit: "searches".to_owned() };
-        assert_eq!(task.far(1), "1 of 1 searches");
-        assert_eq!(task.far(2), "2 searches");
+        assert_eq!(task.progress(1), "1 of 1 search");
+        assert_eq!(task.progress(2), "2 searches");
     }
 }

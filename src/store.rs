@@ -1,6 +1,6 @@
-//! The data folder: part-file → sync → rename, relative paths, and the guard of free space.
+//! The data folder: durable placing of files, relative paths, and the check for free space.
 //!
-//! Rows name files by paths relative to this folder, so that the folder can be moved. It knows files, not rows.
+//! Rows name files by paths relative to this folder, so that the folder can be moved. This room knows files, not rows.
 
 mod layout;
 mod lock;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Reason, is_wrong_path};
-use crate::files::{hex, settle};
+use crate::files::{hex, rename_durably};
 use crate::words::bytes;
 
 #[cfg(all(feature = "media", feature = "train"))]
@@ -25,7 +25,7 @@ pub use lock::{Lock, Locked};
 
 use layout::{CLIPS, STAGING, VIDEOS, spread};
 
-/// A file operation that did not work.
+/// A file operation that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
 pub struct StoreError {
@@ -47,7 +47,7 @@ impl From<StoreError> for Failure {
 }
 
 impl StoreError {
-    /// The failure where a person named the data folder: a wrong path will not pass by itself.
+    /// The failure where a person named the data folder: a wrong path is permanent.
     pub(crate) fn of_named_folder(self) -> Failure {
         if is_wrong_path(&self.source) {
             Failure::permanent(Reason::Usage, self.to_string())
@@ -64,7 +64,7 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// A file that has its final place and will survive a power cut.
+/// A file in its final place, which survives a power cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredFile {
     /// Path below the data folder.
@@ -76,14 +76,14 @@ pub struct StoredFile {
 }
 
 impl Store {
-    /// Opens the folder, making it if it is not there.
+    /// Opens the folder, creating it if it does not exist.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(root.join(STAGING)).map_err(failed("make the folder", root))?;
         let root = root.canonicalize().map_err(failed("open the folder", root))?;
         Ok(Self { root })
     }
 
-    /// Opens a folder that is there, to read from it alone.
+    /// Opens an existing folder for reading only.
     pub fn reading(root: &Path) -> Result<Self, StoreError> {
         let root = root.canonicalize().map_err(failed("open the folder", root))?;
         Ok(Self { root })
@@ -94,26 +94,26 @@ impl Store {
         &self.root
     }
 
-    /// Where a relative path points to.
+    /// The absolute path of a relative one.
     pub fn absolute(&self, relative: &str) -> PathBuf {
         self.root.join(relative)
     }
 
-    /// The folder for one piece of unfinished work. What an earlier attempt left there stays, so that it can be resumed.
+    /// The folder for one piece of unfinished work. It keeps what an earlier attempt left there, so that it can be resumed.
     pub fn staging(&self, work: &str) -> Result<PathBuf, StoreError> {
         let folder = self.root.join(STAGING).join(work);
         fs::create_dir_all(&folder).map_err(failed("make the folder", &folder))?;
         Ok(folder)
     }
 
-    /// An empty folder that no other process gets, beside the unfinished work; it goes when this is dropped.
+    /// A new empty folder with a unique name in the staging folder; it is removed when dropped.
     pub(crate) fn scratch(&self, work: &str) -> Result<tempfile::TempDir, StoreError> {
         let folder = self.root.join(STAGING);
         let made = tempfile::Builder::new().prefix(&format!("{work}-")).tempdir_in(&folder);
         made.map_err(failed("make a folder in", &folder))
     }
 
-    /// Forgets a piece of unfinished work.
+    /// Removes a piece of unfinished work.
     pub fn clear_staging(&self, work: &str) -> Result<(), StoreError> {
         let folder = self.root.join(STAGING).join(work);
         match fs::remove_dir_all(&folder) {
@@ -122,7 +122,7 @@ impl Store {
         }
     }
 
-    /// The pieces of unfinished work that were begun, by name.
+    /// The names of all pieces of unfinished work, sorted.
     pub fn unfinished(&self) -> Result<Vec<String>, StoreError> {
         let folder = self.root.join(STAGING);
         let mut found = Vec::new();
@@ -133,17 +133,17 @@ impl Store {
         Ok(found)
     }
 
-    /// Gives a finished file its final place: synced, hashed, renamed, and the folder synced too.
+    /// Moves a finished file to its final place, durably; returns its size and hash.
     pub fn publish(&self, part: &Path, relative: &str) -> Result<StoredFile, StoreError> {
         let target = self.absolute(relative);
         let folder = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
         let (size_bytes, sha256) = digest(part)?;
-        settle(part, &target).map_err(failed("place", &target))?;
+        rename_durably(part, &target).map_err(failed("place", &target))?;
         Ok(StoredFile { path: relative.to_owned(), size_bytes, sha256 })
     }
 
-    /// Gives a file that lies elsewhere a place here without copying it: a link, which may be replaced.
+    /// Links to a file outside the data folder instead of copying it. A link that is there is replaced; a file is not.
     pub fn link(&self, source: &Path, relative: &str) -> Result<(), StoreError> {
         let target = self.absolute(relative);
         let folder = target.parent().unwrap_or(&self.root);
@@ -156,7 +156,7 @@ impl Store {
         std::os::unix::fs::symlink(source, &target).map_err(failed("link", &target))
     }
 
-    /// Copies a file of another data folder to the same place here, if its hash is this one; says whether it was.
+    /// Copies a file of another data folder to the same place here, if it has this hash; returns whether it had.
     pub fn adopt(&self, source: &Path, relative: &str, sha256: &str) -> Result<bool, StoreError> {
         let target = self.absolute(relative);
         if target.is_file() && digest(&target)?.1 == sha256 {
@@ -172,7 +172,7 @@ impl Store {
         Ok(is_sound)
     }
 
-    /// Removes a stored file; one that is gone already is fine.
+    /// Removes a stored file, if it is there.
     pub fn remove(&self, relative: &str) -> Result<(), StoreError> {
         let path = self.absolute(relative);
         match fs::remove_file(&path) {
@@ -202,8 +202,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Every stored file of one video: its own, in whichever format, and those of its clips. Also what no row names any
-    /// more.
+    /// Every stored file of one video: its own, in any format, and those of its clips; also those that no row names.
     pub(crate) fn files_of(&self, site: &str, site_id: &str) -> Result<Vec<String>, StoreError> {
         let mut found = Vec::new();
         for (kind, end) in [(VIDEOS, '.'), (CLIPS, '-')] {
@@ -224,14 +223,14 @@ impl Store {
         Ok(found)
     }
 
-    /// Free space for this user on the folder's disk, bytes.
+    /// Space available to this user on the folder's disk, bytes.
     pub fn free_bytes(&self) -> Result<u64, StoreError> {
         let facts = nix::sys::statvfs::statvfs(&self.root)
             .map_err(|error| failed("ask for the free space of", &self.root)(error.into()))?;
         Ok(facts.blocks_available() * facts.fragment_size())
     }
 
-    /// Says no when less than `wanted_bytes` are free.
+    /// Fails when less than `wanted_bytes` are free.
     pub fn guard(&self, wanted_bytes: u64) -> Result<(), Failure> {
         let free_bytes = self.free_bytes()?;
         if free_bytes >= wanted_bytes {
@@ -248,7 +247,10 @@ impl Store {
     }
 }
 
-/// The catalog of a data folder that somebody named; none where there is none. Who may not look is told so.
+/// The path of the catalog in a data folder, if there is one.
+///
+/// # Errors
+/// When the folder may not be read.
 pub(crate) fn catalog_in(folder: &Path) -> Result<Option<PathBuf>, StoreError> {
     let path = folder.join(CATALOG);
     match path.metadata() {
@@ -265,7 +267,7 @@ pub fn digest(path: &Path) -> Result<(u64, String), StoreError> {
     digest_while(path, || true)
 }
 
-/// The same, as long as it may go on; then the read counts as interrupted.
+/// The same, while `goes_on`; after that it fails as interrupted.
 pub(crate) fn digest_while(path: &Path, goes_on: impl Fn() -> bool) -> Result<(u64, String), StoreError> {
     let mut file = File::open(path).map_err(failed("open", path))?;
     let mut hash = Sha256::new();
@@ -282,6 +284,12 @@ pub(crate) fn digest_while(path: &Path, goes_on: impl Fn() -> bool) -> Result<(u
         hash.update(&buffer[..read]);
         size_bytes += read as u64;
     }
+}
+
+/// The failure of [`digest_while`] where somebody asked to stop.
+pub(crate) fn interrupted(path: &Path) -> Failure {
+    let detail = format!("interrupted while {} was read", path.display());
+    Failure::transient(Reason::Interrupted, detail).with_hint("start the same command again")
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
@@ -311,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_with_too_little_room_pauses() {
+    fn a_disk_with_too_little_space_pauses() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.guard(1).unwrap();
@@ -321,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_folder_that_is_a_file_is_a_matter_of_usage() {
+    fn a_data_folder_that_is_a_file_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("in.mp4");
         fs::write(&file, b"a film").unwrap();
@@ -331,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_folder_that_may_not_be_written_waits_for_a_person_and_a_full_disk_for_room() {
+    fn a_read_only_data_folder_is_a_usage_error_and_a_full_disk_pauses() {
         let of = |kind: io::ErrorKind| failed("make the folder", Path::new("data"))(kind.into());
         for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem] {
             assert_eq!(of(kind).of_named_folder().exit(), Exit::Usage);
@@ -340,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn two_who_copy_at_once_are_not_in_each_others_way() {
+    fn concurrent_copies_use_different_scratch_folders() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let (one, other) = (store.scratch("merge").unwrap(), store.scratch("merge").unwrap());
@@ -351,11 +359,11 @@ mod tests {
     }
 
     #[test]
-    fn a_video_has_its_own_files_and_none_of_another_whose_id_begins_alike() {
+    fn files_of_a_video_exclude_those_of_an_id_with_the_same_prefix() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let own = [clip_path("youtube", "a", "12345678", 0, 0), video_path("youtube", "a", "webm")];
-        // Ids of the site are of one length; those of two videos fall into one folder all the same.
+        // Another video's id in the same folder.
         let beside = video_path("youtube", "a", "mp4").replace("-a.", "-ab.");
         for path in own.iter().chain([&beside]) {
             fs::create_dir_all(store.absolute(path).parent().unwrap()).unwrap();
@@ -366,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn removing_what_is_gone_is_fine() {
+    fn removing_a_missing_file_is_no_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.remove("videos/00/nothing.mp4").unwrap();
@@ -374,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn unfinished_work_is_seen_until_it_is_forgotten() {
+    fn unfinished_work_is_listed_until_it_is_cleared() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         fs::write(store.staging("cut-7").unwrap().join("0.mp4"), b"half").unwrap();

@@ -1,4 +1,4 @@
-//! The nouns that cross rooms. They carry values and small pure methods; they know no room.
+//! The types shared by several rooms: values with small pure methods. They depend on no room.
 
 mod emotion;
 mod job;
@@ -46,7 +46,7 @@ pub struct JobId(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub i64);
 
-/// A half-open stretch of a video's own time, in milliseconds.
+/// A half-open interval of a video's own time, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// The first instant inside.
@@ -119,7 +119,8 @@ pub struct SeenFace {
     pub face: Face,
 }
 
-/// One person's face followed through one shot; `faces` is not empty and ascends in time.
+/// A face followed through one shot, and taken for one person's: consecutive faces are close together, and no cut between
+/// them was found. That they show the same person is not checked. `faces` is not empty and ascends in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     /// Index into the scan's shots.
@@ -128,11 +129,11 @@ pub struct Track {
     pub span: Span,
     /// The face at each looked-at frame that shows it.
     pub faces: Vec<SeenFace>,
-    /// Share of the looked-at frames from the first face to the last that show it, 0 to 1.
+    /// Share of the looked-at frames between the first face and the last that show it, 0 to 1.
     pub coverage: f32,
 }
 
-/// What a video's file says of itself, after it was seen to decode. Empty where nobody could look.
+/// What probing a video's file found, after it was seen to decode. All empty where it could not be probed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct VideoFacts {
     /// The container's short name, such as `mov,mp4,m4a,3gp,3g2,mj2`.
@@ -149,7 +150,7 @@ pub struct VideoFacts {
     pub frame_rate: f64,
 }
 
-/// All that one look at a video's frames found.
+/// The result of one pass over a video's frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scan {
     /// Width of the decoded picture in pixels, rotation applied.
@@ -158,9 +159,9 @@ pub struct Scan {
     pub height: u32,
     /// From the first frame's time to the end of the last frame.
     pub duration_ms: i64,
-    /// The shots, in order. Between two lies nothing, or a dissolve whose frames belong to neither.
+    /// The shots, in order. Frames of a dissolve or fade-in between two of them belong to neither.
     pub shots: Vec<Span>,
-    /// Every track, also those that later rules drop; ordered by start.
+    /// Every track, including those that later rules drop; ordered by start.
     pub tracks: Vec<Track>,
     /// Frames decoded.
     pub frames_decoded: u64,
@@ -168,7 +169,7 @@ pub struct Scan {
     pub frames_detected: u64,
 }
 
-/// What can be said of one sample's picture without knowing the emotion. Stored for every sample.
+/// Quality measures of a sample's picture, independent of its emotion. Stored for every sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Variance of the Laplacian of the aligned crop's luma; higher is sharper.
@@ -192,7 +193,7 @@ pub struct Quality {
 pub struct CropStyle {
     /// Width and height, pixels.
     pub side_px: u32,
-    /// How many times as much of the picture it shows as the template of [`crate::face::align`], across and down.
+    /// Scale of the shown area, across and down, relative to the template of [`crate::face::align`].
     pub margin: f32,
 }
 
@@ -200,13 +201,13 @@ impl CropStyle {
     /// The template's own margin.
     pub const MARGIN: f32 = 1.0;
 
-    /// A crop as the template says.
+    /// A crop with the template's own margin.
     pub fn plain(side_px: u32) -> Self {
         Self { side_px, margin: Self::MARGIN }
     }
 }
 
-/// One aligned face crop with all that is known of it.
+/// One aligned face crop with its face and measures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// When, in the source video's own time.
@@ -235,15 +236,15 @@ pub struct Clip {
     pub samples: Vec<Sample>,
 }
 
-/// Which part of the data a sample belongs to; decided by channel (else by video) and stored.
+/// Which part of the data a sample belongs to. Decided by channel (else by video), and stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Params are fitted on it.
+    /// The params are fitted on it.
     Train,
-    /// Choices are made on it.
+    /// Choices between epochs are made on it.
     Validation,
-    /// Touched once, at the end.
+    /// Only measured on; nothing is chosen by it where there is a validation part.
     Test,
 }
 
@@ -274,12 +275,12 @@ impl FromStr for Split {
     }
 }
 
-/// A training run would change a sample's label. Class indices are those of the run's class list.
+/// A label change that a training run proposes. Class indices are those of the run's class list.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Relabel {
     /// Position of the sample in the run's frozen list.
     pub sample: usize,
-    /// One-based epoch at whose end it was decided.
+    /// The epoch at whose end it was decided, from 1.
     pub epoch: u32,
     /// Class before.
     pub from: usize,

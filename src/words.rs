@@ -1,4 +1,4 @@
-//! Numbers, sizes, times and spans as people write them. It knows nothing of what they count.
+//! Formats numbers, sizes, times and spans for people, and reads sizes and spans.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 /// What stands where a number is missing.
 pub(crate) const NOT_KNOWN: &str = "not known";
 
-/// Units of sizes, in thousands, as disks count.
+/// Units of sizes: decimal, as disks are sold.
 const SIZES: [(&str, u64); 4] =
     [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
 
@@ -28,25 +28,25 @@ pub(crate) fn share(share: f64) -> String {
     if share.is_finite() { format!("{:.1} %", share * 100.0) } else { NOT_KNOWN.to_owned() }
 }
 
-/// `part` of `whole` as per cent, or nothing where there is no whole.
+/// `part / whole`, 0 to 1; none when `whole` is 0.
 pub(crate) fn share_of(part: u64, whole: u64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
     let ratio = part as f64 / whole as f64;
     (whole > 0).then_some(ratio)
 }
 
-/// A number with so many decimals, or "not known" when it is none.
+/// A number with this many decimals, or "not known" when it is not finite.
 pub(crate) fn decimal(number: f64, places: usize) -> String {
     if number.is_finite() { format!("{number:.places$}") } else { NOT_KNOWN.to_owned() }
 }
 
-/// A value where there is one, "not known" where not.
+/// A value as `write` formats it, or "not known" when there is none.
 pub(crate) fn known<T>(value: Option<T>, write: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| NOT_KNOWN.to_owned(), write)
 }
 
-/// A size in its largest unit: `812 kB`, `340 MB`, `1.2 GB`, `81 GB`. What is over is cut off, so that a disk never looks
-/// freer than it is.
+/// A size in its largest unit: `812 kB`, `340 MB`, `1.2 GB`, `81 GB`. Rounded down, so that a disk never looks freer than
+/// it is.
 pub(crate) fn bytes(size: u64) -> String {
     let Some((name, unit)) = SIZES.into_iter().find(|(_, unit)| size >= *unit) else {
         return plural(size, "byte");
@@ -118,7 +118,7 @@ pub(crate) fn signed(difference: i64) -> String {
     }
 }
 
-/// "1 epoch", "2 epochs"; of any kind of count.
+/// A count with its noun: "1 epoch", "2 epochs".
 pub(crate) fn plural(number: impl TryInto<u64>, noun: &str) -> String {
     match number.try_into().unwrap_or(u64::MAX) {
         1 => format!("1 {noun}"),
@@ -126,20 +126,40 @@ pub(crate) fn plural(number: impl TryInto<u64>, noun: &str) -> String {
     }
 }
 
+/// The form of a noun that fits a number, from its plural in -s or -ches: "search" for 1, else "searches".
+pub(crate) fn noun(number: u64, nouns: &str) -> &str {
+    let end = if nouns.ends_with("ches") { "es" } else { "s" };
+    if number == 1 { nouns.strip_suffix(end).unwrap_or(nouns) } else { nouns }
+}
+
+/// The verb that fits a number: "is" for 1, else "are".
+pub(crate) fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
+
+/// The verb that fits a number: "was" for 1, else "were".
+pub(crate) fn were(number: u64) -> &'static str {
+    if number == 1 { "was" } else { "were" }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_parted_by_commas() {
+    fn thousands_are_separated_by_commas() {
         let texts = [0, 7, 999, 1_000, 12_271, 1_000_000].map(count);
         assert_eq!(texts, ["0", "7", "999", "1,000", "12,271", "1,000,000"]);
     }
 
     #[test]
-    fn one_is_no_plural_and_none_is() {
+    fn one_is_singular_and_zero_is_plural() {
         let texts = [0_usize, 1, 2, 1_200].map(|number| plural(number, "video"));
         assert_eq!(texts, ["0 videos", "1 video", "2 videos", "1,200 videos"]);
+        assert_eq!([0, 1, 2].map(|number| noun(number, "searches")), ["searches", "search", "searches"]);
+        assert_eq!((noun(1, "videos"), noun(1, "data")), ("video", "data"));
+        assert_eq!([1, 2].map(are), ["is", "are"]);
+        assert_eq!([1, 2].map(were), ["was", "were"]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ async fn ask_for(catalog: &Catalog, subjects: std::ops::RangeInclusive<i64>) -> 
 
 async fn claim(catalog: &Catalog, worker: &str) -> Option<HeldJob> {
     let claim = Claim { stage: StageName::Scan, rev: "1", worker, lease_ms: 60_000 };
-    jobs::claim(catalog, claim, &jobs::Only::default()).await.unwrap()
+    jobs::claim(catalog, claim, &jobs::JobFilter::default()).await.unwrap()
 }
 
 /// A stage whose work is a closure, and which remembers what it committed.
@@ -120,7 +120,7 @@ async fn a_lost_lease_changes_nothing() {
     assert!(!jobs::heartbeat(&catalog, &slow, 60_000).await.unwrap());
     let mut tx = catalog.begin().await.unwrap();
     assert!(!jobs::finish(&mut tx, &slow).await.unwrap());
-    assert!(!jobs::give_back(&mut tx, &slow).await.unwrap());
+    assert!(!jobs::give_back(&mut tx, &slow, NOW_MS).await.unwrap());
     assert!(jobs::finish(&mut tx, &quick).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().state, JobState::Done);
@@ -376,5 +376,5 @@ async fn a_read_only_catalog_can_be_looked_at_while_another_writes() {
     let _writing = catalog.begin().await.unwrap();
     assert_eq!(jobs::count_due(&look, StageName::Scan).await.unwrap(), 3);
     let claim = Claim { stage: StageName::Scan, rev: "1", worker: "reader", lease_ms: 1 };
-    assert!(jobs::claim(&look, claim, &jobs::Only::default()).await.is_err(), "it cannot write");
+    assert!(jobs::claim(&look, claim, &jobs::JobFilter::default()).await.is_err(), "it cannot write");
 }

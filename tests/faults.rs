@@ -157,7 +157,7 @@ async fn a_name_that_leads_nowhere_is_passed_over_and_counted() {
     std::os::unix::fs::symlink("../nowhere/a.mp4", folder.path().join("videos/annexed.mp4")).unwrap();
     let ended = expect(0, &data, &["crawl", "--source", &source, "--emotion", "fear"]);
     assert!(ended.stderr.contains("annexed.mp4"), "{}", ended.stderr);
-    assert!(ended.stdout.contains("1 videos and folders cannot be read"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("1 video or folder cannot be read"), "{}", ended.stdout);
     assert_eq!(ask(&data, "select title from video where file_path is not null").await, ["good.mp4"]);
 }
 

@@ -103,7 +103,8 @@ impl Fortnight {
     }
 
     fn command(&self, day: u64, night: &Night) -> std::process::Command {
-        let mut command = webemotion(&self.data, &["--json", "run", "--max-runtime", "8h"]);
+        // Shorter than every pause: a round waits for one that ends in time.
+        let mut command = webemotion(&self.data, &["--json", "run", "--max-runtime", "45m"]);
         command.env("WEBEMOTION_CLOCK_SHIFT_S", (day * DAY_S).to_string());
         command.env("WEBEMOTION_RUN_MAX_VIDEOS", if day < 10 { "1" } else { "3" });
         if night.mood == "full" {

@@ -181,6 +181,20 @@ fn a_round_goes_on_while_searches_bring_more_videos_than_are_fetched() {
     assert_eq!(site.served().len(), 4);
 }
 
+#[tokio::test]
+async fn a_round_without_room_for_videos_still_asks_its_searches() {
+    let folder = tempfile::tempdir().unwrap();
+    let (site, data) = (Site::open(folder.path().join("site")), folder.path().join("data"));
+    site.answer("happy", &[("film-000000".to_owned(), 7_000)]);
+    asks(&site, &data, "happiness = [\"happy\"]");
+    let mut command = webemotion(&data, &["run", "--only", "crawl"]);
+    command.env("WEBEMOTION_CRAWL_MIN_FREE_BYTES", "9_000_000_000_000_000");
+    let ended: Ended = command.output().unwrap().into();
+    assert_eq!((ended.code, site.served().len()), (Some(5), 0), "{}{}", ended.stdout, ended.stderr);
+    assert!(!ended.stdout.contains("the limit is reached"), "{}", ended.stdout);
+    assert_eq!(ask(&data, "select state from job where stage = 'search'").await, ["done"]);
+}
+
 /// By it the next round, also one on another machine, knows that the one before was killed.
 #[tokio::test]
 async fn a_round_bears_the_name_that_stands_in_its_locks() {

@@ -15,3 +15,11 @@ fn a_word_that_setup_does_not_know_is_refused_before_anything_is_installed() {
         assert!(ended.stderr.contains(&refusal), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn the_demo_says_what_it_does_before_anything_is_installed_or_built() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo");
+    let ended = Ended::from(Command::new(&demo).args(["--small", "--help"]).output().unwrap());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.starts_with("Sets up, builds, and does the whole walk"), "{}", ended.stdout);
+}

@@ -1,10 +1,10 @@
-//! Reads `src/**` and fails when something stands outside the room that owns it.
+//! Reads `src/**` and fails when a crate or a room is used outside the rooms that may use it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the sources must fail")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A word, and where alone it may stand (paths below `src`, by prefix).
+/// A piece of code, and the only places where it may occur (prefixes of paths below `src`).
 const WALLS: [(&str, &[&str]); 10] = [
     ("sqlx::", &["catalog/"]),
     ("reqwest::", &["youtube/"]),
@@ -18,8 +18,8 @@ const WALLS: [(&str, &[&str]); 10] = [
     (".await", &["cli/", "pipeline/", "catalog/", "youtube/", "demo/", "report/gather/"]),
 ];
 
-/// A room, and the rooms it must not name.
-const STRANGERS: [(&str, &[&str]); 11] = [
+/// A room, and the rooms that it must not use.
+const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("youtube/", &["catalog", "media", "face", "store", "train", "pipeline", "cli", "report"]),
     ("media/", &["catalog", "youtube", "face", "store", "train", "pipeline", "cli", "report"]),
     ("face/", &["catalog", "youtube", "media", "store", "train", "pipeline", "cli", "report"]),
@@ -61,7 +61,7 @@ fn sources() -> Vec<(String, String)> {
     found
 }
 
-/// The code without comments and without its tests.
+/// The lines of code with their numbers, without comments and unit tests.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let tests = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
     text[..tests]
@@ -70,19 +70,19 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
 }
 
-/// Whether a line has this word, and not only as the end of a longer one.
-fn names(line: &str, word: &str) -> bool {
+/// Whether a line contains this word, and not only as the end of a longer one.
+fn contains_word(line: &str, word: &str) -> bool {
     let joins = |letter: char| letter.is_alphanumeric() || letter == '_';
     line.match_indices(word).any(|(at, _)| !word.starts_with(joins) || !line[..at].ends_with(joins))
 }
 
 #[test]
-fn every_foreign_crate_stays_in_its_room() {
+fn every_foreign_crate_is_used_in_its_room_only() {
     let mut crossed = Vec::new();
     for (name, text) in sources() {
         for (number, line) in code(&text) {
             for (word, rooms) in WALLS {
-                if names(line, word) && !rooms.iter().any(|room| name.starts_with(room)) {
+                if contains_word(line, word) && !rooms.iter().any(|room| name.starts_with(room)) {
                     crossed.push(format!("src/{name}:{number}: `{word}` belongs in {rooms:?}"));
                 }
             }
@@ -92,16 +92,16 @@ fn every_foreign_crate_stays_in_its_room() {
 }
 
 #[test]
-fn no_room_names_a_stranger() {
+fn no_room_uses_a_forbidden_room() {
     let mut crossed = Vec::new();
     for (name, text) in sources() {
         for (number, line) in code(&text) {
-            for (_, strangers) in STRANGERS.iter().filter(|(room, _)| name.starts_with(room)) {
-                for stranger in *strangers {
-                    if line.contains(&format!("crate::{stranger}::"))
-                        || line.contains(&format!("crate::{stranger};"))
+            for (_, forbidden) in FORBIDDEN.iter().filter(|(room, _)| name.starts_with(room)) {
+                for other in *forbidden {
+                    if line.contains(&format!("crate::{other}::"))
+                        || line.contains(&format!("crate::{other};"))
                     {
-                        crossed.push(format!("src/{name}:{number}: names {stranger}"));
+                        crossed.push(format!("src/{name}:{number}: uses {other}"));
                     }
                 }
             }
@@ -111,7 +111,7 @@ fn no_room_names_a_stranger() {
 }
 
 #[test]
-fn no_file_grows_past_five_hundred_lines() {
+fn no_file_has_more_than_five_hundred_lines_of_code() {
     let long: Vec<String> = sources()
         .into_iter()
         .map(|(name, text)| (name, code(&text).count()))

@@ -2,14 +2,14 @@
 
 use super::{Catalog, Result, Transaction};
 
-/// Terms that were accepted.
+/// An acceptance of some terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acceptance {
-    /// Their version or date.
+    /// The terms' version or date.
     pub version: String,
 }
 
-/// Writes down that the user accepted terms.
+/// Records that the user accepted terms.
 pub async fn insert(tx: &mut Transaction, terms: &str, version: &str) -> Result<()> {
     let now_ms = tx.now_ms();
     sqlx::query_file!("queries/catalog/acceptance/insert.sql", terms, version, now_ms)
@@ -18,7 +18,7 @@ pub async fn insert(tx: &mut Transaction, terms: &str, version: &str) -> Result<
     Ok(())
 }
 
-/// What was last accepted of some terms.
+/// The last acceptance of some terms.
 pub async fn latest(catalog: &Catalog, terms: &str) -> Result<Option<Acceptance>> {
     Ok(sqlx::query_file_as!(Acceptance, "queries/catalog/acceptance/get.sql", terms)
         .fetch_optional(&catalog.reader)

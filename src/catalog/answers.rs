@@ -1,4 +1,4 @@
-//! The `answer` table: the ledger of what was asked when, of whom. Raw answers are kept for a while, then emptied.
+//! The `answer` table: what each site answered to which search, and when. Raw answers are kept for a while, then emptied.
 
 use regex::bytes::RegexBuilder;
 
@@ -17,13 +17,13 @@ pub struct NewAnswer<'a> {
     pub tool_version: &'a str,
     /// Which page, from 0.
     pub page: usize,
-    /// How many videos the answer named. The first page stands for the whole answer, the others count none.
+    /// How many videos the whole answer named, on its first page; 0 on the others.
     pub hits: usize,
-    /// The answer as it came.
+    /// The page as it was received.
     pub raw: &'a [u8],
 }
 
-/// Writes a page down.
+/// Stores a page.
 pub async fn insert(tx: &mut Transaction, answer: &NewAnswer<'_>) -> Result<AnswerId> {
     let (page, hits, now_ms) = (integer(answer.page), integer(answer.hits), tx.now_ms());
     let raw = pack::deflate(answer.raw)?;
@@ -42,34 +42,34 @@ pub async fn insert(tx: &mut Transaction, answer: &NewAnswer<'_>) -> Result<Answ
     Ok(AnswerId(id))
 }
 
-/// What was asked beside the words: answers to the same asking need not be asked for twice.
+/// How a search is asked, apart from its words. A search that was answered to the same asking is not asked again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asking {
-    /// All but the number, as text.
-    pub beside: String,
-    /// How many videos were wanted; an answer to more is one to fewer as well.
+    /// All settings but `wanted`, as text.
+    pub fingerprint: String,
+    /// How many videos were asked for; an answer to more also serves a search for fewer.
     pub wanted: u32,
 }
 
-/// Writes down to what asking an answer was given, of which this is the first page.
+/// Records how the answer that begins with this page was asked for.
 pub async fn set_asked(tx: &mut Transaction, first_page: AnswerId, asking: &Asking) -> Result<()> {
-    let Asking { beside, wanted } = asking;
-    sqlx::query_file!("queries/catalog/answer/set_asked.sql", first_page.0, beside, wanted)
+    let Asking { fingerprint, wanted } = asking;
+    sqlx::query_file!("queries/catalog/answer/set_asked.sql", first_page.0, fingerprint, wanted)
         .execute(tx.connection())
         .await?;
     Ok(())
 }
 
-/// The same for the answers of searches that are done with a revision, as far as these do not tell.
+/// The same for all answers to searches that are done with a revision, where it is not recorded yet.
 pub async fn set_asked_before(tx: &mut Transaction, rev: &str, asking: &Asking) -> Result<()> {
-    let Asking { beside, wanted } = asking;
-    sqlx::query_file!("queries/catalog/answer/set_asked_before.sql", rev, beside, wanted)
+    let Asking { fingerprint, wanted } = asking;
+    sqlx::query_file!("queries/catalog/answer/set_asked_before.sql", rev, fingerprint, wanted)
         .execute(tx.connection())
         .await?;
     Ok(())
 }
 
-/// Writes down what the site said when it broke off: the answer of which this is the first page is not whole.
+/// Records the site's error on which the answer that begins with this page broke off: the answer is incomplete.
 pub async fn set_broke_off(tx: &mut Transaction, first_page: AnswerId, said: &str) -> Result<()> {
     sqlx::query_file!("queries/catalog/answer/set_broke_off.sql", first_page.0, said)
         .execute(tx.connection())
@@ -77,24 +77,24 @@ pub async fn set_broke_off(tx: &mut Transaction, first_page: AnswerId, said: &st
     Ok(())
 }
 
-/// How many searches of a lexicon have no whole answer: the site broke off the last one.
+/// The number of searches of a lexicon whose last answer is incomplete.
 pub async fn count_in_part(catalog: &Catalog, lexicon: &str) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/answer/count_in_part.sql", lexicon);
     number(count.fetch_one(&catalog.reader).await?)
 }
 
-/// Empties raw pages, and the words on which the site broke off.
+/// Empties raw pages, and the errors on which they broke off.
 pub async fn empty(tx: &mut Transaction, pages: &[AnswerId]) -> Result<()> {
     let list = json(&pages.iter().map(|page| page.0).collect::<Vec<_>>())?;
     sqlx::query_file!("queries/catalog/answer/empty.sql", list).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Pages that are read at once.
+/// Pages read at a time.
 const BATCH: u32 = 100;
 
-/// Empties all raw pages that have one of these texts, the names of videos, whether or not these became evidence: an
-/// answer names more than is kept of it. Reads every page that is still there.
+/// Empties all raw pages that contain one of these names of videos, also where the video did not become evidence: an
+/// answer names more videos than are kept. Reads every page that is not empty.
 pub(super) async fn redact(tx: &mut Transaction, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
@@ -109,20 +109,20 @@ pub(super) async fn redact(tx: &mut Transaction, names: &[String]) -> Result<()>
             .await?;
         let Some(page) = some.last() else { break };
         last = page.id;
-        // What no longer inflates may name anyone.
+        // A page that no longer inflates may contain any name.
         let names = |packed: &[u8]| pack::inflate(packed).map_or(true, |raw| wanted.is_match(&raw));
         naming.extend(some.iter().filter(|page| names(&page.raw)).map(|page| AnswerId(page.id)));
     }
     empty(tx, &naming).await
 }
 
-/// How many raw answers [`expire`] would empty.
+/// The number of raw answers that [`expire`] would empty.
 pub async fn count_expired(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/answer/count_expired.sql", before_ms);
     number(count.fetch_one(&catalog.reader).await?)
 }
 
-/// Empties raw answers older than a time (milliseconds since 1970), as [`empty`] does; says how many.
+/// Empties raw answers older than a time (milliseconds since 1970), as [`empty`] does; returns how many.
 pub async fn expire(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     let done =
         sqlx::query_file!("queries/catalog/answer/expire.sql", before_ms).execute(&catalog.writer).await?;

@@ -1,5 +1,6 @@
-//! A consistent copy of a catalog while others work on it. Knows files, and no table.
+//! A consistent copy of a catalog while other processes use it. Reads no table itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use sqlx::SqliteConnection;
@@ -8,11 +9,11 @@ use super::{Catalog, CatalogError, Result};
 use crate::files::Part;
 
 impl Catalog {
-    /// Copies all that is committed now into a new file: beside its place first, checked, then moved there whole.
+    /// Copies everything committed so far into a new file, which is written beside `to`, checked, and then renamed.
     /// Returns its size in bytes.
     ///
     /// # Errors
-    /// When something stands at `to` already, or the copy cannot be written or does not read back.
+    /// When `to` exists already, or the copy cannot be written or is not readable.
     pub async fn back_up(&self, to: &Path) -> Result<u64> {
         let mut connection = self.reader.acquire().await?;
         write(&mut connection, to).await
@@ -29,9 +30,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, to: &Path) -> Resul
     if let Some(folder) = to.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
-    // SQLite takes an empty file; what is wrong with the place is told here and not as trouble with the catalog.
+    // SQLite accepts an empty file as the target. Created here, a wrong place is not reported as an error of the catalog.
     let part = Part::of(to).map_err(failed)?;
-    // Another one, for whom it waited, may have placed its own.
+    // As private as a new catalog, for it has people's faces.
+    std::fs::set_permissions(part.path(), PermissionsExt::from_mode(0o600)).map_err(failed)?;
+    // Another process, for which `Part::of` waited, may have placed its own copy.
     must_be_free()?;
     let name = part.path().display().to_string();
     sqlx::query_file!("queries/catalog/catalog/vacuum_into.sql", name).execute(&mut *connection).await?;
@@ -49,7 +52,7 @@ mod tests {
     use crate::failure::Reason;
 
     #[tokio::test]
-    async fn a_place_that_cannot_be_is_no_trouble_with_the_catalog() {
+    async fn a_wrong_place_is_a_usage_error() {
         let (folder, catalog) = empty().await;
         std::fs::write(folder.path().join("file"), "").unwrap();
         for to in [Path::new("/proc/backup.sqlite"), &folder.path().join("file/backup.sqlite")] {
@@ -60,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_backups_of_one_name_the_first_one_stays() {
+    async fn of_two_concurrent_backups_with_one_name_the_first_is_kept() {
         let (folder, catalog) = empty().await;
         let to = folder.path().join("backup.sqlite");
         let part = Part::of(&to).unwrap();
@@ -77,7 +80,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_backup_is_a_catalog_of_what_was_committed_when_it_began() {
+    async fn a_backup_contains_what_was_committed_when_it_began() {
         let (folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         tombstones::insert(&mut tx, "youtube", "before", "asked for").await.unwrap();
@@ -85,7 +88,8 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         tombstones::insert(&mut tx, "youtube", "meanwhile", "asked for").await.unwrap();
         let to = folder.path().join("deep/backup.sqlite");
-        assert!(catalog.back_up(&to).await.unwrap() > 0, "a writer hinders no backup");
+        assert!(catalog.back_up(&to).await.unwrap() > 0, "an open write transaction does not block a backup");
+        assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
         tx.commit().await.unwrap();
         let copy = Catalog::open(&to, &Clock::fixed(0)).await.unwrap();
         assert!(tombstones::stands(&copy, "youtube", "before").await.unwrap());

@@ -1,29 +1,29 @@
-//! The `budget` table: one token bucket for each identity the site sees, shared by all workers of the catalog.
+//! The `budget` table: a token bucket for each identity that the site sees, shared by all workers of the catalog.
 
 use super::{Catalog, Result};
 
-/// How fast a bucket fills, and how much it holds.
+/// How fast a bucket fills, and its capacity.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// Tokens an hour.
+    /// Tokens per hour.
     pub per_hour: f64,
-    /// Tokens it holds at most; a new bucket is full.
+    /// Capacity in tokens; a new bucket is full.
     pub burst: f64,
 }
 
-/// What asking for a token gave.
+/// The result of [`take`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token {
-    /// Go on.
+    /// A token was taken.
     Taken,
-    /// Nothing was taken: ask again after so many milliseconds.
+    /// There is none: try again after this many milliseconds.
     Wait(i64),
 }
 
 /// A bucket, for `status`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Budget {
-    /// Who the site sees.
+    /// The identity that the site sees.
     pub identity: String,
     /// Tokens at `refilled_at`.
     pub tokens: f64,
@@ -33,7 +33,7 @@ pub struct Budget {
 
 const HOUR_MS: f64 = 3_600_000.0;
 
-/// Takes one token, or says how long to wait for it.
+/// Takes one token, or returns how long to wait for it.
 pub async fn take(catalog: &Catalog, identity: &str, rate: Rate) -> Result<Token> {
     let mut tx = catalog.begin().await?;
     let row =
@@ -59,7 +59,7 @@ pub async fn list(catalog: &Catalog) -> Result<Vec<Budget>> {
     Ok(rows)
 }
 
-/// A clock that was set back refills nothing.
+/// The tokens after `elapsed_ms`; none are added if the clock was set back.
 fn refilled(tokens: f64, elapsed_ms: i64, rate: Rate) -> f64 {
     (tokens + elapsed_ms.max(0) as f64 * rate.per_hour / HOUR_MS).min(rate.burst)
 }

@@ -1,16 +1,17 @@
-//! Whether a catalog is sound: SQLite's own checks, and what rows say of files. It reads only; who calls it has the files.
+//! Whether a catalog is sound: SQLite's own checks, and the files that rows name, which the caller compares with those on
+//! disk. Read-only.
 
 use std::path::PathBuf;
 
 use super::{Catalog, Result, number};
 use crate::types::VideoId;
 
-/// A file as a row promises it.
+/// A file as a row describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromisedFile {
     /// `video` or `clip`.
     pub what: String,
-    /// The video it is, or comes from.
+    /// The video that it belongs to.
     pub video: VideoId,
     /// Relative to the data folder.
     pub path: PathBuf,
@@ -18,20 +19,20 @@ pub struct PromisedFile {
     pub size_bytes: u64,
     /// Its hash, in hex.
     pub sha256: String,
-    /// It is a clip of an earlier look at its video.
+    /// It is a clip of a superseded scan.
     pub is_superseded: bool,
 }
 
-/// A video with a sample whose picture is gone.
+/// A video with a sample whose picture is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WithoutCrop {
-    /// Which.
+    /// The video.
     pub video: VideoId,
-    /// The sample is of an earlier look at it.
+    /// The sample is of a superseded scan.
     pub is_superseded: bool,
 }
 
-/// What SQLite finds wrong with the file and with references between rows; empty when all is well.
+/// The problems that SQLite finds in the file and in references between rows; empty when there is none.
 pub async fn integrity(catalog: &Catalog) -> Result<Vec<String>> {
     let reader = &catalog.reader;
     let mut problems =
@@ -42,7 +43,7 @@ pub async fn integrity(catalog: &Catalog) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Every file that a row promises.
+/// Every file that a row names.
 pub async fn files(catalog: &Catalog) -> Result<Vec<PromisedFile>> {
     let rows = sqlx::query_file!("queries/catalog/check/list_files.sql").fetch_all(&catalog.reader).await?;
     rows.into_iter()
@@ -59,7 +60,7 @@ pub async fn files(catalog: &Catalog) -> Result<Vec<PromisedFile>> {
         .collect()
 }
 
-/// Videos with a sample whose picture is gone; one twice when that holds of its latest look and of an earlier one.
+/// Videos with a sample whose picture is missing; twice if this holds for the latest scan and for a superseded one.
 pub async fn without_crop(catalog: &Catalog) -> Result<Vec<WithoutCrop>> {
     let rows =
         sqlx::query_file!("queries/catalog/check/list_without_crop.sql").fetch_all(&catalog.reader).await?;
@@ -73,7 +74,7 @@ mod tests {
     use crate::catalog::{samples, tests::empty, videos};
 
     #[tokio::test]
-    async fn a_sound_catalog_has_no_problems_and_a_torn_one_names_them() {
+    async fn a_sound_catalog_has_no_problems_and_a_damaged_one_has_them_named() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! The `clip` table: finished clips. Their files lie in the data folder, their samples in [`super::samples`].
+//! The `clip` table: finished clips. Their files are in the data folder, their samples in [`super::samples`].
 
 use std::path::{Path, PathBuf};
 
@@ -6,16 +6,16 @@ use super::videos::path_text;
 use super::{Catalog, Result, Transaction, integer, number, tracks, word};
 use crate::types::{Clip, ClipId, Emotion, SeenFace, Span, TrackId, VideoId};
 
-/// A clip whose file stands in its place.
+/// A new clip, whose file is in place.
 #[derive(Debug, Clone)]
 pub struct NewClip<'a> {
     /// The track it was cut from.
     pub track: TrackId,
     /// The video it was cut from.
     pub video: VideoId,
-    /// Its own emotion, where a list names one for this part of the video; none where it has its video's.
+    /// Its own emotion, if a list names one for this part of the video; none if it has its video's.
     pub emotion: Option<Emotion>,
-    /// What was cut; its samples are written by [`super::samples::insert`].
+    /// The clip; its samples are stored by [`super::samples::insert`].
     pub clip: &'a Clip,
     /// Its file, relative to the data folder.
     pub path: &'a Path,
@@ -23,24 +23,24 @@ pub struct NewClip<'a> {
     pub size_bytes: u64,
     /// The file's hash, in hex.
     pub sha256: &'a str,
-    /// How the picture follows the face, as declared by the cutter.
+    /// How the picture follows the face, as the stage `cut` names it.
     pub framing: &'a str,
     /// The recipe it was made with.
     pub recipe_hash: &'a str,
-    /// How its face moves, as [`crate::face::footage::Motion`] writes it.
+    /// How its face moves, as [`crate::face::motion::Motion`] writes it.
     pub motion: &'a [u8],
 }
 
-/// A clip as the catalog has it, but for its samples.
+/// A clip as the catalog has it, without its samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredClip {
     /// Its row.
     pub id: ClipId,
     /// The track it was cut from.
     pub track: TrackId,
-    /// The stretch of the source video.
+    /// Its interval of the source video.
     pub span: Span,
-    /// Its own emotion; none where it has its video's.
+    /// Its own emotion; none if it has its video's.
     pub emotion: Option<Emotion>,
     /// Its file, relative to the data folder.
     pub path: PathBuf,
@@ -56,7 +56,7 @@ pub struct StoredClip {
     pub framing: String,
     /// 64-bit perceptual hash of its middle frame's crop.
     pub perceptual_hash: u64,
-    /// How its face moves; empty until it is filled in, for clips of before that was kept.
+    /// How its face moves; empty for a clip of an earlier release until it is filled in.
     pub motion: Vec<u8>,
     /// The older clip of another video that shows the same footage, if any.
     pub duplicate_of: Option<ClipId>,
@@ -64,7 +64,7 @@ pub struct StoredClip {
     pub recipe_hash: String,
 }
 
-/// Writes a clip down.
+/// Stores a clip.
 pub async fn insert(tx: &mut Transaction, new: &NewClip<'_>) -> Result<ClipId> {
     let (path, size_bytes, frames) =
         (path_text(new.path)?, integer(new.size_bytes), integer(new.clip.frames));
@@ -126,22 +126,22 @@ pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<StoredCli
         .collect()
 }
 
-/// How a clip's face moves, for telling copies.
+/// How a clip's face moves, for finding duplicates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipMotion {
     /// The clip.
     pub clip: ClipId,
     /// The video it was cut from.
     pub video: VideoId,
-    /// As [`crate::face::footage::Motion`] writes it.
+    /// As [`crate::face::motion::Motion`] writes it.
     pub motion: Vec<u8>,
-    /// The original, if it is a copy.
+    /// The original, if it is a duplicate.
     pub duplicate_of: Option<ClipId>,
-    /// It was compared with no other yet.
+    /// It has not been compared with the others yet.
     pub is_new: bool,
 }
 
-/// Every clip's motion, oldest first; none at all when no clip is new.
+/// Every clip's motion, oldest first; empty when no clip is new.
 pub async fn motions(catalog: &Catalog) -> Result<Vec<ClipMotion>> {
     let new = sqlx::query_file_scalar!("queries/catalog/clip/count_uncompared.sql")
         .fetch_one(&catalog.reader)
@@ -162,12 +162,12 @@ pub async fn motions(catalog: &Catalog) -> Result<Vec<ClipMotion>> {
         .collect())
 }
 
-/// A clip of which nobody wrote down how its face moves, with all that tells it.
+/// A clip without a stored motion, with the data to compute it from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MotionlessClip {
     /// The clip.
     pub clip: ClipId,
-    /// Its stretch of the video.
+    /// Its interval of the video.
     pub span: Span,
     /// The faces of its track.
     pub faces: Vec<SeenFace>,
@@ -175,7 +175,7 @@ pub struct MotionlessClip {
     pub size: (u32, u32),
 }
 
-/// Some clips without a motion, at most so many.
+/// At most `most` clips without a motion.
 pub async fn without_motion(catalog: &Catalog, most: u32) -> Result<Vec<MotionlessClip>> {
     let rows = sqlx::query_file!("queries/catalog/clip/list_without_motion.sql", most)
         .fetch_all(&catalog.reader)
@@ -192,13 +192,13 @@ pub async fn without_motion(catalog: &Catalog, most: u32) -> Result<Vec<Motionle
         .collect()
 }
 
-/// Writes down how a clip's face moves.
+/// Stores how a clip's face moves.
 pub async fn set_motion(tx: &mut Transaction, clip: ClipId, motion: &[u8]) -> Result<()> {
     sqlx::query_file!("queries/catalog/clip/set_motion.sql", clip.0, motion).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Notes that a clip was compared with all others, and of which one it is a copy.
+/// Records that a clip was compared with all others, and the original if it is a duplicate.
 pub async fn set_compared(tx: &mut Transaction, clip: ClipId, original: Option<ClipId>) -> Result<()> {
     let (original, now_ms) = (original.map(|clip| clip.0), tx.now_ms());
     sqlx::query_file!("queries/catalog/clip/set_compared.sql", clip.0, original, now_ms)
@@ -207,7 +207,7 @@ pub async fn set_compared(tx: &mut Transaction, clip: ClipId, original: Option<C
     Ok(())
 }
 
-/// How many clips of the videos' latest scans are copies.
+/// The number of duplicates among the clips of the videos' latest scans.
 pub async fn count_duplicates(catalog: &Catalog) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/clip/count_duplicates.sql")
         .fetch_one(&catalog.reader)
@@ -221,7 +221,7 @@ mod tests {
     use crate::catalog::{forget, samples, tests::empty, videos};
 
     #[tokio::test]
-    async fn copies_are_compared_again_when_their_original_goes_or_is_cut_again_and_others_are_not() {
+    async fn a_duplicate_is_compared_again_when_its_original_is_removed_or_cut_again() {
         for is_forgotten in [true, false] {
             let (_folder, catalog) = empty().await;
             let mut tx = catalog.begin().await.unwrap();

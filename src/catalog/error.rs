@@ -1,4 +1,4 @@
-//! What can go wrong with a catalog. Knows SQLite's codes, and no table.
+//! The errors of a catalog, and what they mean for the user.
 
 use std::path::{Path, PathBuf};
 
@@ -7,10 +7,10 @@ use crate::failure::{Failure, Reason};
 /// Why the catalog could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// The path leads to something else. It was not touched.
+    /// The path names something else. It was not touched.
     #[error("{} is not a webemotion catalog: {why}", .path.display())]
     NotACatalog {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// What it is instead.
         why: String,
@@ -18,18 +18,18 @@ pub enum CatalogError {
     /// There is none yet, and this command creates none.
     #[error("there is no catalog at {}", .path.display())]
     Missing {
-        /// Where it was looked for.
+        /// Where it was expected.
         path: PathBuf,
     },
     /// A later release wrote it. It was not touched.
     #[error("{} was written by a newer webemotion (migration {version})", .path.display())]
     Newer {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// The first migration that this program does not know.
         version: i64,
     },
-    /// SQLite's locks do not hold there.
+    /// SQLite's locks do not work there.
     #[error("{} is on a network file system ({name})", .path.display())]
     NetworkFileSystem {
         /// The folder.
@@ -40,7 +40,7 @@ pub enum CatalogError {
     /// It could not be read, created or moved into place.
     #[error("cannot open {}", .path.display())]
     Unreadable {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -48,12 +48,12 @@ pub enum CatalogError {
     /// A migration of this program does not apply, or an applied one was changed.
     #[error("cannot migrate {}", .path.display())]
     Migration {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// What the migrator said.
         source: sqlx::migrate::MigrateError,
     },
-    /// There is a file where a copy is to be.
+    /// There is a file where the copy is to be written.
     #[error("{} is there already", .path.display())]
     BackupExists {
         /// Where.
@@ -70,12 +70,12 @@ pub enum CatalogError {
     /// It is to be replaced, and another process has it open.
     #[error("{} is in use by process {process}", .path.display())]
     InUse {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// Which process.
         process: i32,
     },
-    /// A row holds what this program never writes.
+    /// A row contains something that this program never writes.
     #[error("the catalog is damaged: {detail}")]
     Damaged {
         /// What was found.
@@ -87,23 +87,23 @@ pub enum CatalogError {
         /// What was asked for, with its id.
         what: String,
     },
-    /// SQLite refused while the catalog was opened.
+    /// An error of SQLite while the catalog was opened.
     #[error("{} {}: {source}", .path.display(), what(.source))]
     Refused {
-        /// Where it lies.
+        /// Its path.
         path: PathBuf,
         /// What SQLite said.
         source: sqlx::Error,
     },
-    /// SQLite refused.
+    /// An error of SQLite.
     #[error("the catalog {}: {}", what(.0), .0)]
     Sql(#[from] sqlx::Error),
 }
 
-/// What to do with a catalog whose file is damaged.
+/// The hint for a damaged file.
 pub(crate) const RESTORE: &str = "`webemotion restore FILE` puts the last `webemotion backup` in its place; or save what `sqlite3 FILE .recover` reads";
 
-/// SQLite's primary result codes that are told apart.
+/// The primary result codes of SQLite that are distinguished.
 mod code {
     pub(super) const ERROR: i32 = 1;
     pub(super) const BUSY: i32 = 5;
@@ -118,7 +118,7 @@ mod code {
 }
 
 impl CatalogError {
-    /// What the driver of a stage and the exit code make of it.
+    /// The failure that it is to a stage's driver and to the exit code.
     pub fn failure(&self) -> Failure {
         let unusable = || Failure::permanent(Reason::Catalog, self.explained());
         match self {
@@ -140,7 +140,7 @@ impl CatalogError {
         }
     }
 
-    /// The same, with the catalog's path where SQLite does not tell it.
+    /// The same with the catalog's path, where SQLite's error lacks it.
     pub(super) fn at(self, path: &Path) -> Self {
         match self {
             Self::Sql(source) => Self::Refused { path: path.to_owned(), source },
@@ -175,7 +175,7 @@ fn refused(error: &sqlx::Error, detail: String) -> Failure {
     }
 }
 
-/// What SQLite's refusal means, before its own words.
+/// What an error of SQLite means; its own message follows.
 fn what(error: &sqlx::Error) -> &'static str {
     match primary_code(error) {
         Some(code::CORRUPT | code::NOT_A_DATABASE) => "is damaged",
@@ -191,7 +191,7 @@ impl From<CatalogError> for Failure {
     }
 }
 
-/// SQLite's primary code: the low byte of the extended one.
+/// SQLite's primary result code: the low byte of the extended one.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(extended & 0xff)
@@ -203,7 +203,7 @@ mod tests {
     use crate::failure::Exit;
 
     #[test]
-    fn an_unusable_catalog_ends_with_three() {
+    fn an_unusable_catalog_has_exit_code_three() {
         let error = CatalogError::NotACatalog { path: "x".into(), why: "a folder".to_owned() };
         assert_eq!(error.failure().exit(), Exit::Unusable);
         assert_eq!(error.to_string(), "x is not a webemotion catalog: a folder");

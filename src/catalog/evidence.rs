@@ -10,26 +10,26 @@ use crate::types::{AnswerId, Emotion, SearchId, VideoId};
 pub struct Evidence {
     /// The search that found it.
     pub search: SearchId,
-    /// The answer it stood in.
+    /// The answer that contained it.
     pub answer: AnswerId,
-    /// Its place there; 1 is the first hit.
+    /// Its rank there; 1 is the first hit.
     pub rank: u32,
-    /// What the search looked for.
+    /// The emotion that the search was for.
     pub emotion: Emotion,
 }
 
-/// Evidence with the words that led to it.
+/// Evidence with the words of its search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The evidence.
     pub evidence: Evidence,
     /// The words of the search.
     pub search_text: String,
-    /// When, milliseconds since 1970.
+    /// When it was found, milliseconds since 1970.
     pub seen_at: i64,
 }
 
-/// Adds evidence, and derives the video's emotion anew; a (video, search, rank) that is there already stays as it is.
+/// Adds evidence, and updates the video's emotion. A (video, search, rank) that is there already stays as it is.
 pub async fn insert(tx: &mut Transaction, video: VideoId, evidence: &Evidence) -> Result<()> {
     let (emotion, now_ms) = (evidence.emotion.as_str(), tx.now_ms());
     sqlx::query_file!(
@@ -45,6 +45,19 @@ pub async fn insert(tx: &mut Transaction, video: VideoId, evidence: &Evidence) -
     .await?;
     sqlx::query_file!("queries/catalog/video/set_emotion.sql", video.0).execute(tx.connection()).await?;
     Ok(())
+}
+
+/// Whether a (video, search, rank) is there.
+pub(super) async fn stands_in(
+    tx: &mut Transaction,
+    video: VideoId,
+    search: SearchId,
+    rank: u32,
+) -> Result<bool> {
+    let id = sqlx::query_file_scalar!("queries/catalog/evidence/get.sql", video.0, search.0, rank)
+        .fetch_optional(tx.connection())
+        .await?;
+    Ok(id.is_some())
 }
 
 /// All evidence of a video, best rank first.

@@ -1,4 +1,4 @@
-//! Removes a person's data: all rows of a video, a tombstone in their place, and what other rows tell of it.
+//! Removes a person's data: all rows of a video, which get a tombstone instead, and its names in other rows.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -7,11 +7,12 @@ use super::names::Names;
 use super::{Catalog, Result, Transaction, answers, tombstones};
 use crate::types::VideoId;
 
-/// Summaries of rounds that are read at once.
+/// Summaries of rounds read at a time.
 const BATCH: u32 = 100;
 
-/// Removes videos with all that came of them, and sets their tombstones: evidence, the raw answers that led to them, jobs,
-/// scans, tracks, clips, samples, crops and what runs said of them. What other rows tell of them is left to [`redact`].
+/// Removes videos with everything derived from them, and adds their tombstones: evidence, the raw answers that led to
+/// them, jobs, scans, tracks, clips, samples, crops, and the runs' rows about them. Their names in other rows are left to
+/// [`redact`].
 pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<()> {
     for id in ids {
         remove(tx, *id, reason).await?;
@@ -30,17 +31,34 @@ async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes names out of rows that are of no video: raw answers that have one are emptied, and so are the words about a
-/// pause; summaries of rounds lose the texts that have one. Pauses that are over go.
+/// Removes names from rows that belong to no video: raw answers, details of pauses and of failed searches that contain one
+/// are emptied, and summaries of rounds lose the strings that contain one. Ended pauses are deleted.
 pub async fn redact(tx: &mut Transaction, names: &Names) -> Result<()> {
     answers::redact(tx, names.in_answers()).await?;
     redact_rounds(tx, names).await?;
+    redact_searches(tx, names).await?;
     let now_ms = tx.now_ms();
     sqlx::query_file!("queries/catalog/pause/delete_ended.sql", now_ms).execute(tx.connection()).await?;
     let pauses =
         sqlx::query_file!("queries/catalog/pause/list_details.sql").fetch_all(tx.connection()).await?;
     for pause in pauses.iter().filter(|pause| names.are_in(&pause.detail)) {
         sqlx::query_file!("queries/catalog/pause/redact.sql", pause.stage).execute(tx.connection()).await?;
+    }
+    Ok(())
+}
+
+/// A site's error, on which a search failed or broke off, may name a video.
+async fn redact_searches(tx: &mut Transaction, names: &Names) -> Result<()> {
+    let jobs =
+        sqlx::query_file!("queries/catalog/job/list_search_details.sql").fetch_all(tx.connection()).await?;
+    for job in jobs.iter().filter(|job| names.are_in(&job.detail)) {
+        sqlx::query_file!("queries/catalog/job/redact.sql", job.id).execute(tx.connection()).await?;
+    }
+    let attempts = sqlx::query_file!("queries/catalog/attempt/list_search_details.sql")
+        .fetch_all(tx.connection())
+        .await?;
+    for attempt in attempts.iter().filter(|attempt| names.are_in(&attempt.detail)) {
+        sqlx::query_file!("queries/catalog/attempt/redact.sql", attempt.id).execute(tx.connection()).await?;
     }
     Ok(())
 }
@@ -63,7 +81,7 @@ async fn redact_rounds(tx: &mut Transaction, names: &Names) -> Result<()> {
     }
 }
 
-/// Every file that goes with a video, relative to the data folder.
+/// Every file of a video, relative to the data folder.
 pub async fn files(catalog: &Catalog, id: VideoId) -> Result<Vec<PathBuf>> {
     let files = sqlx::query_file_scalar!("queries/catalog/video/list_files.sql", id.0)
         .fetch_all(&catalog.reader)
@@ -71,7 +89,7 @@ pub async fn files(catalog: &Catalog, id: VideoId) -> Result<Vec<PathBuf>> {
     Ok(files.into_iter().map(PathBuf::from).collect())
 }
 
-/// All videos of a channel that are known today.
+/// All videos of a channel that are in the catalog.
 pub async fn of_channel(catalog: &Catalog, channel_id: &str) -> Result<Vec<VideoId>> {
     let ids = sqlx::query_file_scalar!("queries/catalog/video/list_of_channel.sql", channel_id)
         .fetch_all(&catalog.reader)
@@ -79,14 +97,23 @@ pub async fn of_channel(catalog: &Catalog, channel_id: &str) -> Result<Vec<Video
     Ok(ids.into_iter().map(VideoId).collect())
 }
 
-/// The names of the runs that have samples of a video in their lists: their nets may have learnt from it.
+/// The names of the runs with samples of a video in their lists, whose nets may have been trained on it.
 pub async fn runs_on(catalog: &Catalog, id: VideoId) -> Result<Vec<String>> {
     Ok(sqlx::query_file_scalar!("queries/catalog/run/list_of_video.sql", id.0)
         .fetch_all(&catalog.reader)
         .await?)
 }
 
-/// Videos that have a tombstone and are here all the same, as after a merge by hand.
+/// The other videos, as `site id`, that have a clip with the same footage as one of a video's: a copy of it, its original,
+/// or another copy of this.
+pub async fn same_footage(catalog: &Catalog, id: VideoId) -> Result<Vec<String>> {
+    let rows = sqlx::query_file!("queries/catalog/clip/list_same_footage.sql", id.0)
+        .fetch_all(&catalog.reader)
+        .await?;
+    Ok(rows.into_iter().map(|row| format!("{} {}", row.site, row.site_id)).collect())
+}
+
+/// Videos that are here although they have a tombstone, as after a manual merge.
 pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<VideoId>> {
     let ids = sqlx::query_file_scalar!("queries/catalog/video/list_tombstoned.sql")
         .fetch_all(&catalog.reader)
@@ -98,11 +125,13 @@ pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<VideoId>> {
 mod tests {
     use super::*;
     use crate::catalog::videos::NewVideo;
-    use crate::catalog::{evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos as found};
-    use crate::failure::Reason;
+    use crate::catalog::{
+        attempts, evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos as found,
+    };
+    use crate::failure::{Failure, Reason};
     use crate::types::{Emotion, StageName};
 
-    /// Removes a video and takes its names out of the other rows.
+    /// Removes a video, and its names from other rows.
     async fn forget(catalog: &Catalog, id: VideoId) {
         let names = Names::of(&[found::get(catalog, id).await.unwrap().found]).unwrap();
         let mut tx = catalog.begin().await.unwrap();
@@ -123,7 +152,7 @@ mod tests {
         counts
     }
 
-    /// The pages of answers that are not emptied.
+    /// The answers that are not emptied.
     async fn still_raw(catalog: &Catalog) -> Vec<i64> {
         let pages = sqlx::query_scalar("select id from answer where raw is not null order by id");
         pages.fetch_all(&catalog.reader).await.unwrap()
@@ -163,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_page_of_any_answer_goes_on_naming_who_was_forgotten() {
+    async fn every_answer_that_names_a_forgotten_video_is_emptied() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
@@ -171,7 +200,7 @@ mod tests {
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
         let later: [&[u8]; 2] = [b"{\"id\":\"video-00001\"}", b"{\"id\":\"video-00002\"}"];
-        // The second page of the asking that found it, then two askings that led to no evidence of it.
+        // The second page of the answer that found it, then two answers that led to no evidence of it.
         let pages = [(1, &b"{\"title\":\"a name\"}"[..]), (0, later[0]), (0, later[1])];
         for (page, raw) in pages {
             let mut tx = catalog.begin().await.unwrap();
@@ -187,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_the_words_on_which_the_site_broke_off_only_that_there_were_some_stays() {
+    async fn the_sites_error_is_emptied_but_its_presence_stays_known() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
@@ -207,7 +236,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_file_on_disk_no_later_answer_goes_on_naming_its_path_or_its_bytes() {
+    async fn answers_that_name_the_path_or_the_hash_of_a_forgotten_local_file_are_emptied() {
         const PATH: &str = "/films/a \"name\".mp4";
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
@@ -221,7 +250,7 @@ mod tests {
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
-        // Another asking than the one that found it.
+        // Another answer than the one that found it.
         catalog.clock().advance_ms(1);
         let mut tx = catalog.begin().await.unwrap();
         for named in [PATH, "c0ffee", "/films/a \"name\".mp4.mp4"] {
@@ -237,14 +266,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_what_is_forgotten_not_a_byte_stays_in_the_catalogs_file() {
+    async fn no_byte_of_forgotten_data_stays_in_the_catalogs_file() {
         const TITLE: &str = "a title that names a person";
         let (folder, catalog) = empty().await;
         let path = folder.path().join("catalog.db");
         let has_title = |path: &std::path::Path| {
             std::fs::read(path).unwrap().windows(TITLE.len()).any(|bytes| bytes == TITLE.as_bytes())
         };
-        // Who has it open as well keeps the log from being written into the file when the first one lets go.
+        // A second open catalog prevents SQLite from checkpointing when the first one is closed.
         let beside = Catalog::open(&path, catalog.clock()).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
         let titled = NewVideo { title: Some(TITLE.to_owned()), ..found::tests::some("a", None) };
@@ -266,7 +295,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rounds_and_pauses_stop_naming_who_was_forgotten_and_pauses_that_are_over_go() {
+    async fn what_the_site_said_to_a_search_stops_naming_who_was_forgotten() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let (naming, other) =
+            ("broke off: [youtube] iu6mbBBDm7S: private", "broke off: [youtube] abcdefghijk");
+        for (subject, said) in [(1, naming), (2, other)] {
+            let mut tx = catalog.begin().await.unwrap();
+            jobs::enqueue(&mut tx, StageName::Search, "1", 0, subject).await.unwrap();
+            tx.commit().await.unwrap();
+            let claim = jobs::Claim { stage: StageName::Search, rev: "1", worker: "w", lease_ms: 10_000 };
+            let held = jobs::claim(&catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
+            let mut tx = catalog.begin().await.unwrap();
+            attempts::insert(&mut tx, &held, &Failure::transient(Reason::Network, said)).await.unwrap();
+            let verdict = jobs::Verdict { reason: Reason::Network, detail: said };
+            jobs::give_up(&mut tx, &held, verdict).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        forget(&catalog, id).await;
+        let details = "select attempt.detail || '; ' || coalesce(job.detail, '') from attempt
+            join job on job.id = job_id order by attempt.id";
+        let details: Vec<String> = sqlx::query_scalar(details).fetch_all(&catalog.reader).await.unwrap();
+        assert_eq!(details, ["; ".to_owned(), format!("{other}; {other}")]);
+    }
+
+    #[tokio::test]
+    async fn names_are_removed_from_rounds_and_pauses_and_ended_pauses_are_deleted() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();

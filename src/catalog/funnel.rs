@@ -1,4 +1,4 @@
-//! Group-bys over all tables, for `status` and `report`. Counts only, no rows.
+//! Counts over all tables, for `status` and `report`.
 
 use serde::Serialize;
 
@@ -6,12 +6,12 @@ use super::{Catalog, Result, number, word};
 use crate::failure::Reason;
 use crate::types::{Emotion, JobState, StageName};
 
-/// How many jobs of a stage ended or stand in one way.
+/// The number of a stage's jobs with one state and reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageCount {
     /// The stage.
     pub stage: StageName,
-    /// Which way.
+    /// The state.
     pub state: JobState,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
@@ -20,7 +20,7 @@ pub struct StageCount {
 }
 
 impl StageCount {
-    /// Whether they failed, or were put off, where there is a reason.
+    /// Whether these jobs failed or, if there is a reason, were postponed.
     pub(crate) fn has_failed(&self) -> bool {
         match self.state {
             JobState::Open | JobState::Rejected | JobState::Dead => true,
@@ -29,7 +29,7 @@ impl StageCount {
     }
 }
 
-/// How many jobs of one emotion and stage were rejected or given up, for one reason.
+/// The number of jobs of one emotion and stage that were rejected or given up for one reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LostCount {
     /// The emotion that was searched for.
@@ -42,7 +42,7 @@ pub struct LostCount {
     pub jobs: u64,
 }
 
-/// How far the data of one emotion came.
+/// How much data there is of one emotion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct EmotionCount {
     /// The emotion.
@@ -53,13 +53,13 @@ pub struct EmotionCount {
     pub videos: u64,
     /// Of these, those whose file was downloaded; it may have been discarded since.
     pub files: u64,
-    /// Clips, but for copies whose samples are not in use.
+    /// Clips, without duplicates whose samples are not in use.
     pub clips: u64,
     /// Samples that were not rejected.
     pub samples: u64,
 }
 
-/// How many tracks, clips or samples a rule dropped.
+/// The number of tracks, clips or samples that a rule dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DroppedCount {
     /// `track`, `clip` or `sample`.
@@ -70,7 +70,7 @@ pub struct DroppedCount {
     pub rows: u64,
 }
 
-/// How many rows the videos' latest scans led to, those that rules dropped included.
+/// The number of rows of the videos' latest scans, including those that rules dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RowCount {
     /// Face tracks.
@@ -81,38 +81,38 @@ pub struct RowCount {
     pub samples: u64,
 }
 
-/// Jobs that failed, or were put off, for the same cause.
+/// Jobs that failed or were postponed for the same cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailureCount {
     /// The stage.
     pub stage: StageName,
-    /// What became of them; [`JobState::Open`] of those put off.
+    /// Their state; [`JobState::Open`] if they were postponed.
     pub state: JobState,
     /// The cause.
     pub reason: Reason,
     /// How many.
     pub jobs: u64,
-    /// What one of them says, raw.
+    /// The raw message of one of them.
     pub example: Option<String>,
 }
 
-/// How long a stage was at work, whoever did it.
+/// How long a stage was at work, by all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeCount {
     /// The stage.
     pub stage: StageName,
     /// Jobs that are done.
     pub done: u64,
-    /// Jobs that ended not long after another one.
+    /// Jobs that ended at most ten minutes after the one before; of scans all.
     pub gaps: u64,
-    /// The time from that one's end to theirs, milliseconds.
+    /// The sum of the times from the previous job's end to theirs, or that scans took, milliseconds.
     pub worked_ms: i64,
 }
 
-/// A stage in which no job ends for longer than this was not at work, milliseconds.
+/// If no job of a stage ends for longer than this, the stage was idle, milliseconds.
 const LONGEST_GAP_MS: i64 = 600_000;
 
-/// Where the bytes are.
+/// Disk use, bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DiskBytes {
     /// Video files.
@@ -135,7 +135,7 @@ pub async fn stages(catalog: &Catalog) -> Result<Vec<StageCount>> {
         .collect()
 }
 
-/// How long each stage that did something was at work.
+/// How long each stage was at work; stages without a job are left out.
 pub async fn times(catalog: &Catalog) -> Result<Vec<TimeCount>> {
     let rows = sqlx::query_file!("queries/catalog/funnel/sum_times.sql", LONGEST_GAP_MS);
     rows.fetch_all(&catalog.reader)
@@ -148,9 +148,9 @@ pub async fn times(catalog: &Catalog) -> Result<Vec<TimeCount>> {
         .collect()
 }
 
-/// Videos that were cut, and are to be looked at again.
-pub async fn seen_again(catalog: &Catalog) -> Result<u64> {
-    let count = sqlx::query_file_scalar!("queries/catalog/funnel/count_seen_again.sql");
+/// The number of videos that were cut and are to be scanned again.
+pub async fn to_rescan(catalog: &Catalog) -> Result<u64> {
+    let count = sqlx::query_file_scalar!("queries/catalog/funnel/count_to_rescan.sql");
     number(count.fetch_one(&catalog.reader).await?)
 }
 
@@ -165,13 +165,13 @@ pub async fn lost(catalog: &Catalog) -> Result<Vec<LostCount>> {
         .collect()
 }
 
-/// Searches in force that were answered to the end, whoever was asked: a site, a folder or a list.
+/// The number of searches in force that were answered to the end, by a site, a folder or a list.
 pub async fn answered(catalog: &Catalog) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/funnel/count_answered.sql");
     number(count.fetch_one(&catalog.reader).await?)
 }
 
-/// The eight emotions, in their order.
+/// The counts of the eight emotions, in the order of [`Emotion::ALL`].
 pub async fn emotions(catalog: &Catalog) -> Result<Vec<EmotionCount>> {
     let blank = |emotion| EmotionCount { emotion, searches: 0, videos: 0, files: 0, clips: 0, samples: 0 };
     let mut counts: Vec<_> = Emotion::ALL.into_iter().map(blank).collect();
@@ -192,7 +192,7 @@ pub async fn emotions(catalog: &Catalog) -> Result<Vec<EmotionCount>> {
     Ok(counts)
 }
 
-/// What rules dropped after a video was opened.
+/// The rows that rules dropped after a video was scanned.
 pub async fn dropped(catalog: &Catalog) -> Result<Vec<DroppedCount>> {
     let rows =
         sqlx::query_file!("queries/catalog/funnel/count_dropped.sql").fetch_all(&catalog.reader).await?;
@@ -207,7 +207,7 @@ pub async fn rows(catalog: &Catalog) -> Result<RowCount> {
     Ok(RowCount { tracks: number(row.tracks)?, clips: number(row.clips)?, samples: number(row.samples)? })
 }
 
-/// Failed and put-off jobs by cause, most frequent first: those of [`stages`] that have one, each with an example.
+/// Failed and postponed jobs by cause, most frequent first, each with an example; `stages` is from [`stages`].
 pub async fn failures(catalog: &Catalog, stages: &[StageCount]) -> Result<Vec<FailureCount>> {
     let mut failures = Vec::new();
     for count in stages.iter().filter(|count| count.has_failed()) {
@@ -223,7 +223,7 @@ pub async fn failures(catalog: &Catalog, stages: &[StageCount]) -> Result<Vec<Fa
     Ok(failures)
 }
 
-/// Where the bytes are.
+/// Disk use.
 pub async fn disk(catalog: &Catalog) -> Result<DiskBytes> {
     let row = sqlx::query_file!("queries/catalog/funnel/sum_bytes.sql").fetch_one(&catalog.reader).await?;
     Ok(DiskBytes { videos: number(row.videos)?, clips: number(row.clips)?, catalog: number(row.catalog)? })
@@ -231,17 +231,17 @@ pub async fn disk(catalog: &Catalog) -> Result<DiskBytes> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{jobs, tests::empty};
+    use super::super::{jobs, samples, tests::empty, videos};
     use super::*;
     use crate::types::VideoId;
 
-    /// Has a job of a stage end after so many milliseconds.
+    /// Runs a job of a stage that ends after `took_ms`.
     async fn end(catalog: &Catalog, stage: StageName, subject: VideoId, took_ms: i64) {
         let mut tx = catalog.begin().await.unwrap();
         jobs::enqueue(&mut tx, stage, "1", 0, subject.0).await.unwrap();
         tx.commit().await.unwrap();
         let claim = jobs::Claim { stage, rev: "1", worker: "w", lease_ms: 10_000_000 };
-        let held = jobs::claim(catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+        let held = jobs::claim(catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
         catalog.clock().advance_ms(took_ms);
         let mut tx = catalog.begin().await.unwrap();
         assert!(jobs::finish(&mut tx, &held).await.unwrap());
@@ -249,28 +249,50 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stage_was_at_work_from_one_end_to_the_next_but_for_its_nights() {
+    async fn time_at_work_is_the_time_between_ends_without_long_gaps() {
         let (_folder, catalog) = empty().await;
         for (video, took_ms) in [(1, 5_000), (2, 3_000), (3, 3_600_000), (4, 4_000)] {
-            end(&catalog, StageName::Scan, VideoId(video), took_ms).await;
+            end(&catalog, StageName::Fetch, VideoId(video), took_ms).await;
         }
+        // One that was done elsewhere.
+        sqlx::query(
+            "insert into job (stage, subject_id, rev, state, attempt, created_at, finished_at)
+             select stage, 9, rev, state, 1, finished_at + 1, finished_at + 1 from job where subject_id = 4",
+        )
+        .execute(&catalog.writer)
+        .await
+        .unwrap();
         end(&catalog, StageName::Cut, VideoId(1), 1_000).await;
         let cut = TimeCount { stage: StageName::Cut, done: 1, gaps: 0, worked_ms: 0 };
-        let scan = TimeCount { stage: StageName::Scan, done: 4, gaps: 2, worked_ms: 7_000 };
-        assert_eq!(times(&catalog).await.unwrap(), [cut, scan]);
+        let fetch = TimeCount { stage: StageName::Fetch, done: 4, gaps: 2, worked_ms: 7_000 };
+        assert_eq!(times(&catalog).await.unwrap(), [cut, fetch]);
     }
 
     #[tokio::test]
-    async fn a_cut_whose_look_is_to_be_done_again_is_known() {
+    async fn scans_took_the_time_that_each_says_wherever_they_were_made() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        for name in ["a", "b"] {
+            let video = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            samples::tests::fill(&mut tx, video, 1).await;
+        }
+        tx.commit().await.unwrap();
+        end(&catalog, StageName::Scan, VideoId(1), 5_000).await;
+        let scan = TimeCount { stage: StageName::Scan, done: 2, gaps: 2, worked_ms: 24 };
+        assert_eq!(times(&catalog).await.unwrap(), [scan]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_video_with_a_new_scan_job_is_to_be_scanned_again() {
         let (_folder, catalog) = empty().await;
         for video in [1, 2] {
             end(&catalog, StageName::Scan, VideoId(video), 10).await;
             end(&catalog, StageName::Cut, VideoId(video), 10).await;
         }
-        assert_eq!(seen_again(&catalog).await.unwrap(), 0);
+        assert_eq!(to_rescan(&catalog).await.unwrap(), 0);
         let mut tx = catalog.begin().await.unwrap();
         jobs::enqueue_all(&mut tx, StageName::Scan, "2", 0, &[2]).await.unwrap();
         tx.commit().await.unwrap();
-        assert_eq!(seen_again(&catalog).await.unwrap(), 1);
+        assert_eq!(to_rescan(&catalog).await.unwrap(), 1);
     }
 }

@@ -1,20 +1,22 @@
-//! The `job` table: every piece of work of every stage, and the leases on it.
+//! The `job` table: the work of every stage, and the leases on it.
 //!
-//! Whoever holds a job says so with its [`HeldJob`]; each function that ends or prolongs a lease touches exactly that
-//! row and returns whether it did. False means that the lease was lost, and that the result is to be thrown away.
+//! A holder identifies itself with its [`HeldJob`]. Every function that ends or extends a lease updates exactly that row
+//! and returns whether it did: false means that the lease was lost and that the result must be discarded.
 
+mod filter;
 mod wanted;
 
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::failure::Reason;
-use crate::types::{Emotion, JobId, JobState, StageName};
+use crate::types::{JobId, JobState, StageName};
 
+pub use filter::JobFilter;
 pub use wanted::{
     await_source, cut_again, enqueue, enqueue_all, enqueue_rejected, fetch_again, keep_answered, overrule,
     reopen, retry, set_rev, source_is_back, withdraw,
 };
 
-/// A job in somebody's hands.
+/// A job that a worker holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldJob {
     /// Its row.
@@ -25,36 +27,21 @@ pub struct HeldJob {
     pub attempt: u32,
     /// Who holds it.
     pub worker: String,
-    /// With which revision.
+    /// The revision it is done with.
     pub rev: String,
 }
 
-/// Who claims what, and until when.
+/// What is claimed, by whom and for how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Claim<'a> {
     /// The stage.
     pub stage: StageName,
-    /// The stage's revision and recipe: what the work is done with, whatever it was asked for with.
+    /// The stage's current revision and recipe: the job is done with these, also if it was enqueued with others.
     pub rev: &'a str,
-    /// Names the claimer; no two processes share it.
+    /// The claimer's name, unique among processes.
     pub worker: &'a str,
     /// How long the lease lasts without a heartbeat.
     pub lease_ms: i64,
-}
-
-/// Which jobs of a stage are meant; the default is all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Only {
-    /// Jobs of this emotion: that of the search, else that of the video.
-    pub emotion: Option<Emotion>,
-    /// Jobs on videos that this list names.
-    pub list: Option<String>,
-    /// Jobs on videos of this site: `youtube`, or `local` for those on disk.
-    pub site: Option<&'static str>,
-    /// Of the searches those of this lexicon; jobs of other stages are of none, and are all meant.
-    pub lexicon: Option<String>,
-    /// Of the searches those asked for with this revision; jobs of other stages are all meant.
-    pub rev: Option<String>,
 }
 
 /// A job as `status` and `explain` show it.
@@ -62,17 +49,17 @@ pub struct Only {
 pub struct Job {
     /// Its row.
     pub id: JobId,
-    /// How it stands.
+    /// Its state.
     pub state: JobState,
     /// Attempts so far.
     pub attempt: u32,
-    /// When anyone may next take it; none when it is finished.
+    /// When it may next be claimed; none when it is finished.
     pub due_at: Option<i64>,
     /// Who holds it.
     pub worker: Option<String>,
-    /// Why it did not end in `done`, or was put off.
+    /// Why it did not end in `done`, or was postponed.
     pub reason: Option<Reason>,
-    /// In words.
+    /// The same in a sentence.
     pub detail: Option<String>,
 }
 
@@ -87,24 +74,23 @@ pub struct HeldLease {
     pub worker: String,
     /// Which attempt it is.
     pub attempt: u32,
-    /// When it ends unless it is prolonged; milliseconds since 1970.
+    /// When it ends unless it is extended; milliseconds since 1970.
     pub ends_at: i64,
 }
 
-/// A verdict that needed no work.
+/// Why a job ends or waits, as a reason and as a sentence.
 #[derive(Debug, Clone, Copy)]
 pub struct Verdict<'a> {
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// In words, with the numbers that led to it.
+    /// The sentence, with the numbers that led to it.
     pub detail: &'a str,
 }
 
-/// Takes the most urgent of these jobs that is due, unless none is or the stage is paused. The attempt counts from here,
-/// but not while its holder [waits](set_waits).
-pub async fn claim(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<Option<HeldJob>> {
-    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
+/// Claims the most urgent job that is due and passes the filter; none when there is no such job or the stage is paused.
+/// The attempt counts from now on, except while its holder [waits](set_waiting).
+pub async fn claim(catalog: &Catalog, claim: Claim<'_>, filter: &JobFilter) -> Result<Option<HeldJob>> {
+    let of = filter.columns();
     let Claim { stage, rev, worker, lease_ms } = claim;
     let stage = stage.as_str();
     let now_ms = catalog.clock.now_ms();
@@ -116,11 +102,11 @@ pub async fn claim(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<O
         worker,
         rev,
         until_ms,
-        emotion,
-        list,
-        site,
-        lexicon,
-        of_rev
+        of.emotion,
+        of.list,
+        of.site,
+        of.lexicon,
+        of.rev
     )
     .fetch_optional(&catalog.writer)
     .await?;
@@ -136,7 +122,7 @@ pub async fn claim(catalog: &Catalog, claim: Claim<'_>, only: &Only) -> Result<O
     .transpose()
 }
 
-/// Prolongs a lease.
+/// Extends a lease.
 pub async fn heartbeat(catalog: &Catalog, job: &HeldJob, lease_ms: i64) -> Result<bool> {
     let until_ms = catalog.clock.now_ms() + lease_ms;
     let done = sqlx::query_file!(
@@ -152,32 +138,32 @@ pub async fn heartbeat(catalog: &Catalog, job: &HeldJob, lease_ms: i64) -> Resul
     Ok(done.rows_affected() == 1)
 }
 
-/// Says whether a job's holder only waits for its turn: if it dies meanwhile, the attempt does not count.
-pub async fn set_waits(catalog: &Catalog, job: &HeldJob, waits: bool) -> Result<bool> {
+/// Records whether a job's holder is only waiting for its turn: if it dies meanwhile, the attempt does not count.
+pub async fn set_waiting(catalog: &Catalog, job: &HeldJob, is_waiting: bool) -> Result<bool> {
     let done = sqlx::query_file!(
-        "queries/catalog/job/set_waits.sql",
+        "queries/catalog/job/set_waiting.sql",
         job.id.0,
         job.worker,
         job.attempt,
         job.rev,
-        waits
+        is_waiting
     )
     .execute(&catalog.writer)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a job well.
+/// Ends a job as done.
 pub async fn finish(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
     end(tx, job, JobState::Done, None).await
 }
 
-/// Ends a job with a verdict about its subject.
+/// Ends a job as rejected: the verdict is about its subject.
 pub async fn reject(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
     end(tx, job, JobState::Rejected, Some(verdict)).await
 }
 
-/// Ends a job that nobody should try again by himself.
+/// Ends a job as dead: it is not tried again until a person asks for it.
 pub async fn give_up(tx: &mut Transaction, job: &HeldJob, verdict: Verdict<'_>) -> Result<bool> {
     end(tx, job, JobState::Dead, Some(verdict)).await
 }
@@ -206,7 +192,7 @@ async fn end(
     Ok(done.rows_affected() == 1)
 }
 
-/// Puts a job off until a time (milliseconds since 1970). The attempt counts.
+/// Postpones a job until a time (milliseconds since 1970). The attempt counts.
 pub async fn postpone(
     tx: &mut Transaction,
     job: &HeldJob,
@@ -229,32 +215,31 @@ pub async fn postpone(
     Ok(done.rows_affected() == 1)
 }
 
-/// Lets go of a job at once. The attempt does not count.
-pub async fn give_back(tx: &mut Transaction, job: &HeldJob) -> Result<bool> {
-    let now_ms = tx.now_ms();
+/// Releases a job, which is due again at a time (milliseconds since 1970). The attempt does not count.
+pub async fn give_back(tx: &mut Transaction, job: &HeldJob, due_at: i64) -> Result<bool> {
     let done = sqlx::query_file!(
         "queries/catalog/job/give_back.sql",
         job.id.0,
         job.worker,
         job.attempt,
         job.rev,
-        now_ms
+        due_at
     )
     .execute(tx.connection())
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the leases of workers that no longer are; says how many. The attempts count, for one of these jobs may be the
-/// cause; not those of jobs that only waited for their turn.
+/// Ends the leases of workers that died; returns how many. Their attempts count, since one of these jobs may have been
+/// the cause, except those of jobs that were only waiting for their turn.
 pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
     let list = json(workers)?;
     let done = sqlx::query_file!("queries/catalog/job/take_back.sql", list).execute(&catalog.writer).await?;
     Ok(done.rows_affected())
 }
 
-/// Writes down how a job ended in another catalog. What is done here with the same revision stays as it is.
-pub async fn settle(
+/// Records how a job ended in another catalog. A job that is done here with the same revision stays as it is.
+pub async fn record_merged_end(
     tx: &mut Transaction,
     stage: StageName,
     subject_id: i64,
@@ -264,7 +249,7 @@ pub async fn settle(
     let (stage, state) = (stage.as_str(), end.state.as_str());
     let (reason, now_ms) = (end.reason.map(Reason::as_str), tx.now_ms());
     sqlx::query_file!(
-        "queries/catalog/job/settle.sql",
+        "queries/catalog/job/record_merged_end.sql",
         stage,
         subject_id,
         rev,
@@ -281,40 +266,39 @@ pub async fn settle(
 /// How a job ended in another catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergedEnd {
-    /// In which state: a finished one.
+    /// The state, a finished one.
     pub state: JobState,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
-    /// In words.
+    /// The same in a sentence.
     pub detail: Option<String>,
 }
 
-/// How many jobs of a stage are due now.
+/// The number of jobs of a stage that are due now.
 pub async fn count_due(catalog: &Catalog, stage: StageName) -> Result<u64> {
-    count_due_of(catalog, stage, &Only::default()).await
+    count_due_of(catalog, stage, &JobFilter::default()).await
 }
 
-/// The same among some jobs only.
-pub async fn count_due_of(catalog: &Catalog, stage: StageName, only: &Only) -> Result<u64> {
-    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
+/// The same among the jobs that pass a filter.
+pub async fn count_due_of(catalog: &Catalog, stage: StageName, filter: &JobFilter) -> Result<u64> {
+    let of = filter.columns();
     let (stage, now_ms) = (stage.as_str(), catalog.clock.now_ms());
     let count = sqlx::query_file_scalar!(
         "queries/catalog/job/count_due.sql",
         stage,
         now_ms,
-        emotion,
-        list,
-        site,
-        lexicon,
-        of_rev
+        of.emotion,
+        of.list,
+        of.site,
+        of.lexicon,
+        of.rev
     )
     .fetch_one(&catalog.reader)
     .await?;
     number(count)
 }
 
-/// How many videos have a file that nobody was asked to look at with this revision of `scan`.
+/// The number of videos that have a file and no scan job of this revision.
 pub async fn count_unasked(catalog: &Catalog, scan_rev: &str) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/job/count_unasked.sql", scan_rev)
         .fetch_one(&catalog.reader)
@@ -322,19 +306,20 @@ pub async fn count_unasked(catalog: &Catalog, scan_rev: &str) -> Result<u64> {
     number(count)
 }
 
-/// When the next of these jobs of a stage is due, or the next lease on one ends; milliseconds since 1970.
-pub async fn next_due_ms(catalog: &Catalog, stage: StageName, only: &Only) -> Result<Option<i64>> {
-    let (emotion, list) = (only.emotion.map(Emotion::as_str), only.list.as_deref());
-    let (site, lexicon, of_rev) = (only.site, only.lexicon.as_deref(), only.rev.as_deref());
-    let stage = stage.as_str();
+/// When the next job of a stage that passes the filter is due; milliseconds since 1970. Jobs in hand are left out: their
+/// holders bring them to an end.
+pub async fn next_due_ms(catalog: &Catalog, stage: StageName, filter: &JobFilter) -> Result<Option<i64>> {
+    let of = filter.columns();
+    let (stage, now_ms) = (stage.as_str(), catalog.clock.now_ms());
     let due_at = sqlx::query_file_scalar!(
         "queries/catalog/job/get_next_due.sql",
         stage,
-        emotion,
-        list,
-        site,
-        lexicon,
-        of_rev
+        of.emotion,
+        of.list,
+        of.site,
+        of.lexicon,
+        of.rev,
+        now_ms
     );
     Ok(due_at.fetch_one(&catalog.reader).await?)
 }
@@ -359,7 +344,7 @@ pub async fn get(catalog: &Catalog, stage: StageName, subject_id: i64) -> Result
     .transpose()
 }
 
-/// All leases, for `status`; those whose end has passed are nobody's any more.
+/// All leases, for `status`, including expired ones.
 pub async fn held(catalog: &Catalog) -> Result<Vec<HeldLease>> {
     let rows = sqlx::query_file!("queries/catalog/job/list_held.sql").fetch_all(&catalog.reader).await?;
     rows.into_iter()

@@ -1,5 +1,5 @@
-//! The `listed` table: what released lists name, row by row, and what became of it. A video of which rows name parts is
-//! cut by these alone.
+//! The `listed` table: the rows of released lists, each with its video. A video of which rows name parts is cut by these
+//! parts alone.
 
 use serde::{Deserialize, Serialize};
 use sqlx::SqliteExecutor;
@@ -8,7 +8,7 @@ use super::{Catalog, CatalogError, Result, Transaction, jobs, number, word};
 use crate::failure::Reason;
 use crate::types::{Emotion, FaceBox, JobState, Span, VideoId};
 
-/// One row of a list, but for the video that it names.
+/// One row of a list, without its video.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// The list.
@@ -17,7 +17,7 @@ pub struct Listed {
     pub line: u64,
     /// The label it gives.
     pub emotion: Emotion,
-    /// The part that it means; none is the whole video.
+    /// The part that it names; none is the whole video.
     pub span: Option<Span>,
     /// Where the face is when the part begins, fractions of the picture.
     pub face: Option<FaceBox>,
@@ -25,10 +25,10 @@ pub struct Listed {
     pub sha256: Option<String>,
 }
 
-/// How many of a list's videos ended or stand in one way.
+/// The number of a list's videos whose jobs have one state and reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
-    /// Which way.
+pub struct OutcomeCount {
+    /// The state.
     pub state: JobState,
     /// Why, where there is a reason.
     pub reason: Option<Reason>,
@@ -36,7 +36,7 @@ pub struct Outcome {
     pub videos: u64,
 }
 
-/// A row whose video's file is another one than the list was made from.
+/// A row whose video's file is not the one the list was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Differing {
     /// The row's line in the list, from 1.
@@ -47,9 +47,9 @@ pub struct Differing {
     pub is_local: bool,
 }
 
-/// Writes a row down, unless it is there. Where lists then mean other parts of the video than when it was cut, it is cut
-/// again.
-pub async fn insert(tx: &mut Transaction, video: VideoId, row: &Listed) -> Result<()> {
+/// Stores a row, unless it is there; returns whether it is new. If it names a part that the video was not cut by, the
+/// video is cut again.
+pub async fn insert(tx: &mut Transaction, video: VideoId, row: &Listed) -> Result<bool> {
     let (line, emotion) = (super::integer(row.line), row.emotion.as_str());
     let (start_ms, end_ms) = (row.span.map(|span| span.start_ms), row.span.map(|span| span.end_ms));
     let face = row.face.as_ref().map(serde_json::to_string).transpose();
@@ -67,18 +67,19 @@ pub async fn insert(tx: &mut Transaction, video: VideoId, row: &Listed) -> Resul
     )
     .execute(tx.connection())
     .await?;
-    if done.rows_affected() > 0 {
+    let is_new = done.rows_affected() > 0;
+    if is_new {
         jobs::cut_again(tx, video).await?;
     }
-    Ok(())
+    Ok(is_new)
 }
 
-/// All that lists name of a video, by list and line.
+/// All rows of a video, by list and line.
 pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<Listed>> {
     of_video_with(&catalog.reader, video).await
 }
 
-/// The same as a transaction sees it.
+/// The same within a transaction.
 pub(super) async fn of_video_in(tx: &mut Transaction, video: VideoId) -> Result<Vec<Listed>> {
     of_video_with(tx.connection(), video).await
 }
@@ -99,7 +100,7 @@ async fn of_video_with(executor: impl SqliteExecutor<'_>, video: VideoId) -> Res
         .collect()
 }
 
-/// The rows of a list whose videos' files are here and are others than it was made from, by line.
+/// The rows of a list whose videos' files are here and are not those it was made from, by line.
 pub async fn differing(catalog: &Catalog, list: &str) -> Result<Vec<Differing>> {
     let rows = sqlx::query_file!("queries/catalog/listed/list_differing.sql", list)
         .fetch_all(&catalog.reader)
@@ -109,15 +110,15 @@ pub async fn differing(catalog: &Catalog, list: &str) -> Result<Vec<Differing>> 
         .collect()
 }
 
-/// What became of a list's videos, most frequent first.
-pub async fn outcomes(catalog: &Catalog, list: &str) -> Result<Vec<Outcome>> {
+/// What became of a list's videos, the most frequent outcome first.
+pub async fn outcomes(catalog: &Catalog, list: &str) -> Result<Vec<OutcomeCount>> {
     let rows = sqlx::query_file!("queries/catalog/listed/count_outcomes.sql", list)
         .fetch_all(&catalog.reader)
         .await?;
     rows.into_iter()
         .map(|row| {
             let reason = row.reason.as_deref().map(word).transpose()?;
-            Ok(Outcome { state: word(&row.state)?, reason, videos: number(row.videos)? })
+            Ok(OutcomeCount { state: word(&row.state)?, reason, videos: number(row.videos)? })
         })
         .collect()
 }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_part_that_is_new_has_its_video_cut_again_and_the_same_one_twice_does_not() {
+    async fn a_new_part_has_its_video_cut_again_and_a_known_one_does_not() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
@@ -147,7 +148,7 @@ mod tests {
             [(row(1, None), JobState::Done), (part.clone(), JobState::Open), (part.clone(), JobState::Done)]
         {
             let mut tx = catalog.begin().await.unwrap();
-            jobs::settle(&mut tx, StageName::Cut, video.0, "1", &done).await.unwrap();
+            jobs::record_merged_end(&mut tx, StageName::Cut, video.0, "1", &done).await.unwrap();
             insert(&mut tx, video, &row).await.unwrap();
             tx.commit().await.unwrap();
             let cut = jobs::get(&catalog, StageName::Cut, video.0).await.unwrap().unwrap();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_label_of_a_part_goes_before_that_of_its_video() {
+    async fn the_label_of_a_part_overrides_that_of_its_video() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         for (rank, name) in (1..).zip(["whole", "part"]) {

@@ -1,29 +1,29 @@
-//! The `local_file` table: the files on disk that videos were taken in from, as they were then.
+//! The `local_file` table: the files on disk that videos were added from, with their size and time then.
 
 use std::collections::HashMap;
 
 use super::{Catalog, Result, Transaction, integer, number};
 use crate::types::VideoId;
 
-/// What a file on disk says of itself. While it says the same, its bytes are taken to be the same.
+/// The size and time of a file. While these are the same, its content is assumed to be the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Length.
+    /// Its length.
     pub size_bytes: u64,
     /// When it was last written, milliseconds since 1970.
     pub modified_ms: i64,
 }
 
-/// A file that a video was taken in from.
+/// A file that a video was added from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalFile {
-    /// As it was then.
+    /// Its size and time then.
     pub stamp: Stamp,
-    /// Hash of its bytes, in hexadecimal.
+    /// Hash of its content, in hexadecimal.
     pub sha256: String,
 }
 
-/// Every file that videos were taken in from, by its absolute path.
+/// Every file that videos were added from, by its absolute path.
 pub async fn list(catalog: &Catalog) -> Result<HashMap<String, LocalFile>> {
     let rows = sqlx::query_file!("queries/catalog/local_file/list.sql").fetch_all(&catalog.reader).await?;
     rows.into_iter()
@@ -34,14 +34,14 @@ pub async fn list(catalog: &Catalog) -> Result<HashMap<String, LocalFile>> {
         .collect()
 }
 
-/// The paths that a video was met at.
+/// The paths at which a video was found.
 pub async fn of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<String>> {
     Ok(sqlx::query_file_scalar!("queries/catalog/local_file/list_of_video.sql", video.0)
         .fetch_all(&catalog.reader)
         .await?)
 }
 
-/// Writes down which video a file holds, and how the file was when that was found out.
+/// Records which video a file contains, and the file's size and time.
 pub async fn put(tx: &mut Transaction, path: &str, stamp: Stamp, video: VideoId) -> Result<()> {
     let size_bytes = integer(stamp.size_bytes);
     sqlx::query_file!("queries/catalog/local_file/put.sql", path, size_bytes, stamp.modified_ms, video.0)
@@ -57,7 +57,7 @@ mod tests {
     use crate::catalog::{forget, videos};
 
     #[tokio::test]
-    async fn a_path_goes_with_the_video_that_is_forgotten() {
+    async fn paths_of_a_forgotten_video_are_removed() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();

@@ -1,19 +1,20 @@
-//! The only SQL: one file per table, one `queries/catalog/<table>/<verb>.sql` per question. Knows nothing of stages.
+//! The only SQL: one file per table, one `queries/catalog/<table>/<verb>.sql` per query. It names the stages whose jobs it
+//! stores, but runs none.
 //!
-//! Reading takes a [`Catalog`]; writing what belongs together takes a [`Transaction`]. Time comes from the catalog's
+//! Reading takes a [`Catalog`]; writes that belong together take a [`Transaction`]. Time comes from the catalog's
 //! [`Clock`]; every failure is a [`CatalogError`].
 //!
 //! ```text
-//! open · error                                   the file itself: opened, migrated, or refused
-//! searches → answers → videos · evidence         what was asked of a site, what it said, and why a video is here
-//! listed · local_files · acceptances             videos that no search found; the terms that the user accepted
-//! scans → tracks → clips → samples · crops       what was seen in a video, and what was cut of it
+//! open · error                                   the file: opened, migrated, or refused
+//! searches → answers → videos · evidence         searches, the site's answers, and why a video is in the catalog
+//! listed · local_files · acceptances             videos not found by a search; the terms that the user accepted
+//! scans → tracks → clips → samples · crops       what was found in a video, and what was cut from it
 //! splits · runs → relabels                       what training reads, and what it writes
-//! recipes · pack                                 recipes by their hash; small blobs
-//! jobs · attempts · pauses · budgets · rounds    who does what, what failed, who stands still, at which pace
+//! recipes · pack                                 recipes by their hash; compressed blobs
+//! jobs · attempts · pauses · budgets · rounds    the work, its failures, pauses, rate limits, and `webemotion run`
 //! funnel                                         counts over all tables, for `status` and `report`
-//! check · backup · restore · merge               whether a catalog is sound; copies, and back again; two made one
-//! forget · tombstones · names                    how a video leaves for good
+//! check · backup · restore · merge               checking, copying and restoring a catalog; merging two
+//! forget · tombstones · names                    removing a video for good
 //! ```
 
 pub mod acceptances;
@@ -58,11 +59,11 @@ use crate::clock::Clock;
 pub use error::CatalogError;
 pub(crate) use error::RESTORE;
 
-/// What every function of this room returns.
+/// The result type of this room.
 pub type Result<T> = std::result::Result<T, CatalogError>;
 
-/// An open catalog; cloning shares it. One connection writes, so that writers of one process queue up instead of
-/// meeting SQLite's busy handler; a few others read.
+/// An open catalog; cloning shares it. There is one connection for writing, so that writers of one process queue instead of
+/// running into SQLite's busy handler, and a few for reading.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     reader: SqlitePool,
@@ -71,21 +72,22 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The clock that its rows are stamped with.
+    /// The clock for the times in its rows.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Begins a transaction that may write at once. It waits for its turn: ask for no second one while holding it.
+    /// Begins a write transaction. Waits until no other is open in this process, so a second one while holding the first
+    /// would deadlock.
     pub async fn begin(&self) -> Result<Transaction> {
         let inner = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         Ok(Transaction { inner, now_ms: self.clock.now_ms() })
     }
 
-    /// Waits for reads and writes in hand, and lets go of the file, which then has all that was committed.
+    /// Waits for reads and writes under way, and closes the file, which then contains everything that was committed.
     pub async fn close(self) {
         self.reader.close().await;
-        // SQLite would do it for whoever is last, but a reader that lingers cannot.
+        // SQLite does this for the last connection that closes, unless that is read-only.
         if !self.writer.is_closed()
             && let Err(error) = self.checkpoint().await
         {
@@ -95,7 +97,7 @@ impl Catalog {
     }
 }
 
-/// Rows that become visible together, or not at all: dropped without [`Transaction::commit`], nothing was written.
+/// Writes that become visible together or not at all: without [`Transaction::commit`] nothing is written.
 #[derive(Debug)]
 pub struct Transaction {
     inner: sqlx::Transaction<'static, Sqlite>,
@@ -103,12 +105,12 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// When it began, milliseconds since 1970: the time on every row it writes.
+    /// When it began, milliseconds since 1970: the time in every row it writes.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
     }
 
-    /// Makes its rows visible and lasting.
+    /// Makes its writes visible and durable.
     pub async fn commit(self) -> Result<()> {
         Ok(self.inner.commit().await?)
     }
@@ -118,7 +120,7 @@ impl Transaction {
     }
 }
 
-/// Reads a stored word back into its type.
+/// Parses a stored word.
 fn word<T>(text: &str) -> Result<T>
 where
     T: FromStr,
@@ -127,18 +129,18 @@ where
     text.parse().map_err(|error: T::Err| CatalogError::Damaged { detail: error.to_string() })
 }
 
-/// Reads a stored number back into a type that cannot hold every integer.
+/// Converts a stored number to a narrower type.
 fn number<T: TryFrom<i64>>(value: i64) -> Result<T> {
     T::try_from(value)
         .map_err(|_| CatalogError::Damaged { detail: format!("the number {value} is out of range") })
 }
 
-/// Fits a count into SQLite's integer; nothing that is counted here comes near its end.
+/// Converts a count to SQLite's integer; no count here comes near its limit.
 fn integer<T: TryInto<i64>>(count: T) -> i64 {
     count.try_into().unwrap_or(i64::MAX)
 }
 
-/// Writes a list as the JSON that `json_each` takes.
+/// Formats a list as JSON for `json_each`.
 fn json<T: serde::Serialize + ?Sized>(list: &T) -> Result<String> {
     serde_json::to_string(list).map_err(|error| CatalogError::Damaged { detail: error.to_string() })
 }
@@ -148,7 +150,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::types::StageName;
 
-    /// An empty catalog in a folder of its own, and a clock that stands still.
+    /// An empty catalog in a temporary folder, with a fixed clock.
     pub(crate) async fn empty() -> (tempfile::TempDir, Catalog) {
         let folder = tempfile::tempdir().unwrap();
         let catalog =
@@ -157,7 +159,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_transaction_wrote_nothing() {
+    async fn a_dropped_transaction_writes_nothing() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         tombstones::insert(&mut tx, "youtube", "abc", "asked for").await.unwrap();
@@ -166,7 +168,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_row_with_a_word_that_is_none_of_its_column_is_unreadable() {
+    async fn an_unknown_word_in_a_row_is_reported_as_damage() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         jobs::enqueue(&mut tx, StageName::Scan, "1", 0, 1).await.unwrap();
@@ -177,7 +179,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_question_is_asked_in_exactly_one_place() {
+    fn every_query_is_used_in_exactly_one_place() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources = String::new();
         let mut unread = vec![root.join("src/catalog")];
@@ -194,10 +196,10 @@ pub(crate) mod tests {
                 let name = path.strip_prefix(root).unwrap().display().to_string();
                 assert_eq!(sources.matches(&format!("\"{name}\"")).count(), 1, "{name}");
                 let text = std::fs::read_to_string(&path).unwrap();
-                assert!(text.starts_with("-- "), "{name} does not say who asks it");
+                assert!(text.starts_with("-- "), "{name} does not say which function uses it");
                 files += 1;
             }
         }
-        assert_eq!(sources.matches("\"queries/catalog/").count(), files + 1, "a question without a file");
+        assert_eq!(sources.matches("\"queries/catalog/").count(), files + 1, "a query without a file");
     }
 }

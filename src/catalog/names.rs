@@ -1,4 +1,4 @@
-//! The names by which texts tell of videos: found in them, and taken out. Knows what a video is called, and no table.
+//! Finds the names of videos in texts, and removes them. Reads no table.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,17 +10,17 @@ use regex::{Match, Regex, RegexBuilder};
 use super::videos::NewVideo;
 use super::{CatalogError, Result, json};
 
-/// What stands in a name's place.
+/// What replaces a name.
 const NOBODY: &str = "(forgotten)";
-/// So large may the search for many names at once become; the names of ten thousand videos take a tenth of it.
+/// Size limit of a compiled regex for many names; the names of ten thousand videos take a tenth of it.
 pub(super) const LARGEST_BYTES: usize = 1 << 28;
 
-/// A string of a JSON text, and the colon after it where it is a key.
+/// A string in a JSON text, and the colon after it if it is a key.
 static STRING: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"("(?:[^"\\]|\\.)*")(\s*:)?"#).expect("the pattern is a constant, and a test uses it")
 });
 
-/// The names of videos: their ids at their sites, their titles, and of files on disk the path and the file's name.
+/// The names of videos: ids at their sites, titles, and for files on disk the path and the file name.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
     in_answers: Vec<String>,
@@ -47,7 +47,7 @@ impl Names {
         Ok(names)
     }
 
-    /// The same names, also as they stand where they are written in other ways.
+    /// The same names, also as each of `ways` writes them, such as with escapes.
     pub fn written(&self, ways: &[fn(&str) -> String]) -> Result<Self> {
         let mut names = self.clone();
         names.in_texts.extend(self.in_texts.iter().flat_map(|name| ways.iter().map(move |way| way(name))));
@@ -55,23 +55,24 @@ impl Names {
         Ok(names)
     }
 
-    /// How the raw pages of answers have them: ids, and of a file on disk the path as JSON, the whole of it, so that of
-    /// paths that begin alike only this one is meant.
+    /// The names as raw pages of answers contain them: ids, and for a file on disk its path as a JSON string, with
+    /// quotes, so that a longer path with the same beginning does not match.
     pub(super) fn in_answers(&self) -> &[String] {
         &self.in_answers
     }
 
-    /// Whether a text has one of them as a word of its own.
+    /// Whether a text contains one of them as a whole word.
     pub fn are_in(&self, text: &str) -> bool {
         self.found_in(text).next().is_some()
     }
 
-    /// A text without them; borrowed where it has none.
+    /// A text with them replaced; borrowed if it has none.
     pub fn out_of<'a>(&self, text: &'a str) -> Cow<'a, str> {
         replaced(text, self.found_in(text).map(|found| (found.range(), NOBODY.to_owned())))
     }
 
-    /// A JSON text without the strings that have one: what stands beside a name tells of the same video. Keys stay.
+    /// A JSON text with every string replaced that contains one, since the rest of the string is about the same video. Keys
+    /// stay.
     pub fn out_of_json<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let strings = STRING.captures_iter(text).filter(|found| found.get(2).is_none());
         let naming = strings.filter_map(|found| {
@@ -88,24 +89,24 @@ impl Names {
     }
 }
 
-/// A title that is one plain word, a number or a few letters stands in texts about anything, and names nobody.
+/// Whether a title identifies a video. One plain word, a number or a few letters occur in any text.
 fn is_telling(title: &str) -> bool {
     let is_word = title.chars().all(|letter| letter.is_ascii_alphabetic());
     title.len() > 5 && title.chars().any(char::is_alphabetic) && !is_word
 }
 
-/// What finds one of these names; nothing where there are none.
+/// A regex that finds any of these names; none if there is no name.
 fn finder(names: &BTreeSet<String>) -> Result<Option<Regex>> {
     if names.is_empty() {
         return Ok(None);
     }
-    // Backwards: of two that begin alike the longer one comes first.
+    // In reverse, so that of two with the same beginning the longer one is tried first.
     let escaped: Vec<String> = names.iter().rev().map(|name| regex::escape(name)).collect();
     let finder = RegexBuilder::new(&escaped.join("|")).size_limit(LARGEST_BYTES).build();
     finder.map(Some).map_err(|error| CatalogError::Damaged { detail: error.to_string() })
 }
 
-/// Whether what was found is not a part of a longer word.
+/// Whether a match is not part of a longer word.
 fn stands_alone(text: &str, found: &Match<'_>) -> bool {
     let is_word =
         |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
@@ -116,7 +117,7 @@ fn stands_alone(text: &str, found: &Match<'_>) -> bool {
     !goes_on_before && !goes_on_after
 }
 
-/// A text with others in these places, which ascend.
+/// A text with these ranges, in ascending order, replaced.
 fn replaced(text: &str, places: impl Iterator<Item = (std::ops::Range<usize>, String)>) -> Cow<'_, str> {
     let (mut kept, mut end) = (String::new(), None);
     for (place, other) in places {
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_taken_out_where_it_is_a_word_of_its_own() {
+    fn a_name_is_replaced_where_it_is_a_whole_word() {
         let names = names();
         for (text, left) in [
             ("ERROR: [youtube] -u6mbBBDm7S: private", "ERROR: [youtube] (forgotten): private"),
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_json_text_the_strings_that_have_one_go_and_it_stays_json() {
+    fn json_strings_with_a_name_are_replaced_and_keys_stay() {
         let text = "{\n  \"c0ffee\": 1.50,\n  \"why\": \"\\nJane \\\"Doe\\\" cries\",\n  \"rest\": [\"\\\\\", \"x\"]\n}";
         let left = "{\n  \"c0ffee\": 1.50,\n  \"why\": \"(forgotten)\",\n  \"rest\": [\"\\\\\", \"x\"]\n}";
         assert_eq!(names().out_of_json(text), left);
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_found_as_it_is_written_elsewhere_too() {
+    fn a_name_is_also_found_in_another_notation() {
         let html = |name: &str| name.replace('"', "&quot;");
         let names = names().written(&[html]).unwrap();
         assert_eq!(names.out_of("<code>Jane &quot;Doe&quot; cries</code>"), "<code>(forgotten)</code>");

@@ -1,4 +1,5 @@
-//! Opening a catalog: refuse what is not one, create what is missing, migrate. Knows files and pragmas, and no table.
+//! Opens a catalog: refuses other files, creates a missing one, and migrates. Apart from [`Catalog::newest_ms`] it reads no
+//! table.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -16,25 +17,25 @@ use crate::clock::Clock;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
-/// What the first migration writes into the file's header: 'wemo'.
+/// The application id that the first migration writes into the file's header: 'wemo'.
 const APPLICATION_ID: i64 = u32::from_be_bytes(*b"wemo") as i64;
 /// How long a statement waits for another process to end its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Readers do not hinder each other; more than this only costs memory.
+/// Connections for reading. More than this only cost memory.
 const READERS: u32 = 4;
-/// Pages of the write-ahead log that go to the file at once (32 MiB): eight times SQLite's own, since the pages that jobs
-/// are claimed and ended on are written again and again. With it both cost a fifth less.
+/// Pages in the write-ahead log before a checkpoint (32 MiB): eight times SQLite's default, since claiming and ending jobs
+/// rewrites the same pages. Both take a fifth less time with it.
 const CHECKPOINT_PAGES: &str = "8000";
-/// How long a checkpoint waits for who reads. Nobody can write meanwhile: it is to be well below [`BUSY_TIMEOUT`].
+/// How long a checkpoint waits for readers. It blocks writers meanwhile, so it must be well below [`BUSY_TIMEOUT`].
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Asked without the macro: it cannot tell the types of this pragma's columns.
+/// Used without the macro, which cannot infer the types of this pragma's columns.
 const CHECKPOINT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", "queries/catalog/catalog/checkpoint.sql"));
 
-/// SQLite's result code for a file without its header.
+/// SQLite's result code for a file without SQLite's header.
 const NOT_A_DATABASE: &str = "26";
 
-/// File systems whose locks other machines do not see, by the magic numbers of statfs(2).
+/// File systems whose locks other machines do not see, by their magic numbers in statfs(2).
 const NETWORK_FILE_SYSTEMS: [(u64, &str); 9] = [
     (0x6969, "nfs"),
     (0xff53_4d42, "cifs"),
@@ -48,12 +49,11 @@ const NETWORK_FILE_SYSTEMS: [(u64, &str); 9] = [
 ];
 
 impl Catalog {
-    /// Opens the catalog at a path for reading and writing. Creates it when nothing is there, brings it up to date when
-    /// an earlier release wrote it, and leaves everything else untouched. In a folder that may not be written it can be
-    /// read alone.
+    /// Opens the catalog at a path for reading and writing. Creates it if nothing is there, migrates it if an earlier
+    /// release wrote it, and leaves any other file untouched. In a read-only folder it can only be read.
     ///
     /// # Errors
-    /// Not a catalog, a newer one, on a network file system, or not readable.
+    /// When it is not a catalog, is newer, is on a network file system, or is not readable.
     pub async fn open(path: &Path, clock: &Clock) -> Result<Self> {
         refuse_network_file_system(path)?;
         Self::open_here(path, clock).await.map_err(|error| error.at(path))
@@ -72,8 +72,8 @@ impl Catalog {
         Ok(Self { reader, writer, clock: clock.clone() })
     }
 
-    /// Opens a catalog for reading alone, as `doctor` does: it is neither created nor migrated. What an earlier release did
-    /// not have cannot be asked of it.
+    /// Opens a catalog for reading only, as `doctor` does: it is neither created nor migrated, so queries for what an
+    /// earlier release did not have fail.
     ///
     /// # Errors
     /// As [`Catalog::open`], and [`CatalogError::Missing`].
@@ -90,7 +90,7 @@ impl Catalog {
         Ok(Self { writer: reader.clone(), reader, clock: clock.clone() })
     }
 
-    /// What SQLite complains of after a look at every page; nothing when the file is sound.
+    /// The problems that SQLite's quick check finds; empty when the file is sound.
     pub async fn complaints(&self) -> Result<Vec<String>> {
         let told = sqlx::query_file_scalar!("queries/catalog/catalog/quick_check.sql")
             .fetch_all(&self.reader)
@@ -98,8 +98,8 @@ impl Catalog {
         Ok(told.into_iter().filter(|complaint| complaint != "ok").collect())
     }
 
-    /// Moves all that was committed into the catalog's own file and empties the write-ahead log: until then the file has
-    /// what was deleted. False when another process still reads or writes after a few seconds.
+    /// Moves everything committed into the catalog's own file and empties the write-ahead log; until then the file still
+    /// contains what was deleted. False when another process still reads or writes after a few seconds.
     pub async fn checkpoint(&self) -> Result<bool> {
         let options = self.writer.connect_options().as_ref().clone().busy_timeout(CHECKPOINT_TIMEOUT);
         let mut connection = SqliteConnection::connect_with(&options).await?;
@@ -108,16 +108,28 @@ impl Catalog {
         Ok(is_busy == 0)
     }
 
-    /// When anything last happened in it, milliseconds since 1970; 0 if nothing did.
+    /// The latest time in it, milliseconds since 1970; 0 if there is none.
     pub async fn newest_ms(&self) -> Result<i64> {
         let newest = sqlx::query_file_scalar!("queries/catalog/catalog/get_newest.sql");
         Ok(newest.fetch_one(&self.reader).await?)
     }
 }
 
-/// WAL lets readers read while one writes. With `synchronous = normal` a killed process loses nothing that was
-/// committed; a power cut may lose the last commits, which are then simply due again, and never damages the file. What is
-/// deleted is overwritten: faces of a person who wants to be forgotten must not stay in pages that are free.
+/// Moves all that was committed into a catalog's own file, and removes the write-ahead log where nobody else has the
+/// catalog open. It is not migrated.
+pub(super) async fn fold_log(path: &Path) -> Result<()> {
+    must_be_catalog(path).await?;
+    let options = writing(path).busy_timeout(CHECKPOINT_TIMEOUT);
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let folded = sqlx::query_scalar::<_, i64>(CHECKPOINT).fetch_one(&mut connection).await;
+    connection.close().await?;
+    folded?;
+    Ok(())
+}
+
+/// WAL lets readers read while one connection writes. With `synchronous = normal` a killed process loses no commit; a power
+/// cut may lose the last ones, whose jobs are then due again, and never damages the file. Deleted content is overwritten:
+/// faces of a person who wants to be forgotten must not stay in free pages.
 fn writing(path: &Path) -> SqliteConnectOptions {
     at(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -136,8 +148,8 @@ fn at(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new().filename(path).immutable(is_sealed(path))
 }
 
-/// Whether a catalog lies in a folder that may not be written, as a whole: with no write-ahead log beside it. SQLite can
-/// make none there either, and reads such a file only when it is told that nobody writes.
+/// Whether a catalog is in a read-only folder and complete, that is, without a write-ahead log beside it. SQLite cannot
+/// create one there, and reads such a file only as `immutable`.
 fn is_sealed(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -150,13 +162,16 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 async fn connect(options: SqliteConnectOptions, connections: u32) -> Result<SqlitePool> {
-    // A connection to a file on this machine does not go stale: it need not be asked before each use whether it lives.
+    // A connection to a local file does not go stale, so it need not be tested before each use.
     let pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
     Ok(pool.connect_with(options).await?)
 }
 
-/// Asks SQLite, opened for reading alone, what a file is. False: there is nothing at all. Reading the header without
-/// SQLite would be simpler, but closing a file drops every lock that this process holds on it.
+/// Whether there is a catalog; false if nothing is there. Asks SQLite, opened read-only: reading the header directly would
+/// be simpler, but closing a file drops every POSIX lock that this process holds on it.
+///
+/// # Errors
+/// When there is something else.
 async fn is_catalog(path: &Path) -> Result<bool> {
     let other = |why: &str| CatalogError::NotACatalog { path: path.to_owned(), why: why.to_owned() };
     let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
@@ -183,15 +198,15 @@ async fn is_catalog(path: &Path) -> Result<bool> {
     }
 }
 
-/// Makes the catalog beside its place and moves it there whole and in WAL mode: who is killed leaves none, not half of
-/// one, nor a journal to roll back, which a reader could not; and of two who create it at once the first one wins.
+/// Creates the catalog under another name and renames it when it is complete and in WAL mode. A killed process leaves no
+/// unfinished catalog, nor a journal, which a reader could not roll back. If two processes create it, the first one wins.
 async fn create(path: &Path) -> Result<()> {
     let unreadable = |source| CatalogError::Unreadable { path: path.to_owned(), source };
     let folder = folder_of(path);
     std::fs::create_dir_all(folder).map_err(unreadable)?;
     let part = tempfile::Builder::new().prefix("catalog-").suffix(".part").tempfile_in(folder);
     let part = part.map_err(unreadable)?;
-    // What is moved must be all in one file: WAL comes last, when there is nothing left to write.
+    // Everything must be in one file when it is renamed: WAL mode is set last, when nothing is left to write.
     let options = writing(part.path()).journal_mode(SqliteJournalMode::Delete);
     let mut connection = SqliteConnection::connect_with(&options).await?;
     migrate(&mut connection, path, &MIGRATIONS).await?;
@@ -204,7 +219,7 @@ async fn create(path: &Path) -> Result<()> {
     }
 }
 
-/// Migrates a catalog that is there. Before a migration that takes something away, all that there is is copied.
+/// Migrates an existing catalog. Before a migration that removes something, the catalog is backed up.
 async fn update(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<()> {
     if let Some(version) = first_breaking(connection, path, migrations).await? {
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -218,7 +233,7 @@ async fn update(connection: &mut SqliteConnection, path: &Path, migrations: &Mig
     migrate(connection, path, migrations).await
 }
 
-/// The first migration that is still to come and says of itself, in its first comment, that it is `breaking:`.
+/// The first pending migration whose leading comment contains `breaking:`.
 async fn first_breaking(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -232,7 +247,7 @@ async fn first_breaking(
     Ok(migrations.iter().find(|it| is_breaking(&it.sql) && !is_applied(it.version)).map(|it| it.version))
 }
 
-/// Refuses a catalog that a later release wrote.
+/// Refuses a catalog of a later release.
 async fn must_be_known(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     let applied = connection.list_applied_migrations().await.map_err(|error| not_migrated(path, error))?;
     match applied.iter().find(|it| !MIGRATIONS.version_exists(it.version)) {
@@ -241,7 +256,7 @@ async fn must_be_known(connection: &mut SqliteConnection, path: &Path) -> Result
     }
 }
 
-/// Refuses what is no catalog.
+/// Refuses anything that is not a catalog.
 pub(super) async fn must_be_catalog(path: &Path) -> Result<()> {
     if is_catalog(path).await? { Ok(()) } else { Err(CatalogError::Missing { path: path.to_owned() }) }
 }
@@ -269,7 +284,7 @@ fn refuse_network_file_system(path: &Path) -> Result<()> {
 }
 
 fn network_name(kind: FsType) -> Option<&'static str> {
-    // The kernel's number is signed on some machines: only its low 32 bits count.
+    // The kernel's number is signed on some architectures: only its low 32 bits count.
     let magic = (kind.0 as u64) & 0xffff_ffff;
     NETWORK_FILE_SYSTEMS.iter().find(|(number, _)| *number == magic).map(|(_, name)| *name)
 }
@@ -298,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_catalog_is_refused_and_left_untouched() {
+    async fn another_kind_of_file_is_refused_and_left_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
         std::fs::write(&path, b"dear diary".repeat(100)).unwrap();
@@ -328,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_damaged_catalog_is_named_with_what_may_save_it() {
+    async fn a_damaged_catalog_is_named_with_a_hint_how_to_save_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
         create(&path).await.unwrap();
@@ -340,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_sound_catalog_nothing_is_complained() {
+    async fn a_sound_catalog_has_no_complaints() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
         create(&path).await.unwrap();
@@ -349,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_catalog_is_created_but_not_for_readers() {
+    async fn a_missing_catalog_is_created_but_not_by_readers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data/catalog.db");
         let missing = Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap_err();
@@ -367,7 +382,7 @@ mod tests {
         Catalog::open_read_only(&path, &Clock::fixed(0)).await.unwrap();
     }
 
-    /// Else who is killed while the mode changes leaves a journal, and readers take the catalog for none.
+    /// Otherwise a process killed while the mode changes would leave a journal, and readers would refuse the catalog.
     #[tokio::test]
     async fn a_catalog_is_in_wal_mode_before_it_has_its_name() {
         const WRITE_VERSION_WAL: [u8; 2] = [2, 2];
@@ -379,7 +394,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn before_a_breaking_migration_the_catalog_is_copied() {
+    async fn the_catalog_is_backed_up_before_a_breaking_migration() {
         use sqlx::migrate::{Migration, MigrationType};
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
@@ -405,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn network_file_systems_are_known_by_number() {
+    fn network_file_systems_are_recognised_by_number() {
         assert_eq!(network_name(FsType(0x6969)), Some("nfs"));
         assert_eq!(network_name(FsType(0xef53)), None);
     }

@@ -1,4 +1,4 @@
-//! Small blobs, deflated. Knows bytes only.
+//! Compression of small blobs.
 
 use std::io::{Read, Write};
 
@@ -8,7 +8,7 @@ use flate2::write::DeflateEncoder;
 
 use super::{CatalogError, Result};
 
-/// Compresses.
+/// Compresses bytes with DEFLATE.
 pub(super) fn deflate(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     let packed = encoder.write_all(bytes).and_then(|()| encoder.finish());

@@ -1,25 +1,25 @@
-//! The `pause` table: stages that stand still, for all workers of the catalog.
+//! The `pause` table: stages that are paused, for all workers of the catalog.
 
 use super::{Catalog, Result, Transaction, word};
 use crate::failure::Reason;
 use crate::types::StageName;
 
-/// A stage that stands still.
+/// A pause of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pause {
     /// The stage.
     pub stage: StageName,
     /// Why.
     pub reason: Reason,
-    /// In words.
+    /// The same in a sentence.
     pub detail: String,
-    /// Since when, milliseconds since 1970.
+    /// When it began, milliseconds since 1970.
     pub since: i64,
-    /// When it ends; none: when a person says so.
+    /// When it ends, milliseconds since 1970; none: when a person lifts it.
     pub resume_at: Option<i64>,
 }
 
-/// Pauses a stage. Of two pauses the longer one holds.
+/// Pauses a stage. If it is paused already, the longer pause holds.
 pub async fn begin(
     tx: &mut Transaction,
     stage: StageName,
@@ -34,7 +34,7 @@ pub async fn begin(
     Ok(())
 }
 
-/// The pauses that hold now.
+/// The pauses in force now.
 pub async fn in_force(catalog: &Catalog) -> Result<Vec<Pause>> {
     let now_ms = catalog.clock.now_ms();
     let rows = sqlx::query_file!("queries/catalog/pause/list.sql", now_ms).fetch_all(&catalog.reader).await?;
@@ -51,12 +51,12 @@ pub async fn in_force(catalog: &Catalog) -> Result<Vec<Pause>> {
         .collect()
 }
 
-/// The pause of one stage that holds now.
+/// The pause of one stage in force now.
 pub async fn of_stage(catalog: &Catalog, stage: StageName) -> Result<Option<Pause>> {
     Ok(in_force(catalog).await?.into_iter().find(|pause| pause.stage == stage))
 }
 
-/// Ends a pause, because a person says so; says whether there was one.
+/// Ends a pause on a person's request; returns whether there was one.
 pub async fn lift(catalog: &Catalog, stage: StageName) -> Result<bool> {
     let stage = stage.as_str();
     let done = sqlx::query_file!("queries/catalog/pause/lift.sql", stage).execute(&catalog.writer).await?;

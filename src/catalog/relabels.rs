@@ -1,22 +1,23 @@
-//! The `relabel` table: which labels runs would change. Rows are added, never changed; what holds is derived.
+//! The `relabel` table: the label changes that runs propose. Rows are added, never changed; the labels in force are
+//! derived.
 
 use super::{Catalog, Result, Transaction, json, number};
 use crate::types::{Relabel, RunId, SampleId};
 
-/// A label that holds because a run that changed it was adopted.
+/// A label in force because the run that changed it was adopted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelInForce {
     /// The sample.
     pub sample: SampleId,
-    /// The name of the class that it now has.
+    /// The name of its class now.
     pub class: String,
-    /// The run that says so.
+    /// The run that changed it.
     pub run: RunId,
-    /// The epoch of the run that says so.
+    /// The epoch of that run.
     pub epoch: u32,
 }
 
-/// Adds relabels of a run; what a resumed run says again is there once.
+/// Adds relabels of a run. Those that a resumed run repeats are stored once.
 pub async fn insert(tx: &mut Transaction, run: RunId, relabels: &[Relabel]) -> Result<()> {
     let row = |it: &Relabel| (it.sample, it.epoch, it.from, it.to, it.p_max, it.p_given, it.importance);
     let (list, now_ms) = (json(&relabels.iter().map(row).collect::<Vec<_>>())?, tx.now_ms());
@@ -45,7 +46,7 @@ pub async fn of_run(catalog: &Catalog, run: RunId) -> Result<Vec<Relabel>> {
         .collect()
 }
 
-/// How many samples of a run ended with another label than they began with.
+/// The number of samples of a run whose last label differs from their first.
 pub async fn count_changed(catalog: &Catalog, run: RunId) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/relabel/count_changed.sql", run.0)
         .fetch_one(&catalog.reader)
@@ -53,7 +54,7 @@ pub async fn count_changed(catalog: &Catalog, run: RunId) -> Result<u64> {
     number(count)
 }
 
-/// The labels that adopted runs changed; every other sample has its video's emotion. Ordered by sample.
+/// The labels that adopted runs changed, ordered by sample; every other sample has its emotion as label.
 pub async fn in_force(catalog: &Catalog) -> Result<Vec<LabelInForce>> {
     in_force_with(&catalog.reader).await
 }

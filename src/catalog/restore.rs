@@ -1,7 +1,7 @@
-//! Putting a backup in a catalog's place. Knows files and tombstones, and nothing else of what is in them.
+//! Replaces a catalog by a backup. Of the contents it reads only the tombstones.
 
 use std::fs::{self, File, Permissions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -9,14 +9,14 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::tombstones::{self, Tombstone};
-use super::{Catalog, CatalogError, Result, check};
+use super::{Catalog, CatalogError, Result, check, open};
 use crate::clock::Clock;
-use crate::files::settle;
+use crate::files::sync_folder_of;
 use crate::words::stamp;
 
-/// What SQLite keeps beside a catalog. Left there, the log would be replayed into whichever catalog comes next.
+/// The suffixes of SQLite's files beside a catalog. A log left there would be replayed into the next catalog.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
-/// Any lock keeps a writer out; this kind is asked for.
+/// The kind of lock that is tested for: it conflicts with any lock of another process.
 const WRITING: libc::c_short = libc::F_WRLCK as libc::c_short;
 const FREE: libc::c_short = libc::F_UNLCK as libc::c_short;
 const FROM_THE_START: libc::c_short = libc::SEEK_SET as libc::c_short;
@@ -25,23 +25,23 @@ const FROM_THE_START: libc::c_short = libc::SEEK_SET as libc::c_short;
 #[derive(Debug)]
 pub struct SoundCopy {
     path: PathBuf,
-    /// When anything last happened in it; milliseconds since 1970.
+    /// The latest time in it, milliseconds since 1970.
     pub until_ms: i64,
 }
 
-/// What came of putting a backup in its place.
+/// The result of [`put`].
 #[derive(Debug)]
 pub struct Restored {
-    /// Where the catalog that was there lies now; none when there was none.
+    /// The new path of the replaced catalog; none if there was none.
     pub replaced: Option<PathBuf>,
-    /// How many videos it says must not come back; none when it could not be read.
+    /// The number of its tombstones; none if it could not be read.
     pub tombstones: Option<usize>,
 }
 
-/// Copies a backup to a new file and brings it up to date. The backup stays as it is.
+/// Copies a backup to a new file and migrates the copy. The backup stays as it is.
 ///
 /// # Errors
-/// When it is no catalog, a newer or a damaged one, or when the copy cannot be written.
+/// When it is not a catalog, is newer or damaged, or when the copy cannot be written.
 pub async fn copy(backup: &Path, copy: &Path, clock: &Clock) -> Result<SoundCopy> {
     let from = Catalog::open_read_only(backup, clock).await?;
     if let Some(complaint) = check::integrity(&from).await?.into_iter().next() {
@@ -49,38 +49,41 @@ pub async fn copy(backup: &Path, copy: &Path, clock: &Clock) -> Result<SoundCopy
     }
     from.back_up(copy).await?;
     from.close().await;
-    // Of an earlier release not all can be asked before it is up to date.
+    // Not every query works on a catalog of an earlier release, so it is migrated first.
     let current = Catalog::open(copy, clock).await?;
     let until_ms = current.newest_ms().await?;
     current.close().await;
     Ok(SoundCopy { path: copy.to_owned(), until_ms })
 }
 
-/// Moves a catalog aside with all that SQLite keeps beside it, and puts a copy of a backup in its place, which is to be on
-/// the same file system. What must not come back, as far as the catalog that is there still says so, must not come back in
-/// the new one either: its tombstones are in it before it has its place.
+/// Moves a catalog aside with SQLite's files beside it, and puts a copy of a backup in its place, which must be on the same
+/// file system. The tombstones of the replaced catalog, if it can be read, are added to the copy first.
 ///
 /// # Errors
-/// When another process has the catalog open; it stays then, as it does whenever something fails before it is moved.
+/// When another process has the catalog open, or the copy cannot take its place: the catalog stays then.
 pub async fn put(sound: SoundCopy, place: &Path, clock: &Clock) -> Result<Restored> {
+    must_be_unused(place)?;
     let forgotten = forgotten(place, clock).await;
     if let Some(forgotten) = &forgotten {
         let catalog = Catalog::open(&sound.path, clock).await?;
         let mut tx = catalog.begin().await?;
-        for Tombstone { site, site_id, reason } in forgotten {
-            tombstones::insert(&mut tx, site, site_id, reason).await?;
-        }
+        tombstones::adopt(&mut tx, forgotten).await?;
         tx.commit().await?;
         catalog.close().await;
     }
+    // After this the file contains everything in the log, so a kill before the rename loses nothing.
+    if let Err(error) = open::fold_log(place).await {
+        tracing::debug!("the log is moved aside as it is: {error}");
+    }
     must_be_unused(place)?;
     keep_rights(place, &sound.path).map_err(|source| unreadable(place, source))?;
-    let replaced = move_aside(place, clock)?;
-    settle(&sound.path, place).map_err(|source| unreadable(place, source))?;
+    let (is_there, aside) = (place.exists(), free_name(place, clock));
+    swap(&sound.path, place, &aside)?;
+    let replaced = is_there.then_some(aside);
     Ok(Restored { replaced, tombstones: forgotten.map(|forgotten| forgotten.len()) })
 }
 
-/// What a catalog says must not come back; none when it does not say, for it is damaged or gone.
+/// The tombstones of a catalog; none if it is damaged or missing.
 async fn forgotten(place: &Path, clock: &Clock) -> Option<Vec<Tombstone>> {
     let read = async {
         let catalog = Catalog::open_read_only(place, clock).await?;
@@ -92,7 +95,7 @@ async fn forgotten(place: &Path, clock: &Clock) -> Option<Vec<Tombstone>> {
     read.inspect_err(|error| tracing::warn!("what was forgotten is not known: {error}")).ok()
 }
 
-/// Refuses a catalog that another process has open: it holds a lock on the file for as long.
+/// Refuses a catalog that another process has open, and so holds a lock on.
 fn must_be_unused(place: &Path) -> Result<()> {
     let file = match File::open(place) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -107,8 +110,8 @@ fn must_be_unused(place: &Path) -> Result<()> {
     }
 }
 
-/// Gives a copy the rights of the catalog whose place it takes; where there is none, a new one's: its owner's alone.
-fn keep_rights(place: &Path, copy: &Path) -> std::io::Result<()> {
+/// Gives a copy the permissions of the catalog that it replaces; if there is none, only its owner may read it.
+fn keep_rights(place: &Path, copy: &Path) -> io::Result<()> {
     let mode = match fs::metadata(place) {
         Err(error) if error.kind() == ErrorKind::NotFound => 0,
         found => found?.permissions().mode(),
@@ -116,22 +119,50 @@ fn keep_rights(place: &Path, copy: &Path) -> std::io::Result<()> {
     fs::set_permissions(copy, Permissions::from_mode(mode | 0o600))
 }
 
-/// Gives a catalog another name, and what lies beside it the names that go with that one: it can still be opened there.
-fn move_aside(place: &Path, clock: &Clock) -> Result<Option<PathBuf>> {
-    let aside = free_name(place, clock);
-    let moved = |suffix: &str| {
-        let (from, to) = (with_suffix(place, suffix), with_suffix(&aside, suffix));
-        match fs::rename(&from, to) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            renamed => renamed.map(|()| true).map_err(|source| unreadable(&from, source)),
-        }
+/// Puts a copy in a catalog's place. Before it loses its name, the catalog is linked as `aside`, with the files beside
+/// it, so that it can be opened there and the place is never empty. On failure everything is as it was.
+fn swap(copy: &Path, place: &Path, aside: &Path) -> Result<()> {
+    let named = |suffix: &str| (with_suffix(place, suffix), with_suffix(aside, suffix));
+    let files: Vec<_> = BESIDE.into_iter().chain([""]).map(named).filter(|(file, _)| file.exists()).collect();
+    let mut kept = 0;
+    let swapped = try_swap(copy, place, &files, &mut kept);
+    let put_back = |(file, name): &(PathBuf, PathBuf)| {
+        if file.exists() { fs::remove_file(name) } else { fs::rename(name, file) }
     };
-    // The catalog goes last: whoever is killed before leaves no log for the next one.
-    BESIDE.into_iter().try_for_each(|suffix| moved(suffix).map(drop))?;
-    Ok(moved("")?.then_some(aside))
+    let is_as_before = swapped.is_err() && files[..kept].iter().all(|names| put_back(names).is_ok());
+    swapped.and_then(|()| sync_folder_of(place)).map_err(|source| {
+        let detail = format!("{source}; the catalog that was there is {}", aside.display());
+        let source = if is_as_before { source } else { io::Error::new(source.kind(), detail) };
+        unreadable(place, source)
+    })
 }
 
-/// A name beside a catalog that says when it was replaced, and that nothing has yet.
+/// Counts in `kept` the files that have a second name.
+fn try_swap(copy: &Path, place: &Path, files: &[(PathBuf, PathBuf)], kept: &mut usize) -> io::Result<()> {
+    File::open(copy)?.sync_all()?;
+    for (file, name) in files {
+        keep(file, name)?;
+        *kept += 1;
+    }
+    sync_folder_of(place)?;
+    for (log, _) in files.iter().filter(|(file, _)| file != place) {
+        fs::remove_file(log)?;
+    }
+    fs::rename(copy, place)
+}
+
+/// Links a file under a second name; on a file system without hard links, copies it.
+fn keep(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+            let copied = fs::copy(file, name).and_then(|_| File::open(name)?.sync_all());
+            copied.inspect_err(|_| drop(fs::remove_file(name)))
+        }
+        linked => linked,
+    }
+}
+
+/// An unused name beside a catalog that contains the time of its replacement.
 fn free_name(place: &Path, clock: &Clock) -> PathBuf {
     let first = with_suffix(place, &format!(".replaced-{}", stamp(clock.now_ms())));
     let others = (2..u32::MAX).map(|number| with_suffix(&first, &format!("-{number}")));
@@ -144,7 +175,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> CatalogError {
+fn unreadable(path: &Path, source: io::Error) -> CatalogError {
     CatalogError::Unreadable { path: path.to_owned(), source }
 }
 
@@ -158,7 +189,7 @@ mod tests {
         tx.commit().await.unwrap();
     }
 
-    /// A catalog with a backup of it, which does not know yet of what was forgotten since.
+    /// A catalog, and a backup of it from before a video was forgotten.
     async fn place(folder: &Path, clock: &Clock) -> (PathBuf, PathBuf) {
         let (place, backup) = (folder.join("catalog.sqlite"), folder.join("backup.sqlite"));
         let catalog = Catalog::open(&place, clock).await.unwrap();
@@ -175,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_forgotten_since_a_backup_stays_so_while_the_catalog_can_be_read() {
+    async fn videos_forgotten_since_a_backup_stay_forgotten_if_the_catalog_can_be_read() {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
         let (place, backup) = place(folder.path(), &clock).await;
         let restored = restore(&backup, &place, &clock).await.unwrap();
@@ -187,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_log_that_lies_there_is_moved_aside_with_its_catalog_and_not_replayed() {
+    async fn the_log_is_moved_aside_with_its_catalog_and_not_replayed() {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
         let (place, backup) = place(folder.path(), &clock).await;
         fs::write(&place, b"nothing that SQLite knows").unwrap();
@@ -202,7 +233,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_restored_catalog_is_read_by_those_who_could_before_and_by_nobody_else() {
+    async fn the_log_is_written_to_the_catalog_before_it_is_moved_aside() {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
+        let (live, backup) = place(folder.path(), &clock).await;
+        let catalog = Catalog::open(&live, &clock).await.unwrap();
+        bury(&catalog, "logged").await;
+        // As a killed process leaves it: committed, and not yet in the catalog's own file.
+        let left = folder.path().join("left.sqlite");
+        for suffix in ["", "-wal"] {
+            fs::copy(with_suffix(&live, suffix), with_suffix(&left, suffix)).unwrap();
+        }
+        catalog.close().await;
+        let restored = restore(&backup, &left, &clock).await.unwrap();
+        assert_eq!(restored.tombstones, Some(2));
+        let aside = restored.replaced.unwrap();
+        assert!(!with_suffix(&aside, "-wal").exists());
+        let kept = Catalog::open_read_only(&aside, &clock).await.unwrap();
+        assert!(tombstones::stands(&kept, "youtube", "logged").await.unwrap());
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_put_in_place_leaves_everything_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, aside) = (folder.path().join("catalog.sqlite"), folder.path().join("aside"));
+        let log = with_suffix(&place, "-wal");
+        fs::write(&place, "catalog").unwrap();
+        fs::write(&log, "log").unwrap();
+        // A folder cannot be renamed to a file's name.
+        let copy = folder.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        swap(&copy, &place, &aside).unwrap_err();
+        assert_eq!(fs::read(&place).unwrap(), b"catalog");
+        assert_eq!(fs::read(&log).unwrap(), b"log");
+        assert!(!aside.exists() && !with_suffix(&aside, "-wal").exists());
+    }
+
+    #[tokio::test]
+    async fn a_restored_catalog_has_the_permissions_of_the_one_before() {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
         let (place, backup) = place(folder.path(), &clock).await;
         fs::set_permissions(&backup, Permissions::from_mode(0o644)).unwrap();
@@ -227,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_catalog_is_restored_too() {
+    async fn a_missing_catalog_is_restored() {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::fixed(0));
         let (place, backup) = place(folder.path(), &clock).await;
         fs::remove_file(&place).unwrap();

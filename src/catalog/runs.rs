@@ -1,11 +1,13 @@
-//! The `run`, `run_sample` and `epoch` tables: training runs, on sample lists that are frozen before they begin.
+//! The `run`, `run_sample` and `epoch` tables: training runs, each on a sample list that is frozen when it begins.
 
+mod losses;
 mod noise;
 mod state;
 
 use super::{Catalog, Result, Transaction, json, number, word};
 use crate::types::{ClipId, RunId, SampleId, Split, VideoId};
 
+pub use losses::{Losses, losses_of_scan};
 pub use noise::Noise;
 pub use state::{RunState, UnknownRunState};
 
@@ -16,17 +18,17 @@ pub struct NewRun<'a> {
     pub name: &'a str,
     /// `baseline`, `scn` …
     pub method: &'a str,
-    /// Its recipe, written down before.
+    /// Its recipe, stored before.
     pub recipe_hash: &'a str,
-    /// What chance begins with.
+    /// The seed of its random numbers.
     pub seed: u64,
-    /// Where its checkpoints lie, relative to the data folder.
+    /// The folder of its checkpoints, relative to the data folder.
     pub folder: &'a str,
     /// Class names, in index order.
     pub classes: &'a [String],
     /// What it runs on.
     pub device: &'a str,
-    /// What made labels wrong on purpose; none where they are as they came.
+    /// The label noise added on purpose, if any.
     pub noise: Option<&'a Noise>,
 }
 
@@ -41,17 +43,17 @@ pub struct Run {
     pub method: String,
     /// Its recipe.
     pub recipe_hash: String,
-    /// What chance began with.
+    /// The seed of its random numbers.
     pub seed: u64,
-    /// Where its checkpoints lie, relative to the data folder.
+    /// The folder of its checkpoints, relative to the data folder.
     pub folder: String,
-    /// How it stands.
+    /// Its state.
     pub state: RunState,
     /// Class names, in index order.
     pub classes: Vec<String>,
     /// What it ran on.
     pub device: Option<String>,
-    /// What made labels wrong on purpose; none where they are as they came.
+    /// The label noise added on purpose, if any.
     pub noise: Option<Noise>,
     /// Its summary as JSON, once there is one.
     pub summary: Option<String>,
@@ -63,38 +65,40 @@ pub struct Run {
     pub adopted_at: Option<i64>,
 }
 
-/// One line of a run's frozen list.
+/// One entry of a run's frozen list.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrozenSample {
     /// The sample.
     pub sample: SampleId,
     /// Its part of the data.
     pub split: Split,
-    /// The class it begins with.
+    /// Its class at the beginning of the run.
     pub label: usize,
-    /// The class of before it was made wrong on purpose; none where it was not.
+    /// Its class before it was made wrong on purpose; none where it was not.
     pub clean_label: Option<usize>,
 }
 
-/// A line of a run's frozen list as the catalog has it now.
+/// An entry of a run's frozen list, with what the catalog knows of it now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ListedSample {
-    /// Its place in the list when it was frozen, which relabels go by. A removed sample leaves a gap.
+    /// Its index in the frozen list, to which relabels refer. A removed sample leaves a gap.
     pub position: usize,
     /// What was frozen.
     pub frozen: FrozenSample,
-    /// The clip that it is of.
+    /// The split of its source: a run may hold samples of the training part out for validation.
+    pub source_split: Split,
+    /// Its clip.
     pub clip: ClipId,
-    /// The video that it is of.
+    /// Its video.
     pub video: VideoId,
-    /// What the run thinks of it, once it has come to its end.
-    pub opinion: Option<Opinion>,
+    /// The run's opinion of it, once the run has ended.
+    pub opinion: Option<StoredOpinion>,
 }
 
-/// What a run thinks of a sample at its end.
+/// What a run predicts for a sample at its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Opinion {
-    /// SCN's α, 0 to 1; none when the method has no such thing.
+pub struct StoredOpinion {
+    /// SCN's α, 0 to 1; none when the method has no importance.
     pub importance: Option<f32>,
     /// The most probable class.
     pub predicted: usize,
@@ -104,7 +108,7 @@ pub struct Opinion {
     pub p_given: f32,
 }
 
-/// Writes a run and its frozen list down; a sample's place in the list is its position for ever.
+/// Stores a run and its frozen list; a sample's index in the list is its position from now on.
 pub async fn create(tx: &mut Transaction, run: &NewRun<'_>, samples: &[FrozenSample]) -> Result<RunId> {
     let (seed, classes, now_ms) = (run.seed.cast_signed(), json(run.classes)?, tx.now_ms());
     let noise = run.noise.map(json).transpose()?;
@@ -154,12 +158,12 @@ pub async fn list(catalog: &Catalog) -> Result<Vec<Run>> {
         .collect()
 }
 
-/// The run of a name.
+/// The run with a name.
 pub async fn find(catalog: &Catalog, name: &str) -> Result<Option<Run>> {
     Ok(list(catalog).await?.into_iter().find(|run| run.name == name))
 }
 
-/// A run's frozen list in its order, whatever is in use today, with the run's opinions once it has them.
+/// A run's frozen list in its order, including samples no longer in use, with the run's opinions once there are any.
 pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>> {
     let rows =
         sqlx::query_file!("queries/catalog/run_sample/list.sql", run.0).fetch_all(&catalog.reader).await?;
@@ -171,8 +175,8 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>>
                 label: number(row.label)?,
                 clean_label: row.clean_label.map(number).transpose()?,
             };
-            let opinion = |predicted| -> Result<Opinion> {
-                Ok(Opinion {
+            let opinion = |predicted| -> Result<StoredOpinion> {
+                Ok(StoredOpinion {
                     importance: row.importance.map(|it| it as f32),
                     predicted: number(predicted)?,
                     p_predicted: row.p_predicted.unwrap_or_default() as f32,
@@ -182,6 +186,7 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>>
             Ok(ListedSample {
                 position: number(row.position)?,
                 frozen,
+                source_split: word(&row.source_split)?,
                 clip: ClipId(row.clip_id),
                 video: VideoId(row.video_id),
                 opinion: row.predicted.map(opinion).transpose()?,
@@ -190,7 +195,7 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>>
         .collect()
 }
 
-/// Writes down what an epoch measured, as JSON. A resumed run says its last epochs again.
+/// Stores the metrics of an epoch, as JSON. A resumed run replaces those of its last epochs.
 pub async fn put_epoch(tx: &mut Transaction, run: RunId, epoch: u32, metrics: &str) -> Result<()> {
     let now_ms = tx.now_ms();
     sqlx::query_file!("queries/catalog/epoch/put.sql", run.0, epoch, metrics, now_ms)
@@ -205,9 +210,13 @@ pub async fn epochs(catalog: &Catalog, run: RunId) -> Result<Vec<(u32, String)>>
     rows.into_iter().map(|row| Ok((number(row.epoch)?, row.metrics))).collect()
 }
 
-/// Writes down what a run thinks of its samples; each opinion goes with its position in the frozen list.
-pub async fn set_opinions(tx: &mut Transaction, run: RunId, opinions: &[(usize, Opinion)]) -> Result<()> {
-    let row = |(position, it): &(usize, Opinion)| {
+/// Stores a run's opinions of its samples, each with the sample's position in the frozen list.
+pub async fn set_opinions(
+    tx: &mut Transaction,
+    run: RunId,
+    opinions: &[(usize, StoredOpinion)],
+) -> Result<()> {
+    let row = |(position, it): &(usize, StoredOpinion)| {
         (*position, it.importance, it.predicted, it.p_predicted, it.p_given)
     };
     let list = json(&opinions.iter().map(row).collect::<Vec<_>>())?;
@@ -226,23 +235,23 @@ pub async fn end(tx: &mut Transaction, run: RunId, state: RunState, summary: Opt
     Ok(())
 }
 
-/// Takes a run up again that was stopped or failed.
+/// Reopens a run that was stopped or failed.
 pub async fn reopen(tx: &mut Transaction, run: RunId) -> Result<()> {
     sqlx::query_file!("queries/catalog/run/reopen.sql", run.0).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Puts a run's relabels in force, or with `adopted` false out of force again: no row of evidence changes.
-pub async fn adopt(tx: &mut Transaction, run: RunId, adopted: bool) -> Result<()> {
+/// Puts a run's relabels in force, or with `adopted` false out of force again. No evidence changes.
+pub async fn set_adopted(tx: &mut Transaction, run: RunId, adopted: bool) -> Result<()> {
     let at = adopted.then(|| tx.now_ms());
-    sqlx::query_file!("queries/catalog/run/adopt.sql", run.0, at).execute(tx.connection()).await?;
+    sqlx::query_file!("queries/catalog/run/set_adopted.sql", run.0, at).execute(tx.connection()).await?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::{forget, recipes, relabels, samples as sample_rows, tests::empty, videos};
+    use crate::catalog::{forget, recipes, relabels, samples as sample_rows, scans, tests::empty, videos};
     use crate::types::Relabel;
 
     fn relabel(sample: usize, epoch: u32, to: usize) -> Relabel {
@@ -271,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_labels_in_force_are_the_last_words_of_the_run_adopted_last_and_can_be_undone() {
+    async fn the_last_adopted_runs_last_relabels_are_in_force_and_can_be_undone() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
@@ -288,7 +297,7 @@ mod tests {
 
         let labels = async |run, adopted| {
             let mut tx = catalog.begin().await.unwrap();
-            adopt(&mut tx, run, adopted).await.unwrap();
+            set_adopted(&mut tx, run, adopted).await.unwrap();
             tx.commit().await.unwrap();
             catalog.clock().advance_ms(1);
             let in_force = relabels::in_force(&catalog).await.unwrap();
@@ -302,6 +311,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn samples_of_a_scan_that_goes_are_counted_where_runs_have_them() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
+        let ids = sample_rows::tests::fill(&mut tx, video, 4).await;
+        let run = begin(&mut tx, "first", &ids[..3]).await;
+        relabels::insert(&mut tx, run, &[relabel(0, 3, 1), relabel(0, 4, 2), relabel(1, 4, 2)])
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        let scan = scans::latest(&catalog, video).await.unwrap().unwrap().id;
+        for (adopted, expected) in [(false, 0), (true, 2)] {
+            let mut tx = catalog.begin().await.unwrap();
+            set_adopted(&mut tx, run, adopted).await.unwrap();
+            let losses = losses_of_scan(&mut tx, scan).await.unwrap();
+            assert_eq!(losses, Losses { listed: 3, adopted: expected });
+            tx.commit().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
     async fn a_run_keeps_its_list_its_epochs_and_its_opinions() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
@@ -310,7 +340,8 @@ mod tests {
         let run = begin(&mut tx, "one", &[ids[1], ids[0]]).await;
         put_epoch(&mut tx, run, 1, "{\"loss\":2}").await.unwrap();
         put_epoch(&mut tx, run, 1, "{\"loss\":1}").await.unwrap();
-        let opinion = Opinion { importance: Some(0.5), predicted: 2, p_predicted: 0.75, p_given: 0.125 };
+        let opinion =
+            StoredOpinion { importance: Some(0.5), predicted: 2, p_predicted: 0.75, p_given: 0.125 };
         set_opinions(&mut tx, run, &[(1, opinion)]).await.unwrap();
         end(&mut tx, run, RunState::Done, Some("{}")).await.unwrap();
         tx.commit().await.unwrap();
@@ -324,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_of_an_earlier_release_on_wrong_labels_is_known_by_its_closing_line() {
+    async fn a_noisy_run_of_an_earlier_release_is_recognised_by_its_summary() {
         let migration = include_str!("../../migrations/20261130000300_note_wrong_labels.sql");
         let mut statements = migration.split(';').map(str::trim);
         let update = statements.find(|statement| statement.starts_with("update run ")).unwrap();
@@ -350,7 +381,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_removed_sample_leaves_a_gap_and_moves_no_other() {
+    async fn a_removed_sample_leaves_a_gap_and_shifts_no_other() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let gone = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();

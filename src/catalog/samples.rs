@@ -1,6 +1,9 @@
-//! The `sample` and `crop` tables: aligned face crops with their measures. What is rejected is kept, with its reason.
+//! The `sample` table: aligned face crops with their measures. A rejected sample is kept, with its reason. The pictures
+//! are in [`super::crops`].
 
-use super::{Catalog, CatalogError, Result, Transaction, json, number, word};
+use std::collections::HashMap;
+
+use super::{Catalog, CatalogError, Result, Transaction, crops, json, number, word};
 use crate::failure::Reason;
 use crate::types::{ClipId, CropStyle, Emotion, Face, Quality, Sample, SampleId, SeenFace, Split, VideoId};
 
@@ -13,13 +16,13 @@ pub struct TrainingSample {
     pub clip: ClipId,
     /// The video it comes from.
     pub video: VideoId,
-    /// Its clip's own, else what its video was searched for: best rank, then most evidence, then FERPlus order.
+    /// Its clip's own emotion, else its video's: by best rank, then by most evidence, then in FERPlus order.
     pub emotion: Emotion,
     /// Its part of the data.
     pub split: Split,
 }
 
-/// A sample as the catalog has it, but for its picture.
+/// A sample as the catalog has it, without its picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredSample {
     /// Its row.
@@ -45,7 +48,7 @@ pub struct SampleOrigin {
     pub style: CropStyle,
 }
 
-/// Writes a sample and its picture down.
+/// Stores a sample and its picture.
 pub async fn insert(
     tx: &mut Transaction,
     origin: SampleOrigin,
@@ -72,14 +75,12 @@ pub async fn insert(
     )
     .fetch_one(tx.connection())
     .await?;
-    let (side_px, margin) = (origin.style.side_px, f64::from(origin.style.margin));
-    sqlx::query_file!("queries/catalog/crop/insert.sql", id, side_px, margin, sample.jpeg)
-        .execute(tx.connection())
-        .await?;
-    Ok(SampleId(id))
+    let id = SampleId(id);
+    crops::insert(tx, id, origin.style, &sample.jpeg).await?;
+    Ok(id)
 }
 
-/// The samples of a clip, in time.
+/// The samples of a clip, in order of time.
 pub async fn of_clip(catalog: &Catalog, clip: ClipId) -> Result<Vec<StoredSample>> {
     let rows = sqlx::query_file!("queries/catalog/sample/list_of_clip.sql", clip.0)
         .fetch_all(&catalog.reader)
@@ -102,11 +103,31 @@ pub async fn of_clip(catalog: &Catalog, clip: ClipId) -> Result<Vec<StoredSample
         .collect()
 }
 
-/// The faces of all samples of a video, in time.
+/// When each sample was created, milliseconds since 1970. The id of a sample that was removed is given out again; with
+/// this it still names one sample.
+pub async fn created_at(catalog: &Catalog) -> Result<HashMap<SampleId, i64>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/sample/list_created.sql").fetch_all(&catalog.reader).await?;
+    Ok(rows.into_iter().map(|row| (SampleId(row.id), row.created_at)).collect())
+}
+
+/// The faces of all samples of a video, in order of time.
 pub async fn faces_of_video(catalog: &Catalog, video: VideoId) -> Result<Vec<(SampleId, SeenFace)>> {
-    let rows = sqlx::query_file!("queries/catalog/sample/list_faces.sql", video.0)
-        .fetch_all(&catalog.reader)
-        .await?;
+    let mut connection = catalog.reader.acquire().await?;
+    read_faces(&mut connection, video).await
+}
+
+/// The same, inside a transaction.
+pub async fn faces_of_video_in(tx: &mut Transaction, video: VideoId) -> Result<Vec<(SampleId, SeenFace)>> {
+    read_faces(tx.connection(), video).await
+}
+
+async fn read_faces(
+    connection: &mut sqlx::SqliteConnection,
+    video: VideoId,
+) -> Result<Vec<(SampleId, SeenFace)>> {
+    let rows =
+        sqlx::query_file!("queries/catalog/sample/list_faces.sql", video.0).fetch_all(connection).await?;
     rows.into_iter()
         .map(|row| {
             let face = read_face(row.id, &row.face)?;
@@ -120,17 +141,17 @@ fn read_face(sample: i64, json: &str) -> Result<Face> {
         .map_err(|error| CatalogError::Damaged { detail: format!("the face of sample {sample}: {error}") })
 }
 
-/// Rejects the samples of copies, or takes that back; says of how many that changes anything.
-pub async fn reject_duplicates(catalog: &Catalog, rejects: bool) -> Result<u64> {
-    let done = sqlx::query_file!("queries/catalog/sample/reject_duplicates.sql", rejects)
+/// Rejects the samples of duplicate clips, or with `rejected` false accepts them again. Returns how many changed.
+pub async fn set_duplicates_rejected(catalog: &Catalog, rejected: bool) -> Result<u64> {
+    let done = sqlx::query_file!("queries/catalog/sample/set_duplicates_rejected.sql", rejected)
         .execute(&catalog.writer)
         .await?;
     Ok(done.rows_affected())
 }
 
-/// Every sample that training may use: not rejected, of its video's latest scan, of a source that has a split (see
-/// [`super::splits::assign`]); copies of footage are in the split of the original. Ordered by the video's name at its site
-/// and by time, so that the same data give the same list however the work was shared out.
+/// Every sample that training may use: not rejected, of its video's latest scan, and of a source that has a split (see
+/// [`super::splits::assign`]); duplicates are in the split of their original. Ordered by the video's id at its site and by
+/// time, so that the same data give the same list however the work was distributed.
 pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
     let rows =
         sqlx::query_file!("queries/catalog/sample/list_for_training.sql").fetch_all(&catalog.reader).await?;
@@ -147,8 +168,8 @@ pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
         .collect()
 }
 
-/// The newest samples in use since a moment (milliseconds since 1970), at most so many of each emotion and of as many clips
-/// as there are.
+/// The newest samples in use, not older than `since_ms` (milliseconds since 1970): at most `most` of each emotion, spread
+/// over as many clips as possible.
 pub async fn newest(catalog: &Catalog, since_ms: i64, most: u32) -> Result<Vec<(SampleId, Emotion)>> {
     let rows = sqlx::query_file!("queries/catalog/sample/list_newest.sql", since_ms, most)
         .fetch_all(&catalog.reader)
@@ -156,7 +177,7 @@ pub async fn newest(catalog: &Catalog, since_ms: i64, most: u32) -> Result<Vec<(
     rows.into_iter().map(|row| Ok((SampleId(row.id), word(&row.emotion)?))).collect()
 }
 
-/// How many samples in use no finished run of a method has trained on.
+/// The number of samples in use that no finished run of a method has trained on.
 pub async fn count_unseen(catalog: &Catalog, method: &str) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/sample/count_unseen.sql", method)
         .fetch_one(&catalog.reader)
@@ -174,12 +195,12 @@ pub(crate) mod tests {
     };
     use crate::types::{Clip, FaceBox, Scan, Span, Track};
 
-    /// A scan, a track, a clip and some samples, one a second, for a video.
+    /// Inserts a scan, a track, a clip and some samples, one a second, for a video.
     pub(crate) async fn fill(tx: &mut Transaction, video: VideoId, samples: u8) -> Vec<SampleId> {
         fill_by("{}", tx, video, samples).await
     }
 
-    /// The same by a recipe.
+    /// The same with a given recipe.
     pub(crate) async fn fill_by(
         recipe: &str,
         tx: &mut Transaction,
@@ -187,7 +208,7 @@ pub(crate) mod tests {
         samples: u8,
     ) -> Vec<SampleId> {
         let span = Span { start_ms: 0, end_ms: i64::from(samples) * 1_000 };
-        let recipe_hash = recipes::insert(tx, "clips", recipe).await.unwrap();
+        let recipe_hash = recipes::insert(tx, recipes::CLIPS, recipe).await.unwrap();
         let scan = Scan {
             width: 640,
             height: 360,
@@ -197,7 +218,8 @@ pub(crate) mod tests {
             frames_decoded: 100,
             frames_detected: 20,
         };
-        let scan = scans::insert(tx, video, &recipe_hash, &scan, 12).await.unwrap();
+        let with = scans::MadeWith { recipe_hash: &recipe_hash, rev: &format!("1-{recipe_hash}") };
+        let scan = scans::insert(tx, video, with, &scan, 12).await.unwrap();
         let face_box = FaceBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
         let face = Face { face_box, landmarks: [[0.5; 2]; 5], detector_score: 0.875 };
         let track = Track { shot: 0, span, faces: vec![SeenFace { t_ms: 0, face }], coverage: 1.0 };
@@ -243,7 +265,7 @@ pub(crate) mod tests {
         ids
     }
 
-    /// One hit of one search for an emotion.
+    /// Records one hit of one search for an emotion.
     pub(crate) async fn hit(tx: &mut Transaction, video: VideoId, emotion: Emotion, rank: u32) {
         let asked = searches::NewSearch {
             emotion,
@@ -296,7 +318,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stored_of_a_scan_comes_back_whole() {
+    async fn a_scan_reads_back_as_it_was_stored() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
@@ -309,7 +331,7 @@ pub(crate) mod tests {
         let tracks = tracks::of_scan(&catalog, scan.id).await.unwrap();
         assert_eq!(tracks[0].1.track.faces[0].face.detector_score, 0.875);
         let clips = clips::of_video(&catalog, video).await.unwrap();
-        assert_eq!(clips.len(), 1, "the scan done again replaced the first one");
+        assert_eq!(clips.len(), 1, "the second scan replaced the first one");
         assert_eq!(clips[0].perceptual_hash, u64::MAX - 1);
         let samples = of_clip(&catalog, clips[0].id).await.unwrap();
         assert_eq!(samples.len(), 3);
@@ -318,7 +340,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn what_an_earlier_recipe_led_to_stays_and_counts_no_more() {
+    async fn rows_of_an_earlier_recipe_are_kept_but_not_counted() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let video = videos::upsert(&mut tx, &videos::tests::some("a", Some("a"))).await.unwrap().unwrap();
@@ -337,7 +359,7 @@ pub(crate) mod tests {
         assert_eq!(
             clips::of_video(&catalog, video).await.unwrap().len(),
             2,
-            "a run may have been trained on it"
+            "a run may have been trained on the first one"
         );
 
         let mut tx = catalog.begin().await.unwrap();
@@ -348,7 +370,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_samples_are_of_as_many_clips_as_there_are() {
+    async fn the_newest_samples_are_spread_over_as_many_clips_as_possible() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let mut of_clips = vec![];
@@ -366,7 +388,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn copies_are_rejected_only_when_that_is_asked_for_and_it_can_be_taken_back() {
+    async fn duplicates_are_rejected_only_on_request_and_can_be_accepted_again() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         for name in ["a", "b"] {
@@ -382,10 +404,10 @@ pub(crate) mod tests {
         tx.commit().await.unwrap();
         assert!(clips::motions(&catalog).await.unwrap().is_empty(), "nothing is new any more");
         assert_eq!(clips::count_duplicates(&catalog).await.unwrap(), 1);
-        for (rejects, changed) in [(false, 0), (true, 2), (true, 0), (false, 2)] {
-            assert_eq!(reject_duplicates(&catalog, rejects).await.unwrap(), changed);
+        for (rejected, changed) in [(false, 0), (true, 2), (true, 0), (false, 2)] {
+            assert_eq!(set_duplicates_rejected(&catalog, rejected).await.unwrap(), changed);
             let samples = of_clip(&catalog, known[1].clip).await.unwrap();
-            let reason = rejects.then_some(Reason::NearDuplicate);
+            let reason = rejected.then_some(Reason::NearDuplicate);
             assert!(samples.iter().all(|sample| sample.reason == reason));
         }
     }

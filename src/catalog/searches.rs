@@ -1,4 +1,5 @@
-//! The `search` table: questions to a site. A changed lexicon retires rows and never deletes them.
+//! The `search` table: searches on a site, also those that a local folder or a list stands for. A changed lexicon retires
+//! rows and never deletes them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::types::{Emotion, SearchId};
 /// A search that should exist.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewSearch {
-    /// What it looks for.
+    /// The emotion it is for.
     pub emotion: Emotion,
     /// The words as sent; for `local` the folder.
     pub text: String,
@@ -18,7 +19,7 @@ pub struct NewSearch {
     pub country: Option<String>,
     /// The age word in it.
     pub age_word: Option<String>,
-    /// The language it is put in.
+    /// The language of its words.
     pub language: Option<String>,
 }
 
@@ -29,26 +30,27 @@ pub struct Search {
     pub id: SearchId,
     /// `youtube` or `local`.
     pub provider: String,
-    /// The lexicon that asks for it.
+    /// The lexicon it belongs to.
     pub lexicon: String,
-    /// The question itself.
+    /// The search itself.
     pub asked: NewSearch,
     /// When its lexicon dropped it; milliseconds since 1970.
     pub retired_at: Option<i64>,
 }
 
-/// What planning changed.
+/// What [`plan`] changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Planned {
     /// Searches that are new.
     pub added: u64,
-    /// Searches that were retired and are in force again, are now another lexicon's, or are put otherwise.
+    /// Searches that were retired and are in force again, moved to this lexicon, or changed.
     pub revived: u64,
-    /// Searches of this lexicon that it no longer holds. Withdraw their jobs.
+    /// Searches of this lexicon that it no longer contains. The caller withdraws their jobs.
     pub retired: Vec<SearchId>,
 }
 
-/// Makes the searches of one lexicon exactly these. Doing it twice changes nothing; evidence is never lost.
+/// Makes these the searches of a lexicon: adds, revives and retires rows. Doing it twice changes nothing, and no evidence
+/// is lost.
 pub async fn plan(
     tx: &mut Transaction,
     provider: &str,
@@ -70,7 +72,7 @@ pub async fn plan(
     Ok(Planned { added, revived: written - added, retired: retired.into_iter().map(SearchId).collect() })
 }
 
-/// Takes a search of another catalog in; returns its row here, also when it was here before.
+/// Adds a search of another catalog, if it is not here yet; returns its row here.
 pub async fn adopt(tx: &mut Transaction, search: &Search) -> Result<SearchId> {
     let (asked, now_ms) = (&search.asked, tx.now_ms());
     let emotion = asked.emotion.as_str();
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn planning_ten_thousand_searches_twice_is_harmless() {
+    async fn planning_ten_thousand_searches_twice_changes_nothing() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let planned = plan(&mut tx, "youtube", "webemotion", &some(10_800)).await.unwrap();
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_corrected_lexicon_is_what_is_asked() {
+    async fn a_corrected_lexicon_updates_its_searches() {
         let (_folder, catalog) = empty().await;
         let said = |language: &str, country: &str| {
             let (language, country) = (Some(language.to_owned()), Some(country.to_owned()));

@@ -1,7 +1,7 @@
-//! The `split` table: which part of the data a source (channel, else video) belongs to, for ever.
+//! The `split` table: the part of the data that a source (channel, else video) belongs to. It never changes.
 //!
-//! The rule: the first three sources, in the order of their hashes, go to train, validation and test, so that even a
-//! small catalog has all three. From the fourth on the hash decides: 70 % train, 15 % validation, 15 % test.
+//! The rule: while train, validation or test has no source, the next one, in the order of the hashes, goes there, so that
+//! even a small catalog has all three. From then on the hash decides: 70 % train, 15 % validation, 15 % test.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,32 +10,32 @@ use sha2::{Digest, Sha256};
 use super::{Catalog, Result, Transaction, word};
 use crate::types::Split;
 
-/// Gives every source that has samples its split; says how many were new. Sources that have one keep it. Sources that
-/// share footage get the same one.
+/// Gives every source with samples a split; returns how many are new. Sources that have one keep it. Sources that share
+/// footage get the same one.
 pub async fn assign(catalog: &Catalog) -> Result<u64> {
     let mut tx = catalog.begin().await?;
-    let mut standing =
-        sqlx::query_file_scalar!("queries/catalog/split/count.sql").fetch_one(tx.connection()).await?;
     let mut sources = sqlx::query_file_scalar!("queries/catalog/split/list_unassigned.sql")
         .fetch_all(tx.connection())
         .await?;
     sources.sort_by_cached_key(|source| Sha256::digest(source));
     let shared = shared(&mut tx).await?;
-    let mut known =
-        if shared.is_empty() { HashMap::new() } else { all(&mut tx).await?.into_iter().collect() };
+    let mut known: HashMap<String, Split> = all(&mut tx).await?.into_iter().collect();
+    let mut missing = vec![Split::Train, Split::Validation, Split::Test];
+    missing.retain(|split| !known.values().any(|known| known == split));
     let new = sources.len() as u64;
     for source in sources {
-        let of_kin = kin(&source, &shared).into_iter().find_map(|source| known.get(source).copied());
-        let split = of_kin.unwrap_or_else(|| split_of(&source, standing));
+        let linked = linked_sources(&source, &shared);
+        let inherited = linked.into_iter().find_map(|source| known.get(source).copied());
+        let split = inherited.or(missing.first().copied()).unwrap_or_else(|| split_of(&source));
+        missing.retain(|missing| *missing != split);
         insert(&mut tx, &source, split).await?;
         known.insert(source, split);
-        standing += 1;
     }
     tx.commit().await?;
     Ok(new)
 }
 
-/// Which sources share footage with a source.
+/// For each source, the sources that share footage with it.
 type Shared = BTreeMap<String, BTreeSet<String>>;
 
 async fn shared(tx: &mut Transaction) -> Result<Shared> {
@@ -48,18 +48,18 @@ async fn shared(tx: &mut Transaction) -> Result<Shared> {
     Ok(shared)
 }
 
-/// All sources that share footage with this one, also by way of others.
-fn kin<'a>(source: &'a str, shared: &'a Shared) -> BTreeSet<&'a str> {
-    let (mut kin, mut unseen) = (BTreeSet::new(), vec![source]);
+/// All sources that share footage with this one, directly or through others.
+fn linked_sources<'a>(source: &'a str, shared: &'a Shared) -> BTreeSet<&'a str> {
+    let (mut linked, mut unseen) = (BTreeSet::new(), vec![source]);
     while let Some(next) = unseen.pop() {
-        if kin.insert(next) {
+        if linked.insert(next) {
             unseen.extend(shared.get(next).into_iter().flatten().map(String::as_str));
         }
     }
-    kin
+    linked
 }
 
-/// Writes down the split of one source, as a merge or a released list demands it; one that stands already stays.
+/// Stores the split of one source, unless it has one.
 pub async fn insert(tx: &mut Transaction, source: &str, split: Split) -> Result<()> {
     let (split, now_ms) = (split.as_str(), tx.now_ms());
     sqlx::query_file!("queries/catalog/split/insert.sql", source, split, now_ms)
@@ -83,14 +83,8 @@ async fn list_with(executor: impl sqlx::SqliteExecutor<'_>) -> Result<Vec<(Strin
     rows.into_iter().map(|row| Ok((row.source, word(&row.split)?))).collect()
 }
 
-/// The split of a source that comes after `standing` others.
-fn split_of(source: &str, standing: i64) -> Split {
-    match standing {
-        0 => return Split::Train,
-        1 => return Split::Validation,
-        2 => return Split::Test,
-        _ => {}
-    }
+/// The split of a source once every split has one.
+fn split_of(source: &str) -> Split {
     let digest = Sha256::digest(source);
     match u16::from_be_bytes([digest[0], digest[1]]) % 100 {
         0..70 => Split::Train,
@@ -127,12 +121,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_split_whose_sources_are_gone_gets_the_next_source() {
+        let (_folder, catalog) = empty().await;
+        film(&catalog, 0..6).await;
+        assign(&catalog).await.unwrap();
+        for (first, split) in [(10, Split::Train), (12, Split::Test), (14, Split::Validation)] {
+            sqlx::query("delete from video where source in (select source from split where split = $1)")
+                .bind(split.as_str())
+                .execute(&catalog.writer)
+                .await
+                .unwrap();
+            sqlx::query("delete from split where split = $1")
+                .bind(split.as_str())
+                .execute(&catalog.writer)
+                .await
+                .unwrap();
+            let before = list(&catalog).await.unwrap();
+            film(&catalog, first..first + 2).await;
+            assert_eq!(assign(&catalog).await.unwrap(), 1);
+            let after = list(&catalog).await.unwrap();
+            let new: Vec<_> = after.iter().filter(|source| !before.contains(source)).collect();
+            assert_eq!(new[0].1, split);
+        }
+    }
+
+    #[tokio::test]
     async fn sources_that_share_footage_share_their_split_and_so_do_their_samples() {
         let (_folder, catalog) = empty().await;
         film(&catalog, 0..60).await;
         let copies = clips::motions(&catalog).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
-        // Each clip of the later half is a copy of one of the earlier half.
+        // Each clip of the second half duplicates one of the first half.
         for (at, copy) in copies.iter().enumerate().skip(31) {
             clips::set_compared(&mut tx, copy.clip, Some(copies[at - 30].clip)).await.unwrap();
         }

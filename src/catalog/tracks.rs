@@ -1,21 +1,21 @@
-//! The `track` table: one face followed through one shot, also where it became no clip, with the reason.
+//! The `track` table: one face followed through one shot. A track without a clip is kept, with the reason.
 
 use super::{Catalog, CatalogError, Result, Transaction, integer, number, pack, word};
 use crate::failure::Reason;
 use crate::types::{ScanId, SeenFace, Span, Track, TrackId, VideoId};
 
-/// A track with what was measured of it.
+/// A track with its measures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredTrack {
     /// The track.
     pub track: Track,
     /// Median of the shorter side of the face's box, pixels of the decoded picture.
     pub median_face_px: f32,
-    /// Why it became no clip; none when it did or may.
+    /// Why it gives no clip; none if it does or may.
     pub reason: Option<Reason>,
 }
 
-/// Writes a track down.
+/// Stores a track.
 pub async fn insert(
     tx: &mut Transaction,
     scan: ScanId,
@@ -43,7 +43,7 @@ pub async fn insert(
     Ok(TrackId(id))
 }
 
-/// Writes down why a track gives no clip, or that it does.
+/// Records why a track gives no clip, or with none that it does.
 pub async fn set_reason(tx: &mut Transaction, track: TrackId, reason: Option<Reason>) -> Result<()> {
     let reason = reason.map(Reason::as_str);
     sqlx::query_file!("queries/catalog/track/set_reason.sql", track.0, reason)

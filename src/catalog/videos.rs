@@ -1,4 +1,4 @@
-//! The `video` table: what searches found, and the files that were fetched of it.
+//! The `video` table: the videos that were found, and their files.
 
 use std::path::PathBuf;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{Catalog, CatalogError, Result, Transaction, number, tombstones};
 use crate::types::{Emotion, VideoId};
 
-/// What a site says of a video.
+/// A video as its site describes it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NewVideo {
     /// `youtube` or `local`.
     pub site: String,
     /// The site's id; for `local` the sha256 of the file.
     pub site_id: String,
-    /// Where it plays; for `local` the path.
+    /// The address of its page; for `local` the path.
     pub url: String,
     /// Its title.
     pub title: Option<String>,
@@ -29,7 +29,7 @@ pub struct NewVideo {
 }
 
 impl NewVideo {
-    /// What splits go by: the channel, else the video itself.
+    /// The source by which it gets its split: its channel, else the video itself.
     fn source(&self) -> String {
         match &self.channel_id {
             Some(channel) => format!("channel:{channel}"),
@@ -66,15 +66,15 @@ pub struct VideoFile {
 pub struct Video {
     /// Its row.
     pub id: VideoId,
-    /// What the site says.
+    /// What the site says of it.
     pub found: NewVideo,
-    /// What splits go by.
+    /// The source by which it gets its split.
     pub source: String,
     /// Its file, while there is one.
     pub file: Option<VideoFile>,
 }
 
-/// Writes down a video that was found, again or for the first time. None when it must not come back.
+/// Stores or updates a video that was found. None when it has a tombstone.
 pub async fn upsert(tx: &mut Transaction, video: &NewVideo) -> Result<Option<VideoId>> {
     if tombstones::stands_in(tx, &video.site, &video.site_id).await? {
         return Ok(None);
@@ -98,7 +98,7 @@ pub async fn upsert(tx: &mut Transaction, video: &NewVideo) -> Result<Option<Vid
     Ok(Some(VideoId(id)))
 }
 
-/// Notes the file that was fetched.
+/// Records the file that was fetched.
 pub async fn set_file(tx: &mut Transaction, id: VideoId, file: &VideoFile) -> Result<()> {
     let (path, size_bytes, now_ms) = (path_text(&file.path)?, super::integer(file.size_bytes), tx.now_ms());
     sqlx::query_file!(
@@ -120,7 +120,7 @@ pub async fn set_file(tx: &mut Transaction, id: VideoId, file: &VideoFile) -> Re
     Ok(())
 }
 
-/// Notes that the file is gone; what was derived from it stays.
+/// Records that the file is gone; what was derived from it stays.
 pub async fn discard_file(tx: &mut Transaction, id: VideoId) -> Result<()> {
     let now_ms = tx.now_ms();
     sqlx::query_file!("queries/catalog/video/discard_file.sql", id.0, now_ms)
@@ -129,8 +129,8 @@ pub async fn discard_file(tx: &mut Transaction, id: VideoId) -> Result<()> {
     Ok(())
 }
 
-/// Notes that the file of a video without one was fetched into another data folder, and when; milliseconds since 1970.
-/// False when it has its file here.
+/// Records that the file was fetched into another data folder, and when (milliseconds since 1970). Does nothing and returns
+/// false if the video has a file here.
 pub async fn set_elsewhere(tx: &mut Transaction, id: VideoId, fetched_at: i64) -> Result<bool> {
     let now_ms = tx.now_ms();
     let done = sqlx::query_file!("queries/catalog/video/set_elsewhere.sql", id.0, fetched_at, now_ms)
@@ -139,7 +139,7 @@ pub async fn set_elsewhere(tx: &mut Transaction, id: VideoId, fetched_at: i64) -
     Ok(done.rows_affected() == 1)
 }
 
-/// The file of a video that is cut to the end.
+/// The file of a video that is no longer needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CutSource {
     /// The video.
@@ -150,8 +150,8 @@ pub struct CutSource {
     pub size_bytes: u64,
 }
 
-/// Files that nobody needs any more: of videos that were looked at, and cut or found to give no clip.
-pub async fn cut_to_the_end(tx: &mut Transaction) -> Result<Vec<CutSource>> {
+/// Files that are no longer needed: of videos that were scanned, and cut or found to give no clip.
+pub async fn finished_sources(tx: &mut Transaction) -> Result<Vec<CutSource>> {
     let rows = sqlx::query_file!("queries/catalog/video/list_cut.sql").fetch_all(tx.connection()).await?;
     rows.into_iter()
         .map(|row| {
@@ -161,7 +161,7 @@ pub async fn cut_to_the_end(tx: &mut Transaction) -> Result<Vec<CutSource>> {
         .collect()
 }
 
-/// How many videos lost their file before anyone looked at it with a revision of the look.
+/// The number of videos whose file was discarded before it was scanned with a revision of the scan.
 pub async fn count_left_behind(catalog: &Catalog, rev: &str) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/video/count_left_behind.sql", rev)
         .fetch_one(&catalog.reader)
@@ -193,7 +193,7 @@ pub async fn find(catalog: &Catalog, site: &str, site_id: &str) -> Result<Option
 }
 
 /// The same within a transaction.
-pub(super) async fn find_in(tx: &mut Transaction, site: &str, site_id: &str) -> Result<Option<VideoId>> {
+pub(crate) async fn find_in(tx: &mut Transaction, site: &str, site_id: &str) -> Result<Option<VideoId>> {
     find_with(tx.connection(), site, site_id).await
 }
 
@@ -216,7 +216,7 @@ pub async fn find_file(catalog: &Catalog, path: &str) -> Result<Option<VideoId>>
     Ok(id.map(VideoId))
 }
 
-/// How many videos an emotion has.
+/// The number of an emotion's videos whose download was not rejected or given up.
 pub async fn count_of_emotion(tx: &mut Transaction, emotion: Emotion) -> Result<i64> {
     let emotion = emotion.as_str();
     Ok(sqlx::query_file_scalar!("queries/catalog/video/count_of_emotion.sql", emotion)
@@ -224,22 +224,22 @@ pub async fn count_of_emotion(tx: &mut Transaction, emotion: Emotion) -> Result<
         .await?)
 }
 
-/// Of how many videos [`expire_metadata`] would empty something.
+/// The number of videos that [`expire_metadata`] would change.
 pub async fn count_expired_metadata(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     let count = sqlx::query_file_scalar!("queries/catalog/video/count_expired.sql", before_ms);
     number(count.fetch_one(&catalog.reader).await?)
 }
 
-/// Empties titles and channel names that the site told before a time (milliseconds since 1970) and has not repeated
-/// since; says of how many videos. Ids, evidence and labels stay.
+/// Empties titles and channel names that were last read from the site before a time (milliseconds since 1970); returns the
+/// number of videos changed. Ids, evidence and labels stay.
 pub async fn expire_metadata(catalog: &Catalog, before_ms: i64) -> Result<u64> {
     let done =
         sqlx::query_file!("queries/catalog/video/expire.sql", before_ms).execute(&catalog.writer).await?;
     Ok(done.rows_affected())
 }
 
-/// Videos of YouTube whose metadata is older than a time (milliseconds since 1970; another one for those that were
-/// missing), oldest first, with the site's ids.
+/// Videos of YouTube whose metadata is older than `before_ms`, or `missing_before_ms` for those that were missing
+/// (milliseconds since 1970), oldest first, with the site's ids.
 pub async fn stale(
     catalog: &Catalog,
     before_ms: i64,
@@ -251,14 +251,14 @@ pub async fn stale(
     Ok(rows.into_iter().map(|row| (VideoId(row.id), row.site_id)).collect())
 }
 
-/// Notes that the site no longer names a video; its title and its channel's name are emptied.
+/// Records that the site no longer has a video; its title and its channel's name are emptied.
 pub async fn set_missing(tx: &mut Transaction, id: VideoId) -> Result<()> {
     let now_ms = tx.now_ms();
     sqlx::query_file!("queries/catalog/video/set_missing.sql", id.0, now_ms).execute(tx.connection()).await?;
     Ok(())
 }
 
-/// Videos that the site no longer names, and whether that is certain: it was asked twice, this far apart.
+/// Videos that the site no longer has, and whether that is certain: it was asked twice, at least this far apart.
 pub async fn missing(catalog: &Catalog, apart_ms: i64) -> Result<Vec<(VideoId, bool)>> {
     let rows = sqlx::query_file!("queries/catalog/video/list_missing.sql", apart_ms)
         .fetch_all(&catalog.reader)
@@ -266,7 +266,7 @@ pub async fn missing(catalog: &Catalog, apart_ms: i64) -> Result<Vec<(VideoId, b
     Ok(rows.into_iter().map(|row| (VideoId(row.id), row.is_certain)).collect())
 }
 
-/// All videos whose file is there, oldest row first.
+/// All videos that have a file, oldest row first.
 pub async fn with_file(catalog: &Catalog) -> Result<Vec<VideoId>> {
     let ids = sqlx::query_file_scalar!("queries/catalog/video/list_with_file.sql")
         .fetch_all(&catalog.reader)
@@ -274,7 +274,7 @@ pub async fn with_file(catalog: &Catalog) -> Result<Vec<VideoId>> {
     Ok(ids.into_iter().map(VideoId).collect())
 }
 
-/// Every file that a row names, videos and clips, with its sha256: for gc and check.
+/// Every file of a video or clip that a row names, with its SHA-256: for gc and check.
 pub async fn files(catalog: &Catalog) -> Result<Vec<(PathBuf, String)>> {
     let rows =
         sqlx::query_file!("queries/catalog/video/list_all_files.sql").fetch_all(&catalog.reader).await?;
@@ -359,7 +359,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_video_found_twice_is_one_row_that_keeps_what_it_knew() {
+    async fn a_video_found_twice_is_one_row_and_keeps_known_values() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
         let titled = NewVideo { title: Some("a title".to_owned()), ..some("a", None) };
@@ -374,7 +374,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_comes_and_goes_while_the_row_stays() {
+    async fn a_file_is_set_and_discarded_while_the_row_stays() {
         let (_folder, catalog) = empty().await;
         let file = VideoFile {
             path: "videos/a.mp4".into(),

@@ -1,5 +1,5 @@
-//! `webemotion adopt`: puts the labels that a training run changed in force, or takes them back. Relabels stay what they
-//! are, rows that nobody changes; which of them hold is all that is written down.
+//! `webemotion adopt`: puts the labels that a training run changed in force, or takes them back. No relabel row changes;
+//! only the run is marked as adopted or not.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -42,7 +42,7 @@ pub(crate) async fn run(args: AdoptArgs, global: &Global) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// What becomes of the labels of samples in use.
+/// The label changes of samples in use.
 #[derive(Debug, PartialEq)]
 struct Changed {
     /// Samples in use.
@@ -72,7 +72,7 @@ impl Changed {
     }
 }
 
-/// Labels that are emotions; training heeds no other.
+/// The labels in force that are emotions; training ignores others.
 fn by_sample(in_force: &[LabelInForce]) -> HashMap<SampleId, Emotion> {
     in_force.iter().filter_map(|label| Some((label.sample, label.class.parse().ok()?))).collect()
 }
@@ -82,7 +82,7 @@ async fn adopt(session: &Session, args: &AdoptArgs) -> Result<Changed, Failure> 
     let samples = samples::for_training(&session.catalog).await?;
     let mut tx = session.catalog.begin().await?;
     let before = relabels::in_force_in(&mut tx).await?;
-    runs::adopt(&mut tx, run.id, !args.undo).await?;
+    runs::set_adopted(&mut tx, run.id, !args.undo).await?;
     let after = relabels::in_force_in(&mut tx).await?;
     if !args.dry_run {
         tx.commit().await?;
@@ -90,7 +90,7 @@ async fn adopt(session: &Session, args: &AdoptArgs) -> Result<Changed, Failure> 
     Ok(Changed::of(&samples, &before, &after))
 }
 
-/// The run that is meant, if that can be done with it.
+/// The named run, if it can be adopted or taken back.
 async fn find(session: &Session, args: &AdoptArgs) -> Result<Run, Failure> {
     let all = runs::list(&session.catalog).await?;
     let run = named::run(session, &all, &args.run)?;
@@ -163,12 +163,12 @@ mod tests {
         AdoptArgs { run: run.to_owned(), undo, dry_run }
     }
 
-    /// Three samples of fear, and a run that takes two of them for surprise.
+    /// Three samples of fear, and a run that relabels two of them as surprise.
     async fn with_a_run(folder: &std::path::Path, state: RunState) -> Session {
         with_a_run_on(None, folder, state).await
     }
 
-    /// The same of a run on labels that were made wrong on purpose.
+    /// The same with a run on labels that were made wrong on purpose.
     async fn with_a_run_on(noise: Option<&Noise>, folder: &std::path::Path, state: RunState) -> Session {
         let session = Session::still(folder).await;
         let mut tx = session.catalog.begin().await.unwrap();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_adopted_or_is_already_is_said_in_words() {
+    async fn a_run_that_cannot_be_adopted_or_is_adopted_already_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let session = with_a_run(folder.path(), RunState::Stopped).await;
         let refusal = async |run, undo| adopt(&session, &args(run, undo, false)).await.unwrap_err();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn labels_that_were_made_wrong_on_purpose_come_in_force_by_no_run_and_can_be_taken_back() {
+    async fn a_run_on_labels_made_wrong_on_purpose_cannot_be_adopted_but_taken_back() {
         let folder = tempfile::tempdir().unwrap();
         let noise = Noise { share: Some(0.4), kind: Some("symmetric".to_owned()), list: None };
         let session = with_a_run_on(Some(&noise), folder.path(), RunState::Done).await;
@@ -260,7 +260,7 @@ mod tests {
         // An earlier release adopted it.
         let run = runs::find(&session.catalog, "scn-1").await.unwrap().unwrap();
         let mut tx = session.catalog.begin().await.unwrap();
-        runs::adopt(&mut tx, run.id, true).await.unwrap();
+        runs::set_adopted(&mut tx, run.id, true).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(adopt(&session, &args("scn-1", true, false)).await.unwrap().total(), 2);
     }

@@ -1,4 +1,4 @@
-//! Which trained net `predict`, `eval` and `export-net` mean: a run's best params, or a file.
+//! The trained net that `predict`, `eval` and `export-net` use: a run's best params, or a file.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,7 +10,7 @@ use crate::progress::Event;
 use crate::store;
 use crate::train::predict::Predictor;
 
-/// The params that were best on validation; the last ones where a run has no others.
+/// The params that were best on validation; else the last ones of the run.
 const FILES: [&str; 2] = ["best.safetensors", "last.safetensors"];
 
 /// Flags that name a net.
@@ -25,7 +25,7 @@ pub(crate) struct NetArgs {
 }
 
 impl NetArgs {
-    /// Loads the net that is meant on `auto`, `cpu` or `cuda:N`; the path says which it is, and so are people told.
+    /// Loads the named net on `auto`, `cpu` or `cuda:N`. Returns its path too, by which it is named to the user.
     pub(crate) fn load(&self, global: &Global, device: &str) -> Result<(PathBuf, Predictor), Failure> {
         let path = self.path(global)?;
         let predictor = Predictor::load(&path, device)?;
@@ -37,7 +37,7 @@ impl NetArgs {
         Ok((path, predictor))
     }
 
-    /// Where the params that are meant lie.
+    /// The path of the named params.
     pub(crate) fn path(&self, global: &Global) -> Result<PathBuf, Failure> {
         match &self.net {
             Some(file) => Ok(file.clone()),
@@ -59,8 +59,8 @@ fn of_run(runs: &Path, name: Option<&str>) -> Result<PathBuf, Failure> {
     })
 }
 
-/// What the nets of runs are ordered by: when the run began, and the file's own time of runs that earlier releases began,
-/// before all others; a copy of a folder has a time of its own.
+/// The key by which nets of runs are ordered: when the run began. For runs of earlier releases, which come before all
+/// others, it is the file's own time, although a copied folder changes that.
 fn age(net: &Path) -> (Option<i64>, Option<SystemTime>) {
     let written = net.metadata().and_then(|facts| facts.modified()).ok();
     (net.parent().and_then(folder::started_at_ms), written)
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_run_is_meant_and_its_best_params_win() {
+    fn by_default_it_is_the_newest_run_with_its_best_params() {
         let runs = tempfile::tempdir().unwrap();
         assert_eq!(of_run(runs.path(), None).unwrap_err().reason, Reason::NothingToDo);
         for (at, file) in ["scn-1/best.safetensors", "scn-1/last.safetensors", "scn-2/last.safetensors"]
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(of_run(runs.path(), Some("scn-1")).unwrap(), runs.path().join("scn-1/best.safetensors"));
         let unknown = of_run(runs.path(), Some("scn-3")).unwrap_err();
         assert_eq!((unknown.reason, unknown.hint.as_deref()), (Reason::Usage, Some("runs: scn-1, scn-2")));
-        // Copied in another order than they began.
+        // Copied in another order than they were begun.
         let begun = |run: &str, at_ms: i64| {
             let data = serde_json::json!({"started_at_ms": at_ms});
             folder::write_json(&runs.path().join(run).join("data.json"), &data).unwrap();

@@ -1,4 +1,4 @@
-//! `webemotion backup`: a consistent copy of the catalog while others work on it.
+//! `webemotion backup`: a consistent copy of the catalog while other processes use it.
 
 use std::path::PathBuf;
 

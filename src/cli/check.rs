@@ -1,5 +1,5 @@
-//! `webemotion check`: whether the catalog is sound and every file is what its row says; with `--repair`, has what is
-//! lost made once more.
+//! `webemotion check`: whether the catalog is sound and every file matches its row; with `--repair`, has what is lost made
+//! again.
 
 use std::collections::BTreeSet;
 
@@ -37,25 +37,25 @@ pub(crate) struct CheckArgs {
 
 const TASK: &str = "check";
 
-/// What is wrong.
+/// The problems that were found.
 #[derive(Debug, Default)]
 struct Findings {
-    /// Of the catalog's own file; nothing here mends that.
+    /// In the catalog's own file, which this command cannot repair.
     damage: Vec<String>,
-    /// Of other files and rows, in words.
+    /// In other files and rows, in words.
     problems: Vec<String>,
-    /// The same of what earlier looks at videos led to: nothing in use needs it, and nothing makes it again.
+    /// The same for superseded scans: nothing in use needs these, and they are not made again.
     past: Vec<String>,
     /// Videos whose file is to be fetched again.
     videos: BTreeSet<VideoId>,
-    /// How many of them were taken in from this machine's disk: only who takes them in again brings them back.
+    /// How many of them came from this machine's disk: these come back only with another `crawl --source local:DIR`.
     taken_in: usize,
     /// Videos whose clips are to be cut again.
     cuts: BTreeSet<VideoId>,
 }
 
 impl Findings {
-    /// Notes what is wrong with a file. Clips are cut from the latest look at their video alone.
+    /// Adds a problem with a file. Only clips of the latest scan can be cut again.
     fn add_file(&mut self, file: &PromisedFile, problem: &str) {
         let words = format!("{} {}: {problem}", file.what, file.path.display());
         if file.is_superseded {
@@ -67,7 +67,7 @@ impl Findings {
         lost.insert(file.video);
     }
 
-    /// Notes that samples have no picture.
+    /// Adds samples without a picture.
     fn add_without_crop(&mut self, found: WithoutCrop) {
         let words = format!("video {}: samples without a picture", found.video.0);
         if found.is_superseded {
@@ -82,7 +82,7 @@ impl Findings {
 pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit> {
     let session =
         if args.repair { Session::existing(global).await? } else { Session::reading(global).await? };
-    let findings = look(&session, args.quick).await?;
+    let findings = examine(&session, args.quick).await?;
     let is_repaired = args.repair && findings.damage.is_empty();
     if is_repaired {
         repair(&session, &findings).await?;
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit
     })
 }
 
-async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
+async fn examine(session: &Session, quick: bool) -> Result<Findings, Failure> {
     let mut findings = Findings { damage: check::integrity(&session.catalog).await?, ..Findings::default() };
     let files = check::files(&session.catalog).await?;
     let total = Some(files.len() as u64);
@@ -122,7 +122,7 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
     for found in check::without_crop(&session.catalog).await? {
         findings.add_without_crop(found);
     }
-    // Clips whose source was discarded are cut again from a fetched one.
+    // Clips whose source was discarded are cut again once it is fetched.
     for video in &findings.cuts {
         if videos::get(&session.catalog, *video).await?.file.is_none() {
             findings.videos.insert(*video);
@@ -132,7 +132,7 @@ async fn look(session: &Session, quick: bool) -> Result<Findings, Failure> {
         let found = videos::get(&session.catalog, *video).await?.found;
         findings.taken_in += usize::from(found.site == "local");
     }
-    let note = format!("{} problems", findings.problems.len() + findings.damage.len());
+    let note = plural(findings.problems.len() + findings.damage.len(), "problem");
     session.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(findings)
 }
@@ -156,8 +156,8 @@ fn problem_with(session: &Session, file: &PromisedFile, quick: bool) -> Option<S
     }
 }
 
-/// Opens the jobs that make lost files again, which settles every problem. A clip that is cut again gets new samples: what
-/// training runs thought of the old ones goes with them.
+/// Reopens the jobs that make lost files again, which repairs every problem. A clip that is cut again gets new samples;
+/// opinions and relabels of the old ones are removed with them.
 async fn repair(session: &Session, findings: &Findings) -> Result<(), Failure> {
     let ids = |videos: &BTreeSet<VideoId>| videos.iter().map(|id| id.0).collect::<Vec<_>>();
     let mut tx = session.catalog.begin().await?;
@@ -167,7 +167,7 @@ async fn repair(session: &Session, findings: &Findings) -> Result<(), Failure> {
     jobs::reopen(&mut tx, fetch::NAME, &ids(&findings.videos)).await?;
     let (waiting, ready): (BTreeSet<VideoId>, _) =
         findings.cuts.iter().partition(|video| findings.videos.contains(video));
-    // Opened now, a cut would be rejected before its video is fetched.
+    // Reopened now, a cut would be rejected before its video is fetched.
     jobs::await_source(&mut tx, cut::NAME, &ids(&waiting), "its clips are cut again once it is fetched")
         .await?;
     jobs::reopen(&mut tx, cut::NAME, &ids(&ready)).await?;
@@ -233,10 +233,10 @@ mod tests {
         samples::tests::fill(&mut tx, id, 1).await;
         let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
         for stage in [StageName::Fetch, StageName::Scan, StageName::Cut] {
-            jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
+            jobs::record_merged_end(&mut tx, stage, id.0, "1", &done).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let findings = look(&session, true).await.unwrap();
+        let findings = examine(&session, true).await.unwrap();
         assert_eq!((findings.videos.len(), findings.cuts.len()), (1, 1), "its source was discarded");
         repair(&session, &findings).await.unwrap();
         assert_eq!(state(&session, StageName::Fetch).await, (JobState::Open, None));
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_lost_of_an_earlier_look_has_nothing_cut_again() {
+    async fn a_lost_clip_of_a_superseded_scan_is_not_cut_again() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let mut tx = session.catalog.begin().await.unwrap();
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!((findings.problems.len(), findings.past.len(), findings.cuts.len()), (0, 2, 0));
         findings.add_file(&files[0], "it is gone");
         assert_eq!((findings.problems.len(), findings.past.len(), findings.cuts.len()), (1, 2, 1));
-        let found = look(&session, true).await.unwrap();
+        let found = examine(&session, true).await.unwrap();
         assert_eq!((found.problems.len(), found.past.len(), found.cuts.len()), (1, 1, 1));
     }
 }

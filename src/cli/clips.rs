@@ -1,5 +1,5 @@
-//! `webemotion clips`: looks at downloaded videos and cuts clips of one face each. Here are its flags and
-//! the usual way; what else it can do is one file each.
+//! `webemotion clips`: scans downloaded videos and cuts clips of one face each. Its flags and its usual work; `--explain`
+//! and `--recrop` have a file each.
 
 mod explain;
 mod recrop;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::catalog::{clips as cut_clips, funnel, jobs, splits, videos};
 use crate::clock::Stop;
@@ -19,13 +19,14 @@ use crate::pipeline::cpu::Cpu;
 use crate::pipeline::cut::CutStage;
 use crate::pipeline::discard::{self, Discarded};
 use crate::pipeline::scan::{self, ScanStage};
-use crate::pipeline::{Driven, shard, twins};
+use crate::pipeline::{Driven, duplicates, shard};
+use crate::progress::Event;
 use crate::words::{bytes, plural, read_span};
 
 use super::drive::{Limits, drive, exit, local_patience, local_wait_ms, outlook};
 use super::{Global, Session, say};
 
-/// How often files are let go while videos are cut.
+/// How often files are discarded while videos are cut.
 const DISCARD_EVERY: Duration = Duration::from_secs(1);
 
 /// Flags of `clips`.
@@ -76,12 +77,12 @@ pub(crate) struct ClipsArgs {
 }
 
 impl ClipsArgs {
-    /// Everything that is due, begun within so many milliseconds.
+    /// The defaults, with a limit on when new work begins, milliseconds from the start.
     pub(super) fn within(max_runtime: Option<i64>) -> Self {
         Self { max_runtime, ..Self::default() }
     }
 
-    /// The session with what these flags set.
+    /// The session, with the settings that these flags override.
     fn in_force(&self, mut session: Session) -> Session {
         let workers = &mut session.config.workers;
         workers.hwaccel = self.hwaccel.unwrap_or(workers.hwaccel);
@@ -101,20 +102,26 @@ pub(crate) async fn run(args: ClipsArgs, global: &Global) -> anyhow::Result<Exit
     };
     let head = shard::head(list)?;
     let mut session = args.in_force(Session::create(global).await?);
-    // Every node looks in the way that the list says: only then do their catalogs fit together.
+    // All nodes must scan with the list's settings: only then can their catalogs be merged.
     session.config.clips = head.clips;
-    shard::take_in(&session.catalog, &session.store, list, args.videos.as_deref()).await?;
+    let taken = shard::take_in(&session.catalog, &session.store, list, args.videos.as_deref()).await?;
+    if taken.missing > 0 {
+        let videos = plural(taken.missing, "video");
+        let text = format!("{}: {videos} passed over, for their files are not there", list.display());
+        session.reporter.report(&Event::Said { text });
+    }
     clips(&session, &args).await
 }
 
-/// Scans and cuts whatever is due.
+/// Scans and cuts all videos that are due.
 pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result<Exit> {
     let (cpu, workers) = workers(session, args)?;
     session.config.tools.find_mtcnn()?;
-    ask_for_scans(session).await?;
+    let restored = scan::restore_earlier(&session.catalog, &session.config.clips).await?;
+    enqueue_scans(session).await?;
     let limits = Limits {
         max_jobs: args.max_videos,
-        deadline_ms: args.max_runtime.map(|runtime_ms| session.clock.now_ms() + runtime_ms),
+        deadline_ms: args.max_runtime.map(|runtime_ms| session.clock.now_ms().saturating_add(runtime_ms)),
         wait_ms: local_wait_ms(session.config.workers.max_attempts),
         slots: workers,
         patience: local_patience(),
@@ -124,18 +131,19 @@ pub(crate) async fn clips(session: &Session, args: &ClipsArgs) -> anyhow::Result
     let scanning = ScanStage { store: store.clone(), cpu: cpu.clone(), recipe: recipe.clone() };
     let cutting = CutStage { store, cpu: cpu.clone(), recipe };
     let discards = args.discard_videos || !session.config.keep.videos;
-    let done = all(session, (&scanning, &cutting), &limits, discards).await?;
+    let stages = Stages { scanning, cutting };
+    let done = Done { restored, ..run_stages(session, &stages, &limits, discards).await? };
     cpu.close().await;
-    twins::settle(&session.catalog, session.config.keep.duplicates).await?;
+    duplicates::mark(&session.catalog, session.config.keep.duplicates).await?;
     splits::assign(&session.catalog).await?;
-    told(session, &done).await?;
+    print_summary(session, &done).await?;
     Ok(match exit(session, &[&done.scanned, &done.cut]) {
-        Exit::NothingToDo if done.discarded.videos > 0 => Exit::Done,
+        Exit::NothingToDo if done.discarded.videos + done.restored > 0 => Exit::Done,
         exit => exit,
     })
 }
 
-/// The worker processes that the flags ask for, and how many they are.
+/// The pool of worker processes that flags and settings give, and its size.
 fn workers(session: &Session, args: &ClipsArgs) -> anyhow::Result<(Cpu, usize)> {
     let workers = args.workers.unwrap_or(session.config.workers.count);
     let workers = if workers == 0 { super::cores() } else { workers };
@@ -153,44 +161,52 @@ fn margin(text: &str) -> Result<f32, String> {
     }
 }
 
+struct Stages {
+    scanning: ScanStage,
+    cutting: CutStage,
+}
+
 /// What a command did.
 struct Done {
+    /// Videos whose earlier scans with these settings are in force again.
+    restored: u64,
     scanned: Driven,
     cut: Driven,
     discarded: Discarded,
 }
 
-/// Scans, cuts and discards side by side: clips that were cut during a look are in the catalog soon after, and their
-/// source may go. Once cutting fails, looking ends.
-async fn all(
+/// Scans, cuts and discards concurrently: clips that were cut during a scan are in the catalog soon after it, and their
+/// source can be discarded. When cutting fails, scanning stops.
+async fn run_stages(
     session: &Session,
-    (scanning, cutting): (&ScanStage, &CutStage),
+    Stages { scanning, cutting }: &Stages,
     limits: &Limits,
     discards: bool,
 ) -> Result<Done, Failure> {
-    let (all_seen, all_cut, enough) = (Stop::default(), Stop::default(), Stop::default());
-    let looks = async {
-        let limits = Limits { enough: Some(enough.clone()), ..limits.clone() };
+    let (all_scanned, all_cut, no_more_claims) = (Stop::default(), Stop::default(), Stop::default());
+    let scans = async {
+        let limits = Limits { no_more_claims: Some(no_more_claims.clone()), ..limits.clone() };
         let scanned = drive(session, scanning, &limits).await;
-        all_seen.ask();
+        all_scanned.ask();
         scanned
     };
     let cuts = async {
-        let limits = Limits { max_jobs: None, until: Some(all_seen.clone()), ..limits.clone() };
+        let limits = Limits { max_jobs: None, upstream_ended: Some(all_scanned.clone()), ..limits.clone() };
         let cut = drive(session, cutting, &limits).await;
         all_cut.ask();
         if cut.is_err() {
-            enough.ask();
+            no_more_claims.ask();
         }
         cut
     };
-    let goes = async { if discards { let_go(session, &all_cut).await } else { Ok(Discarded::default()) } };
-    let (scanned, cut, discarded) = tokio::join!(looks, cuts, goes);
-    Ok(Done { scanned: scanned?, cut: cut?, discarded: discarded? })
+    let discarding =
+        async { if discards { discard_until(session, &all_cut).await } else { Ok(Discarded::default()) } };
+    let (scanned, cut, discarded) = tokio::join!(scans, cuts, discarding);
+    Ok(Done { restored: 0, scanned: scanned?, cut: cut?, discarded: discarded? })
 }
 
-/// Discards the files of videos that are cut, again and again until all are.
-async fn let_go(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure> {
+/// Discards the files of videos that are cut, every `DISCARD_EVERY` until all are.
+async fn discard_until(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure> {
     let mut total = Discarded::default();
     let mut is_last = all_cut.is_asked();
     loop {
@@ -204,31 +220,40 @@ async fn let_go(session: &Session, all_cut: &Stop) -> Result<Discarded, Failure>
     }
 }
 
-/// Says what was done, and what the catalog has now.
-async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Result<(), Failure> {
+/// Prints what was done, and what the catalog has now.
+async fn print_summary(session: &Session, done: &Done) -> Result<(), Failure> {
+    let Done { restored, scanned, cut, discarded } = done;
     let counts = funnel::emotions(&session.catalog).await?;
     let clips: u64 = counts.iter().map(|count| count.clips).sum();
     let samples: u64 = counts.iter().map(|count| count.samples).sum();
     let copies = cut_clips::count_duplicates(&session.catalog).await?;
     let left_behind = videos::count_left_behind(&session.catalog, &scan::rev(&session.config.clips)).await?;
     if session.json {
-        let part = |summary: &Driven| json!({"done": summary.done, "rejected": summary.rejected, "dead": summary.dead});
         say(
-            json!({"event": "clipped", "scanned": part(scanned), "cut": part(cut), "clips": clips, "samples": samples,
-            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": copies, "left_behind": left_behind}),
+            json!({"event": "clipped", "scanned": numbers(scanned), "cut": numbers(cut), "clips": clips, "samples": samples,
+            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": copies, "left_behind": left_behind,
+            "restored": restored}),
         );
         return Ok(());
     }
     say(format_args!(
-        "clips: {} scanned{}, {} cut, {} without a clip, {} given up; the catalog has {} and {}",
-        plural(scanned.done, "video"),
-        outlook(session, scanned),
-        cut.done,
-        cut.rejected,
-        scanned.dead + cut.dead,
+        "clips: {}; the catalog has {} and {}",
+        in_words(session, scanned, cut),
         plural(clips, "clip"),
         plural(samples, "sample")
     ));
+    print_notes(session, done, copies, left_behind);
+    Ok(())
+}
+
+/// Prints a line for each of these that there is anything of.
+fn print_notes(session: &Session, Done { restored, discarded, .. }: &Done, copies: u64, left_behind: u64) {
+    if *restored > 0 {
+        say(format_args!(
+            "clips: {} with the clips and labels that these settings made before, not scanned again",
+            plural(*restored, "video")
+        ));
+    }
     if copies > 0 {
         let which = if session.config.keep.duplicates { "of the clips" } else { "more clips" };
         say(format_args!(
@@ -245,11 +270,31 @@ async fn told(session: &Session, Done { scanned, cut, discarded }: &Done) -> Res
              `webemotion retry --reason source-gone` has them fetched again"
         ));
     }
-    Ok(())
 }
 
-/// Every video with a file is to be looked at with the recipe in force; what was is left alone.
-async fn ask_for_scans(session: &Session) -> Result<(), Failure> {
+/// What scanning and cutting came to, and why either is paused.
+fn in_words(session: &Session, scanned: &Driven, cut: &Driven) -> String {
+    let is_said_already = scanned.paused.is_none() && cut.paused.is_none() && scanned.next_due_ms.is_some();
+    format!(
+        "{} scanned{}, {} cut{}, {} without a clip, {} given up",
+        plural(scanned.done, "video"),
+        outlook(session, scanned),
+        cut.done,
+        if is_said_already { String::new() } else { outlook(session, cut) },
+        cut.rejected,
+        scanned.dead + cut.dead
+    )
+}
+
+fn numbers(driven: &Driven) -> Value {
+    let pause = driven.paused.as_ref();
+    json!({"done": driven.done, "rejected": driven.rejected, "dead": driven.dead,
+        "paused": pause.map(|pause| pause.reason), "resume_at_ms": pause.and_then(|pause| pause.resume_at),
+        "next_due_ms": driven.next_due_ms})
+}
+
+/// Enqueues a scan with the current recipe for every video with a file that has none.
+async fn enqueue_scans(session: &Session) -> Result<(), Failure> {
     let ids: Vec<i64> = videos::with_file(&session.catalog).await?.iter().map(|id| id.0).collect();
     let mut tx = session.catalog.begin().await?;
     jobs::enqueue_all(&mut tx, scan::NAME, &scan::rev(&session.config.clips), 0, &ids).await?;
@@ -259,6 +304,21 @@ async fn ask_for_scans(session: &Session) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::pauses::Pause;
+    use crate::types::StageName;
+
+    #[tokio::test]
+    async fn a_pause_of_cutting_is_told_as_one_of_scanning_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let resume_at = Some(session.clock.now_ms() + 60_000);
+        let (reason, detail) = (Reason::Disk, String::new());
+        let pause = Pause { stage: StageName::Cut, reason, detail, since: 0, resume_at };
+        let cut = Driven { paused: Some(pause), ..Driven::default() };
+        let said = in_words(&session, &Driven::default(), &cut);
+        assert!(said.contains("0 cut; paused (disk), come back in"), "{said}");
+        assert_eq!(numbers(&cut)["resume_at_ms"], serde_json::json!(resume_at));
+    }
 
     #[test]
     fn an_id_may_begin_with_a_hyphen() {

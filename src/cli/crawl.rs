@@ -1,5 +1,5 @@
-//! `webemotion crawl`: searches and downloads, or takes in videos that are on disk or on a list. Here are its flags and
-//! which way they lead; the ways themselves are one file each.
+//! `webemotion crawl`: searches and downloads, or adds videos from a local folder or a list. Here are its flags and the
+//! choice between these; each has a file of its own.
 
 mod closing;
 mod listed;
@@ -53,8 +53,8 @@ pub(crate) struct CrawlArgs {
     /// You have read the site's terms and decide to download under them; remembered in the catalog
     #[arg(long)]
     accept_terms: bool,
-    /// Which licences may be downloaded: creative-commons, or any; searches that were not yet asked so are all asked again
-    /// [default: from the settings, creative-commons]
+    /// Which licences may be downloaded: creative-commons, or any; searches that were not yet asked so are all asked
+    /// again [default: from the settings, creative-commons]
     #[arg(long, value_parser = licence)]
     license: Option<LicencePolicy>,
     /// Fetch no more than this many videos
@@ -69,6 +69,9 @@ pub(crate) struct CrawlArgs {
     /// Wait for pauses to end instead of leaving with exit code 5
     #[arg(long)]
     wait: bool,
+    /// The room for videos that a round has now: it limits downloads, and searches go on
+    #[arg(skip)]
+    room: Option<u64>,
 }
 
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -84,8 +87,8 @@ struct Wanted {
     /// Where videos come from: youtube, or local:DIR with a folder for each emotion
     #[arg(long, default_value = "youtube", value_name = "SOURCE")]
     source: Source,
-    /// Only this emotion (neutral, happiness, surprise, sadness, anger, disgust, fear, contempt); with local:DIR all its
-    /// videos are of this emotion, with --from those that name none
+    /// Only this emotion (neutral, happiness, surprise, sadness, anger, disgust, fear, contempt); with local:DIR all
+    /// its videos are of this emotion, with --from those that name none
     #[arg(long)]
     emotion: Option<Emotion>,
     /// The search words, a file as queries/youtube/webemotion.toml [default: that one]
@@ -116,11 +119,12 @@ impl FromStr for Source {
 }
 
 impl CrawlArgs {
-    /// So many videos of the source that the settings name for a round, within so many milliseconds.
-    pub(super) fn of_round(source: &str, max_videos: u64, max_runtime: Option<i64>) -> Result<Self, Failure> {
+    /// The flags for a round, which takes the source from the settings. There is room for this many videos, and time
+    /// for this many milliseconds.
+    pub(super) fn of_round(source: &str, room: u64, max_runtime: Option<i64>) -> Result<Self, Failure> {
         let wrong = |complaint| Failure::permanent(Reason::Usage, format!("run.source: {complaint}"));
         let wanted = Wanted { source: source.parse().map_err(wrong)?, ..Wanted::default() };
-        Ok(Self { wanted, max_videos: Some(max_videos), max_runtime, ..Self::default() })
+        Ok(Self { wanted, room: Some(room), max_runtime, ..Self::default() })
     }
 }
 
@@ -137,7 +141,7 @@ pub(crate) async fn run(args: CrawlArgs, global: &Global) -> anyhow::Result<Exit
         return plan::print(wanted, global);
     }
     if let (None, Source::Local(folder)) = (&args.from, &args.wanted.source) {
-        // A wrong word leaves no data folder behind.
+        // Checked first, so that a wrong word leaves no data folder behind.
         on_disk::check(folder)?;
     }
     crawl(&Session::create(global).await?, &args).await
@@ -155,17 +159,17 @@ pub(crate) async fn crawl(session: &Session, args: &CrawlArgs) -> anyhow::Result
     }
 }
 
-/// Goes on with a crawl: what lies on disk was taken in when it began, and what is asked was planned.
-pub(super) async fn go_on(session: &Session, args: &CrawlArgs) -> anyhow::Result<Exit> {
+/// Continues a crawl, whose local files were added and whose searches were planned when it began.
+pub(super) async fn resume(session: &Session, args: &CrawlArgs) -> anyhow::Result<Exit> {
     let policy = policy(session, args);
     let limits = limits(session, args, &policy);
     match &args.wanted.source {
-        Source::Local(_) => local::go_on(session, args, limits).await,
-        Source::Youtube => site::go_on(session, args, policy, limits).await,
+        Source::Local(_) => local::resume(session, args, limits).await,
+        Source::Youtube => site::resume(session, args, policy, limits).await,
     }
 }
 
-/// The settings with the flags.
+/// The settings, with the flags applied.
 fn policy(session: &Session, args: &CrawlArgs) -> CrawlConfig {
     let policy = session.config.crawl.clone();
     CrawlConfig { licence: args.license.unwrap_or(policy.licence), ..policy }
@@ -173,16 +177,19 @@ fn policy(session: &Session, args: &CrawlArgs) -> CrawlConfig {
 
 fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {
     let milliseconds = |seconds: u64| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let (backoff_ms, patience) = (milliseconds(policy.retry_pause_s), Patience::default());
     Limits {
         max_jobs: args.max_videos,
-        deadline_ms: args.max_runtime.map(|runtime_ms| session.clock.now_ms() + runtime_ms),
-        enough: Some(Stop::default()),
+        room: args.room,
+        deadline_ms: args.max_runtime.map(|runtime_ms| session.clock.now_ms().saturating_add(runtime_ms)),
+        no_more_claims: Some(Stop::default()),
         wait_ms: if args.wait { i64::MAX / 4 } else { 0 },
         slots: 1,
         patience: Patience {
-            backoff_ms: milliseconds(policy.retry_pause_s),
+            backoff_ms,
+            longest_backoff_ms: patience.longest_backoff_ms.max(backoff_ms),
             rate_limited_ms: milliseconds(policy.rate_limited_pause_s),
-            ..Patience::default()
+            ..patience
         },
         ..Limits::default()
     }
@@ -195,13 +202,30 @@ fn fetch_stage(
     limits: &Limits,
     ytdlp: Option<(YtDlp, Budget)>,
 ) -> anyhow::Result<FetchStage> {
-    let enough = limits.enough.clone().unwrap_or_default();
+    let no_more_claims = limits.no_more_claims.clone().unwrap_or_default();
     Ok(FetchStage {
         store: session.store.clone(),
         ytdlp,
         cpu: super::cpu(session, 1).context("cannot prepare the workers")?,
         policy: policy.clone(),
-        byte_limit: args.max_bytes.map(|most_bytes| ByteLimit::new(most_bytes, enough)),
+        byte_limit: args.max_bytes.map(|most_bytes| ByteLimit::new(most_bytes, no_more_claims)),
         scan_rev: scan::rev(&session.config.clips),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::JobId;
+
+    #[tokio::test]
+    async fn times_are_as_long_as_they_were_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let policy = CrawlConfig { retry_pause_s: 86_400, ..CrawlConfig::default() };
+        let args = CrawlArgs { max_runtime: Some(i64::MAX), ..CrawlArgs::default() };
+        let limits = limits(&session, &args, &policy);
+        assert!(limits.patience.backoff_ms(JobId(1), 1) >= 86_400_000);
+        assert_eq!(limits.deadline_ms, Some(i64::MAX));
+    }
 }

@@ -1,5 +1,6 @@
-//! `webemotion demo`: makes a small world on loopback and types the commands of the whole walk in it. It differs from
-//! your own work by settings only: host, certificate and pace. The truth about the world is used for the closing table.
+//! `webemotion demo`: makes a small world that answers like YouTube on loopback, and runs the commands of the whole data
+//! flow in it. Only settings differ from real use: host, certificate and pace. The world's true labels are used for the
+//! closing table only.
 
 mod kept;
 
@@ -46,16 +47,16 @@ pub(crate) struct DemoArgs {
     serve: bool,
 }
 
-/// Where the demo works unless told otherwise.
+/// The default data folder of the demo.
 const DATA: &str = "webemotion-demo";
 
-/// What its small world truly shows, in the data folder; written before the catalog is begun.
+/// The file with the true labels of the world, in the data folder; written before the catalog is created.
 const TRUTH: &str = "demo/truth.json";
 
-/// The first line of the settings that the demo writes: by it they are known again.
+/// The first line of the settings that the demo writes, by which it recognises them.
 const NOTE: &str = "# Written by `webemotion demo`: its small world answers on loopback while the demo runs.";
 
-/// Words that the demo's searches use; a video is found by those of the emotion it is listed under.
+/// The demo's search words; a video is found by those of the emotion it is listed under.
 const WORDS: [(Emotion, [&str; 2]); 8] = [
     (Emotion::Neutral, ["calm", "serious"]),
     (Emotion::Happiness, ["happy", "funny"]),
@@ -99,7 +100,7 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
     close(&world, global, &data).await
 }
 
-/// Refuses before anything is filmed what the walk would fail for. The demo's own settings name no tool.
+/// Fails early if a tool is missing. The demo's own settings name no tool.
 fn must_have_tools() -> Result<(), Failure> {
     let tools = Config::resolve(None)?.config.tools;
     tools.find_ytdlp()?;
@@ -107,7 +108,7 @@ fn must_have_tools() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The demo writes settings and truth: neither may come into a data folder that somebody works with.
+/// Refuses a data folder that was not made by the demo, which writes settings and true labels.
 fn refuse_what_is_not_ours(data: &Path) -> Result<(), Failure> {
     let settings = store::settings_in(data);
     let refused = |what: String| {
@@ -131,7 +132,7 @@ fn is_ours(settings: &Path) -> bool {
     std::fs::read_to_string(settings).is_ok_and(|text| text.lines().next() == Some(NOTE))
 }
 
-/// The commands of the whole walk.
+/// The commands of the whole data flow.
 fn walk(small: bool) -> Vec<Vec<&'static str>> {
     let training: &[&str] = if small {
         &["--epochs", "3", "--image-size", "48", "--batch-size", "16"]
@@ -196,7 +197,7 @@ fn listing(video: &WorldVideo, folder: &Path) -> SiteVideo {
     }
 }
 
-/// Settings that send the commands to the small world, at its pace.
+/// Settings that point the commands to the small world, at its pace.
 fn write_settings(data: &Path, folder: &Path, site: &Site, small: bool) -> anyhow::Result<()> {
     let how_many = if small { 1 } else { 2 };
     let emotions: BTreeMap<&str, &[&str]> =
@@ -239,7 +240,8 @@ async fn serve(site: &Site, data: &Path, global: &Global) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// How a command line on this data folder begins; settings that were named elsewhere must not reach it.
+/// The beginning of a command line on this data folder. If `--config` names other settings, it names those of the demo
+/// instead.
 fn typed(data: &Path, global: &Global) -> String {
     let settings =
         global.config.as_ref().map(|_| format!(" --config {}", store::settings_in(data).display()));
@@ -262,7 +264,7 @@ async fn type_in(data: &Path, line: &[&str], global: &Global) -> anyhow::Result<
     }
 }
 
-/// Measures what the runs did against the truth, writes the page, and prints the closing table.
+/// Compares the runs with the truth, writes the page, and prints the closing table.
 async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Exit> {
     let own =
         Global { data: Some(data.to_owned()), config: Some(store::settings_in(data)), ..global.clone() };
@@ -293,7 +295,7 @@ async fn close(world: &World, global: &Global, data: &Path) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-/// The emotion that each sample truly shows: that of its video.
+/// The true emotion of each sample, which is that of its video.
 async fn truth_of_samples(world: &World, session: &Session) -> anyhow::Result<HashMap<SampleId, String>> {
     let by_site_id: HashMap<&str, Emotion> =
         world.videos.iter().map(|video| (video.site_id.as_str(), video.true_emotion)).collect();
@@ -311,7 +313,7 @@ async fn truth_of_samples(world: &World, session: &Session) -> anyhow::Result<Ha
     Ok(truth)
 }
 
-/// A run against the truth: accuracy on held-out samples, and the share of wrong training labels in the end.
+/// A run compared with the truth: accuracy on held-out samples, and the share of wrong training labels in the end.
 async fn measure(
     session: &Session,
     run: &Run,
@@ -321,7 +323,7 @@ async fn measure(
     let relabels = relabels::of_run(&session.catalog, run.id).await.map_err(Failure::from)?;
     let last: HashMap<usize, usize> = relabels.iter().map(|relabel| (relabel.sample, relabel.to)).collect();
     let (mut wrong_labels, mut trained_on) = (0, 0);
-    // Right predictions and samples of each emotion; one that no label names is never predicted.
+    // Correct predictions and samples of each emotion; an emotion that is no class of the run is never predicted.
     let mut held_out: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for ListedSample { position, frozen, opinion, .. } in &list {
         let Some(emotion) = truth.get(&frozen.sample) else { continue };

@@ -1,4 +1,5 @@
-//! `webemotion doctor`: says whether all that the commands need is there, and what is old or wrong. Changes nothing.
+//! `webemotion doctor`: checks that everything the commands need is there, and reports what is old or wrong. Changes
+//! nothing.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,13 +26,13 @@ pub(crate) struct DoctorArgs {}
 /// One finding.
 struct Finding {
     what: &'static str,
-    /// What is there, or what is missing or wrong.
+    /// What was found, or what is missing or wrong.
     said: Result<String, Failure>,
-    /// What should be mended though it works.
+    /// What should be fixed although it works.
     warnings: Vec<Warning>,
 }
 
-/// Something that works and should be mended, and how.
+/// Something that works but should be fixed, and how.
 struct Warning {
     what: String,
     hint: &'static str,
@@ -57,7 +58,7 @@ pub(crate) async fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<Ex
     findings.extend(linked());
     findings.push(mtcnn(&config));
     findings.push(key());
-    findings.push(disk(&config, global));
+    findings.push(disk(&config, &global.data()));
     findings.extend(catalog(global, &clock).await);
     for finding in &findings {
         print(finding, global.json);
@@ -100,13 +101,13 @@ async fn ytdlp(config: &Config, clock: &Clock) -> Finding {
 /// How long the JavaScript runtime may take for one line.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(20);
 
-/// Why the JavaScript runtime runs no script, if so: one that a sandbox forbids to compile still tells its version. Only
-/// deno is asked, the one that yt-dlp takes by itself.
+/// Why the JavaScript runtime cannot run a script, if so: in a sandbox that forbids it to compile, it still prints its
+/// version. Only deno is tried, the one that yt-dlp uses by default.
 async fn runs_no_script(runtime: &str, ytdlp: &Path) -> Option<String> {
     if !runtime.starts_with("deno-") {
         return None;
     }
-    // Where yt-dlp looks: beside itself, then on the PATH.
+    // Where yt-dlp searches: beside itself, then on the PATH.
     let beside = ytdlp.canonicalize().map(|program| program.with_file_name("deno"));
     let deno = beside.ok().filter(|file| file.is_file()).unwrap_or_else(|| PathBuf::from("deno"));
     let mut command = Command::new(&deno);
@@ -122,7 +123,7 @@ async fn runs_no_script(runtime: &str, ytdlp: &Path) -> Option<String> {
     Some(format!("{runtime} runs no script ({}: {why}): yt-dlp will miss formats", deno.display()))
 }
 
-/// The libraries that this program was built with.
+/// The libraries that this program uses.
 fn linked() -> Vec<Finding> {
     let mut findings = Vec::new();
     #[cfg(feature = "media")]
@@ -136,7 +137,7 @@ fn linked() -> Vec<Finding> {
     findings
 }
 
-/// What scripts/setup makes of the published params, byte for byte.
+/// The SHA-256 of the file that scripts/setup makes from the published params.
 const MTCNN_SHA256: &str = "0295363a936d2f40e35bd1f81cbe107530f7d12e9000d23704bd05e38c257853";
 
 fn mtcnn(config: &Config) -> Finding {
@@ -154,7 +155,7 @@ fn mtcnn(config: &Config) -> Finding {
     }
 }
 
-/// Whether there is a key, never which.
+/// Whether there is a key; the key itself is never shown.
 fn key() -> Finding {
     let said = crawl::key().map(|key: Option<ApiKey>| match key {
         Some(_) => "there is one: searches ask the Data API".to_owned(),
@@ -163,13 +164,12 @@ fn key() -> Finding {
     Finding::new("YouTube API key", said)
 }
 
-fn disk(config: &Config, global: &Global) -> Finding {
-    let data = global.data();
+fn disk(config: &Config, data: &Path) -> Finding {
     if !data.is_dir() {
         let said = format!("{} is not there yet: crawl and demo make it", data.display());
         return Finding::new("data folder", Ok(said));
     }
-    let free = Store::open(&data).and_then(|store| store.free_bytes()).map_err(Failure::from);
+    let free = Store::reading(data).and_then(|store| store.free_bytes()).map_err(Failure::from);
     let wanted = config.crawl.min_free_bytes;
     match free {
         Ok(free_bytes) => {
@@ -181,20 +181,20 @@ fn disk(config: &Config, global: &Global) -> Finding {
     }
 }
 
-/// The catalog, what it waits for, and the clock that its times must fit to.
+/// The catalog, its pauses, and whether the clock agrees with its times.
 async fn catalog(global: &Global, clock: &Clock) -> Vec<Finding> {
-    let looked = match store::catalog_in(&global.data()) {
+    let examined = match store::catalog_in(&global.data()) {
         Ok(None) => return vec![Finding::new("catalog", Ok("none yet".to_owned())), clock_finding(clock, 0)],
-        Ok(Some(path)) => look_at(&path, clock).await,
+        Ok(Some(path)) => examine(&path, clock).await,
         Err(error) => Err(error.of_named_folder()),
     };
-    match looked {
+    match examined {
         Ok((catalog, newest_ms)) => vec![catalog, clock_finding(clock, newest_ms)],
         Err(failure) => vec![Finding::new("catalog", Err(failure)), clock_finding(clock, 0)],
     }
 }
 
-async fn look_at(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> {
+async fn examine(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> {
     let catalog = Catalog::open_read_only(path, clock).await?;
     let complaints = catalog.complaints().await?;
     if let Some(complaint) = complaints.first() {
@@ -224,7 +224,8 @@ async fn look_at(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> 
     Ok((finding, catalog.newest_ms().await?))
 }
 
-/// Rows of the future mean that the clock was set back: leases and pauses would then last too long.
+/// The newest row may be this far in the future. If it is further, the clock was set back, and leases and pauses last too
+/// long.
 const TOLERANCE_MS: i64 = 300_000;
 
 fn clock_finding(clock: &Clock, newest_ms: i64) -> Finding {
@@ -267,7 +268,7 @@ mod tests {
 
     use super::*;
 
-    /// A yt-dlp with this deno beside it.
+    /// A yt-dlp with this script as deno beside it.
     fn tool(folder: &Path, deno: &str) -> PathBuf {
         for (name, script) in [("yt-dlp", "exit 1"), ("deno", deno)] {
             let program = folder.join(name);
@@ -277,8 +278,15 @@ mod tests {
         folder.join("yt-dlp")
     }
 
+    #[test]
+    fn a_folder_that_is_looked_at_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        disk(&Config::default(), folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
     #[tokio::test]
-    async fn a_runtime_that_tells_its_version_and_runs_no_script_is_warned_of() {
+    async fn there_is_a_warning_about_a_runtime_that_prints_its_version_but_runs_no_script() {
         let folder = tempfile::tempdir().unwrap();
         let ytdlp = tool(folder.path(), "kill -KILL $$");
         let told = runs_no_script("deno-2.9.8", &ytdlp).await.unwrap();

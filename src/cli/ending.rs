@@ -1,5 +1,5 @@
-//! What a command says on standard output, and how it ends: with an exit code, and with last words where it failed. That
-//! results were lost, or that something panicked, is a failure like others.
+//! Standard output, and the end of a command: its exit code and, if it failed, its error message. Output that could not be
+//! written, or a panic, is a failure like any other.
 
 use std::io::{self, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,14 +13,14 @@ use serde_json::json;
 use super::LogFormat;
 use crate::failure::{Exit, Failure, Reason};
 
-/// The first line of data that could not be written: a command that lost its results did not do what it was asked.
+/// The error of the first line that could not be written: a command that lost its results has failed.
 static UNWRITTEN: OnceLock<io::Error> = OnceLock::new();
 
-/// Whether nothing is said: see [`Hush`].
+/// Whether standard output is suppressed: see [`Hush`].
 static IS_HUSHED: AtomicBool = AtomicBool::new(false);
 
-/// While it lives nothing is said on standard output: what is at work is part of a command that has a closing line of its
-/// own.
+/// While it lives, nothing is written to standard output: for a command that is run as part of another one, which has its
+/// own closing line.
 pub(super) struct Hush(());
 
 impl Hush {
@@ -36,12 +36,12 @@ impl Drop for Hush {
     }
 }
 
-/// Writes one line of data to standard output; a closed pipe is the reader's wish, all else fails the command at its end.
+/// Writes one line to standard output. A closed pipe is ignored; any other error fails the command at its end.
 pub(crate) fn say(line: impl std::fmt::Display) {
     let _ = say_if_read(line);
 }
 
-/// The same; false once nobody reads any more.
+/// The same; returns false once the pipe is closed.
 pub(crate) fn say_if_read(line: impl std::fmt::Display) -> bool {
     if IS_HUSHED.load(Ordering::Relaxed) {
         return true;
@@ -64,7 +64,7 @@ fn unwritten(error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// Does something; a panic in it becomes a failure, and does not end the process.
+/// Runs a function; a panic in it becomes a failure.
 pub(super) fn caught<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let words = panic.downcast_ref::<String>().map(String::as_str);
@@ -78,7 +78,7 @@ fn defect(what: &str) -> Failure {
         .with_hint("that is no fault of yours: please report it, with the log line above that says where")
 }
 
-/// Says on standard error what went wrong and what helps; gives the code that the process ends with.
+/// Prints the failure and its hint on standard error; returns the process's exit code.
 pub(super) fn end(ended: anyhow::Result<Exit>, log_format: LogFormat) -> ExitCode {
     let ended = match (ended, UNWRITTEN.get()) {
         (Ok(Exit::Done | Exit::NothingToDo), Some(error)) => Err(unwritten(error)),
@@ -87,20 +87,20 @@ pub(super) fn end(ended: anyhow::Result<Exit>, log_format: LogFormat) -> ExitCod
     let exit = ended.unwrap_or_else(|error| {
         let failure = cause(&error);
         let hint = failure.as_ref().and_then(|failure| failure.hint.as_deref());
-        // A closed standard error leaves nobody to tell.
+        // If standard error is closed, there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{}", last_words(&format!("{error:#}"), hint, log_format));
         failure.map_or(Exit::SomeDead, |failure| failure.exit())
     });
     ExitCode::from(exit as u8)
 }
 
-/// Ends the process where it stands: its threads may be at work in libtorch, whose destructors an exit would run.
+/// Ends the process at once, without destructors: threads may still be using libtorch, whose destructors an exit would run.
 pub(super) fn leave(exit: Exit) -> ! {
-    // SAFETY: it takes any number, and does not come back.
+    // SAFETY: `_exit` takes any number, and does not return.
     unsafe { libc::_exit(exit as i32) }
 }
 
-/// The failure that an error holds; a panic of a task or thread is a defect.
+/// The failure in an error; a panic of a task or thread is a bug.
 fn cause(error: &anyhow::Error) -> Option<Failure> {
     error.chain().find_map(|cause| {
         let panicked = cause.downcast_ref::<tokio::task::JoinError>().filter(|it| it.is_panic());
@@ -108,7 +108,7 @@ fn cause(error: &anyhow::Error) -> Option<Failure> {
     })
 }
 
-/// An error and its remedy, as log lines look.
+/// An error and its hint, in the format of log lines.
 fn last_words(error: &str, hint: Option<&str>, log_format: LogFormat) -> String {
     match (log_format, hint) {
         (LogFormat::Json, hint) => {
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_words_look_like_the_log() {
+    fn the_error_message_has_the_format_of_the_log() {
         let words = |format| last_words("no net\nat all", Some("train one"), format);
         assert_eq!(words(LogFormat::Text), "error: no net\nat all\nhint: train one");
         let line: serde_json::Value = serde_json::from_str(&words(LogFormat::Json)).unwrap();
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_a_defect_wherever_it_was() {
+    fn a_panic_is_a_bug_in_any_thread() {
         let here = caught::<Exit>(|| panic!("index 7 of 3")).unwrap_err();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let elsewhere =
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn results_that_find_no_room_pause_and_others_that_cannot_be_written_fail() {
+    fn output_to_a_full_disk_pauses_and_other_write_errors_fail() {
         let exit = |kind: ErrorKind| cause(&unwritten(&kind.into())).map(|failure| failure.exit());
         assert_eq!(exit(ErrorKind::StorageFull), Some(Exit::Paused));
         assert_eq!(exit(ErrorKind::PermissionDenied), None, "it has no code of its own");

@@ -45,14 +45,14 @@ enum PartArg {
     All,
 }
 
-/// What was measured, and on what.
+/// The result: what was measured, and on which data.
 struct Evaluation {
     net: PathBuf,
     classes: Vec<String>,
     data: String,
     part: String,
     samples: usize,
-    /// How many samples of each class that the net lacks.
+    /// The number of samples of each class that the net does not have.
     left_out: BTreeMap<String, usize>,
     unreadable: Vec<String>,
     metrics: SplitMetrics,
@@ -105,8 +105,8 @@ fn usual_part(set: &TrainingSet) -> PartArg {
     }
 }
 
-/// Whether a net was trained on this set, as far as name and counts tell. Its validation part may have been held out of
-/// what is the training part here.
+/// Whether a net was trained on this set, by its name and counts. Its validation part may have been held out from the
+/// training part of this set.
 fn was_trained_on(card: &NetCard, set: &TrainingSet) -> bool {
     let counts = |summary: &str| {
         let numbers =
@@ -120,8 +120,8 @@ fn was_trained_on(card: &NetCard, set: &TrainingSet) -> bool {
     data.is_some_and(|(name, summary)| name == set.name && counts(summary) == counts(&set.summary()))
 }
 
-/// The samples to ask about with their class in the net's order, and how many there are of each class that the net lacks.
-/// Classes meet as those of joined sets do.
+/// The samples to evaluate with their class in the net's order, and the number of samples of each class that the net does
+/// not have. Classes are matched by name, as in joined sets.
 fn labels(set: &TrainingSet, part: PartArg, card: &NetCard) -> Result<(Labels, LeftOut), Failure> {
     let is_asked = |sample: &usize| match part {
         PartArg::Train => set.splits[*sample] == Split::Train,
@@ -151,7 +151,7 @@ fn labels(set: &TrainingSet, part: PartArg, card: &NetCard) -> Result<(Labels, L
     Ok((labels, left_out))
 }
 
-/// What to say of a part that a set does not have.
+/// The failure for a part that a set does not have.
 fn no_part(set: &TrainingSet, part: PartArg) -> Failure {
     let has = |split: Split| match set.of_split(split).len() {
         0 => None,
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(metrics.confusion[1], [0, 0, 0], "no star was asked about");
     }
 
-    /// Three of the four pictures are torn: what is left says nothing.
+    /// Three of the four pictures are damaged: too few are left to measure on.
     #[test]
     fn pictures_that_cannot_be_read_are_named_and_many_are_too_many() {
         let root = tempfile::tempdir().unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn an_emotion_is_one_class_however_a_set_and_a_net_call_it() {
+    fn an_emotion_is_one_class_under_all_its_names() {
         let mut set = shapes(15, 1);
         set.classes = ["Angry", "happiness", "SAD"].map(str::to_owned).to_vec();
         let predictor = Predictor::untrained(Method::Baseline, &["happy", "sadness", "anger"]);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_a_set_does_not_have_is_told_with_those_that_it_has() {
+    fn a_missing_part_is_refused_with_a_list_of_the_parts() {
         let mut set = shapes(15, 1);
         set.splits.fill(Split::Train);
         set.splits[..5].fill(Split::Validation);
@@ -289,7 +289,7 @@ mod tests {
 
     /// With a tenth of it held out while the net was trained.
     #[test]
-    fn a_net_is_known_to_come_from_a_set_of_its_name_and_counts() {
+    fn a_net_was_trained_on_a_set_with_the_same_name_and_counts() {
         let mut set = shapes(20, 1);
         let card = |data: &str| NetCard {
             data: data.to_owned(),
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_net_of_other_things_has_nothing_to_say() {
+    fn a_net_without_a_common_class_is_refused() {
         let predictor = Predictor::untrained(Method::Baseline, &["anger", "fear"]);
         let failure = labels(&shapes(15, 1), PartArg::All, predictor.card()).unwrap_err();
         assert_eq!(failure.hint.as_deref(), Some("the net knows anger, fear"));

@@ -1,4 +1,4 @@
-//! `webemotion experiment`: many trainings that belong together, and the table that they were made for.
+//! `webemotion experiment`: many trainings that belong together, and their table.
 
 mod grid;
 mod noise;

@@ -1,4 +1,4 @@
-//! `webemotion export-net`: a trained net for other programs, with a card that says what it is and is not.
+//! `webemotion export-net`: writes a trained net for other programs, with a model card.
 
 use std::path::{Path, PathBuf};
 
@@ -50,21 +50,21 @@ fn export(args: &ExportNetArgs, global: &Global) -> Result<(PathBuf, Vec<String>
     Ok((net, [params, script, card].iter().map(|path| path.display().to_string()).collect()))
 }
 
-/// The run that a net is of.
+/// The run of a net.
 struct Ended {
     name: String,
     trained: Trained,
 }
 
 impl Ended {
-    /// `None` for a file that lies in no finished run.
+    /// `None` for a file outside the folder of a finished run.
     fn of(net: &Path) -> Option<Self> {
         let folder = net.parent()?;
         let name = folder::closing_line(folder)?.run;
         Some(Self { name, trained: folder::result(folder)? })
     }
 
-    /// What was measured, as rows of a table.
+    /// The measures, as rows of a table.
     fn rows(&self) -> String {
         let (trained, measures) = (&self.trained, self.trained.measures());
         let on = match measures.measured_on {
@@ -108,7 +108,7 @@ fn not_known() -> String {
     NOT_KNOWN.to_owned()
 }
 
-/// The flags that the data were made with, in words: also how many labels were made wrong on purpose.
+/// The flags that the data were read with, in words, including label noise.
 fn flags(card: &NetCard) -> String {
     if card.flags.is_empty() {
         return not_known();
@@ -122,9 +122,18 @@ fn flags(card: &NetCard) -> String {
     card.flags.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
-/// A word without the quotes of JSON, fit for a cell of a table.
+/// A JSON value without quotes, escaped for a table cell.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), |word| word.replace('|', "\\|"))
+    value.as_str().map_or_else(|| value.to_string(), |word| without_folders(word).replace('|', "\\|"))
+}
+
+/// A word with only the last part of its path, if it has one: `folder:faces` for `folder:/home/me/faces`. The card is for
+/// others, who need not know where that is.
+fn without_folders(word: &str) -> String {
+    let Some((head, path)) = word.split_once('/') else { return word.to_owned() };
+    let kind = head.find(':').map_or("", |colon| &head[..=colon]);
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    format!("{kind}{last}")
 }
 
 fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
@@ -187,7 +196,7 @@ mod tests {
     use crate::train::recipe::Method;
     use crate::types::Split;
 
-    /// What a run measured on one picture of anger and one of fear, which it took for anger.
+    /// The results of a run on one picture of anger and one of fear, which it classified as anger.
     fn ended(measured_on: Split) -> Ended {
         let last = SplitMetrics {
             recalls: vec![Some(1.0), Some(0.0)],
@@ -196,7 +205,7 @@ mod tests {
             ..SplitMetrics::default()
         };
         let trained = Trained {
-            method: "scn".to_owned(),
+            method: Method::Scn,
             recipe_hash: String::new(),
             classes: ["anger", "fear"].map(str::to_owned).to_vec(),
             device: "cpu".to_owned(),
@@ -218,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_tells_data_recipe_measures_and_limits_and_says_what_is_not_known() {
+    fn a_card_has_data_recipe_measures_and_limits_and_names_what_is_unknown() {
         let net = Predictor::untrained(Method::Scn, &["anger", "fear"]);
         let text = describe(net.card(), Some(&ended(Split::Test))).unwrap();
         let (hash, less) = (net.card().recipe.hash(), "less [0.485, 0.456, 0.406]");
@@ -239,16 +248,18 @@ mod tests {
     }
 
     #[test]
-    fn a_card_tells_which_labels_were_made_wrong() {
+    fn a_card_names_the_label_noise() {
         let mut card = Predictor::untrained(Method::Scn, &["anger", "fear"]).card().clone();
         assert!(describe(&card, None).unwrap().contains("| Data read with | not known |"));
         let flags = [
-            ("dataset", json!(["folder:a", "folder:b"])),
+            ("dataset", json!(["folder:/home/jane/a", "folder:b", "raf-db:../raf/"])),
+            ("noisy-labels", json!("/home/jane/list.csv")),
             ("noise", json!(0.25)),
             ("noise-kind", json!("pair")),
         ];
         card.flags = flags.map(|(name, value)| (name.to_owned(), value)).into();
-        let told = "--dataset folder:a, --dataset folder:b, --noise 0.25, --noise-kind pair";
+        let told = "--dataset folder:a, --dataset folder:b, --dataset raf-db:raf, --noise 0.25, --noise-kind pair, \
+                    --noisy-labels list.csv";
         let text = describe(&card, None).unwrap();
         assert!(text.contains(&format!("| Data read with | {told} |")), "{text}");
     }

@@ -1,6 +1,6 @@
-//! `webemotion forget`: removes videos with all that came of them, for a person who wants that, and sees to it that they do
-//! not come back. Videos are named by what is theirs for good: the catalog gives a number, and with it a place in the data
-//! folder, to another video later.
+//! `webemotion forget`: removes videos with everything derived from them, on a person's request, and keeps them from coming
+//! back. Videos are named by their permanent ids only: numbers in the catalog, and with them paths in the data folder, are
+//! reused for other videos.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use crate::catalog::{forget, videos};
 use crate::failure::{Exit, Failure, Reason};
-use crate::store;
 use crate::words::plural;
 use crate::youtube::SiteId;
 
@@ -21,15 +20,19 @@ use super::{Global, Session, named, say};
 #[command(after_help = "Examples:\n  webemotion forget dQw4w9WgXcQ --dry-run\n  \
     webemotion forget dQw4w9WgXcQ https://youtu.be/abcdefghijk --reason 'asked by mail on 3 May'\n  \
     webemotion forget --channel UC_x5XG1OV2P6uZZ5FqM9Ttw\n\n\
-    Rows, face crops, files, unfinished work and what the site told go. The pages below reports/ lose their pictures, and\n\
-    with the summaries of rounds their ids, file names, and titles as far as the catalog still has them:\n\
-    of a video that is missing from the site it has none, nor 30 days after it last heard of one. `webemotion report --run\n\
-    NAME` makes a run's page anew. After `webemotion clips --recrop` older pages lose all their pictures: no crop says any\n\
-    more whose they are. Log files, nets that were trained, backups, pages and copies elsewhere, and the files that videos\n\
-    on disk were taken from stay as they are, and a tombstone keeps the id. A video that is not in the catalog is kept from\n\
-    coming. While a worker holds a job of a video no row and no file is removed.\n\n\
-    Exit codes: 0 all is gone; 1 a page cannot be cleaned, or another process reads the catalog, so that its file still\n\
-    has what was removed: what is said then helps; 4 all was gone before, so twice is harmless.")]
+    Rows, face crops, files, unfinished work, what the site told, lines of the lists below shards/, and what a merge or\n\
+    restore that was killed left go. The pages below reports/, at any depth, lose their pictures, and with the summaries of\n\
+    rounds their ids, file names, and titles as far as the catalog still has them: of a video that is missing from the\n\
+    site it has none, nor 30 days after it last heard of one. `webemotion report --run NAME` makes a run's page anew. After\n\
+    `webemotion clips --recrop` older pages lose all their pictures: no crop says any more whose they are.\n\n\
+    Log files, nets that were trained, backups, pages and copies elsewhere, and the files that videos on disk were taken\n\
+    from stay as they are, and a tombstone keeps the id. Backups are also catalog.sqlite.before-* and\n\
+    catalog.sqlite.replaced-* in the data folder, which an upgrade and `webemotion restore` leave. Other videos that show\n\
+    the same footage stay, and are named. A video that is not in the catalog is kept from coming. While a worker holds a\n\
+    job of a video no row and no file is removed.\n\n\
+    Exit codes: 0 all is gone; 1 a page or list cannot be cleaned, another file below reports/ has their names, or another\n\
+    process reads the catalog, so that its file still has what was removed: what is said then helps; 4 all was gone\n\
+    before, so twice is harmless.")]
 pub(crate) struct ForgetArgs {
     /// Videos: their ids or addresses on YouTube (an id that begins with a hyphen after --), or files on disk that were
     /// taken in, or the sha256 of these
@@ -46,7 +49,7 @@ pub(crate) struct ForgetArgs {
     dry_run: bool,
 }
 
-/// What it says to programs.
+/// The closing line for programs.
 #[derive(Debug, Serialize)]
 struct Told<'a> {
     event: &'static str,
@@ -74,6 +77,7 @@ async fn forget(session: &Session, args: &ForgetArgs) -> Result<Removed, Failure
         }
     }
     let mut removed = removal::remove(session, &wanted, &args.reason, args.dry_run).await?;
+    removed.unfinished.extend(removal::clear_copies(session, args.dry_run)?);
     removed.is_read = !args.dry_run && !removal::wipe(session).await?;
     Ok(removed)
 }
@@ -86,8 +90,8 @@ fn exit(removed: &Removed) -> Exit {
     }
 }
 
-/// What a word names, whether or not it is in the catalog: what was forgotten has no row any more, and what never was
-/// here can be kept from coming.
+/// The video that a word names, whether or not it is in the catalog: a forgotten one has no row any more, and one that was
+/// never here can be kept from coming.
 async fn find(session: &Session, word: &str) -> Result<Wanted, Failure> {
     if let Some(id) = SiteId::new(word).or_else(|| SiteId::in_address(word)) {
         return Ok(Wanted { site: "youtube".to_owned(), site_id: id.to_string() });
@@ -96,7 +100,7 @@ async fn find(session: &Session, word: &str) -> Result<Wanted, Failure> {
         return Ok(Wanted { site: "local".to_owned(), site_id: word.to_owned() });
     }
     if let Some(path) = on_disk(session, word) {
-        let (_, sha256) = store::digest(&path)?;
+        let sha256 = named::sha256(session, &path).await?;
         return Ok(Wanted { site: "local".to_owned(), site_id: sha256 });
     }
     Err(match named::video(session, word).await {
@@ -108,7 +112,7 @@ async fn find(session: &Session, word: &str) -> Result<Wanted, Failure> {
     })
 }
 
-/// A file that is not one of those that rows name.
+/// The file that a word names, if it is not one of the stored files of videos and clips.
 fn on_disk(session: &Session, word: &str) -> Option<PathBuf> {
     let path = Path::new(word).canonicalize().ok()?;
     let is_stored = session.store.keeps(&path);
@@ -120,14 +124,19 @@ fn is_sha256(word: &str) -> bool {
     word.len() == 64 && word.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The failure of a word that names a video today, but may name another one later.
+/// The failure for a word that names a video today, but may name another one later.
 fn not_for_good(word: &str, video: &Wanted) -> Failure {
     let Wanted { site, site_id } = video;
     let detail =
         format!("'{}' names {site} {site_id} today, and may name another video later", word.escape_debug());
-    let dashes = if site_id.starts_with('-') { "-- " } else { "" };
     Failure::permanent(Reason::Usage, detail)
-        .with_hint(format!("nothing was removed: `webemotion forget {dashes}{site_id}` if that is the one"))
+        .with_hint(format!("nothing was removed: {} if that is the one", command(site_id)))
+}
+
+/// The command that removes a video.
+fn command(site_id: &str) -> String {
+    let dashes = if site_id.starts_with('-') { "-- " } else { "" };
+    format!("`webemotion forget {dashes}{site_id}`")
 }
 
 fn close(session: &Session, args: &ForgetArgs, removed: &Removed) -> anyhow::Result<()> {
@@ -144,6 +153,10 @@ fn close(session: &Session, args: &ForgetArgs, removed: &Removed) -> anyhow::Res
     }
     for video in &removed.before {
         say(format_args!("{video}: was forgotten before"));
+    }
+    if !removed.lists.is_empty() {
+        let lists = plural(removed.lists.len(), "list");
+        say(format_args!("forget: {lists} below shards/ {would}rid of their lines"));
     }
     say_what_stays(args, removed);
     say(format_args!(
@@ -163,6 +176,13 @@ fn say_what_stays(args: &ForgetArgs, removed: &Removed) {
             "forget: what channel {channel} adds later comes in unless crawl.blocked_channels names it"
         ));
     }
+    for video in &removed.same_footage {
+        let (_, site_id) = video.split_once(' ').unwrap_or(("", video));
+        say(format_args!(
+            "forget: {video} shows the same footage and stays: {} if it is to go too",
+            command(site_id)
+        ));
+    }
     if !removed.runs.is_empty() {
         let runs: Vec<&str> = removed.runs.iter().map(String::as_str).collect();
         say(format_args!(
@@ -176,8 +196,9 @@ fn say_what_stays(args: &ForgetArgs, removed: &Removed) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::tombstones;
+    use crate::catalog::{clips, samples, tombstones};
     use crate::cli::removal::tests::{ID, take, with_a_video};
+    use crate::store;
 
     fn args(word: &str, dry_run: bool) -> ForgetArgs {
         ForgetArgs { videos: vec![word.to_owned()], channel: None, reason: "asked for".to_owned(), dry_run }
@@ -201,7 +222,7 @@ mod tests {
         assert!(videos::upsert(&mut tx, &videos::tests::some(ID, None)).await.unwrap().is_none());
         drop(tx);
 
-        // What a forget that was killed left behind.
+        // Left behind by a killed `forget`.
         let left = store::video_path("youtube", ID, "mp4");
         std::fs::write(session.store.absolute(&left), b"a face").unwrap();
         let again = forget(&session, &args(ID, false)).await.unwrap();
@@ -210,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_name_another_video_later_removes_none_and_says_which_id_does() {
+    async fn a_name_that_may_be_reused_is_refused_with_the_id_to_use() {
         let folder = tempfile::tempdir().unwrap();
         let (session, id) = with_a_video(folder.path()).await;
         let refused = forget(&session, &args(&id.0.to_string(), false)).await.unwrap_err();
@@ -230,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_cannot_be_read_is_named_and_the_files_go_all_the_same() {
+    async fn an_unreadable_page_is_named_and_the_files_are_removed_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let (session, _) = with_a_video(folder.path()).await;
         let page = session.store.absolute("reports/old.html");
@@ -242,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_channel_goes_with_all_its_videos_and_an_unknown_video_is_kept_from_coming() {
+    async fn all_videos_of_a_channel_are_removed_and_an_unknown_video_is_kept_from_coming() {
         let folder = tempfile::tempdir().unwrap();
         let (session, _) = with_a_video(folder.path()).await;
         let unknown = forget(&session, &args("zyxwvutsrqp", false)).await.unwrap();
@@ -256,7 +277,54 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_somebody_works_on_a_video_nothing_of_it_is_removed() {
+    async fn other_videos_with_the_same_footage_are_named_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (session, _) = with_a_video(folder.path()).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        for name in ["copy-1-of-it", "copy-2-of-it", "another-one"] {
+            let video = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            samples::tests::fill(&mut tx, video, 1).await;
+        }
+        tx.commit().await.unwrap();
+        let made = clips::motions(&session.catalog).await.unwrap();
+        let mut tx = session.catalog.begin().await.unwrap();
+        for copy in [0, 2] {
+            clips::set_compared(&mut tx, made[copy].clip, Some(made[1].clip)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let expected = ["copy-1-of-it", "copy-2-of-it"].map(|name| format!("youtube {name}"));
+        for dry_run in [true, false] {
+            let forgotten = forget(&session, &args(ID, dry_run)).await.unwrap();
+            assert_eq!(forgotten.same_footage, BTreeSet::from(expected.clone()));
+        }
+        assert!(videos::find(&session.catalog, "youtube", "copy-1-of-it").await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_file_is_not_read_to_its_end_once_somebody_asks_to_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let (session, _) = with_a_video(folder.path()).await;
+        let film = folder.path().join("a film.mp4");
+        std::fs::write(&film, b"a film").unwrap();
+        session.stop.ask();
+        let stopped = forget(&session, &args(film.to_str().unwrap(), false)).await.unwrap_err();
+        assert_eq!(stopped.exit(), Exit::Interrupted, "{stopped}");
+    }
+
+    #[tokio::test]
+    async fn copies_of_catalogs_that_a_killed_merge_or_restore_left_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let (session, _) = with_a_video(folder.path()).await;
+        for copy in ["restore-a1b2c3", "merge-d4e5f6"] {
+            session.store.staging(copy).unwrap();
+        }
+        assert_eq!(forget(&session, &args(ID, true)).await.unwrap().unfinished.len(), 4);
+        forget(&session, &args(ID, false)).await.unwrap();
+        assert_eq!(session.store.unfinished().unwrap(), ["cut-11-12345678"], "that of another video");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_video_is_removed_while_a_worker_has_it() {
         let folder = tempfile::tempdir().unwrap();
         let (session, _) = with_a_video(folder.path()).await;
         take(&session).await;

@@ -1,12 +1,12 @@
-//! `webemotion gc`: removes what must not be here or serves nobody: videos with a tombstone, files that no row names,
-//! unfinished work that nobody holds, and raw answers past their time.
+//! `webemotion gc`: removes what must not be here or is not needed: videos with a tombstone, files that no row names,
+//! unfinished work without a lease, and expired raw answers.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::catalog::{Transaction, answers, forget, jobs, videos};
+use crate::catalog::{Transaction, answers, attempts, forget, jobs, videos};
 use crate::failure::{Exit, Failure};
 use crate::words::{bytes, plural};
 
@@ -18,17 +18,18 @@ use super::{Global, Session, removal, say};
     Removes files below videos/ and clips/ that no row names, unfinished work, raw answers and titles that are older than\n\
     30 days, and videos that were forgotten and are here all the same, as after a merge by hand: these go as `webemotion\n\
     forget` has them go, also from the pages below reports/. While a job is held files are left alone, and so are videos\n\
-    that a worker has in hand; while a merge, forget or refresh is at work gc ends at once with 4. It ends with 1 when a\n\
-    page cannot be cleaned, or while another process reads the catalog, so that its file still has what was deleted.")]
+    that a worker has in hand; while a merge, restore, forget or refresh is at work gc ends at once with 4. It ends with\n\
+    1 when a page cannot be cleaned, or while another process reads the catalog, so that its file still has what was\n\
+    deleted.")]
 pub(crate) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What the site told may be kept this long unless it is asked again (its developer policies, III.E.4.d).
+/// Data from the site may be kept this long unless it is refreshed (its developer policies, III.E.4.d).
 const KEPT_MS: i64 = 30 * 24 * 3_600_000;
-/// Files removed while others wait for the catalog.
+/// Files removed at a time while others wait for the catalog.
 const BATCH: usize = 500;
 
 /// What was removed, or would be.
@@ -36,11 +37,11 @@ const BATCH: usize = 500;
 struct Collected {
     event: &'static str,
     dry_run: bool,
-    /// Videos whose tombstone stands, removed with all that came of them.
+    /// Videos with a tombstone, removed with everything derived from them.
     tombstoned: usize,
-    /// More of them, which a worker has in hand.
+    /// Further ones, which a worker is processing.
     in_hand: Vec<String>,
-    /// Pages below `reports/` that told of them.
+    /// Pages below `reports/` from which they were removed.
     pages: BTreeSet<PathBuf>,
     /// Pages that cannot be cleaned of them.
     unclean: BTreeSet<PathBuf>,
@@ -54,9 +55,9 @@ struct Collected {
     raw_answers: u64,
     /// Videos whose title and channel's name were emptied.
     metadata: u64,
-    /// Files were left alone: a file stands in its place a moment before its row does.
+    /// Files were left alone, since a job is held: a file is in place a moment before its row.
     is_at_work: bool,
-    /// The catalog's own file still has what was deleted: another process reads.
+    /// The catalog's own file still contains what was deleted, since another process is reading.
     is_read: bool,
 }
 
@@ -80,19 +81,18 @@ pub(crate) async fn run(args: GcArgs, global: &Global) -> anyhow::Result<Exit> {
     })
 }
 
-/// Removes files that no row names and unfinished work, or only says which, unless somebody is at work.
+/// Removes files that no row names and unfinished work, or only counts them, unless a job is held.
 ///
-/// The order keeps whatever comes meanwhile. Files are listed first: one that comes later is not meant. Then, batch by
-/// batch, the catalog is kept from all who would write: nobody can take a job, and so go on with unfinished work or put a
-/// file in an orphan's place; and whoever put a file there with a job that is no longer held has written its row, which is
-/// read last.
+/// The order protects files that appear meanwhile. Files are listed first, so later ones are not considered. Then each
+/// batch is removed while the catalog is locked for writing: no job can be claimed, so no unfinished work is resumed and
+/// no file is put in an orphan's place; and a job that has ended has written the rows of its files, which are read last.
 async fn sweep(session: &Session, dry_run: bool) -> Result<Collected, Failure> {
     let (mut files, unfinished) = (session.store.files()?, session.store.unfinished()?);
     keep_orphans(session, &mut files).await?;
     let mut collected = Collected { event: "collected", dry_run, ..Collected::default() };
     collected.is_at_work = is_at_work(session).await?;
     for some in files.chunks(BATCH) {
-        let Some(_alone) = alone(session, &mut collected).await? else { return Ok(collected) };
+        let Some(_lock) = lock_if_idle(session, &mut collected).await? else { return Ok(collected) };
         let mut orphans = some.to_vec();
         keep_orphans(session, &mut orphans).await?;
         let size =
@@ -104,7 +104,7 @@ async fn sweep(session: &Session, dry_run: bool) -> Result<Collected, Failure> {
         collected.files.extend(orphans);
     }
     for some in unfinished.chunks(BATCH) {
-        let Some(_alone) = alone(session, &mut collected).await? else { return Ok(collected) };
+        let Some(_lock) = lock_if_idle(session, &mut collected).await? else { return Ok(collected) };
         if !dry_run {
             some.iter().try_for_each(|work| session.store.clear_staging(work))?;
         }
@@ -113,7 +113,7 @@ async fn sweep(session: &Session, dry_run: bool) -> Result<Collected, Failure> {
     Ok(collected)
 }
 
-/// Keeps of these files those that no row names.
+/// Retains the files that no row names.
 async fn keep_orphans(session: &Session, files: &mut Vec<String>) -> Result<(), Failure> {
     let rows = videos::files(&session.catalog).await?;
     let named: HashSet<String> =
@@ -122,17 +122,17 @@ async fn keep_orphans(session: &Session, files: &mut Vec<String>) -> Result<(), 
     Ok(())
 }
 
-/// Keeps all others from writing until it is dropped; none when somebody is at work.
-async fn alone(session: &Session, collected: &mut Collected) -> Result<Option<Transaction>, Failure> {
+/// Locks the catalog for writing until it is dropped; none while a job is held.
+async fn lock_if_idle(session: &Session, collected: &mut Collected) -> Result<Option<Transaction>, Failure> {
     if collected.is_at_work {
         return Ok(None);
     }
-    let nobody_writes = session.catalog.begin().await?;
+    let lock = session.catalog.begin().await?;
     collected.is_at_work = is_at_work(session).await?;
-    Ok((!collected.is_at_work).then_some(nobody_writes))
+    Ok((!collected.is_at_work).then_some(lock))
 }
 
-/// Whether a job is held. A lease that is over holds nothing: whoever had it has lost the job.
+/// Whether a job is held. An expired lease does not count: its worker has lost the job.
 async fn is_at_work(session: &Session) -> Result<bool, Failure> {
     let now_ms = session.clock.now_ms();
     Ok(jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms))
@@ -165,7 +165,7 @@ fn close(session: &Session, collected: &Collected) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was emptied, or would be, because it is older than it may be.
+/// What was emptied, or would be, because it expired.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Expired {
     /// Raw answers.
@@ -183,9 +183,10 @@ async fn expiring(session: &Session) -> Result<Expired, Failure> {
     })
 }
 
-/// Empties what the site told more than thirty days ago. Ids, evidence and labels stay. Every crawl does it too.
+/// Empties data from the site that is older than thirty days. Ids, evidence and labels stay. Every crawl does it too.
 pub(crate) async fn expire(session: &Session) -> Result<Expired, Failure> {
     let before_ms = session.clock.now_ms() - KEPT_MS;
+    attempts::expire(&session.catalog, before_ms).await?;
     Ok(Expired {
         answers: answers::expire(&session.catalog, before_ms).await?,
         videos: videos::expire_metadata(&session.catalog, before_ms).await?,
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_whose_row_comes_while_gc_looks_is_kept_and_one_without_goes() {
+    async fn a_file_whose_row_is_written_meanwhile_is_kept_and_one_without_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let session = with_an_orphan(folder.path()).await;
         assert_eq!(sweep(&session, true).await.unwrap().files, ["clips/1.mp4"]);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_more_than_a_batch_every_file_goes_and_is_told_of_once() {
+    async fn every_file_of_several_batches_is_removed_and_counted_once() {
         let folder = tempfile::tempdir().unwrap();
         let session = with_an_orphan(folder.path()).await;
         for number in 0..BATCH {
@@ -250,7 +251,7 @@ mod tests {
         jobs::enqueue(&mut tx, StageName::Cut, "1", 0, 1).await.unwrap();
         tx.commit().await.unwrap();
         let claim = Claim { stage: StageName::Cut, rev: "1", worker: "me", lease_ms: 1_000 };
-        jobs::claim(&session.catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+        jobs::claim(&session.catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
         let swept = sweep(&session, false).await.unwrap();
         assert!(swept.is_at_work && swept.files.is_empty() && swept.unfinished.is_empty());
         assert_eq!(session.store.files().unwrap(), ["clips/1.mp4"]);
@@ -259,14 +260,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_one_moves_files_nobody_else_does() {
+    async fn only_one_process_moves_files_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let session = with_an_orphan(folder.path()).await;
         let lock = session.lock_files().unwrap();
         let second = session.lock_files().unwrap_err();
         assert_eq!(second.exit(), Exit::NothingToDo);
         assert!(
-            second.detail.contains("merge, gc, forget or refresh is at work already: process"),
+            second.detail.contains("merge, restore, gc, forget or refresh is at work already: process"),
             "{second}"
         );
         drop(lock);

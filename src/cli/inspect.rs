@@ -1,4 +1,4 @@
-//! `webemotion inspect`: what the eyes see in pictures and videos, without a catalog.
+//! `webemotion inspect`: what is detected in pictures and videos, without a catalog.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,6 @@ use serde::Serialize;
 use crate::clock::Stop;
 use crate::config::Hwaccel;
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::cpu::{Product, Task};
 use crate::pipeline::inspection::{FaceSeen, InspectOptions, Inspection, TrackSeen};
 use crate::progress::Event;
 use crate::report::plain;
@@ -49,8 +48,8 @@ impl InspectArgs {
             let failure = Failure::permanent(Reason::Usage, "--draw takes one file at a time");
             return Err(failure.with_hint("give one FILE, or leave --draw out"));
         }
-        let is_looked_at = |drawing: &&PathBuf| self.files.iter().any(|file| is_same_file(drawing, file));
-        if let Some(drawing) = self.draw.as_ref().filter(is_looked_at) {
+        let is_input = |drawing: &&PathBuf| self.files.iter().any(|file| is_same_file(drawing, file));
+        if let Some(drawing) = self.draw.as_ref().filter(is_input) {
             let detail = format!("--draw {} would take the place of what is looked at", drawing.display());
             return Err(Failure::permanent(Reason::Usage, detail).with_hint("draw into another file"));
         }
@@ -63,7 +62,7 @@ impl InspectArgs {
     }
 }
 
-/// Has a worker look at each file; one that cannot be looked at is said so and the others go on.
+/// Has a worker inspect each file. With several files, one that fails is reported and the others go on.
 pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Exit> {
     let (mut config, options) = (session::load_config(global)?, args.options()?);
     config.workers.hwaccel = args.hwaccel.unwrap_or(config.workers.hwaccel);
@@ -77,18 +76,15 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
         if stop.is_asked() {
             return Ok(Exit::Interrupted);
         }
-        let task =
-            Task::Inspect { path: path.clone(), options: options.clone(), recipe: config.clips.clone() };
-        let looked = match is_file(path) {
-            Ok(()) => cpu.run(&task, &stop).await,
+        let inspected = match is_file(path) {
+            Ok(()) => cpu.inspect(path.clone(), options.clone(), config.clips.clone(), &stop).await,
             Err(failure) => Err(failure),
         };
-        match looked {
-            Ok(Product::Inspected(inspection)) => {
-                let told = Told { inspection: &inspection, drawn: args.draw.as_deref() };
-                told.say(global.json)?;
+        match inspected {
+            Ok(inspection) => {
+                let output = Output { inspection: &inspection, drawn: args.draw.as_deref() };
+                output.say(global.json)?;
             }
-            Ok(_) => return Err(Failure::bug("a worker answered another question than `inspect`").into()),
             Err(failure) if args.files.len() == 1 => return Err(failure.into()),
             Err(failure) => {
                 let text = plain(&format!("{}: {failure}", path.display()));
@@ -100,16 +96,16 @@ pub(crate) async fn run(args: InspectArgs, global: &Global) -> anyhow::Result<Ex
     Ok(exit)
 }
 
-/// What is said of one file; its fields are the object of `--json`.
+/// The output for one file; serialises to the object of `--json`.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Output<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
     /// Where it was drawn.
     drawn: Option<&'a Path>,
 }
 
-impl Told<'_> {
+impl Output<'_> {
     fn say(&self, json: bool) -> Result<(), Failure> {
         if json {
             say(event("inspected", self)?);
@@ -127,10 +123,10 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Refuses a name that no file has, before a worker is started for it.
+/// Checks that a path names a file, before a worker is started for it.
 fn is_file(path: &Path) -> Result<(), Failure> {
     if path.to_str().is_none() {
-        // What a worker is asked, and what it says, is text.
+        // Tasks and results carry paths as text.
         let detail = format!("the name of {} is not UTF-8", path.display());
         return Err(
             Failure::permanent(Reason::Usage, detail).with_hint("rename it, or link it under another name")
@@ -145,7 +141,7 @@ fn is_file(path: &Path) -> Result<(), Failure> {
     Err(failure.with_hint("name pictures and videos, as in `webemotion inspect DIR/*.jpg`"))
 }
 
-/// A few lines for a reader; with `--json` the object itself is printed instead.
+/// The output without `--json`: a few lines.
 pub(crate) fn describe(inspection: &Inspection) -> String {
     match inspection {
         Inspection::Image { file, width, height, faces } => {
@@ -215,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_looked_at_is_not_drawn_over() {
+    fn an_input_file_is_not_drawn_over() {
         let folder = tempfile::tempdir().unwrap();
         let (film, link) = (folder.path().join("film.mp4"), folder.path().join("link.mp4"));
         std::fs::write(&film, "a film").unwrap();
@@ -230,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_text_is_refused_before_a_worker_is_asked() {
+    fn a_name_that_is_not_utf_8_is_refused_before_a_worker_starts() {
         use std::os::unix::ffi::OsStrExt;
         let name = Path::new(std::ffi::OsStr::from_bytes(b"/nowhere/fa\xe9.jpg"));
         let refused = is_file(name).unwrap_err();
@@ -238,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn shots_are_counted_from_one_as_explain_does() {
+    fn shots_are_counted_from_one_as_in_explain() {
         let track = TrackSeen { shot: 0, start_s: 0.0, end_s: 6.0, faces: vec![] };
         assert!(of_track(&track).contains("shot 1,"));
     }
 
     #[test]
-    fn a_length_is_a_number_that_a_track_can_have() {
+    fn min_seconds_takes_finite_numbers_from_zero_on() {
         assert_eq!(seconds("2.5"), Ok(2.5));
         for wrong in ["nan", "inf", "-1", ""] {
             assert!(seconds(wrong).is_err(), "{wrong}");
@@ -252,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_file_cannot_command_the_terminal() {
+    fn control_characters_in_a_file_name_do_not_reach_the_terminal() {
         let file = || "a\u{1b}[2J.mp4".to_owned();
         let image = Inspection::Image { file: file(), width: 4, height: 3, faces: vec![] };
         let (shots, tracks) = (vec![], vec![]);
@@ -263,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_names_its_event_and_where_it_was_drawn() {
+    fn a_json_line_has_its_event_first_and_the_drawing_last() {
         let face = FaceSeen { face_box: [0.1; 4], landmarks: [[0.5; 2]; 5], score: 0.9 };
         let inspection =
             Inspection::Image { file: "a.png".to_owned(), width: 4, height: 3, faces: vec![face] };
-        let told = Told { inspection: &inspection, drawn: Some(Path::new("seen.png")) };
-        let line = event("inspected", &told).unwrap();
+        let output = Output { inspection: &inspection, drawn: Some(Path::new("seen.png")) };
+        let line = event("inspected", &output).unwrap();
         assert!(line.starts_with(r#"{"event":"inspected","kind":"image","file":"a.png""#), "{line}");
         assert!(line.contains("0.1,0.1") && line.ends_with(r#""drawn":"seen.png"}"#), "{line}");
     }

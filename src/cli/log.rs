@@ -1,4 +1,4 @@
-//! Log lines: on standard error for whoever watches, and in a file of its own for every round. Secrets pass neither.
+//! Log lines: on standard error, and for a round also in a file of its own. Secrets are removed from both.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::{self, File};
@@ -20,11 +20,11 @@ use crate::youtube::ApiKey;
 
 use super::{Global, LogFormat, crawl};
 
-/// The file of the round that this process does, once there is one.
+/// The log file of this process's round, once there is one.
 static ROUND_FILE: Mutex<Option<File>> = Mutex::new(None);
 
-/// Begins to log; `RUST_LOG` overrides `-v` and `-q`. What a round says goes to its file too, once there is one.
-/// Warnings about slow queries go to the file only, unless `-v` asks for more: they mean a busy machine, and show SQL.
+/// Starts the log; `RUST_LOG` overrides `-v` and `-q`. Lines of a round also go to its file, once there is one. Warnings
+/// about slow queries, which only show that the machine is busy, go to the file only, unless `-v` is given.
 pub(super) fn start(global: &Global) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
@@ -45,7 +45,7 @@ pub(super) fn start(global: &Global) {
         .with(file.with_filter(EnvFilter::new(in_file)));
     // A second start in one process (tests) keeps the first log.
     let _ = log.try_init();
-    // A panic is logged like everything else; what follows from it, the caller says.
+    // A panic is logged like everything else; the caller reports its consequences.
     std::panic::set_hook(Box::new(|panic| {
         let trace = Backtrace::capture();
         let trace = (trace.status() == BacktraceStatus::Captured).then(|| format!("\n{trace}"));
@@ -67,7 +67,7 @@ fn file_name(now_ms: i64, process: u32) -> String {
     format!("run-{}-{process}.log", stamp(now_ms))
 }
 
-/// Keeps the newest files; names are in the order of time.
+/// Keeps the newest files; their names sort by time.
 fn rotate(folder: &Path, keep: u32) -> anyhow::Result<()> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
@@ -100,7 +100,7 @@ impl Write for RoundFile {
     }
 }
 
-/// Writes whole lines with their secrets taken out.
+/// Writes whole lines with secrets removed.
 struct Redacting<W>(W);
 
 impl<W: Write> Write for Redacting<W> {
@@ -114,13 +114,13 @@ impl<W: Write> Write for Redacting<W> {
     }
 }
 
-/// Keys of Google's interfaces by their form, and whatever stands behind a telling name.
+/// Google API keys by their form, and any value after a name such as `key=`.
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"AIza[0-9A-Za-z_-]{20,}|(?i)\b(?P<name>(?:api[_-]?)?key|token|password|secret)=[^&\s"']+"#)
         .expect("the pattern is a constant, and a test uses it")
 });
 
-/// The key that this process uses, wherever it is from. One that cannot be used is told by who asks for it.
+/// The key that this process uses. An invalid one is reported where it is needed.
 static KEY: LazyLock<Option<ApiKey>> = LazyLock::new(|| crawl::key().ok().flatten());
 
 fn redacted(text: &str) -> String {
@@ -140,7 +140,7 @@ fn redacted_of(text: &str, key: Option<&ApiKey>) -> String {
     SECRETS.replace_all(&text, stand_in).into_owned()
 }
 
-/// Tells another reporter, and the log: a round's file then says what was going on.
+/// Reports to another reporter and to the log, so that a round's log file shows its progress.
 pub(super) struct Logged(pub(super) Arc<dyn Reporter>);
 
 impl Reporter for Logged {
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_do_not_pass() {
+    fn secrets_are_removed() {
         let line = "asked https://example.org/search?part=id&key=s3cr3t-key&q=happy with AIzaSyA1234567890abcdefghij_-x";
         assert_eq!(
             redacted(line),

@@ -1,4 +1,4 @@
-//! `webemotion completions` and `webemotion man`: what a shell wants to know of this program. Made from the flags alone.
+//! `webemotion completions` and `webemotion man`: shell completions and manual pages, generated from the flags.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
 
 pub(crate) fn man(args: &ManArgs, json: bool) -> anyhow::Result<Exit> {
     let folder = &args.folder;
-    // Long lines are the pager's business, and what is hidden has no page.
+    // The pager wraps long lines, and hidden commands have no page.
     let command = Cli::command().term_width(0);
     let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
     written.map_err(|error| Failure::unwritable(folder, &error))?;
@@ -56,14 +56,14 @@ pub(crate) fn man(args: &ManArgs, json: bool) -> anyhow::Result<Exit> {
 mod tests {
     use super::*;
 
-    /// Every command and the commands below it, but for hidden ones and clap's own `help`.
+    /// Every command and its subcommands, without hidden ones and clap's own `help`.
     fn commands(of: &clap::Command) -> Vec<&clap::Command> {
         let shown = of.get_subcommands().filter(|it| !it.is_hide_set() && it.get_name() != "help");
         shown.flat_map(|it| std::iter::once(it).chain(commands(it))).collect()
     }
 
     #[test]
-    fn every_command_says_what_it_does_and_shows_an_example() {
+    fn every_command_has_a_description_and_an_example() {
         let program = Cli::command();
         for command in commands(&program) {
             let name = command.get_name();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_no_folder_for_pages() {
+    fn a_file_instead_of_a_folder_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let refused = man(&ManArgs { folder: file.path().to_owned() }, false).unwrap_err();
         assert_eq!(refused.downcast::<Failure>().unwrap().exit(), Exit::Usage);

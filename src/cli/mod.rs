@@ -1,24 +1,25 @@
-//! One file per command, named like it: its flags and its `run`. The only room that uses `anyhow`.
+//! One file per command, named like it, with its flags and its `run` (of `train` these are in `train/args` and
+//! `train/command`). The only room that uses `anyhow`.
 //!
-//! What a command has of its own stands in the folder of its name; what several need is a file beside them. This file
-//! has the flags that every command takes, and begins whichever was typed.
+//! Parts of one command are in the folder of its name; code that several commands share is in a file beside them. This file
+//! has the flags common to all commands, and starts the one that was typed.
 //!
 //! ```text
-//! plain · nets                                   which commands there are: without libtorch, with it
-//! crawl · clips · train · report                 the walk, one command a hop
+//! plain · nets                                   the list of commands: without libtorch, with it
+//! crawl · clips · train · report                 the data flow, step by step
 //! run                                            all of it once a night: standing → agenda → legs → ledger, verdict
-//! status · inspect · predict · eval · experiment to look: at the catalog, at files, at nets, at methods
-//! adopt · retry · refresh · check                to keep a catalog: labels in force, second tries, soundness
-//! backup · restore                               copies of it, and back again
-//! forget · gc                                    to remove; both by way of `removal`
-//! shard · merge · export_net                     to carry work and nets elsewhere, and home again
-//! demo · doctor · settings · manual              to begin: a small world, the tools, `config`, the shell's needs
+//! status · inspect · predict · eval · experiment inspecting the catalog, files, nets, methods
+//! adopt · retry · refresh · check                maintaining a catalog: labels in force, second tries, soundness
+//! backup · restore                               copying a catalog, and going back to a copy
+//! forget · gc                                    removing; both through `removal`
+//! shard · merge · export_net                     moving work and nets to other machines and back
+//! demo · doctor · settings · manual              getting started: a demo, the tools, `config`, completions, man pages
 //! worker · measure_train                         hidden: for other processes of this program, and for scripts
 //!
-//! session · drive                                what most commands need; how they drive the pipeline's stages
+//! session · drive                                common to most commands; how they drive the pipeline's stages
 //! named · asked_net                              which video, run or net a word on the command line means
-//! log · ending                                   log lines; the closing line, last words and the exit code
-//! nets_program                                   where `webemotion-nets` lies, and how it takes over
+//! log · ending                                   log lines; the closing line, the error message and the exit code
+//! nets_program                                   finds `webemotion-nets` and replaces this process by it
 //! ```
 
 mod adopt;
@@ -77,7 +78,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{Config, Hwaccel};
+use crate::config::Config;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::cpu::Cpu;
 use ending::{caught, end, leave};
@@ -103,7 +104,7 @@ pub(crate) use session::Session;
     \x20    or a failure without a code of its own\n  \
     2    the command line or the settings are wrong\n  \
     3    a tool is missing, or the catalog cannot be used\n  \
-    4    nothing to do, or a round, merge, gc, forget or refresh is at work already\n  \
+    4    nothing to do, or a round, merge, restore, gc, forget or refresh is at work already\n  \
     5    paused: rate limit, quota, network or full disk; come back later\n  \
     70   a defect of webemotion\n  \
     130  interrupted"
@@ -157,7 +158,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Every command, by what it needs.
+/// Every command, by whether it needs libtorch.
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(flatten)]
@@ -167,8 +168,8 @@ enum Command {
     Nets(nets::Nets),
 }
 
-/// Runs the command that was typed. For `webemotion`, which must not load libtorch: half a second in every command. Where
-/// a command runs nets, `webemotion-nets` takes this process's place.
+/// Runs the command that was typed. For `webemotion`, which must not load libtorch, since that takes half a second: a
+/// command that needs nets is run by `webemotion-nets`, which replaces this process.
 pub fn front(cli: Cli) -> ExitCode {
     let ended = caught(|| match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
@@ -181,7 +182,7 @@ pub fn front(cli: Cli) -> ExitCode {
     end(ended, cli.global.log_format)
 }
 
-/// Runs the command that was typed, whatever it needs. For `webemotion-nets`.
+/// Runs the command that was typed, with or without nets. For `webemotion-nets`.
 pub fn run(cli: Cli) -> ExitCode {
     let ended = caught(|| match cli.command {
         Command::Plain(command) => plain::begin(command, &cli.global),
@@ -191,19 +192,19 @@ pub fn run(cli: Cli) -> ExitCode {
     end(ended, cli.global.log_format)
 }
 
-/// Begins to log, and runs a command on the async runtime. However it ends, its catalogs are closed; only after a
-/// second request to stop nothing is waited for.
+/// Starts the log, and runs a command on the async runtime. At the end its catalogs are closed, except after a second
+/// request to stop, which waits for nothing.
 fn block_on(global: &Global, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     log::start(global);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
-    let until_told = async {
+    let until_stopped = async {
         tokio::select! {
             biased;
             ended = command => ended.map(Some),
-            () = session::told_twice() => Ok(None),
+            () = session::stop_requested_twice() => Ok(None),
         }
     };
-    let Some(ended) = caught(|| runtime.block_on(until_told)).transpose() else {
+    let Some(ended) = caught(|| runtime.block_on(until_stopped)).transpose() else {
         runtime.shutdown_background();
         let interrupted = Failure::transient(Reason::Interrupted, "interrupted before the end")
             .with_hint("the same command goes on from what was committed");
@@ -214,33 +215,33 @@ fn block_on(global: &Global, command: impl Future<Output = anyhow::Result<Exit>>
     ended
 }
 
-/// The worker processes that open videos; none where this program cannot open any.
+/// The worker processes that open videos; none if this build cannot open any.
 pub(crate) fn cpu(session: &Session, count: usize) -> Result<Option<Cpu>, Failure> {
     let can_open = cfg!(all(feature = "media", feature = "train"));
     can_open.then(|| workers(&session.config, count)).transpose()
 }
 
-/// A pool of `worker` processes, started as they are needed.
+/// A pool of `worker` processes, started on demand.
 fn workers(config: &Config, count: usize) -> Result<Cpu, Failure> {
-    let program = nets_program::find()?;
-    let limits = config.workers.clone();
+    Ok(Cpu::new(nets_program::find()?, worker_arguments(config), count, config.workers.clone()))
+}
+
+fn worker_arguments(config: &Config) -> Vec<String> {
     let mut arguments = vec!["worker".to_owned()];
-    // CUDA reserves more of the address space than it uses.
-    let max_memory_bytes = if limits.hwaccel == Hwaccel::None { limits.max_memory_bytes } else { 0 };
-    arguments.push(format!("--max-memory-bytes={max_memory_bytes}"));
-    arguments.push(format!("--hwaccel={}", limits.hwaccel.as_str()));
+    arguments.push(format!("--max-memory-bytes={}", config.workers.max_memory_bytes));
+    arguments.push(format!("--hwaccel={}", config.workers.hwaccel.as_str()));
     if let Ok(mtcnn) = config.tools.find_mtcnn() {
         arguments.push(format!("--mtcnn={}", mtcnn.display()));
     }
-    Ok(Cpu::new(program, arguments, count, limits))
+    arguments
 }
 
-/// Cores that this process may use.
+/// The number of cores that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Reads words as they are typed after a command's name.
+/// Parses words as typed after a command's name.
 pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<A, Failure> {
     let parser = A::augment_args(clap::Command::new(command).no_binary_name(true));
     let read = parser.try_get_matches_from(words).and_then(|found| A::from_arg_matches(&found));
@@ -251,17 +252,17 @@ pub(crate) fn typed<A: Args>(command: &'static str, words: &[String]) -> Result<
     })
 }
 
-/// Whether a stream is read by a person who wants colours: <https://no-color.org>.
+/// Whether output to a stream may be coloured: <https://no-color.org>.
 pub(crate) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
     is_screen(stream) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether a stream is a terminal that obeys escape codes, as one that calls itself dumb does not.
+/// Whether a stream is a terminal that supports escape codes, which one with `TERM=dumb` does not.
 pub(crate) fn is_screen(stream: &impl io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
-/// One line of `--json`: which event it is, then all there is to say of it.
+/// One line of `--json`: the event's name, then its fields.
 #[cfg(feature = "train")]
 pub(crate) fn event(name: &'static str, facts: &impl serde::Serialize) -> Result<String, Failure> {
     #[derive(serde::Serialize)]
@@ -276,10 +277,21 @@ pub(crate) fn event(name: &'static str, facts: &impl serde::Serialize) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Hwaccel;
     use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn workers_get_their_memory_limit_with_every_hwaccel() {
+        let mut config = Config::default();
+        for hwaccel in [Hwaccel::None, Hwaccel::Cuda] {
+            config.workers.hwaccel = hwaccel;
+            let limit = format!("--max-memory-bytes={}", config.workers.max_memory_bytes);
+            assert!(worker_arguments(&config).contains(&limit), "{hwaccel:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The commands that run nets in their own process. Only `webemotion-nets` is linked with these.
+//! The commands that run nets in their own process. Only `webemotion-nets` is linked with them.
 
 use clap::Subcommand;
 

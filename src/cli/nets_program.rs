@@ -1,4 +1,4 @@
-//! `webemotion-nets`, the program that is linked with libtorch: where it lies, and how it is asked.
+//! `webemotion-nets`, the program that is linked with libtorch: where it is, and how it is started.
 
 #[cfg(feature = "train")]
 use std::convert::Infallible;
@@ -12,13 +12,13 @@ use crate::failure::{Failure, Reason};
 
 const NAME: &str = "webemotion-nets";
 
-/// Finds `webemotion-nets`: it lies beside this program, or is this program.
+/// The path of `webemotion-nets`: it is beside this program, or is this program.
 pub(super) fn find() -> Result<PathBuf, Failure> {
     let own = std::env::current_exe();
     own.map(|own| own.with_file_name(NAME)).map_err(|error| missing(NAME.as_ref(), &error.to_string()))
 }
 
-/// Becomes `webemotion-nets`: the same process with the same arguments. Returns only if that cannot be.
+/// Replaces this process by `webemotion-nets` with the same arguments. Returns only on failure.
 #[cfg(feature = "train")]
 pub(super) fn take_over() -> Result<Infallible, Failure> {
     let program = find()?;
@@ -26,7 +26,7 @@ pub(super) fn take_over() -> Result<Infallible, Failure> {
     Err(missing(&program, &error.to_string()))
 }
 
-/// Which devices libtorch sees; says why where the program is missing or cannot load libtorch.
+/// The devices that libtorch sees, or why the program is missing or cannot load libtorch.
 #[cfg(feature = "train")]
 pub(super) fn devices() -> Result<String, Failure> {
     let program = find()?;

@@ -1,4 +1,4 @@
-//! The commands that run no net in their own process. `webemotion` is linked with these alone.
+//! The commands that run no net in their own process. `webemotion` is linked with these only.
 
 use clap::Subcommand;
 

@@ -1,13 +1,17 @@
-//! `webemotion predict`: what a trained net says of the faces in pictures and videos. Pictures are looked at here, videos
-//! only in a worker process.
+//! `webemotion predict`: a trained net's predictions for the faces in pictures and videos. Pictures are opened in this
+//! process, videos only in a worker process.
 
-mod told;
+mod output;
 
+#[cfg(feature = "media")]
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 #[cfg(feature = "media")]
 use tokio::runtime::Handle;
+#[cfg(feature = "media")]
+use tokio::sync::mpsc;
 
 use super::asked_net::NetArgs;
 use super::{Global, event, say, session};
@@ -16,14 +20,16 @@ use crate::config::{ClipRecipe, Config};
 use crate::face::{Detector, DetectorSettings, Mtcnn, align};
 use crate::failure::{Exit, Failure, Reason};
 #[cfg(feature = "media")]
-use crate::pipeline::cpu::{Cpu, Product, Task};
+use crate::pipeline::cpu::{Cpu, FacesTask};
+#[cfg(feature = "media")]
+use crate::pipeline::inspection::FollowedFace;
 use crate::pipeline::inspection::{PICTURE_MIN_FACE_PX, is_picture, read_picture};
 use crate::pipeline::local::is_video;
 use crate::progress::Event;
 use crate::train::predict::Predictor;
 use crate::types::{Face, FaceBox};
 use crate::words::plural;
-use told::{CSV_HEAD, FaceTold, FileTold, Kind};
+use output::{CSV_HEAD, FacePrediction, FilePrediction, Kind};
 
 /// Flags of `predict`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,8 +53,8 @@ pub(crate) struct PredictArgs {
     whole: bool,
 }
 
-/// Asks the net about every file; one that cannot be read is said so and the others go on. What else lies in folders is
-/// passed over and counted.
+/// Predicts every file. With several files, one that cannot be read is reported and the others go on. Other files in
+/// folders are counted and skipped.
 pub(crate) async fn run(args: PredictArgs, global: &Global) -> anyhow::Result<Exit> {
     let (global, stop) = (global.clone(), Stop::default());
     session::listen_for_signals(&stop);
@@ -59,7 +65,7 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Fai
     let found = files(&args.files, !args.whole)?;
     let (net, predictor) = args.net.load(global, &args.device)?;
     let net = net.display().to_string();
-    let mut teller = Teller::new(predictor, &session::load_config(global)?, args.whole, stop)?;
+    let mut predictor = FilePredictor::new(predictor, &session::load_config(global)?, args.whole, stop)?;
     let reporter = session::reporter(global);
     let mut exit = Exit::Done;
     if args.csv {
@@ -72,10 +78,10 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Fai
         if stop.is_asked() {
             return Ok(Exit::Interrupted);
         }
-        match teller.tell(path, *kind) {
-            Ok(told) if global.json => say(event("predicted", &told.by(&net))?),
-            Ok(told) if args.csv => told.csv_lines().for_each(say),
-            Ok(told) => say(told.describe()),
+        match predictor.predict(path, *kind) {
+            Ok(file) if global.json => say(event("predicted", &file.with_net(&net))?),
+            Ok(file) if args.csv => file.csv_lines().for_each(say),
+            Ok(file) => say(file.describe()),
             Err(failure) if found.files.len() == 1 => return Err(failure),
             Err(failure) => {
                 reporter.report(&Event::Said { text: format!("{}: {failure}", path.display()) });
@@ -86,18 +92,18 @@ fn predict(args: &PredictArgs, global: &Global, stop: &Stop) -> Result<Exit, Fai
     Ok(exit)
 }
 
-/// What is asked about, and what is not.
+/// The files to predict, and others that were found with them.
 #[derive(Debug)]
 struct Found {
     files: Vec<(PathBuf, Kind)>,
-    /// What else lies in folders that were named, but for what is hidden.
+    /// Other files in the named folders, without hidden ones.
     others: Vec<PathBuf>,
-    /// Whether videos can be asked about.
+    /// Whether videos are accepted.
     videos: bool,
 }
 
 impl Found {
-    /// What is passed over, in words.
+    /// A line about the other files; `None` without any.
     fn passed_over(&self) -> Option<String> {
         let (first, count) = (self.others.first()?, plural(self.others.len(), "file"));
         let what = if self.videos { "pictures or videos" } else { "pictures" };
@@ -107,7 +113,7 @@ impl Found {
         ))
     }
 
-    fn take(&mut self, path: PathBuf, kind: Option<Kind>) {
+    fn add(&mut self, path: PathBuf, kind: Option<Kind>) {
         let is_hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         match kind {
             Some(kind) => self.files.push((path, kind)),
@@ -117,7 +123,7 @@ impl Found {
     }
 }
 
-/// The files that were named, and those in folders that were named, by name.
+/// The named files, and those in named folders, by name. Videos only where `videos` says so and a worker can open them.
 fn files(named: &[PathBuf], videos: bool) -> Result<Found, Failure> {
     let videos = videos && cfg!(feature = "media");
     let kind = |path: &Path| {
@@ -131,7 +137,7 @@ fn files(named: &[PathBuf], videos: bool) -> Result<Found, Failure> {
             })?;
             for path in below {
                 let kind = kind(&path);
-                found.take(path, kind);
+                found.add(path, kind);
             }
         } else if let Some(kind) = kind(path).filter(|_| path.exists()) {
             found.files.push((path.clone(), kind));
@@ -158,9 +164,9 @@ fn refused(path: &Path, videos: bool) -> Failure {
         "is no picture that this program reads"
     };
     let hint = if videos {
-        "JPEG, PNG, WebP, BMP and TIFF files and videos can be asked about"
+        "JPEG, PNG, WebP, BMP and TIFF pictures and videos are read"
     } else {
-        "pictures can be asked about; videos only without --whole, by a program with the media feature"
+        "pictures are read; videos only without --whole, by a program built with the media feature"
     };
     Failure::permanent(Reason::Usage, format!("{} {problem}", path.display())).with_hint(hint)
 }
@@ -186,18 +192,18 @@ fn detector(config: &Config) -> Result<Mtcnn, Failure> {
     Ok(Mtcnn::load(&config.tools.find_mtcnn()?, &DetectorSettings::of(&recipe, 0))?)
 }
 
-/// Finds faces, makes them upright as samples are, and asks the net.
-struct Teller {
+/// Finds the faces of a file, crops them like samples, and predicts them.
+struct FilePredictor {
     predictor: Predictor,
-    /// Side of an upright crop, pixels.
+    /// Side of a crop, pixels.
     side_px: u32,
-    /// None where the whole picture is asked about.
+    /// `None` where the whole picture is predicted.
     detector: Option<Box<dyn Detector>>,
     #[cfg(feature = "media")]
     worker: Worker,
 }
 
-/// Who opens videos.
+/// What a worker process needs to open videos.
 #[cfg(feature = "media")]
 struct Worker {
     cpu: Cpu,
@@ -205,7 +211,7 @@ struct Worker {
     stop: Stop,
 }
 
-impl Teller {
+impl FilePredictor {
     #[cfg_attr(not(feature = "media"), expect(unused_variables, reason = "only videos are stopped half-way"))]
     fn new(predictor: Predictor, config: &Config, whole: bool, stop: &Stop) -> Result<Self, Failure> {
         let detector: Option<Box<dyn Detector>> =
@@ -223,25 +229,26 @@ impl Teller {
         })
     }
 
-    fn tell(&mut self, path: &Path, kind: Kind) -> Result<FileTold, Failure> {
+    fn predict(&mut self, path: &Path, kind: Kind) -> Result<FilePrediction, Failure> {
         let faces = match kind {
             Kind::Image => self.faces_of_picture(path)?,
             Kind::Video => self.faces_of_video(path)?,
         };
-        Ok(FileTold { file: path.display().to_string(), kind, faces })
+        Ok(FilePrediction { file: path.display().to_string(), kind, faces })
     }
 
-    fn faces_of_picture(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+    fn faces_of_picture(&mut self, path: &Path) -> Result<Vec<FacePrediction>, Failure> {
         let (boxes, crops) = self.crops(read_picture(path)?)?;
-        let told = self.predictor.predict(&crops)?;
+        let predictions = self.predictor.predict(&crops)?;
         let classes = &self.predictor.card().classes;
         Ok(boxes
             .into_iter()
-            .zip(told)
-            .map(|(face_box, told)| FaceTold::new(face_box, &told, classes))
+            .zip(predictions)
+            .map(|(face_box, prediction)| FacePrediction::new(face_box, &prediction, classes))
             .collect())
     }
 
+    /// The boxes of a picture's faces, and their crops.
     fn crops(&mut self, picture: RgbImage) -> Result<(Vec<FaceBox>, Vec<RgbImage>), Failure> {
         let Some(detector) = &mut self.detector else {
             let whole = FaceBox { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
@@ -254,26 +261,37 @@ impl Teller {
     }
 
     #[cfg(not(feature = "media"))]
-    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FacePrediction>, Failure> {
         Err(refused(path, false))
     }
 
-    /// A worker follows the faces; the net says of each what the mean of its looks is.
+    /// A worker follows and crops the faces; each gets the mean prediction over its crops. They are predicted as they
+    /// come, since the crops of a long video would take gigabytes, and on this thread: a slow net must not make the worker
+    /// look silent.
     #[cfg(feature = "media")]
-    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FaceTold>, Failure> {
+    fn faces_of_video(&mut self, path: &Path) -> Result<Vec<FacePrediction>, Failure> {
         let Worker { cpu, recipe, stop } = &self.worker;
-        let task = Task::Faces { path: path.to_owned(), recipe: recipe.clone(), side_px: self.side_px };
-        let Product::Faces(followed) = Handle::current().block_on(cpu.run(&task, stop))? else {
-            return Err(Failure::bug("a worker answered another question than `faces`"));
-        };
-        let mut told = Vec::new();
-        for face in followed {
-            let crop = |rgb: &Vec<u8>| RgbImage::from_raw(self.side_px, self.side_px, rgb.clone());
-            let crops: Vec<RgbImage> = face.looks.iter().filter_map(|look| crop(&look.rgb)).collect();
-            let looks = self.predictor.predict(&crops)?;
-            told.extend(FaceTold::followed(&face, &looks, &self.predictor.card().classes));
+        let task = FacesTask { path: path.to_owned(), recipe: recipe.clone(), side_px: self.side_px };
+        let (cpu, stop) = (cpu.clone(), stop.clone());
+        let (sender, mut faces) = mpsc::channel(1);
+        let following = Handle::current().spawn(async move { cpu.faces(task, &stop, sender).await });
+        let mut predicted = BTreeMap::new();
+        while let Some(face) = faces.blocking_recv() {
+            // Without a receiver the worker is of no more use: this kills it.
+            let prediction = self.predict_followed(&face).inspect_err(|_| following.abort())?;
+            predicted.extend(prediction.map(|prediction| (face.track, prediction)));
         }
-        Ok(told)
+        let followed = Handle::current().block_on(following);
+        followed.map_err(|error| Failure::bug(format!("following faces ended early: {error}")))??;
+        Ok(predicted.into_values().collect())
+    }
+
+    #[cfg(feature = "media")]
+    fn predict_followed(&self, face: &FollowedFace) -> Result<Option<FacePrediction>, Failure> {
+        let picture = |rgb: &Vec<u8>| RgbImage::from_raw(self.side_px, self.side_px, rgb.clone());
+        let crops: Vec<RgbImage> = face.crops.iter().filter_map(|crop| picture(&crop.rgb)).collect();
+        let predictions = self.predictor.predict(&crops)?;
+        Ok(FacePrediction::followed(face, &predictions, &self.predictor.card().classes))
     }
 }
 
@@ -294,11 +312,11 @@ mod tests {
         RgbImage::from_fn(120, 80, |x, y| Rgb(colour(x, y))).save(path).unwrap();
     }
 
-    fn teller(detector: Option<Box<dyn Detector>>) -> Teller {
+    fn predictor(detector: Option<Box<dyn Detector>>) -> FilePredictor {
         let predictor = Predictor::untrained(Method::Scn, &["anger", "fear, awe"]);
         let config = Config::default();
-        let teller = Teller::new(predictor, &config, true, &Stop::default()).unwrap();
-        Teller { side_px: 64, detector, ..teller }
+        let predictor = FilePredictor::new(predictor, &config, true, &Stop::default()).unwrap();
+        FilePredictor { side_px: 64, detector, ..predictor }
     }
 
     #[test]
@@ -306,14 +324,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("two.png");
         two_faces(&path);
-        let told = teller(Some(Box::<FakeDetector>::default())).tell(&path, Kind::Image).unwrap();
-        assert_eq!(told.faces.len(), 2);
-        for face in &told.faces {
+        let file = predictor(Some(Box::<FakeDetector>::default())).predict(&path, Kind::Image).unwrap();
+        assert_eq!(file.faces.len(), 2);
+        for face in &file.faces {
             assert!((face.probabilities.values().sum::<f32>() - 1.0).abs() < 1e-5);
             assert_eq!(face.confidence, face.probabilities[&face.class]);
             assert!(face.importance.is_some());
         }
-        let json = serde_json::to_value(&told).unwrap();
+        let json = serde_json::to_value(&file).unwrap();
         assert!((json["faces"][0]["box"][2].as_f64().unwrap() - 40.0 / 120.0).abs() < 1e-6, "{json}");
     }
 
@@ -322,14 +340,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("grey.png");
         RgbImage::from_pixel(40, 30, Rgb([90; 3])).save(&path).unwrap();
-        let none = teller(Some(Box::<FakeDetector>::default())).tell(&path, Kind::Image).unwrap();
+        let none = predictor(Some(Box::<FakeDetector>::default())).predict(&path, Kind::Image).unwrap();
         assert_eq!(none.describe(), format!("{}: faces: 0", path.display()));
-        let whole = teller(None).tell(&path, Kind::Image).unwrap();
+        let whole = predictor(None).predict(&path, Kind::Image).unwrap();
         assert_eq!(whole.faces[0].face_box, [0.0, 0.0, 1.0, 1.0]);
     }
 
     #[test]
-    fn folders_are_walked_and_what_is_no_picture_is_refused_only_when_named() {
+    fn other_files_are_skipped_in_folders_and_refused_when_named() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("b")).unwrap();
         let (second, first) = (folder.path().join("b/two.png"), folder.path().join("a.png"));
@@ -353,7 +371,7 @@ mod tests {
         for refused in [files(&[film], false), files(&[words], true)] {
             let failure = refused.unwrap_err();
             assert_eq!(failure.reason, Reason::Usage);
-            assert!(failure.hint.unwrap().contains("can be asked about"));
+            assert!(failure.hint.unwrap().contains("are read"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `webemotion refresh`: asks the Data API again about videos whose metadata grows old, and finds those that are gone.
+//! `webemotion refresh`: asks the Data API again about videos with old metadata, and finds those that are gone.
 
 use serde_json::json;
 
@@ -34,14 +34,14 @@ pub(crate) struct RefreshArgs {
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// What a refresh came to.
+/// The result of a refresh.
 #[derive(Default)]
 struct Tally {
     renewed: usize,
     missing: usize,
-    /// Gone from the site for good.
+    /// Gone from the site for certain.
     purged: Removed,
-    /// Here though their tombstone stands.
+    /// Here although they have a tombstone.
     tombstoned: Removed,
 }
 
@@ -50,12 +50,12 @@ impl Tally {
         [&self.purged, &self.tombstoned]
     }
 
-    /// How many videos were removed.
+    /// The number of videos removed.
     fn removed(&self) -> usize {
         self.both().iter().map(|removed| removed.videos.len()).sum()
     }
 
-    /// How many files went with them.
+    /// The number of their files removed.
     fn files(&self) -> usize {
         self.both().iter().map(|removed| removed.files.len()).sum()
     }
@@ -66,14 +66,14 @@ pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Ex
     let _lock = session.lock_files()?;
     let api = DataApi::new(key()?, &session.config.crawl).map_err(Failure::from)?;
     let (mut tally, mut tombstoned) = (Tally::default(), Vec::new());
-    // Listed once: whatever is answered, nothing is asked about twice.
+    // Listed once, so that no video is asked about twice.
     for some in stale(&session, args.older_than).await?.chunks(IDS_A_CALL) {
         if session.stop.is_asked() {
             break;
         }
         tombstoned.extend(ask(&session, &api, some, &mut tally).await?);
     }
-    // These must not be here. Their tombstones stay as they are.
+    // These must not be here; their tombstones stay.
     tally.tombstoned = removal::remove_rows(&session, &tombstoned, "its tombstone stood", false).await?;
     let missing = videos::missing(&session.catalog, DAY_MS).await.map_err(Failure::from)?;
     if args.purge {
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Ex
         tally.purged = removal::remove_rows(&session, &certain, "gone from the site", false).await?;
     }
     close(&session, &missing, &tally);
-    // Removed rows leave the catalog's own file too.
+    // Removes deleted rows from the catalog's own file too.
     let is_wiped = tally.removed() == 0 || removal::wipe(&session).await?;
     let is_all = is_wiped && tally.both().iter().all(|removed| removed.is_all());
     let is_idle = tally.renewed + tally.missing + tally.removed() == 0;
@@ -108,7 +108,7 @@ fn key() -> Result<crate::youtube::ApiKey, Failure> {
     })
 }
 
-/// Asks about some videos, and writes the answers down. Returns those that are named though their tombstone stands.
+/// Asks about some videos, and stores the answers. Returns those that the site names although they have a tombstone.
 async fn ask(
     session: &Session,
     api: &DataApi,
@@ -125,7 +125,7 @@ async fn ask(
             tally.missing += 1;
             continue;
         };
-        if videos::upsert(&mut tx, &told(video)).await?.is_some() {
+        if videos::upsert(&mut tx, &new_video(video)).await?.is_some() {
             tally.renewed += 1;
         } else {
             tombstoned.push(*id);
@@ -135,7 +135,7 @@ async fn ask(
     Ok(tombstoned)
 }
 
-fn told(video: &FoundVideo) -> videos::NewVideo {
+fn new_video(video: &FoundVideo) -> videos::NewVideo {
     videos::NewVideo {
         site: "youtube".to_owned(),
         site_id: video.site_id.clone(),

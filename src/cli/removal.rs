@@ -1,35 +1,37 @@
-//! The one way in which videos leave for good: rows, files, unfinished work, and what pages and other rows tell of them.
-//! `forget`, `gc` and `refresh` choose the videos, and tell what went.
+//! The only way in which videos are removed for good: rows, files, unfinished work, and their names in pages and other
+//! rows. `forget`, `gc` and `refresh` choose the videos, and report what was removed.
 //!
-//! The order: first what pages and other rows tell, while the rows of the videos still have their names; then these
-//! rows; then the files. Whoever is killed in between starts the same command again, and `gc` finds the files that are
-//! left. Others go on writing while pages are read. Whoever removes holds the lock of those who bring and remove files.
+//! The order: first the names in pages and other rows, while the rows of the videos still have them; then these rows;
+//! then the files; then the pages once more, since other processes may have written some. After a kill in between the
+//! same command can be started again, and `gc` finds files that are left. The caller holds the lock for adding and
+//! removing files.
 
+mod lists;
 mod pages;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::catalog::jobs::HeldLease;
 use crate::catalog::names::Names;
 use crate::catalog::videos::{self, NewVideo, Video};
 use crate::catalog::{forget, jobs, local_files, samples, tombstones};
 use crate::failure::{Failure, Reason};
-use crate::pipeline::{cut, fetch, search, takeover, twins};
+use crate::pipeline::{cut, duplicates, fetch, search, worker_name};
 use crate::types::{SampleId, VideoId};
 
-use super::Session;
-use pages::{Leaving, Pages};
+use super::{Session, merge, restore};
+use pages::Leaving;
 
-/// Videos whose rows go together where many do: nobody else can write meanwhile.
+/// Videos whose rows are removed in one transaction, during which nobody else can write.
 const BATCH: usize = 200;
-/// Videos whose names are looked for at once.
+/// Videos whose names are searched for at a time.
 const NAMED: usize = 10_000;
 
 /// A video by its name at its site.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(crate) struct Wanted {
     pub(crate) site: String,
     pub(crate) site_id: String,
@@ -54,7 +56,7 @@ pub(crate) struct Removed {
     pub(crate) kept_out: Vec<String>,
     /// Videos that were forgotten before.
     pub(crate) before: Vec<String>,
-    /// Videos that a worker has in hand, and that are left for another time.
+    /// Videos that a worker is processing, and that are left for another time.
     pub(crate) in_hand: Vec<String>,
     /// Files of videos and clips, relative to the data folder.
     pub(crate) files: BTreeSet<String>,
@@ -62,32 +64,30 @@ pub(crate) struct Removed {
     pub(crate) unfinished: Vec<String>,
     /// Pictures in pages below `reports/`.
     pub(crate) pictures: usize,
-    /// The pages that had them, or the names of the videos.
+    /// The pages that contained these, or the names of the videos.
     pub(crate) pages: BTreeSet<PathBuf>,
-    /// Pages that cannot be cleaned.
+    /// Work lists below `shards/` that had the videos.
+    pub(crate) lists: BTreeSet<PathBuf>,
+    /// Pages and lists that cannot be cleaned, and other files below `reports/` that have the names of the videos.
     pub(crate) unclean: BTreeSet<PathBuf>,
-    /// The catalog's own file still has what was removed: another process reads. See [`wipe`].
+    /// Videos that stay and have a clip with the same footage as one of those that go.
+    pub(crate) same_footage: BTreeSet<String>,
+    /// The catalog's own file still contains what was removed, since another process is reading. See [`wipe`].
     pub(crate) is_read: bool,
     /// Runs that had samples of the videos in their lists.
     pub(crate) runs: BTreeSet<String>,
 }
 
 impl Removed {
-    /// Whether nothing had to be done.
+    /// Whether there was nothing to do.
     pub(crate) fn is_nothing(&self) -> bool {
         let videos = self.videos.len() + self.kept_out.len();
-        videos + self.files.len() + self.unfinished.len() + self.pages.len() == 0
+        videos + self.files.len() + self.unfinished.len() + self.pages.len() + self.lists.len() == 0
     }
 
-    /// Whether nothing is left that a person has to see to.
+    /// Whether nothing is left for a person to do.
     pub(crate) fn is_all(&self) -> bool {
         !self.is_read && self.unclean.is_empty()
-    }
-
-    fn told_of(&mut self, pages: Pages) {
-        self.pictures = pages.pictures;
-        self.pages = pages.cleaned;
-        self.unclean = pages.unclean;
     }
 
     fn add(&mut self, other: Self) {
@@ -99,7 +99,9 @@ impl Removed {
         self.unfinished.extend(other.unfinished);
         self.pictures += other.pictures;
         self.pages.extend(other.pages);
+        self.lists.extend(other.lists);
         self.unclean.extend(other.unclean);
+        self.same_footage.extend(other.same_footage);
         self.runs.extend(other.runs);
     }
 }
@@ -107,32 +109,32 @@ impl Removed {
 /// How videos are removed.
 #[derive(Debug, Clone, Copy)]
 struct How<'a> {
-    /// Why, for whoever asks later.
+    /// Why, for the tombstone.
     reason: &'a str,
-    /// Only look what would be removed.
+    /// Only find out what would be removed.
     dry_run: bool,
-    /// All or none of them; else, batch by batch, those that no worker has in hand.
+    /// All of them or none; otherwise, batch by batch, those that no worker is processing.
     at_once: bool,
 }
 
-/// What is known of videos that are to go.
+/// What is known of the videos to remove.
 #[derive(Debug, Default)]
 struct Known {
     told: Removed,
-    /// Those that no worker has in hand.
+    /// Those that no worker is processing.
     free: Vec<Wanted>,
     rows: Vec<VideoId>,
     /// Videos that were not here.
     unknown: Vec<Wanted>,
-    /// What all of them are called.
+    /// The names of all of them.
     called: Vec<NewVideo>,
     samples: HashSet<SampleId>,
 }
 
-/// Removes videos, and keeps those that are not here from coming; or only looks what that would be.
+/// Removes videos, and keeps those that are not here from coming; or only finds out what that would remove.
 ///
 /// # Errors
-/// When a worker has one of them in hand, who would put its files there again: no row and no file was removed then.
+/// When a worker is processing one of them, which would write its files again: then no row and no file was removed.
 pub(crate) async fn remove(
     session: &Session,
     wanted: &BTreeSet<Wanted>,
@@ -143,8 +145,8 @@ pub(crate) async fn remove(
     take_out(session, &wanted, How { reason, dry_run, at_once: true }).await
 }
 
-/// Removes videos by their rows, however many, or only looks what that would be. Those that a worker has in hand are left
-/// for another time, and so is what is not begun when somebody asks to stop.
+/// Removes any number of videos by their rows, or only finds out what that would remove. Those that a worker is processing
+/// are left for another time, and so are batches not begun before a request to stop.
 pub(crate) async fn remove_rows(
     session: &Session,
     ids: &[VideoId],
@@ -163,14 +165,13 @@ pub(crate) async fn remove_rows(
 }
 
 async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Removed, Failure> {
-    let known = look(session, wanted, how).await?;
+    let mut known = look(session, wanted, how).await?;
     if known.free.is_empty() || session.stop.is_asked() {
         return Ok(Removed { in_hand: known.told.in_hand, ..Removed::default() });
     }
-    let (names, folder) = (Names::of(&known.called)?, session.store.reports());
-    let leaving = Leaving { samples: &known.samples, names: &names };
-    let pages = pages::clean(&session.catalog, &folder, &leaving, how.dry_run).await?;
-    let mut removed = known.told;
+    let names = Names::of(&known.called)?;
+    let mut removed = std::mem::take(&mut known.told);
+    let mut cleaned = clean(session, &known, &names, how).await?;
     if !how.dry_run {
         let mut tx = session.catalog.begin().await?;
         forget::redact(&mut tx, &names).await?;
@@ -182,19 +183,33 @@ async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<
             }
             removed.add(remove_batch(session, some, how).await?);
         }
-        // Where an original went, one of its copies is now the original of the others.
-        twins::settle(&session.catalog, session.config.keep.duplicates).await?;
+        // A page that was written meanwhile may show them. The numbers of their samples may be another video's by now.
+        known.samples.clear();
+        cleaned.add(clean(session, &known, &names, how).await?);
+        // If an original was removed, one of its duplicates becomes the original of the others.
+        duplicates::mark(&session.catalog, session.config.keep.duplicates).await?;
     }
-    removed.told_of(pages);
+    removed.add(cleaned);
     Ok(removed)
 }
 
-/// Removes the rows of videos, then their files. Whoever took one of them since [`look`] first saw it keeps it.
+/// Takes videos out of the pages and the work lists, or only looks which have them.
+async fn clean(session: &Session, known: &Known, names: &Names, how: How<'_>) -> Result<Removed, Failure> {
+    let leaving = Leaving { samples: &known.samples, names };
+    let pages = pages::clean(&session.catalog, &session.store.reports(), &leaving, how.dry_run).await?;
+    let lists = lists::clean(&session.store.shards(), &known.free, how.dry_run)?;
+    let mut unclean = pages.unclean;
+    unclean.extend(lists.unclean);
+    let (pictures, pages, lists) = (pages.pictures, pages.cleaned, lists.cleaned);
+    Ok(Removed { pictures, pages, lists, unclean, ..Removed::default() })
+}
+
+/// Removes the rows of videos, then their files. A video that a worker has claimed since [`look`] read it is kept.
 async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Removed, Failure> {
-    // From here on nobody can take a job of theirs, and when it is over they have none.
+    // From here on no job of theirs can be claimed, and afterwards they have none.
     let mut tx = session.catalog.begin().await?;
     let known = look(session, wanted, how).await?;
-    // Before the rows go: then their numbers are free, and the next video to get one would go on with this work.
+    // Before the rows are deleted, which frees their ids: the next video with such an id would resume this work.
     for work in &known.told.unfinished {
         session.store.clear_staging(work)?;
     }
@@ -209,7 +224,7 @@ async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Res
     Ok(known.told)
 }
 
-/// Looks what is to go of videos.
+/// Finds out what is to be removed of videos.
 async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Known, Failure> {
     let (mut known, held) = (Known::default(), held(session).await?);
     for video in wanted {
@@ -229,15 +244,18 @@ async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Know
         known.told.files.extend(session.store.files_of(&video.site, &video.site_id)?);
         known.free.push(video.clone());
     }
+    for video in wanted {
+        known.told.same_footage.remove(&video.name());
+    }
     known.told.unfinished = unfinished(session, &known.rows)?;
     Ok(known)
 }
 
-/// Writes down what is to go of a video that is here.
+/// Adds what is to be removed of a video that is here.
 async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
     let catalog = &session.catalog;
     let found = videos::get(catalog, id).await?.found;
-    // A video on disk may have been met at several places.
+    // A local video may have been found at several paths.
     let places = local_files::of_video(catalog, id).await?.into_iter();
     known.called.extend(places.map(|url| NewVideo { url, ..found.clone() }));
     known.called.push(found);
@@ -245,13 +263,14 @@ async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Kno
     known.samples.extend(samples.into_iter().map(|(sample, _)| sample));
     known.rows.push(id);
     known.told.runs.extend(forget::runs_on(catalog, id).await?);
+    known.told.same_footage.extend(forget::same_footage(catalog, id).await?);
     let files = forget::files(catalog, id).await?;
     known.told.files.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
     known.told.videos.push(video.name());
     Ok(())
 }
 
-/// Writes down what is to be done about a video that is not here.
+/// Adds what is to be done about a video that is not here.
 async fn look_for(session: &Session, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
     let Wanted { site, site_id } = video.clone();
     if tombstones::stands(&session.catalog, &site, &site_id).await? {
@@ -264,7 +283,7 @@ async fn look_for(session: &Session, video: &Wanted, known: &mut Known) -> Resul
     Ok(())
 }
 
-/// The videos that workers have in hand. A lease that is over holds nothing: whoever had it has lost the job.
+/// The videos that workers are processing. An expired lease does not count: its worker has lost the job.
 async fn held(session: &Session) -> Result<HashMap<VideoId, HeldLease>, Failure> {
     let now_ms = session.clock.now_ms();
     let leases = jobs::held(&session.catalog).await?.into_iter();
@@ -273,7 +292,7 @@ async fn held(session: &Session) -> Result<HashMap<VideoId, HeldLease>, Failure>
 }
 
 fn in_hand(name: &str, lease: &HeldLease) -> Failure {
-    let who = takeover::in_words(&lease.worker);
+    let who = worker_name::in_words(&lease.worker);
     let detail = format!("the {} of {name} is in hand of {who}", lease.stage);
     Failure::transient(Reason::Forgotten, detail).with_hint(
         "no row and no file was removed: wait for its end or stop it, then start the same command again",
@@ -282,12 +301,27 @@ fn in_hand(name: &str, lease: &HeldLease) -> Failure {
 
 /// The unfinished work of videos.
 fn unfinished(session: &Session, rows: &[VideoId]) -> Result<Vec<String>, Failure> {
-    let names: Vec<_> = rows.iter().map(|id| (fetch::work(*id), cut::any_work(*id))).collect();
+    let names: Vec<_> = rows.iter().map(|id| (fetch::staging_name(*id), cut::staging_prefix(*id))).collect();
     let is_theirs = |work: &String| names.iter().any(|(fetch, cut)| work == fetch || work.starts_with(cut));
     Ok(session.store.unfinished()?.into_iter().filter(is_theirs).collect())
 }
 
-/// Has what was deleted leave the catalog's own file. False, with a warning, while another process is in the way.
+/// Removes the copies of catalogs that a merge or a restore left when it was killed, or only looks which there are: no
+/// other is at work while the lock of those who bring and remove files is held.
+pub(crate) fn clear_copies(session: &Session, dry_run: bool) -> Result<Vec<String>, Failure> {
+    let is_copy = |work: &String| {
+        [merge::WORK, restore::WORK]
+            .iter()
+            .any(|kind| work.strip_prefix(kind).is_some_and(|it| it.starts_with('-')))
+    };
+    let copies: Vec<String> = session.store.unfinished()?.into_iter().filter(is_copy).collect();
+    if !dry_run {
+        copies.iter().try_for_each(|work| session.store.clear_staging(work))?;
+    }
+    Ok(copies)
+}
+
+/// Removes deleted content from the catalog's own file. False, with a warning, while another process prevents it.
 pub(crate) async fn wipe(session: &Session) -> Result<bool, Failure> {
     let is_wiped = session.catalog.checkpoint().await?;
     if !is_wiped {

@@ -8,11 +8,12 @@ use crate::catalog::runs;
 use crate::failure::{Exit, Failure, Reason};
 use crate::files::write_whole;
 use crate::pipeline::takeover;
+use crate::report::pages::Form;
 use crate::report::{self, Gathering, RunReport};
 
 use super::{Global, Session, named, say};
 
-/// Pages of no run and no round, and what the index calls them.
+/// Pages not about a run or a round, with their titles in the index.
 const OTHER_PAGES: [(&str, &str); 2] =
     [("catalog", "The catalog"), ("demo", "The demo, beside the truth about its world")];
 
@@ -25,7 +26,7 @@ pub(crate) struct ReportArgs {
     /// The run [default: the latest; without any run, the catalog]
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
-    /// html, markdown or json [default: what the ending of --out says, else html]
+    /// html, markdown or json [default: what the ending of --out says; without one, html]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Where to; - is standard output [default: reports/ in the data folder]
@@ -41,20 +42,26 @@ enum Format {
 }
 
 impl ReportArgs {
-    fn format(&self) -> Format {
-        self.format.or_else(|| Format::of(self.out.as_deref()?)).unwrap_or(Format::Html)
+    fn format(&self) -> Result<Format, Failure> {
+        match (self.format, self.out.as_deref()) {
+            (Some(format), _) => Ok(format),
+            (None, Some(file)) if file.extension().is_some() => Format::of(file).ok_or_else(|| {
+                Failure::permanent(Reason::Usage, format!("no format ends as {} does", file.display()))
+                    .with_hint("end its name in .html, .md or .json, or say which it is with --format")
+            }),
+            (None, _) => Ok(Format::Html),
+        }
     }
 }
 
 impl Format {
-    /// What a file's ending says, if anything.
+    /// The format of a file extension, if it is known.
     fn of(file: &Path) -> Option<Self> {
-        match file.extension()?.to_str()? {
-            "md" | "markdown" => Some(Self::Markdown),
-            "json" => Some(Self::Json),
-            "html" | "htm" => Some(Self::Html),
-            _ => None,
-        }
+        Form::of(file).map(|form| match form {
+            Form::Html => Self::Html,
+            Form::Markdown => Self::Markdown,
+            Form::Json => Self::Json,
+        })
     }
 
     fn extension(self) -> &'static str {
@@ -78,13 +85,14 @@ pub(crate) async fn run(args: ReportArgs, global: &Global) -> anyhow::Result<Exi
     report(&Session::existing(global).await?, &args).await
 }
 
-/// Writes the page that the flags mean.
+/// Writes the page that the flags ask for.
 pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Result<Exit> {
     let to_stdout = args.out.as_deref() == Some(Path::new("-"));
     if to_stdout && session.json {
         let failure = Failure::permanent(Reason::Usage, "--out - and --json both want standard output");
         return Err(failure.with_hint("leave one of them out; --format json makes a page of JSON").into());
     }
+    let format = args.format()?;
     let all = runs::list(&session.catalog).await.map_err(Failure::from)?;
     let chosen = match &args.run {
         Some(name) => Some(named::run(session, &all, name)?),
@@ -96,19 +104,19 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     };
     let report = report.map_err(Failure::from)?;
     let name = chosen.map_or("catalog", |run| run.name.as_str());
-    let text = args.format().render(&report);
+    let text = format.render(&report);
     if to_stdout {
         say(text.trim_end());
         return Ok(Exit::Done);
     }
     let file = match &args.out {
         Some(file) => write(file, &text).map(|()| file.clone())?,
-        None => write_page(session, &format!("{name}.{}", args.format().extension()), &text)?,
+        None => write_page(session, &format!("{name}.{}", format.extension()), &text)?,
     };
     match (&args.out, chosen) {
         (Some(_), _) => {}
         (None, Some(_)) => write_index(session).await?,
-        // It is the catalog's own page that was gathered.
+        // The page is the catalog's own.
         (None, None) => write_index_with(session, &report).await?,
     }
     if session.json {
@@ -119,14 +127,14 @@ pub(crate) async fn report(session: &Session, args: &ReportArgs) -> anyhow::Resu
     Ok(Exit::Done)
 }
 
-/// Writes a page beside the others, whose index is then to be written too. Returns where it is.
+/// Writes a page to the reports folder; returns its path. The caller then writes the index.
 pub(crate) fn write_page(session: &Session, name: &str, text: &str) -> Result<PathBuf, Failure> {
     let file = session.store.reports().join(name);
     write(&file, text)?;
     Ok(file)
 }
 
-/// Writes the list of all pages, and with it the page of the catalog as it stands now.
+/// Writes the index of all pages, and the current page of the catalog.
 pub(crate) async fn write_index(session: &Session) -> anyhow::Result<()> {
     let catalog = report::gather_catalog(&session.catalog, "Catalog").await.map_err(Failure::from)?;
     write_index_with(session, &catalog).await
@@ -158,20 +166,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ending_of_a_file_says_what_is_written_into_it_unless_a_flag_does() {
+    fn the_file_extension_decides_the_format_unless_a_flag_does() {
         let format = |words: &[&str]| {
             let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            crate::cli::typed::<ReportArgs>("report", &words).unwrap().format()
+            crate::cli::typed::<ReportArgs>("report", &words).unwrap().format().ok()
         };
-        assert_eq!(format(&[]), Format::Html);
-        assert_eq!(format(&["--out", "run.md"]), Format::Markdown);
-        assert_eq!(format(&["--out", "run.json"]), Format::Json);
-        assert_eq!(format(&["--out", "run.md", "--format", "html"]), Format::Html);
-        assert_eq!(format(&["--out", "-"]), Format::Html);
+        assert_eq!(format(&[]), Some(Format::Html));
+        assert_eq!(format(&["--out", "run.md"]), Some(Format::Markdown));
+        assert_eq!(format(&["--out", "run.JSON"]), Some(Format::Json));
+        assert_eq!(format(&["--out", "run.md", "--format", "html"]), Some(Format::Html));
+        assert_eq!(format(&["--out", "-"]), Some(Format::Html));
+        assert_eq!(format(&["--out", "run"]), Some(Format::Html));
+        assert_eq!(format(&["--out", "run.txt"]), None);
+        assert_eq!(format(&["--out", "run.txt", "--format", "markdown"]), Some(Format::Markdown));
     }
 
     #[tokio::test]
-    async fn the_page_of_the_catalog_is_as_new_as_the_index_that_links_it() {
+    async fn the_page_of_the_catalog_is_written_with_the_index() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let page = write_page(&session, "catalog.html", "of yesterday").unwrap();

@@ -13,6 +13,7 @@ use crate::pipeline::worker_name;
 use crate::store::{self, Lock, Store, StoreError};
 use crate::words::{date, plural};
 
+use super::merge::clear_up;
 use super::removal::{self, Removed};
 use super::session::{clock, load_config, lock, lock_files};
 use super::{Global, Session, say};
@@ -35,8 +36,8 @@ pub(crate) struct RestoreArgs {
     file: PathBuf,
 }
 
-/// How the name of the unfinished work begins.
-const WORK: &str = "restore";
+/// The prefix of its unfinished work's name.
+pub(super) const WORK: &str = "restore";
 
 pub(crate) async fn run(args: RestoreArgs, global: &Global) -> anyhow::Result<Exit> {
     load_config(global)?;
@@ -44,6 +45,7 @@ pub(crate) async fn run(args: RestoreArgs, global: &Global) -> anyhow::Result<Ex
     must_be_another(&args.file, &store)?;
     let clock = clock(global);
     let _locks = lock_all(&store, &clock)?;
+    clear_up(&store, WORK)?;
     let scratch = store.scratch(WORK).map_err(Failure::from)?;
     let copy = restore::copy(&args.file, &scratch.path().join(store::CATALOG), &clock).await;
     let copy: SoundCopy = copy.map_err(of_backup)?;
@@ -66,14 +68,14 @@ fn must_be_another(file: &Path, store: &Store) -> Result<(), Failure> {
     Err(Failure::permanent(Reason::Usage, detail).with_hint("name a file that `webemotion backup` wrote"))
 }
 
-/// Takes every lock that there is. Who works without one has the catalog open, which is refused when it is replaced.
+/// Takes every lock. A process that works without one has the catalog open, which is refused when the catalog is replaced.
 fn lock_all(store: &Store, clock: &Clock) -> Result<Vec<Lock>, Failure> {
     let holder = worker_name(clock);
     let legs = Leg::ALL.into_iter().map(|leg| lock(store, leg.as_str(), leg.as_str(), &holder));
     std::iter::once(lock_files(store, &holder)).chain(legs).collect()
 }
 
-/// What is wrong with a backup is no matter of the catalog, which stays.
+/// The failure for a bad backup, which is a usage error: the catalog stays as it is.
 fn of_backup(error: CatalogError) -> Failure {
     let failure = error.failure();
     match error {
@@ -128,7 +130,7 @@ mod tests {
     use crate::catalog::tests::empty;
 
     #[tokio::test]
-    async fn what_is_no_backup_is_told_so_and_not_of_the_data_folder() {
+    async fn a_file_that_is_no_backup_is_named_and_not_the_data_folder() {
         let (folder, catalog) = empty().await;
         let (file, copy) = (folder.path().join("diary.sqlite"), folder.path().join("copy.sqlite"));
         std::fs::write(&file, b"dear diary").unwrap();

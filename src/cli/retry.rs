@@ -1,4 +1,4 @@
-//! `webemotion retry`: takes up again what was rejected or given up, and lifts pauses.
+//! `webemotion retry`: reopens jobs that were rejected or given up, and lifts pauses.
 
 use serde_json::json;
 
@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, jobs, pauses};
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::scan;
 use crate::types::StageName;
+use crate::words::{are, plural};
 
 use super::{Global, Session, say};
 
@@ -21,8 +22,8 @@ pub(crate) struct RetryArgs {
     /// Of this reason; `webemotion status` lists those that were given
     #[arg(long, value_enum, hide_possible_values = true)]
     reason: Option<Reason>,
-    /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted; so are those of other stages for
-    /// what the site said to all
+    /// Only of this stage: search, fetch, scan or cut. Its pause, if it has one, is lifted; so are those of other stages
+    /// for what the site said to all
     #[arg(long, value_enum)]
     stage: Option<StageName>,
 }
@@ -54,12 +55,13 @@ pub(crate) async fn run(args: RetryArgs, global: &Global) -> anyhow::Result<Exit
             [stage] => format!("; the pause of {stage} is lifted"),
             stages => format!("; the pauses of {} are lifted", stages.join(" and ")),
         };
-        say(format_args!("retry: {reopened} jobs are open again{pauses}"));
+        say(format_args!("retry: {} {} open again{pauses}", plural(reopened, "job"), are(reopened)));
     }
     Ok(if reopened == 0 && lifted.is_empty() { Exit::NothingToDo } else { Exit::Done })
 }
 
-/// Lifts a stage's pause; where it is for what the site said to all who ask, those of the others too. Says of which stages.
+/// Lifts a stage's pause and, if the site refused all requests, those of the other stages for that reason. Returns the
+/// stages.
 async fn lift(catalog: &Catalog, stage: StageName) -> Result<Vec<StageName>, Failure> {
     let in_force = pauses::in_force(catalog).await?;
     let own = in_force.iter().find(|pause| pause.stage == stage).map(|pause| pause.reason);
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_the_site_said_to_all_is_lifted_for_all_and_every_other_pause_alone() {
+    async fn a_refusal_of_all_requests_is_lifted_for_all_stages_and_any_other_pause_for_one() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let blocked = [StageName::Fetch, StageName::Search].map(|stage| (stage, Reason::Blocked));
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_said_and_what_is_no_reason_is_answered_with_what_may_be_said() {
+    fn a_missing_or_unknown_reason_is_refused_with_a_list_of_the_reasons() {
         let refused = |words: &[&str]| Cli::try_parse_from(words).unwrap_err().to_string();
         let nothing = refused(&["webemotion", "retry"]);
         assert!(nothing.contains("--reason") && nothing.contains("--stage"), "{nothing}");

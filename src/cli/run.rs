@@ -1,7 +1,8 @@
-//! `webemotion run`: one round of what is due, in the order that data walks, for a scheduler to start every night. How
-//! things stand is in `standing`, what follows from it in `agenda`, the doing in `legs`, what is left behind in `ledger`.
+//! `webemotion run`: one round of what is due, in the order of the data flow, for a scheduler to start every night.
+//! `standing` reads the situation, `agenda` decides what to do, `legs` does it, and `ledger` records it.
 
 pub(crate) mod agenda;
+mod crawl_leg;
 mod ledger;
 mod legs;
 mod metrics;
@@ -50,7 +51,7 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
-    /// Flags win over settings.
+    /// The options of a round: flags override settings.
     fn apply(&self, config: &mut Config) {
         if !self.only.is_empty() {
             config.run.commands.clone_from(&self.only);
@@ -67,14 +68,14 @@ impl RunArgs {
     }
 }
 
-/// The settings' `train.flags`, read as the command line reads them.
+/// The settings' `train.flags`, parsed like a command line.
 pub(crate) struct Work {
     #[cfg(feature = "train")]
     train: super::train::TrainArgs,
 }
 
 impl Work {
-    /// Reads `train.flags`.
+    /// Parses `train.flags`.
     #[cfg(feature = "train")]
     pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
         use super::train::{DatasetArg, TrainArgs};
@@ -122,7 +123,8 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
     if args.dry_run {
         return say_agenda(&session, &work).await;
     }
-    // One name in the locks and in the round's row: by it the next round recognises one that died on another machine.
+    // The same name is in the locks and in the round's row: by it the next round recognises one that died on another
+    // machine.
     let holder = worker_name(&session.clock);
     let locks = locks(&session, &holder)?;
     log::begin_round(&session.store.logs(), &session.clock, session.config.run.keep_logs)?;
@@ -134,7 +136,7 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
             Some(session.clock.now_ms() + i64::try_from(runtime_s).unwrap_or(i64::MAX / 2_000) * 1_000)
         }
     };
-    // The commands of a round have closing lines of their own.
+    // The commands of a round would print closing lines of their own.
     let hush = global.quiet.then(Hush::begin);
     let steps = legs::walk(&session, &work, deadline_ms).await?;
     let (exit, report) = ledger.close(&session, &work, steps, planned).await?;
@@ -143,14 +145,15 @@ pub(crate) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
     Ok(exit)
 }
 
-/// One lock for each command of the round: another round of the same commands on this data folder ends at once.
+/// Takes one lock per command of the round, so that another round with one of these commands on this data folder ends at
+/// once.
 fn locks(session: &Session, holder: &str) -> Result<Vec<Lock>, Failure> {
     let legs = Leg::ALL.into_iter().filter(|leg| session.config.run.commands.contains(leg));
     legs.map(|leg| session.lock(leg.as_str(), leg.as_str(), holder)).collect()
 }
 
 async fn say_agenda(session: &Session, work: &Work) -> anyhow::Result<Exit> {
-    let standing = Standing::look(session, work).await?;
+    let standing = Standing::read(session, work).await?;
     let steps = agenda::agenda(&standing, &session.config);
     for step in &steps {
         if session.json {

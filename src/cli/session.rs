@@ -1,4 +1,4 @@
-//! What most commands need: settings, data folder, catalog, clock, stop and somebody to tell.
+//! What most commands need: settings, data folder, catalog, clock, stop flag and reporter.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,18 +19,18 @@ use crate::store::{self, Lock, Locked, Store, StoreError};
 use super::ending::leave;
 use super::{Global, LogFormat, is_screen};
 
-/// Catalogs that this process has opened and closes at its end.
+/// The catalogs that this process opened, to be closed at its end.
 static OPENED: Mutex<Vec<Catalog>> = Mutex::new(Vec::new());
-/// Closing waits so long for who still reads or writes.
-const CLOSING: Duration = Duration::from_secs(10);
-/// Told when somebody asked twice to stop.
-static TOLD_TWICE: Notify = Notify::const_new();
-/// So long may then be needed to give leases back.
-const LAST_MOMENT: Duration = Duration::from_secs(3);
-/// And so long for the end itself.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long closing waits for readers and writers.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Notified when a stop was requested twice.
+static STOP_NOW: Notify = Notify::const_new();
+/// The time then allowed for giving leases back.
+const LEASE_RETURN_TIME: Duration = Duration::from_secs(3);
+/// The time then allowed for the process to end.
+const EXIT_TIME: Duration = Duration::from_secs(1);
 
-/// An open data folder and all that goes with it.
+/// An open data folder, with its settings and catalog.
 pub(crate) struct Session {
     pub(crate) config: Config,
     pub(crate) store: Store,
@@ -42,8 +42,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens the data folder for work, making it and its catalog if they are not there. What a process that was killed
-    /// had in hand is due again.
+    /// Opens the data folder for work, creating it and its catalog if they do not exist. Jobs of killed processes are due
+    /// again.
     pub(crate) async fn create(global: &Global) -> anyhow::Result<Self> {
         let session = Self::open(global).await?;
         let jobs = takeover::take_back(&session.catalog).await?;
@@ -53,14 +53,14 @@ impl Session {
         Ok(session)
     }
 
-    /// Opens a data folder for work; it must be there already.
+    /// Opens an existing data folder for work.
     pub(crate) async fn existing(global: &Global) -> anyhow::Result<Self> {
         must_exist(global)?;
         Self::create(global).await
     }
 
-    /// Opens a data folder that must be there already, to look at it: no job is taken back. The catalog of an earlier
-    /// release is brought up to date all the same.
+    /// Opens an existing data folder for reading: no job is taken back. The catalog of an earlier release is still
+    /// migrated.
     pub(crate) async fn reading(global: &Global) -> anyhow::Result<Self> {
         must_exist(global)?;
         Self::open(global).await
@@ -71,19 +71,20 @@ impl Session {
         lock(&self.store, name, what, holder)
     }
 
-    /// Takes the lock of those who bring files of videos and clips, or take them away, without a job that they hold.
+    /// Takes the lock for adding or removing files of videos and clips without holding a job.
     pub(crate) fn lock_files(&self) -> Result<Lock, Failure> {
         lock_files(&self.store, &worker_name(&self.clock))
     }
 
-    /// The same session with a stop of its own, which is also asked at a moment. Abort the keeper when the work is over.
+    /// The same session with a stop flag of its own, which is also set at a given time. The caller aborts the returned
+    /// task when the work is done.
     #[cfg(feature = "train")]
     pub(crate) fn ending_at(&self, deadline_ms: Option<i64>) -> (Self, tokio::task::JoinHandle<()>) {
         let (outer, inner, clock) = (self.stop.clone(), Stop::default(), self.clock.clone());
         let stop = inner.clone();
         let keeper = tokio::spawn(async move {
             while deadline_ms.is_none_or(|end_ms| clock.now_ms() < end_ms) {
-                if tokio::time::timeout(super::drive::GLANCE, outer.asked()).await.is_ok() {
+                if tokio::time::timeout(super::drive::POLL_INTERVAL, outer.asked()).await.is_ok() {
                     break;
                 }
             }
@@ -103,7 +104,7 @@ impl Session {
         (session, keeper)
     }
 
-    /// A session on a new data folder whose clock stands still.
+    /// A session on a new data folder, with a fixed clock.
     #[cfg(test)]
     pub(crate) async fn still(folder: &Path) -> Self {
         let (store, clock) = (Store::open(folder).unwrap(), Clock::fixed(1_000_000));
@@ -124,12 +125,13 @@ impl Session {
     }
 }
 
-/// The machine's clock, as the command line shifts it.
+/// The machine's clock, shifted as the command line says.
 pub(super) fn clock(global: &Global) -> Clock {
     Clock::shifted(global.clock_shift_s.saturating_mul(1_000))
 }
 
-/// Takes a lock of a data folder, or says who has it. `what` is at work then, `holder` is what others are told.
+/// Takes a lock of a data folder, or fails with its holder. `what` describes the lock's work, `holder` is our name for
+/// others.
 pub(super) fn lock(store: &Store, name: &str, what: &str, holder: &str) -> Result<Lock, Failure> {
     match store.lock(name, holder).map_err(StoreError::of_named_folder)? {
         Locked::Taken(lock) => {
@@ -139,7 +141,7 @@ pub(super) fn lock(store: &Store, name: &str, what: &str, holder: &str) -> Resul
             Ok(lock)
         }
         Locked::HeldBy(holder) => {
-            let who = takeover::in_words(&holder);
+            let who = worker_name::in_words(&holder);
             let detail = format!("{what} is at work already: {who}");
             Err(Failure::permanent(Reason::NothingToDo, detail)
                 .with_hint("`webemotion status` says how far it is; nothing was begun here"))
@@ -149,11 +151,11 @@ pub(super) fn lock(store: &Store, name: &str, what: &str, holder: &str) -> Resul
 
 /// See [`Session::lock_files`].
 pub(super) fn lock_files(store: &Store, holder: &str) -> Result<Lock, Failure> {
-    lock(store, "files", "merge, gc, forget or refresh", holder)
+    lock(store, "files", "merge, restore, gc, forget or refresh", holder)
 }
 
-/// Closes every catalog that was opened for work: its file alone then has all that was done, unless another process still
-/// has it open. Waits for nobody longer than [`CLOSING`].
+/// Closes every catalog that was opened for work, whose file then contains everything, unless another process still has it
+/// open. Waits at most [`CLOSE_TIMEOUT`].
 pub(super) async fn close_catalogs() {
     let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
     let closing = async {
@@ -161,7 +163,7 @@ pub(super) async fn close_catalogs() {
             catalog.close().await;
         }
     };
-    if tokio::time::timeout(CLOSING, closing).await.is_err() {
+    if tokio::time::timeout(CLOSE_TIMEOUT, closing).await.is_err() {
         tracing::warn!(
             "the catalog is still in use: copy it with `webemotion backup`, not by its file alone"
         );
@@ -184,12 +186,12 @@ fn must_exist(global: &Global) -> Result<(), Failure> {
     Err(Failure::permanent(Reason::Catalog, detail).with_hint(hint))
 }
 
-/// The settings that a command line means.
+/// The settings of a command line.
 pub(crate) fn load_config(global: &Global) -> Result<Config, Failure> {
     resolve_config(global).map(|resolved| resolved.config)
 }
 
-/// The same, with where each came from.
+/// The same, with the origin of each.
 pub(crate) fn resolve_config(global: &Global) -> Result<Resolved, Failure> {
     let named = global.config.as_deref();
     let beside = [store::settings_in(&global.data()), Path::new(store::SETTINGS).to_owned()];
@@ -197,14 +199,14 @@ pub(crate) fn resolve_config(global: &Global) -> Result<Resolved, Failure> {
     Config::resolve(named.or(found))
 }
 
-/// Who is told: a program, a terminal, a log file or nobody.
+/// The reporter for a program, a terminal, a log file or nobody.
 pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
     if global.quiet {
         Arc::new(Silent)
     } else if global.json {
         Arc::new(JsonLines::default())
     } else if global.log_format == LogFormat::Json {
-        Arc::new(PlainLog::through(say_as_json))
+        Arc::new(PlainLog::with(say_as_json))
     } else if is_screen(&std::io::stderr()) {
         Arc::new(Bars::default())
     } else {
@@ -212,42 +214,43 @@ pub(crate) fn reporter(global: &Global) -> Arc<dyn Reporter> {
     }
 }
 
-/// A line of progress as log lines look.
+/// Prints a line of progress in the format of log lines.
 fn say_as_json(text: &str) {
     let line = json!({"level": "INFO", "fields": {"message": text}});
-    // A closed standard error leaves nobody to tell.
+    // If standard error is closed, there is nobody to tell.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Returns when somebody asked twice to stop and had a moment to let go: what does not look at [`Stop`] ends then too.
-pub(super) async fn told_twice() {
-    TOLD_TWICE.notified().await;
-    tokio::time::sleep(LAST_MOMENT).await;
+/// Returns a moment after a stop was requested twice: this also ends work that does not check [`Stop`].
+pub(super) async fn stop_requested_twice() {
+    STOP_NOW.notified().await;
+    tokio::time::sleep(LEASE_RETURN_TIME).await;
 }
 
-/// Has the process end, whatever it does: who copies a large file or waits for a lock does not hear of [`told_twice`].
+/// Ends the process a little later in any case: code that copies a large file or waits for a lock does not see
+/// [`stop_requested_twice`].
 fn end_soon() {
     static BEGUN: Once = Once::new();
     fn wait() {
-        std::thread::sleep(LAST_MOMENT + LAST_WORDS);
+        std::thread::sleep(LEASE_RETURN_TIME + EXIT_TIME);
         leave(Exit::Interrupted);
     }
-    // Without a thread it ends once it hears.
+    // Without a thread the process ends once it sees the request.
     BEGUN.call_once(|| drop(std::thread::Builder::new().spawn(wait)));
 }
 
-/// Ctrl-C or SIGTERM once: finish what is in hand. Twice: let go at once.
+/// Ctrl-C or SIGTERM once: finish the work under way. Twice: stop at once.
 pub(crate) fn listen_for_signals(stop: &Stop) {
     use tokio::signal::unix::{SignalKind, signal};
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let stop = stop.clone();
-        // Without a handler the signal ends the process at once, which loses nothing but comfort.
+        // Without a handler the signal ends the process at once, which is less convenient but loses nothing.
         let Ok(mut signals) = signal(kind) else { continue };
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
                 stop.ask();
                 if stop.is_urgent() {
-                    TOLD_TWICE.notify_one();
+                    STOP_NOW.notify_one();
                     end_soon();
                 }
             }
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_runs_and_no_catalog_says_where_their_results_are() {
+    fn for_a_folder_with_runs_and_no_catalog_the_hint_names_their_results() {
         let folder = tempfile::tempdir().unwrap();
         let words = ["webemotion", "--data", folder.path().to_str().unwrap()];
         let hint = || must_exist(&Words::parse_from(words).global).unwrap_err().hint.unwrap();

@@ -1,4 +1,4 @@
-//! `webemotion config`: shows the settings in force and where each came from, or writes a documented file to begin with.
+//! `webemotion config`: shows the settings in force and the origin of each, or writes a documented settings file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &SettingsArgs, global: &Global) -> anyhow::Result<Exit> 
     }
 }
 
-/// The settings as a file, each line with its origin behind it; what is not set stands at the end.
+/// The settings as a file, with the origin of each in a comment; those that are not set are listed at the end.
 fn show(resolved: &Resolved) -> anyhow::Result<String> {
     let Resolved { config, origins } = resolved;
     let (mut section, mut shown, mut text) = (String::new(), Vec::new(), String::new());

@@ -1,5 +1,5 @@
-//! `webemotion status`: how far every emotion and stage is, what stands in the way, who is at work, and what `run` would
-//! do next. Gathered here, drawn in `view`.
+//! `webemotion status`: the progress of every emotion and stage, failures and pauses, who is at work, and what `run`
+//! would do next. Read here, drawn in `view`.
 
 mod view;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::catalog::{budgets, funnel, jobs, pauses, rounds, runs};
 use crate::failure::{Exit, Failure};
-use crate::pipeline::takeover;
+use crate::pipeline::{takeover, worker_name};
 use crate::report::{self, FailureExample, Funnel, RoundStep};
 use crate::types::StageName;
 
@@ -26,11 +26,11 @@ pub(crate) struct StatusArgs {
     watch: Option<u64>,
 }
 
-/// Rounds and runs that are shown.
+/// The number of rounds and of runs shown.
 const LAST: u32 = 5;
 const HOUR_MS: f64 = 3_600_000.0;
 
-/// How things stand. Times are milliseconds since 1970.
+/// The status. Times are milliseconds since 1970.
 #[derive(Debug, Serialize)]
 struct Status {
     event: &'static str,
@@ -85,7 +85,7 @@ struct Lock {
 struct Round {
     round: i64,
     started_at: i64,
-    /// None while it goes on, or when it was killed.
+    /// None while it runs, or if it was killed.
     ended_at: Option<i64>,
     exit: Option<i64>,
     outcome: String,
@@ -97,7 +97,7 @@ struct Run {
     state: runs::RunState,
     started_at: i64,
     finished_at: Option<i64>,
-    /// Since when the labels that it changed are in force.
+    /// When the labels that it changed came into force, if they are.
     adopted_at: Option<i64>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) async fn run(args: StatusArgs, global: &Global) -> anyhow::Result<Exi
     Ok(Exit::Done)
 }
 
-/// Prints the status; false once nobody reads it any more.
+/// Prints the status; returns false once the pipe is closed.
 fn show(session: &Session, status: &Status) -> anyhow::Result<bool> {
     Ok(if session.json {
         say_if_read(serde_json::to_string(status)?)
@@ -132,10 +132,10 @@ fn show(session: &Session, status: &Status) -> anyhow::Result<bool> {
 
 async fn gather(session: &Session, work: &Work) -> Result<Status, anyhow::Error> {
     let catalog = &session.catalog;
-    // Side by side: they ask about the same hundred thousand rows, on connections of their own.
+    // Concurrently, on separate connections, since each reads hundreds of thousands of rows.
     let report = async { Ok(report::gather_standing(catalog).await.map_err(Failure::from)?) };
     let disk = async { Ok(funnel::disk(catalog).await.map_err(Failure::from)?) };
-    let ((funnel, failures), disk, standing) = tokio::try_join!(report, disk, Standing::look(session, work))?;
+    let ((funnel, failures), disk, standing) = tokio::try_join!(report, disk, Standing::read(session, work))?;
     let all_runs = runs::list(catalog).await.map_err(Failure::from)?;
     let held = jobs::held(catalog).await.map_err(Failure::from)?;
     let now_ms = session.clock.now_ms();
@@ -170,7 +170,7 @@ async fn paused(session: &Session) -> Result<Vec<Paused>, Failure> {
         .collect())
 }
 
-/// Buckets as they are now, with the settings' rate.
+/// The token buckets, refilled until now at the settings' rate.
 async fn budgets(session: &Session) -> Result<Vec<Budget>, Failure> {
     let (now_ms, per_hour) = (session.clock.now_ms(), f64::from(session.config.crawl.videos_per_hour));
     let all = budgets::list(&session.catalog).await?.into_iter();
@@ -185,7 +185,7 @@ async fn budgets(session: &Session) -> Result<Vec<Budget>, Failure> {
         .collect())
 }
 
-/// One line for each process and stage.
+/// The leases, one line per process and stage.
 fn leases(held: Vec<jobs::HeldLease>) -> Vec<Lease> {
     let mut leases: Vec<Lease> = Vec::new();
     for lease in held {
@@ -196,7 +196,7 @@ fn leases(held: Vec<jobs::HeldLease>) -> Vec<Lease> {
                 known.ends_at = known.ends_at.min(lease.ends_at);
             }
             None => leases.push(Lease {
-                holder: takeover::in_words(&worker),
+                holder: worker_name::in_words(&worker),
                 stage: lease.stage,
                 worker,
                 jobs: 1,
@@ -211,7 +211,7 @@ fn locks(session: &Session) -> Result<Vec<Lock>, Failure> {
     let all = session.store.lock_holders()?.into_iter();
     Ok(all
         .filter(|(_, holder)| !takeover::is_dead(holder))
-        .map(|(command, holder)| Lock { command, holder: takeover::in_words(&holder) })
+        .map(|(command, holder)| Lock { command, holder: worker_name::in_words(&holder) })
         .collect())
 }
 
@@ -226,7 +226,7 @@ async fn last_rounds(session: &Session) -> Result<Vec<Round>, Failure> {
             Round {
                 round: round.id,
                 started_at: round.started_at,
-                // That of one that was killed is when the next round found it.
+                // The recorded end of a killed round is when the next round found it.
                 ended_at: round.ended_at.filter(|_| round.exit.is_some()),
                 exit: round.exit,
                 outcome: outcome.unwrap_or_else(|| unsaid.to_owned()),
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_knows_when_a_round_that_was_killed_ended() {
+    async fn a_killed_round_has_no_known_end() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let mut tx = session.catalog.begin().await.unwrap();

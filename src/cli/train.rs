@@ -1,13 +1,13 @@
-//! `webemotion train`: one trainer thread, its events to whoever watches. Flags stand in `args`, `loop_args`,
-//! `method_args` and `dataset`, what is done around a run in `command`, its list in `catalog` and its rows in `rows`.
+//! `webemotion train`: runs the trainer on a thread and reports its events. The flags are in `args`, `loop_args`,
+//! `method_args` and `dataset`, the command in `command`, a run's sample list in `catalog` and its rows in `rows`.
 
 mod args;
 mod catalog;
 mod closing;
 pub(crate) mod command;
 pub mod dataset;
-mod diary;
 mod drawn;
+mod epoch_log;
 pub(crate) mod folder;
 mod loop_args;
 mod method_args;
@@ -37,16 +37,16 @@ use crate::types::Relabel;
 pub use args::{CommonArgs, MethodArg, TrainArgs};
 pub(crate) use catalog::{check_training, todays_samples};
 pub use dataset::DatasetArg;
-use diary::Diary;
+use epoch_log::EpochLog;
 
-/// Events that wait between the trainer and the terminal.
+/// Capacity of the channel from the trainer to the reporter, events.
 const WAITING_EVENTS: usize = 64;
-/// The reporter's name of this work.
+/// The reporter's name of the training.
 const TASK: &str = "train";
-/// The same for the scouts that `cure` trains first.
+/// The reporter's name of the out-of-fold nets that `cure` trains first.
 const SCOUTS: &str = "scouts";
 
-/// Who waits for a training: is told how it goes, and may say stop.
+/// Receives progress, and may stop a training.
 #[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) reporter: Arc<dyn Reporter>,
@@ -54,44 +54,44 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Who waits for a session's work.
+    /// The caller of a session.
     fn of(session: &Session) -> Self {
         Self { reporter: session.reporter.clone(), stop: session.stop.clone() }
     }
 }
 
-/// What a run needs: the recipe that it trains by, the set that it trains on, and its folder and device.
+/// What a run needs: its recipe, its training set, and its folder and device.
 struct TrainPlan {
     recipe: Recipe,
     set: TrainingSet,
     place: RunPlace,
 }
 
-/// What a run tells the catalog while it goes on; the default tells nobody. A resumed run says its epochs and label
-/// changes again: the process before may have been killed before they were written down.
+/// Receives the results of a run under way; by default they are ignored. A resumed run repeats its earlier epochs and label
+/// changes, since the previous process may have been killed before it stored them.
 trait RunWatch {
-    /// An epoch is measured.
+    /// An epoch was measured.
     fn epoch(&mut self, _metrics: &EpochMetrics) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Labels changed.
+    /// Labels were changed.
     fn relabelled(&mut self, _relabels: &[Relabel]) -> Result<(), Failure> {
         Ok(())
     }
 }
 
-/// Watches nothing: for data sets on disk.
+/// Ignores the results: for data sets on disk.
 struct NoWatch;
 
 impl RunWatch for NoWatch {}
 
-/// Trains on one trainer thread and reports until it ends. Keeps a diary beside the checkpoints in the run's folder, and
-/// goes on where a checkpoint stands there.
+/// Trains on a thread of its own, and reports until it ends. Logs the epochs beside the checkpoints in the run's folder,
+/// and resumes from a checkpoint that is there.
 ///
 /// # Errors
 /// With the exit code: 130 when stopped (a checkpoint is there), 2 for wrong flags or data.
-fn run(plan: &TrainPlan, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Trained, Failure> {
+fn run_trainer(plan: &TrainPlan, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Trained, Failure> {
     let TrainPlan { recipe, set, place } = plan;
     recipe.check()?;
     std::fs::create_dir_all(&place.folder).map_err(|error| Failure::unwritable(&place.folder, &error))?;
@@ -102,7 +102,7 @@ fn run(plan: &TrainPlan, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Tr
         let trainer = trainer.map_err(|error| Failure::bug(format!("cannot start the trainer: {error}")))?;
         let watched = follow(&receiver, place, caller.reporter.as_ref(), watch);
         if watched.is_err() {
-            // Nobody would write down what the trainer finds: it saves and ends, and can be resumed.
+            // The results can no longer be stored: the trainer saves a checkpoint and ends, and can be resumed.
             caller.stop.ask();
         }
         drop(receiver);
@@ -117,18 +117,18 @@ fn run(plan: &TrainPlan, caller: &Caller, watch: &mut dyn RunWatch) -> Result<Tr
     Ok(trained)
 }
 
-/// Reports events until the trainer hangs up.
+/// Reports events until the trainer closes its channel.
 fn follow(
     events: &Receiver<TrainEvent>,
     place: &RunPlace,
     reporter: &dyn Reporter,
     watch: &mut dyn RunWatch,
 ) -> Result<(), Failure> {
-    let (mut diary, mut bars) = (None, Bars { reporter, scouting: false });
+    let (mut log, mut bars) = (None, Bars { reporter, scouting: false });
     for event in events {
         match event {
             TrainEvent::Began { device, epochs, steps, history, relabels, init } => {
-                diary = Some(Diary::begin(&place.folder, &history, Clock::system())?);
+                log = Some(EpochLog::begin(&place.folder, &history, Clock::system())?);
                 history.iter().try_for_each(|metrics| watch.epoch(metrics))?;
                 watch.relabelled(&relabels)?;
                 for text in [Some(format!("training on {device}")), init].into_iter().flatten() {
@@ -137,12 +137,12 @@ fn follow(
                 bars.begin(TASK, u64::from(epochs) * steps as u64);
             }
             TrainEvent::Scouting { scout, scouts, epochs, step } => {
-                bars.scouting((scout, scouts), u64::from(epochs) * step.steps as u64, &step);
+                bars.scouting(scout, scouts, u64::from(epochs) * step.steps as u64, &step);
             }
             TrainEvent::Step(step) => bars.step(&step),
             TrainEvent::Epoch(metrics) => {
-                if let Some(diary) = &mut diary {
-                    diary.epoch(&metrics)?;
+                if let Some(log) = &mut log {
+                    log.epoch(&metrics)?;
                 }
                 watch.epoch(&metrics)?;
                 reporter.report(&Event::Measured { task: TASK.to_owned(), measures: json!(metrics) });
@@ -153,10 +153,10 @@ fn follow(
     Ok(())
 }
 
-/// How far a run is, for those who wait: its own steps, and before them those of the scouts that it trains.
+/// The progress bars of a run: its own steps, and before them those of its out-of-fold nets.
 struct Bars<'a> {
     reporter: &'a dyn Reporter,
-    /// The scouts' bar has begun and not ended.
+    /// The bar of the out-of-fold nets has begun and not ended.
     scouting: bool,
 }
 
@@ -166,18 +166,18 @@ impl Bars<'_> {
         self.reporter.report(&Event::Began { task, total: Some(steps), unit });
     }
 
-    /// A step of one scout of so many, each of which takes at most `of_one` steps.
-    fn scouting(&mut self, (scout, scouts): (u32, u32), of_one: u64, step: &Step) {
+    /// A step of out-of-fold net number `scout`, from 1, of `scouts`, each of which takes at most `steps_each` steps.
+    fn scouting(&mut self, scout: u32, scouts: u32, steps_each: u64, step: &Step) {
         if !self.scouting {
-            self.begin(SCOUTS, u64::from(scouts) * of_one);
+            self.begin(SCOUTS, u64::from(scouts) * steps_each);
             self.scouting = true;
         }
-        let done = u64::from(scout - 1) * of_one + step.done();
+        let done = u64::from(scout - 1) * steps_each + step.done();
         let note = format!("scout {scout} of {scouts}, {}", words(step));
         self.reporter.report(&Event::Advanced { task: SCOUTS.to_owned(), done, note, throughput: None });
     }
 
-    /// A step of the run itself: the scouts are done.
+    /// A step of the run itself: the out-of-fold nets are done.
     fn step(&mut self, step: &Step) {
         if std::mem::take(&mut self.scouting) {
             let note = "what they tell is weighed against the labels".to_owned();
@@ -188,7 +188,7 @@ impl Bars<'_> {
     }
 }
 
-/// What this program made itself, as one line of JSON.
+/// A value of this program as one line of JSON.
 pub(super) fn json_line(made: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(made).map_err(|error| Failure::bug(format!("this is no JSON: {error}")))
 }
@@ -208,19 +208,19 @@ fn words(step: &Step) -> String {
 mod tests {
     use super::*;
 
-    /// Keeps what it is told.
+    /// Records all events.
     #[derive(Default)]
-    struct Minutes(std::sync::Mutex<Vec<Event>>);
+    struct Recorder(std::sync::Mutex<Vec<Event>>);
 
-    impl Reporter for Minutes {
+    impl Reporter for Recorder {
         fn report(&self, event: &Event) {
             self.0.lock().unwrap().push(event.clone());
         }
     }
 
-    /// Two scouts of at most three epochs with five steps; the first ended after one epoch.
+    /// Two out-of-fold nets of at most three epochs with five steps; the first ended after one epoch.
     #[test]
-    fn scouts_have_a_bar_of_their_own_that_ends_when_the_run_s_own_training_begins() {
+    fn out_of_fold_nets_have_a_bar_of_their_own_that_ends_when_the_runs_own_training_begins() {
         let step = |epoch, step| Step {
             epoch,
             step,
@@ -239,8 +239,8 @@ mod tests {
             sender.send(event).unwrap();
         }
         drop(sender);
-        let minutes = Minutes::default();
-        follow(&receiver, &place, &minutes, &mut NoWatch).unwrap();
+        let recorder = Recorder::default();
+        follow(&receiver, &place, &recorder, &mut NoWatch).unwrap();
 
         let words = "loss 1.500, accuracy 25.0 %, 80 images/s, waiting 1 %";
         let advanced = |task: &str, done, note: String| Event::Advanced {
@@ -257,6 +257,6 @@ mod tests {
             Event::Ended { task: SCOUTS.to_owned(), note: ended },
             advanced(TASK, 6, format!("epoch 2, {words}")),
         ];
-        assert_eq!(*minutes.0.lock().unwrap(), expected);
+        assert_eq!(*recorder.0.lock().unwrap(), expected);
     }
 }

@@ -1,15 +1,15 @@
-//! Which values make sense: what passes here loses nobody's work for its number alone.
+//! The valid range of every setting.
 
 use super::{ClipRecipe, Config, CrawlConfig, MOST_WORKERS, RunConfig, WorkerConfig};
 
-/// Whether a rule holds, and the complaint if not; it begins with the setting's name.
+/// Whether a rule holds, and the message if it does not, which begins with the setting's name.
 type Rule = (bool, &'static str);
 
-/// No time need be longer, seconds; more would not fit where it is counted in milliseconds.
+/// The longest time, seconds; far longer ones would overflow when counted in milliseconds.
 const YEAR_S: u64 = 366 * 24 * 3_600;
 
 impl Config {
-    /// The first rule that does not hold, in words.
+    /// Fails with the message of the first rule that does not hold.
     pub(super) fn check(&self) -> Result<(), String> {
         let times = crawl_times(&self.crawl).into_iter().chain(worker_rules(&self.workers));
         let clips = tracking_rules(&self.clips).into_iter().chain(clip_rules(&self.clips));

@@ -1,14 +1,14 @@
-//! What stays in the data folder once it has served.
+//! What is kept in the data folder once it is no longer needed.
 
 use serde::{Deserialize, Serialize};
 
-/// What is kept. It changes no clip: none of it is part of a recipe.
+/// What is kept. Not part of a recipe, since it changes no clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KeepConfig {
     /// Videos keep their files after their clips are cut.
     pub videos: bool,
-    /// Samples of footage that was uploaded twice stay in use, in the split of the original.
+    /// Samples of duplicate footage stay in use, in the split of the original.
     pub duplicates: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Settings in layers: defaults, then a file, then `WEBEMOTION_*`. Knows where every value came from, and names the line
-//! or the variable of one that is wrong. Which settings there are, the documented template says.
+//! Settings in layers: defaults, then a file, then `WEBEMOTION_*`. Records the origin of every value, and names the line or
+//! the variable of a wrong one. The template defines which settings there are.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -50,9 +50,9 @@ pub struct Resolved {
     pub origins: BTreeMap<String, Origin>,
 }
 
-/// Settings that are paths: in a file they are meant from where the file is.
+/// Settings that are paths: in a file they are relative to that file.
 const PATHS: [&str; 5] = ["crawl.lexicon", "crawl.youtube_ca", "tools.ytdlp", "tools.mtcnn", "run.metrics"];
-/// Variables with a shorter name than their setting's.
+/// Variables with a shorter name than their setting.
 const SHORT: [(&str, &str); 2] = [("WEBEMOTION_YTDLP", "tools.ytdlp"), ("WEBEMOTION_MTCNN", "tools.mtcnn")];
 const PREFIX: &str = "WEBEMOTION_";
 
@@ -108,7 +108,7 @@ impl Layers {
             }
             self.origins.insert(name, Origin::File { path: path.to_owned(), line });
         }
-        // Whole, for its errors show the line that has a value of the wrong type.
+        // The whole text, since this error shows the line with a value of the wrong type.
         let _: Config = toml::from_str(&text).map_err(at)?;
         self.values = toml::from_str(&text).map_err(at)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -148,7 +148,7 @@ impl Layers {
         };
         let mut layer = Table::new();
         put(&mut layer, &setting, value.clone());
-        // Alone, so that the complaint is about this variable.
+        // Alone, so that an error is about this variable.
         let alone: Result<Config, _> = layer.try_into();
         alone.map_err(|error: toml::de::Error| wrong(format!("{variable}: {}", error.message())))?;
         put(&mut self.values, &setting, value);
@@ -157,8 +157,8 @@ impl Layers {
     }
 }
 
-/// The setting that an unknown variable seems to be meant for: its section is one that there is, or near to one. Variables
-/// that merely begin alike are others' business: a cluster has such ones for each of its services.
+/// The setting that an unknown variable probably means: one whose section exists, or nearly does. Other variables with our
+/// prefix are ignored: Kubernetes sets such ones for each of its services.
 fn meant_by(variable: &str, known: &BTreeMap<String, Value>) -> Option<String> {
     let meant = variable.strip_prefix(PREFIX)?.to_ascii_lowercase().replacen('_', ".", 1);
     let (section, _) = meant.split_once('.')?;
@@ -185,7 +185,7 @@ fn flatten(table: &Table, above: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// Every key of a document that holds no table, with the byte where it stands.
+/// Every key of a document whose value is not a table, with its byte offset.
 fn collect_places(table: &DeTable<'_>, above: &str, found: &mut Vec<(String, usize)>) {
     for (key, value) in table {
         let name = format!("{above}{}", key.get_ref());
@@ -202,7 +202,7 @@ fn variable_of(setting: &str) -> String {
     format!("{PREFIX}{}", setting.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// Reads a variable's text as a value of the same type as an example; a list may be written with commas.
+/// Reads a variable's text as a value of the same type as an example; a list may be separated by commas.
 fn read(text: &str, example: &Value) -> Option<Value> {
     let parsed = || toml::from_str::<Table>(&format!("value = {text}")).ok()?.remove("value");
     match example {
@@ -243,10 +243,10 @@ fn unknown(place: &str, name: &str, known: &BTreeMap<String, Value>) -> Failure 
     }
 }
 
-/// The name that differs least, if it does not differ in more than a third of its letters.
+/// The most similar name, if at most a third of its letters differ.
 fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
     let key = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
-    // A right key in a wrong section is meant as well as a wrong key in the right one.
+    // A correct key in the wrong section counts as one edit.
     let apart = |other: &str| edits(name, other).min(1 + edits(&key(name), &key(other)));
     names
         .map(|other| (apart(other), other))
@@ -255,7 +255,7 @@ fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a String>) -> Option<&'
         .map(|(_, it)| it)
 }
 
-/// How many letters have to be changed, added or left out (Levenshtein).
+/// The Levenshtein distance.
 fn edits(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_of_a_mistyped_section_is_an_error_and_one_of_another_program_is_none() {
+    fn a_variable_with_a_mistyped_section_is_an_error_and_one_of_another_program_is_not() {
         let failure = resolved("", &[("WEBEMOTION_CLIP_MIN_CLIP_MS", "4000")]).unwrap_err();
         assert!(failure.detail.starts_with("WEBEMOTION_CLIP_MIN_CLIP_MS"), "{}", failure.detail);
         assert_eq!(failure.hint.as_deref(), Some("did you mean clips.min_clip_ms?"));
@@ -352,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_counted() {
+    fn edits_are_the_levenshtein_distance() {
         assert_eq!((edits("kitten", "sitting"), edits("", "abc"), edits("same", "same")), (3, 3, 0));
     }
 }

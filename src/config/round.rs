@@ -1,4 +1,4 @@
-//! What `webemotion run` does of its own accord: which commands, how far, and when training is worth while.
+//! What `webemotion run` does: which commands, how much of each, and when it trains.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ pub enum Leg {
 }
 
 impl Leg {
-    /// All four, in the order that data walks.
+    /// All four, in the order of the data flow.
     pub const ALL: [Self; 4] = [Self::Crawl, Self::Clips, Self::Train, Self::Report];
 
     /// The command's name.
@@ -37,7 +37,7 @@ impl Leg {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Which commands a round has; their order is always that of the walk.
+    /// The commands of a round; they always run in the order of [`Leg::ALL`].
     pub commands: Vec<Leg>,
     /// Where `crawl` takes videos from: `youtube`, or `local:DIR`.
     pub source: String,
@@ -51,9 +51,9 @@ pub struct RunConfig {
     pub training_share: f64,
     /// Log files kept in `logs/`, one a round.
     pub keep_logs: u32,
-    /// A shell command that gets each round's summary as JSON on standard input.
+    /// A shell command that receives each round's summary as JSON on standard input.
     pub notify: Option<String>,
-    /// A file for the textfile collector of Prometheus.
+    /// A file to write for Prometheus's textfile collector.
     pub metrics: Option<PathBuf>,
 }
 
@@ -79,7 +79,7 @@ impl Default for RunConfig {
 pub struct TrainConfig {
     /// Flags as after `webemotion train`.
     pub flags: Vec<String>,
-    /// What has to have come before training is worth while.
+    /// How much must be new before it trains.
     pub when: TrainWhen,
 }
 

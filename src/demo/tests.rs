@@ -161,7 +161,8 @@ mod filmed {
         film_world(&world, folder.path(), &Stop::default(), &|_, _| ()).unwrap();
         world.write_truth(&folder.path().join("truth.json")).unwrap();
         for video in &world.videos {
-            let checked = media::check(&folder.path().join(video.file_name()), Some(video.duration_ms));
+            let path = folder.path().join(video.file_name());
+            let checked = media::check(&path, Some(video.duration_ms), &mut |_| ());
             match video.kind {
                 Kind::Broken => assert_eq!(checked.unwrap_err().failure().reason, Reason::Undecodable),
                 _ => assert_eq!(checked.unwrap().width, video.film.as_ref().unwrap().width),

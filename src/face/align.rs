@@ -1,9 +1,9 @@
-//! Turns a face upright and to one size by its five landmarks. Pure picture arithmetic; knows no net.
+//! Aligns faces: turns and scales each to a template by its five landmarks. Pure picture arithmetic; knows no net.
 //!
-//! The template is the one that ArcFace made usual (112 × 112, eyes 35.2 px apart), taken 1.6 times as large about
-//! (56, 62) and put in the middle of a 224 × 224 picture. The eyes are then 56 px apart at y = 95, the mouth at
-//! y = 160; the chin of a frontal face lies near y = 213 and the brows near y = 77, so that all of the face that
-//! shows an emotion is inside, as it is in RAF-DB's aligned pictures.
+//! The template is ArcFace's (112 × 112 pixels, eyes 35.2 px apart), scaled by 1.6 about (56, 62), which becomes the
+//! centre of a 224 × 224 picture. There the eyes are 56 px apart at y = 95 and the mouth is at y = 160. The chin of a
+//! frontal face is near y = 213 and its brows near y = 77, so that every part of a face that shows emotion is in the
+//! picture, as in RAF-DB's aligned pictures.
 
 use std::array;
 
@@ -13,31 +13,31 @@ use super::detector::{Placement, View};
 use crate::types::{CropStyle, Face, Landmarks};
 
 /// Where the five landmarks go, in pixels of a 224 × 224 picture, image-left first.
-pub const TEMPLATE_224: Landmarks =
+pub(super) const TEMPLATE_224: Landmarks =
     [[83.67, 95.51], [140.05, 95.20], [112.04, 127.58], [88.88, 160.58], [135.57, 160.33]];
 
-/// A picture is made smaller by no more than this before it is turned.
-const MOST_TIMES: u32 = 4;
+/// A picture is shrunk by at most this factor before it is warped.
+const MAX_SHRINK: u32 = 4;
 /// Red, green and blue.
 const CHANNELS: usize = 3;
-/// Numbers that are computed side by side: four fit one instruction, three do not.
+/// Numbers that are computed side by side: four fit a SIMD register, three do not.
 const LANES: usize = 4;
 
-/// Turn, scale and move: `x' = a·x − b·y + dx`, `y' = b·x + a·y + dy`.
+/// A similarity transform (rotation, scaling and translation): `x' = a·x − b·y + dx`, `y' = b·x + a·y + dy`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Similarity {
-    /// Scale times the cosine of the turn.
+    /// Scale times the cosine of the rotation.
     pub a: f32,
-    /// Scale times the sine of the turn.
+    /// Scale times the sine of the rotation.
     pub b: f32,
-    /// Move to the right.
+    /// Translation to the right.
     pub dx: f32,
-    /// Move down.
+    /// Translation down.
     pub dy: f32,
 }
 
 impl Similarity {
-    /// The one that brings `from` closest to `to` in the sense of least squares, never mirrored (Umeyama 1991).
+    /// The transform that maps `from` closest to `to` by least squares, without reflection (Umeyama 1991).
     pub fn between(from: &Landmarks, to: &Landmarks) -> Self {
         let mean =
             |points: &Landmarks| [0, 1].map(|axis| points.iter().map(|point| point[axis]).sum::<f32>() / 5.0);
@@ -56,74 +56,75 @@ impl Similarity {
         Self { a, b, dx: to_mean[0] - a * mx + b * my, dy: to_mean[1] - b * mx - a * my }
     }
 
-    /// Where a point goes.
+    /// The image of a point.
     pub fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [self.a * x - self.b * y + self.dx, self.b * x + self.a * y + self.dy]
     }
 
-    /// The same for a square that shows `margin` times as much about its own middle, which stays where it is.
-    fn about(self, middle: f32, margin: f32) -> Self {
+    /// The transform after its argument is scaled by `margin` about the point (`centre`, `centre`).
+    fn scaled_about(self, centre: f32, margin: f32) -> Self {
         let (a, b) = (self.a * margin, self.b * margin);
-        // For the usual margin of 1 the moves stay as they are, to the last bit.
-        let rest = (1.0 - margin) * middle;
+        // With a margin of 1, `dx` and `dy` stay the same to the last bit.
+        let rest = (1.0 - margin) * centre;
         Self { a, b, dx: self.dx + (self.a - self.b) * rest, dy: self.dy + (self.a + self.b) * rest }
     }
 
-    /// The same into a picture that was made so many times smaller.
-    fn shrunk(self, times: u32) -> Self {
-        let share = 1.0 / times as f32;
+    /// The transform into a picture that was shrunk by this factor; points are counted from the centres of pixels.
+    fn shrunk(self, factor: u32) -> Self {
+        let share = 1.0 / factor as f32;
         let moved = |by: f32| (by + 0.5) * share - 0.5;
         Self { a: self.a * share, b: self.b * share, dx: moved(self.dx), dy: moved(self.dy) }
     }
 
-    /// How many times larger it makes things.
+    /// By how much it enlarges lengths.
     pub fn scale(&self) -> f32 {
         self.a.hypot(self.b)
     }
 }
 
-/// A face's upright crop, `side_px` wide and high.
+/// A face's aligned crop, `side_px` wide and high.
 pub fn aligned(picture: &RgbImage, face: &Face, side_px: u32) -> RgbImage {
     let placement = Placement::whole(picture.dimensions());
     warped(picture, &to_picture(face, placement, CropStyle::plain(side_px)), side_px)
 }
 
-/// As [`aligned`], of a view and with any margin; what of the crop lies outside the view is mirrored.
+/// A face's aligned crop, made of a view. Outside the view its pixels are mirrored.
 pub fn aligned_in(view: &View, face: &Face, style: CropStyle) -> RgbImage {
     warped(&view.picture, &to_picture(face, view.placement, style), style.side_px)
 }
 
-/// Leads from the pixels of a face's crop to those of a view with this placement.
+/// The transform from the pixels of a face's crop to those of a view with this placement.
 pub fn to_picture(face: &Face, placement: Placement, style: CropStyle) -> Similarity {
     let landmarks = face.landmarks.map(|point| placement.to_pixels(point));
     let scale = style.side_px as f32 / 224.0;
     let template = TEMPLATE_224.map(|point| point.map(|value| value * scale));
-    Similarity::between(&template, &landmarks).about(style.side_px as f32 / 2.0, style.margin)
+    Similarity::between(&template, &landmarks).scaled_about(style.side_px as f32 / 2.0, style.margin)
 }
 
-/// A square picture whose pixel at `p` is the source's at `to_source(p)`; between pixels values are interpolated, and
-/// outside the source its border is mirrored. A source that is larger is made a whole number of times smaller before.
-pub fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
-    let times = (to_source.scale() as u32).clamp(1, MOST_TIMES).min(picture.width()).min(picture.height());
-    if times == 1 {
+/// A square picture whose pixel at `p` is the source's at `to_source(p)`, interpolated bilinearly and mirrored outside
+/// the source. If `to_source` enlarges, the source is first shrunk by a whole factor, so that few of its pixels are
+/// skipped.
+fn warped(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
+    let factor = (to_source.scale() as u32).clamp(1, MAX_SHRINK).min(picture.width()).min(picture.height());
+    if factor == 1 {
         return interpolated(picture, to_source, side_px);
     }
-    interpolated(&shrunk(picture, times), &to_source.shrunk(times), side_px)
+    interpolated(&shrunk(picture, factor), &to_source.shrunk(factor), side_px)
 }
 
-/// A picture made so many times smaller, each pixel the mean of a block; incomplete blocks at the right and below are
-/// left out.
-fn shrunk(picture: &RgbImage, times: u32) -> RgbImage {
-    let (width, height) = (picture.width() / times, picture.height() / times);
-    let (stride, times) = (picture.width() as usize * CHANNELS, times as usize);
-    let (mut line, block) = (vec![0_u16; width as usize * times * CHANNELS], (times * times) as u16);
+/// A picture shrunk by a factor of at most [`MAX_SHRINK`], each pixel the mean of a block. Incomplete blocks at the
+/// right and at the bottom are left out.
+fn shrunk(picture: &RgbImage, factor: u32) -> RgbImage {
+    let (width, height) = (picture.width() / factor, picture.height() / factor);
+    let (stride, factor) = (picture.width() as usize * CHANNELS, factor as usize);
+    let (mut line, block) = (vec![0_u16; width as usize * factor * CHANNELS], (factor * factor) as u16);
     let mut bytes = Vec::with_capacity((width * height) as usize * CHANNELS);
-    for rows in picture.as_raw().chunks_exact(stride * times) {
+    for rows in picture.as_raw().chunks_exact(stride * factor) {
         line.fill(0);
         for row in rows.chunks_exact(stride) {
             line.iter_mut().zip(row).for_each(|(sum, byte)| *sum += u16::from(*byte));
         }
-        for columns in line.chunks_exact(times * CHANNELS) {
+        for columns in line.chunks_exact(factor * CHANNELS) {
             let sum = |channel: usize| columns.iter().skip(channel).step_by(CHANNELS).sum::<u16>();
             bytes.extend([0, 1, 2].map(|channel| ((sum(channel) + block / 2) / block) as u8));
         }
@@ -131,7 +132,7 @@ fn shrunk(picture: &RgbImage, times: u32) -> RgbImage {
     RgbImage::from_raw(width, height, bytes).unwrap_or_default()
 }
 
-/// As [`warped`], but the source is never made smaller first.
+/// As [`warped`], without shrinking the source.
 fn interpolated(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> RgbImage {
     let mut bytes = Vec::with_capacity((side_px * side_px) as usize * CHANNELS);
     for y in 0..side_px {
@@ -143,7 +144,7 @@ fn interpolated(picture: &RgbImage, to_source: &Similarity, side_px: u32) -> Rgb
     RgbImage::from_raw(side_px, side_px, bytes).unwrap_or_default()
 }
 
-/// The colours at a point, and a fourth number without a meaning: see [`LANES`].
+/// The colours at a point, 0 to 255, interpolated bilinearly; the fourth of the [`LANES`] is meaningless.
 fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
     let (left, top) = (floor(x), floor(y));
     let (across, down) = (x - left as f32, y - top as f32);
@@ -157,7 +158,7 @@ fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
             north + (south - north) * down
         })
     };
-    // Not in the last two columns: one byte behind each pixel is read with it.
+    // Not in the last two columns: the byte after each pixel is read with it.
     if (0..width - 2).contains(&left) && (0..height - 1).contains(&top) {
         let at = top as usize * stride + left as usize * CHANNELS;
         let pair = |at: usize| -> [u8; CHANNELS + LANES] {
@@ -178,13 +179,13 @@ fn colours_at(picture: &RgbImage, [x, y]: [f32; 2]) -> [f32; LANES] {
     mix([colours(0, 0), colours(0, 1), colours(1, 0), colours(1, 1)])
 }
 
-/// As `f32::floor`, which calls the mathematical library on older processors; this does not.
+/// As `f32::floor`, which is a call to the C library when compiled for any x86-64 processor; this is not.
 fn floor(value: f32) -> i32 {
     let whole = value as i32;
     whole - i32::from(whole as f32 > value)
 }
 
-/// A position outside `0..length` folded back at the border, which is not repeated: −1 becomes 1.
+/// A position, reflected into `0..length` at the border pixel, which is not repeated: −1 becomes 1.
 fn mirrored(position: i64, length: u32) -> usize {
     let last = i64::from(length) - 1;
     if (0..=last).contains(&position) {
@@ -205,7 +206,7 @@ mod tests {
     use crate::types::FaceBox;
 
     #[test]
-    fn a_turned_and_scaled_template_is_mapped_back_exactly() {
+    fn a_rotated_and_scaled_template_is_mapped_back() {
         let moved = Similarity { a: 0.4, b: 0.3, dx: 50.0, dy: -20.0 };
         let landmarks = TEMPLATE_224.map(|point| moved.apply(point));
         let back = Similarity::between(&landmarks, &TEMPLATE_224);
@@ -217,16 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn landmarks_are_never_mirrored() {
+    fn the_best_transform_is_never_a_reflection() {
         let mirrored = TEMPLATE_224.map(|[x, y]| [224.0 - x, y]);
         let best = Similarity::between(&mirrored, &TEMPLATE_224);
-        // A turn keeps the determinant a² + b² positive by its form; it cannot put mirrored eyes in place.
+        // Its determinant a² + b² is positive: it cannot put mirrored eyes in place.
         let [x, _] = best.apply(mirrored[0]);
         assert!((x - TEMPLATE_224[0][0]).abs() > 20.0, "{x}");
     }
 
     #[test]
-    fn marks_at_the_landmarks_come_out_at_the_template() {
+    fn landmarks_are_mapped_to_the_template() {
         let place = Similarity { a: 1.2, b: 0.2, dx: 60.0, dy: 10.0 };
         let landmarks = TEMPLATE_224.map(|point| place.apply(point));
         let picture = RgbImage::from_fn(400, 320, |x, y| {
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_margin_shows_more_about_the_same_middle() {
+    fn a_margin_shows_more_about_the_same_centre() {
         let face = Face {
             face_box: FaceBox { x: 0.0, y: 0.0, width: 1.0, height: 1.0 },
             landmarks: TEMPLATE_224.map(|[x, y]| [(x + 30.0) / 400.0, (y + 20.0) / 320.0]),
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_made_smaller_before_shows_the_same_at_the_same_place() {
+    fn a_picture_that_is_shrunk_first_shows_the_same_at_the_same_place() {
         let picture = RgbImage::from_fn(900, 700, |x, y| Rgb([(x / 4) as u8, (y / 4) as u8, 9]));
         for scale in [1.9_f32, 2.0, 2.7, 3.0, 4.0] {
             let to_source = Similarity { a: scale, b: 0.2 * scale, dx: 101.3, dy: 8.7 };
@@ -277,7 +278,7 @@ mod tests {
             for at in [[0, 0], [60, 60], [119, 30], [119, 0]] {
                 let [x, y] = to_source.apply(at.map(|value| value as f32));
                 let Rgb([red, green, blue]) = *crop.get_pixel(at[0], at[1]);
-                // Of four columns of one value the middle is 1.5 from the first.
+                // Four columns have the same value; their centre is 1.5 columns after the first.
                 let apart = |value: u8, place: f32| (f32::from(value) - (place - 1.5) / 4.0).abs();
                 assert!(apart(red, x) < 1.0 && apart(green, y) < 1.0 && blue == 9, "{scale} {at:?}");
             }
@@ -285,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn the_border_is_mirrored() {
+    fn positions_outside_are_reflected_at_the_border() {
         assert_eq!([-2, -1, 0, 3, 4, 5].map(|at| mirrored(at, 4)), [2, 1, 0, 3, 2, 1]);
         assert_eq!(mirrored(7, 1), 0);
     }
 
     #[test]
-    fn the_template_is_arcface_16_tenths_as_large() {
+    fn the_template_is_that_of_arcface_scaled_by_1_6() {
         let arcface: Landmarks = [
             [38.2946, 51.6963],
             [73.5318, 51.5014],

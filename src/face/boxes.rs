@@ -1,5 +1,5 @@
-//! Arithmetic on candidate boxes, step by step as in the stock MTCNN (facenet-pytorch 2.6.0, `detect_face.py`).
-//! Boxes are in pixels, counted from 1 as there; knows no net.
+//! Arithmetic on candidate boxes, with the results of facenet-pytorch 2.6.0 (`detect_face.py`), whose function names
+//! are given. Boxes are in pixels, counted from 1 as there; knows no net.
 
 /// A box that a net proposed in one picture of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,21 +10,21 @@ pub(crate) struct Candidate {
     pub corners: [f32; 4],
     /// Probability that it is a face, 0 to 1.
     pub score: f32,
-    /// Where the net would move the corners, in shares of the box's size.
+    /// The net's correction of the corners, in widths and heights of the box.
     pub shift: [f32; 4],
 }
 
-/// What the shared area of two boxes is compared with.
+/// What the intersection of two boxes is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlap {
-    /// The area of both together.
+    /// The area of their union.
     Union,
-    /// The smaller box's area, both counted with their last row and column.
+    /// The area of the smaller box; sides are counted one pixel longer.
     Smaller,
 }
 
-/// Keeps the best candidates: one that overlaps a better one of its picture by more than `limit` goes.
-/// The result is ordered by falling score.
+/// Non-maximum suppression: removes each candidate that overlaps a kept one of its picture with a higher score by more
+/// than `limit`. The result is ordered by falling score.
 pub(crate) fn suppress(mut candidates: Vec<Candidate>, limit: f32, overlap: Overlap) -> Vec<Candidate> {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
     let mut kept: Vec<Candidate> = Vec::new();
@@ -37,6 +37,7 @@ pub(crate) fn suppress(mut candidates: Vec<Candidate>, limit: f32, overlap: Over
     kept
 }
 
+/// The overlap of two boxes, 0 to 1.
 fn share(a: [f32; 4], b: [f32; 4], overlap: Overlap) -> f32 {
     let edge = if overlap == Overlap::Smaller { 1.0 } else { 0.0 };
     let area = |c: [f32; 4]| (c[2] - c[0] + edge) * (c[3] - c[1] + edge);
@@ -49,7 +50,7 @@ fn share(a: [f32; 4], b: [f32; 4], overlap: Overlap) -> f32 {
     }
 }
 
-/// Moves the corners as the R- or O-net asked (`bbreg`).
+/// Moves the corners by the correction of the R- or O-net (`bbreg`).
 pub(crate) fn shifted(corners: [f32; 4], shift: [f32; 4]) -> [f32; 4] {
     let width = corners[2] - corners[0] + 1.0;
     let height = corners[3] - corners[1] + 1.0;
@@ -57,7 +58,7 @@ pub(crate) fn shifted(corners: [f32; 4], shift: [f32; 4]) -> [f32; 4] {
     std::array::from_fn(|side| corners[side] + shift[side] * size[side])
 }
 
-/// Moves the corners as the P-net asked, which counts a box's size without its last row and column.
+/// Moves the corners by the correction of the P-net, for which sides are counted one pixel shorter.
 pub(crate) fn shifted_by_proposal(corners: [f32; 4], shift: [f32; 4]) -> [f32; 4] {
     let width = corners[2] - corners[0];
     let height = corners[3] - corners[1];
@@ -65,7 +66,7 @@ pub(crate) fn shifted_by_proposal(corners: [f32; 4], shift: [f32; 4]) -> [f32; 4
     std::array::from_fn(|side| corners[side] + shift[side] * size[side])
 }
 
-/// The square of the longer side about the same centre (`rerec`).
+/// The square with the longer side and the same centre (`rerec`).
 pub(crate) fn squared([left, top, right, bottom]: [f32; 4]) -> [f32; 4] {
     let (width, height) = (right - left, bottom - top);
     let side = width.max(height);
@@ -74,7 +75,7 @@ pub(crate) fn squared([left, top, right, bottom]: [f32; 4]) -> [f32; 4] {
     [left, top, left + side, top + side]
 }
 
-/// A rectangle of whole pixels inside a picture, counted from 0; right and bottom lie outside.
+/// A rectangle of whole pixels inside a picture, counted from 0; right and bottom are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Region {
     /// First column.
@@ -93,9 +94,9 @@ impl Region {
         Self { left: 0, top: 0, right: width, bottom: height }
     }
 
-    /// The pixels of a box that lie in the picture (`pad`, and the slice that follows it); `None` when none do.
+    /// The pixels of a box that are inside the picture (`pad`, and the slice after it); `None` if there are none.
     pub(crate) fn of(corners: [f32; 4], (width, height): (u32, u32)) -> Option<Self> {
-        // `as` cuts fractions off and holds at the type's ends: just what `trunc().int()` and the clamps do.
+        // `as` truncates and saturates, as `trunc().int()` and the clamps do.
         let first = |edge: f32| (edge as i32).max(1) as u32 - 1;
         let last = |edge: f32, limit: u32| (edge as i32).clamp(0, limit as i32) as u32;
         let region = Self {
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_overlapping_boxes_the_better_stays() {
+    fn of_two_overlapping_boxes_the_one_with_the_higher_score_stays() {
         // 10 × 10 against the same moved by 2: shared 80, union 120, 80 / 120 = 0.667.
         let pair = vec![candidate(0, [0.0, 0.0, 10.0, 10.0], 0.7), candidate(0, [2.0, 0.0, 12.0, 10.0], 0.9)];
         let kept = suppress(pair.clone(), 0.66, Overlap::Union);
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_box_inside_a_large_one_falls_only_by_the_smaller_area() {
+    fn a_small_box_inside_a_large_one_is_removed_only_by_the_smaller_area() {
         let nested =
             vec![candidate(0, [0.0, 0.0, 99.0, 99.0], 0.9), candidate(0, [10.0, 10.0, 29.0, 29.0], 0.8)];
         assert_eq!(suppress(nested.clone(), 0.7, Overlap::Union).len(), 2);
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_of_two_pictures_never_meet() {
+    fn boxes_of_two_pictures_never_overlap() {
         let same = [0.0, 0.0, 10.0, 10.0];
         assert_eq!(
             suppress(vec![candidate(0, same, 0.9), candidate(1, same, 0.8)], 0.5, Overlap::Union).len(),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_box_counted_from_one_is_cut_to_the_picture() {
+    fn a_box_counted_from_one_is_clamped_to_the_picture() {
         let region = Region::of([-3.7, 5.9, 20.2, 300.0], (100, 50)).unwrap();
         assert_eq!(region, Region { left: 0, top: 4, right: 20, bottom: 50 });
         assert_eq!(Region::of([120.0, 5.0, 130.0, 20.0], (100, 50)), None);

@@ -1,4 +1,4 @@
-//! What a face detector must do, and how it fails. Knows no net.
+//! The interface of a face detector, and its errors. Knows no net.
 
 use std::path::PathBuf;
 
@@ -10,48 +10,49 @@ use crate::types::{Face, FaceBox};
 
 /// Finds faces in pictures.
 pub trait Detector {
-    /// All faces of each picture, largest first. The pictures must be of one size.
+    /// All faces of each picture, largest first. The pictures must have the same size.
     ///
     /// # Errors
-    /// When the sizes differ or the net refuses to run.
+    /// [`FaceError::MixedSizes`] if sizes differ, [`FaceError::Net`] if the net fails.
     fn detect(&mut self, pictures: &[RgbImage]) -> Result<Vec<Vec<Face>>, FaceError>;
 
-    /// Looks for each face again, in its own view, near where it was last, which is far cheaper than
-    /// [`Detector::detect`]. One answer for each face, in that order; `None` when it is not there any more.
+    /// Finds each face again near its last box, in its own view; far cheaper than [`Detector::detect`]. Returns one
+    /// entry for each of `last`, in order: the face in fractions of the whole picture, or `None` if it is no longer
+    /// there.
     ///
     /// # Errors
-    /// When the net refuses to run.
+    /// [`FaceError::Net`] if the net fails.
     fn follow(&mut self, last: &[(View, FaceBox)]) -> Result<Vec<Option<Face>>, FaceError>;
 }
 
-/// A picture, or a part of one that holds all that matters, in its own size or a smaller one.
+/// A picture or a part of one, possibly scaled down.
 #[derive(Debug, Clone)]
 pub struct View {
     /// The pixels.
     pub picture: RgbImage,
-    /// Where they lie.
+    /// Their place in the whole picture.
     pub placement: Placement,
 }
 
-/// Where a view lies in its whole picture. The size of the whole picture is counted on the view's scale.
+/// Where a view lies in its whole picture; in pixels of the view, so those of the scaled picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
-    /// The view's first column, as a column of the whole picture.
+    /// Column of the whole picture at which the view begins.
     pub left: u32,
-    /// Row likewise.
+    /// Row of the whole picture at which the view begins.
     pub top: u32,
     /// Width and height of the whole picture.
     pub size: (u32, u32),
 }
 
 impl View {
-    /// All of a picture.
+    /// A view of a whole picture.
     pub fn whole(picture: RgbImage) -> Self {
         let placement = Placement::whole(picture.dimensions());
         Self { picture, placement }
     }
 
-    /// A face that was found in the view's picture, as it lies in the whole picture.
+    /// A face in fractions of the view, in fractions of the whole picture.
     pub fn to_whole(&self, face: Face) -> Face {
         let (width, height) = (self.picture.width() as f32, self.picture.height() as f32);
         let place = |[x, y]: [f32; 2]| self.placement.to_fractions([x * width, y * height]);
@@ -63,44 +64,44 @@ impl View {
 }
 
 impl Placement {
-    /// Of a whole picture of this size.
+    /// The placement of a whole picture of this size.
     pub fn whole(size: (u32, u32)) -> Self {
         Self { left: 0, top: 0, size }
     }
 
-    /// A point in fractions of the whole picture, in pixels of the view.
+    /// Converts a point from fractions of the whole picture to pixels of the view.
     pub fn to_pixels(self, [x, y]: [f32; 2]) -> [f32; 2] {
         [x * self.size.0 as f32 - self.left as f32, y * self.size.1 as f32 - self.top as f32]
     }
 
-    /// A point in pixels of the view, in fractions of the whole picture.
+    /// Converts a point from pixels of the view to fractions of the whole picture.
     pub fn to_fractions(self, [x, y]: [f32; 2]) -> [f32; 2] {
         [(x + self.left as f32) / self.size.0 as f32, (y + self.top as f32) / self.size.1 as f32]
     }
 }
 
-/// How thoroughly to look.
+/// How a detector works.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectorSettings {
-    /// Smallest face that is looked for, pixels of the picture.
+    /// Side of the smallest face to find, pixels of the picture.
     pub min_face_px: f32,
-    /// Least probability that the P-, R- and O-net must give, 0 to 1.
+    /// Probability of a face that a box needs from the P-, R- and O-net, 0 to 1.
     pub thresholds: [f32; 3],
-    /// Threads of the nets; 0 leaves the library's choice.
+    /// Threads of the nets; 0 leaves the choice to the library.
     pub threads: u32,
 }
 
 impl DetectorSettings {
-    /// Those that a recipe asks for.
+    /// The settings of a recipe, with this many threads.
     pub fn of(recipe: &ClipRecipe, threads: u32) -> Self {
         Self { min_face_px: recipe.min_face_px, thresholds: recipe.detector_thresholds, threads }
     }
 }
 
-/// Why no faces could be looked for.
+/// Why a detector could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum FaceError {
-    /// The file of params is missing, damaged or another net's.
+    /// The file of params is missing, damaged or of another net.
     #[error("the face detector's params {path} cannot be used: {detail}")]
     Params {
         /// The file.
@@ -108,7 +109,7 @@ pub enum FaceError {
         /// What is wrong with it.
         detail: String,
     },
-    /// Pictures of two sizes in one batch.
+    /// The pictures of one batch differ in size.
     #[error("a batch holds pictures of {first:?} and {other:?} pixels; all must be of one size")]
     MixedSizes {
         /// Width and height of the first picture.
@@ -116,7 +117,7 @@ pub enum FaceError {
         /// Width and height of another.
         other: (u32, u32),
     },
-    /// The net library gave an error.
+    /// The net library failed.
     #[error("the face detector failed: {0}")]
     Net(String),
 }

@@ -1,8 +1,8 @@
-//! A simply drawn face for tests of the real detector; pixels, not people.
+//! Draws a simple face, for tests of the real detector.
 
 use image::{Rgb, RgbImage};
 
-/// Pictures with one drawn face each, its middle at `x`, `y` and its half-width `r` pixels.
+/// A picture with one drawn face; its centre is `x`, `y` and its half-width `r`, pixels.
 pub(crate) fn drawn_face(width: u32, height: u32, (x, y, r): (f32, f32, f32)) -> RgbImage {
     let mut picture = RgbImage::from_fn(width, height, |_, row| {
         let shade = 120 + (row * 60 / height) as u8;

@@ -1,4 +1,4 @@
-//! A detector for tests: it finds squares of one colour. Knows nothing of real faces.
+//! A detector for tests, which finds rectangles of certain colours.
 
 use image::RgbImage;
 
@@ -6,14 +6,14 @@ use super::detector::{Detector, FaceError, View};
 use super::fake::face_at;
 use crate::types::{Face, FaceBox};
 
-/// Takes every pixel whose red is 250 or more as part of a face; the green value tells the faces apart.
+/// Every pixel with a red value of at least 250 is part of a face; the green value tells faces apart.
 #[derive(Debug)]
 pub(crate) struct FakeDetector {
-    /// Pictures that were looked through.
+    /// Pictures given to [`Detector::detect`].
     pub detected: usize,
-    /// Pictures on which faces were followed.
+    /// Calls of [`Detector::follow`].
     pub followed: usize,
-    /// A face is followed as far as its last box overlaps with it by more than this.
+    /// A face is followed if its IoU with its last box is greater than this.
     pub follows_to_iou: f32,
 }
 
@@ -26,7 +26,7 @@ impl Default for FakeDetector {
 fn faces_of(picture: &RgbImage) -> Vec<Face> {
     let mut extents = std::collections::BTreeMap::<u8, [u32; 4]>::new();
     for (x, y, pixel) in picture.enumerate_pixels().filter(|(_, _, pixel)| pixel[0] >= 250) {
-        // Video codecs change values a little: green is read in steps of 64.
+        // Video codecs change values a little, so green is read in steps of 64.
         let extent = extents.entry(pixel[1] / 64).or_insert([x, y, x, y]);
         *extent = [extent[0].min(x), extent[1].min(y), extent[2].max(x), extent[3].max(y)];
     }

@@ -1,5 +1,5 @@
-//! MTCNN (Zhang et al. 2016) on libtorch: three small nets, each checking what the one before proposed.
-//! Gives what facenet-pytorch 2.6.0 gives on the same params; the only file of this room that names tch.
+//! MTCNN (Zhang et al. 2016) on libtorch: a cascade of three small nets, each refining the boxes of the one before.
+//! Gives the results of facenet-pytorch 2.6.0 with the same params. The only file of this room that names tch.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,17 +13,18 @@ use super::pyramid::{pyramid, windows};
 use super::resample::ColumnSums;
 use crate::types::{Face, FaceBox};
 
-/// Crops that go through the R- or O-net at once.
+/// Most crops in one batch of the R- or O-net.
 const BATCH: usize = 512;
 
-/// The stock face detector.
+/// The built-in face detector.
 #[derive(Debug)]
 pub struct Mtcnn {
     params: HashMap<String, Tensor>,
     settings: DetectorSettings,
 }
 
-/// What the P-net says of every window of a batch: probabilities `[n, rows, columns]` and shifts `[n, 4, rows, columns]`.
+/// The P-net's output for every window of a batch: probabilities `[n, rows, columns]`, corrections
+/// `[n, 4, rows, columns]`.
 struct Proposals {
     scores: Vec<f32>,
     shifts: Vec<f32>,
@@ -31,10 +32,13 @@ struct Proposals {
     grid: (usize, usize),
 }
 
-/// What the R- and O-net say of one crop: probability, shift of the corners, landmarks (O-net: 5 x, then 5 y).
-struct Opinion {
+/// The R- or O-net's output for one crop.
+struct NetOutput {
+    /// Probability that it shows a face, 0 to 1.
     score: f32,
+    /// Correction of the box's corners, in widths and heights of the box.
     shift: [f32; 4],
+    /// The landmarks in shares of the box, five x and then five y; 0 from the R-net.
     points: [f32; 10],
 }
 
@@ -45,10 +49,10 @@ impl From<TchError> for FaceError {
 }
 
 impl Mtcnn {
-    /// Loads params named `pnet.conv1.weight` and so on from a safetensors file.
+    /// Loads params from a safetensors file, with facenet-pytorch's names prefixed by `pnet.`, `rnet.` or `onet.`.
     ///
     /// # Errors
-    /// When the file is missing, unreadable, or lacks one of the three nets.
+    /// [`FaceError::Params`] if the file is missing or unreadable, or lacks one of the three nets.
     pub fn load(path: &Path, settings: &DetectorSettings) -> Result<Self, FaceError> {
         let refuse = |detail: String| FaceError::Params { path: path.to_owned(), detail };
         if settings.threads > 0 {
@@ -93,8 +97,8 @@ impl Mtcnn {
         Ok(input.f_prelu(self.param(&format!("{name}.weight"))?)?)
     }
 
-    /// Input `[n, 3, h, w]`.
-    fn proposals(&self, input: &Tensor) -> Result<Proposals, FaceError> {
+    /// The P-net. Input `[n, 3, h, w]`.
+    fn p_net(&self, input: &Tensor) -> Result<Proposals, FaceError> {
         let x = self.prelu("pnet.prelu1", &self.conv("pnet.conv1", input)?)?;
         let x = pool(&x, 2)?;
         let x = self.prelu("pnet.prelu2", &self.conv("pnet.conv2", &x)?)?;
@@ -106,18 +110,18 @@ impl Mtcnn {
         Ok(Proposals { scores: numbers(&scores)?, shifts: numbers(&shifts)?, grid })
     }
 
-    /// Input `[n, 3, 24, 24]`.
-    fn refine(&self, input: &Tensor) -> Result<Vec<Opinion>, FaceError> {
+    /// The R-net. Input `[n, 3, 24, 24]`.
+    fn r_net(&self, input: &Tensor) -> Result<Vec<NetOutput>, FaceError> {
         let x = pool(&self.prelu("rnet.prelu1", &self.conv("rnet.conv1", input)?)?, 3)?;
         let x = pool(&self.prelu("rnet.prelu2", &self.conv("rnet.conv2", &x)?)?, 3)?;
         let x = self.prelu("rnet.prelu3", &self.conv("rnet.conv3", &x)?)?;
         let x = self.prelu("rnet.prelu4", &self.dense("rnet.dense4", &flat(&x)?)?)?;
         let scores = self.dense("rnet.dense5_1", &x)?.f_softmax(1, None)?;
-        opinions(&scores, &self.dense("rnet.dense5_2", &x)?, None)
+        net_outputs(&scores, &self.dense("rnet.dense5_2", &x)?, None)
     }
 
-    /// Input `[n, 3, 48, 48]`.
-    fn output(&self, input: &Tensor) -> Result<Vec<Opinion>, FaceError> {
+    /// The O-net. Input `[n, 3, 48, 48]`.
+    fn o_net(&self, input: &Tensor) -> Result<Vec<NetOutput>, FaceError> {
         let x = pool(&self.prelu("onet.prelu1", &self.conv("onet.conv1", input)?)?, 3)?;
         let x = pool(&self.prelu("onet.prelu2", &self.conv("onet.conv2", &x)?)?, 3)?;
         let x = pool(&self.prelu("onet.prelu3", &self.conv("onet.conv3", &x)?)?, 2)?;
@@ -125,10 +129,10 @@ impl Mtcnn {
         let x = self.prelu("onet.prelu5", &self.dense("onet.dense5", &flat(&x)?)?)?;
         let scores = self.dense("onet.dense6_1", &x)?.f_softmax(1, None)?;
         let points = self.dense("onet.dense6_3", &x)?;
-        opinions(&scores, &self.dense("onet.dense6_2", &x)?, Some(&points))
+        net_outputs(&scores, &self.dense("onet.dense6_2", &x)?, Some(&points))
     }
 
-    /// First net: windows of every scale that look like a face.
+    /// First stage: the windows of every scale that the P-net takes for a face. All pictures are of this size.
     fn propose(&self, pictures: &[ColumnSums], size: (u32, u32)) -> Result<Vec<Candidate>, FaceError> {
         let mut all = Vec::new();
         for scale in pyramid(size, f64::from(self.settings.min_face_px)) {
@@ -138,7 +142,7 @@ impl Mtcnn {
                 picture.push_average(&mut values, picture.whole(), to);
             }
             let input = channels_last(&values, pictures.len(), to)?;
-            let Proposals { scores, shifts, grid } = self.proposals(&input)?;
+            let Proposals { scores, shifts, grid } = self.p_net(&input)?;
             let found = windows(&scores, &shifts, grid, scale as f32, self.settings.thresholds[0]);
             all.extend(suppress(found, 0.5, Overlap::Union));
         }
@@ -149,34 +153,39 @@ impl Mtcnn {
             .collect())
     }
 
-    /// Runs the R-net (`side` 24) or O-net (48) over each candidate's pixels; candidates outside their picture go.
-    fn judge(
+    /// Runs the R-net (`side` 24) or O-net (`side` 48) over each candidate's pixels. Candidates outside their picture
+    /// are dropped.
+    fn classify(
         &self,
-        looks: &impl Looks,
+        pictures: &impl Pictures,
         candidates: Vec<Candidate>,
         side: u32,
-    ) -> Result<Vec<(Candidate, Opinion)>, FaceError> {
-        let region = |c: &Candidate| Region::of(c.corners, looks.size(c.picture));
+    ) -> Result<Vec<(Candidate, NetOutput)>, FaceError> {
+        let region = |c: &Candidate| Region::of(c.corners, pictures.size(c.picture));
         let inside: Vec<(Candidate, Region)> =
             candidates.into_iter().filter_map(|c| Some((c, region(&c)?))).collect();
-        let mut judged = Vec::with_capacity(inside.len());
+        let mut classified = Vec::with_capacity(inside.len());
         for batch in inside.chunks(BATCH) {
             let mut values = Vec::with_capacity(batch.len() * (side * side * 3) as usize);
             for (candidate, region) in batch {
-                looks.push_average(&mut values, candidate.picture, *region, side);
+                pictures.push_average(&mut values, candidate.picture, *region, side);
             }
             let input = channels_last(&values, batch.len(), (side, side))?;
-            let opinions = if side == 24 { self.refine(&input)? } else { self.output(&input)? };
-            judged.extend(batch.iter().map(|(candidate, _)| *candidate).zip(opinions));
+            let outputs = if side == 24 { self.r_net(&input)? } else { self.o_net(&input)? };
+            classified.extend(batch.iter().map(|(candidate, _)| *candidate).zip(outputs));
         }
-        Ok(judged)
+        Ok(classified)
     }
 
-    /// Second net: fewer boxes, better placed.
-    fn sift(&self, looks: &impl Looks, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, FaceError> {
-        let judged = self.judge(looks, candidates, 24)?.into_iter();
-        let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[1]);
-        let better = passed.map(|(c, opinion)| Candidate { score: opinion.score, shift: opinion.shift, ..c });
+    /// Second stage: the candidates that the R-net takes for a face, with corrected boxes.
+    fn refine(
+        &self,
+        pictures: &impl Pictures,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Candidate>, FaceError> {
+        let classified = self.classify(pictures, candidates, 24)?.into_iter();
+        let passed = classified.filter(|(_, output)| output.score > self.settings.thresholds[1]);
+        let better = passed.map(|(c, output)| Candidate { score: output.score, shift: output.shift, ..c });
         let kept = suppress(better.collect(), 0.7, Overlap::Union);
         Ok(kept
             .into_iter()
@@ -184,24 +193,29 @@ impl Mtcnn {
             .collect())
     }
 
-    /// Third net: final boxes with landmarks, in pixels.
-    fn conclude(&self, looks: &impl Looks, candidates: Vec<Candidate>) -> Result<Vec<Conclusion>, FaceError> {
-        let judged = self.judge(looks, candidates, 48)?.into_iter();
-        let passed = judged.filter(|(_, opinion)| opinion.score > self.settings.thresholds[2]);
-        Ok(passed.map(|(candidate, opinion)| Conclusion::of(candidate, &opinion)).collect())
+    /// Third stage: the candidates that the O-net takes for a face, with final boxes and landmarks.
+    fn finish(
+        &self,
+        pictures: &impl Pictures,
+        candidates: Vec<Candidate>,
+    ) -> Result<Vec<Detection>, FaceError> {
+        let classified = self.classify(pictures, candidates, 48)?.into_iter();
+        let passed = classified.filter(|(_, output)| output.score > self.settings.thresholds[2]);
+        Ok(passed.map(|(candidate, output)| Detection::of(candidate, &output)).collect())
     }
 }
 
-/// The pictures of a batch, of which small parts are looked at.
-trait Looks {
+/// The pictures of a batch, from which crops are taken.
+trait Pictures {
+    /// Width and height of the picture with this index, pixels.
     fn size(&self, picture: usize) -> (u32, u32);
 
-    /// Appends a part's pixels, averaged to `side` × `side`: see [`ColumnSums::push_average`].
+    /// Appends a region's pixels, resized to `side` × `side`: see [`ColumnSums::push_average`].
     fn push_average(&self, values: &mut Vec<f32>, picture: usize, part: Region, side: u32);
 }
 
-/// Many parts of each are looked at.
-impl Looks for Vec<ColumnSums> {
+/// For many crops of each picture: sums are computed once.
+impl Pictures for Vec<ColumnSums> {
     fn size(&self, picture: usize) -> (u32, u32) {
         let Region { right, bottom, .. } = self[picture].whole();
         (right, bottom)
@@ -212,8 +226,8 @@ impl Looks for Vec<ColumnSums> {
     }
 }
 
-/// One part of each is looked at.
-impl Looks for Vec<&RgbImage> {
+/// For one crop of each picture: only its own pixels are summed.
+impl Pictures for Vec<&RgbImage> {
     fn size(&self, picture: usize) -> (u32, u32) {
         self[picture].dimensions()
     }
@@ -225,23 +239,25 @@ impl Looks for Vec<&RgbImage> {
 }
 
 /// A face in pixels of one picture of the batch.
-struct Conclusion {
+struct Detection {
+    /// Its final box and score.
     candidate: Candidate,
     points: [[f32; 2]; 5],
 }
 
-impl Conclusion {
-    fn of(candidate: Candidate, opinion: &Opinion) -> Self {
+impl Detection {
+    /// The O-net's output for a candidate. Landmarks are relative to the candidate's box before its correction.
+    fn of(candidate: Candidate, output: &NetOutput) -> Self {
         let [left, top, right, bottom] = candidate.corners;
         let (width, height) = (right - left + 1.0, bottom - top + 1.0);
         let points = std::array::from_fn(|at| {
-            [width * opinion.points[at] + left - 1.0, height * opinion.points[at + 5] + top - 1.0]
+            [width * output.points[at] + left - 1.0, height * output.points[at + 5] + top - 1.0]
         });
-        let corners = shifted(candidate.corners, opinion.shift);
-        Self { candidate: Candidate { corners, score: opinion.score, ..candidate }, points }
+        let corners = shifted(candidate.corners, output.shift);
+        Self { candidate: Candidate { corners, score: output.score, ..candidate }, points }
     }
 
-    /// The face in fractions of the whole picture; its pixels here are those of a view with this placement.
+    /// The face in fractions of the whole picture, of which the batch's picture is a view with this placement.
     fn face(&self, placement: Placement) -> Face {
         let [left, top, right, bottom] = self.candidate.corners;
         let ([x, y], [end_x, end_y]) =
@@ -264,16 +280,16 @@ impl Detector for Mtcnn {
         let of_picture = |picture: &RgbImage| ColumnSums::of(picture, Region::whole(size));
         let sums: Vec<ColumnSums> = pictures.iter().map(of_picture).collect();
         let candidates = self.propose(&sums, size)?;
-        let candidates = self.sift(&sums, candidates)?;
-        let conclusions = self.conclude(&sums, candidates)?;
-        let boxes = conclusions.iter().map(|conclusion| conclusion.candidate).collect();
+        let candidates = self.refine(&sums, candidates)?;
+        let detections = self.finish(&sums, candidates)?;
+        let boxes = detections.iter().map(|detection| detection.candidate).collect();
         let mut faces = vec![Vec::new(); pictures.len()];
         for kept in suppress(boxes, 0.7, Overlap::Smaller) {
-            let of_it = conclusions.iter().find(|conclusion| conclusion.candidate == kept);
-            faces[kept.picture].extend(of_it.map(|conclusion| conclusion.face(Placement::whole(size))));
+            let detection = detections.iter().find(|detection| detection.candidate == kept);
+            faces[kept.picture].extend(detection.map(|detection| detection.face(Placement::whole(size))));
         }
-        for of_one in &mut faces {
-            of_one.sort_by(|a: &Face, b: &Face| area(&b.face_box).total_cmp(&area(&a.face_box)));
+        for of_picture in &mut faces {
+            of_picture.sort_by(|a: &Face, b: &Face| area(&b.face_box).total_cmp(&area(&a.face_box)));
         }
         Ok(faces)
     }
@@ -288,14 +304,15 @@ impl Detector for Mtcnn {
             shift: [0.0; 4],
         };
         // The R-net moves the box to the face's new place, whatever its score; the O-net decides whether it is a face.
-        let judged = self.judge(&views, last.iter().enumerate().map(candidate).collect(), 24)?;
-        let moved = judged
+        let candidates = last.iter().enumerate().map(candidate).collect();
+        let moved = self
+            .classify(&views, candidates, 24)?
             .into_iter()
-            .map(|(c, opinion)| Candidate { corners: squared(shifted(c.corners, opinion.shift)), ..c });
+            .map(|(c, output)| Candidate { corners: squared(shifted(c.corners, output.shift)), ..c });
         let mut faces = vec![None; last.len()];
-        for conclusion in self.conclude(&views, moved.collect())? {
-            let at = conclusion.candidate.picture;
-            faces[at] = Some(conclusion.face(last[at].0.placement));
+        for detection in self.finish(&views, moved.collect())? {
+            let at = detection.candidate.picture;
+            faces[at] = Some(detection.face(last[at].0.placement));
         }
         Ok(faces)
     }
@@ -305,6 +322,7 @@ fn area(face_box: &FaceBox) -> f32 {
     face_box.width * face_box.height
 }
 
+/// A box's corners in pixels of a view with this placement.
 fn corners(face_box: &FaceBox, placement: Placement) -> [f32; 4] {
     let FaceBox { x, y, width, height } = *face_box;
     let ([left, top], [right, bottom]) =
@@ -312,14 +330,14 @@ fn corners(face_box: &FaceBox, placement: Placement) -> [f32; 4] {
     [left, top, right, bottom]
 }
 
-/// `[n, 3, h, w]` of interleaved values; the layout in which the library's convolutions are fastest here.
+/// Interleaved values as `[n, 3, h, w]` in channels-last layout, in which libtorch's convolutions are fastest here.
 fn channels_last(values: &[f32], count: usize, (width, height): (u32, u32)) -> Result<Tensor, FaceError> {
     let shape = [count as i64, i64::from(height), i64::from(width), 3];
     Ok(Tensor::from_slice(values).f_view(shape)?.f_permute([0, 3, 1, 2])?)
 }
 
-/// The params of a convolution in the layout of [`channels_last`], so that they are not converted again for every
-/// picture.
+/// The params of a convolution in the layout of [`channels_last`], so that they are not converted for every picture.
+/// Other params stay as they are.
 fn innermost_channels(param: Tensor) -> Tensor {
     match param.dim() {
         4 => param.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
@@ -331,24 +349,30 @@ fn pool(input: &Tensor, side: i64) -> Result<Tensor, FaceError> {
     Ok(input.f_max_pool2d([side, side], [2, 2], [0, 0], [1, 1], true)?)
 }
 
-/// `[n, c, h, w]` to `[n, w · h · c]`: the params were trained with axes in this order.
+/// `[n, c, h, w]` to `[n, w · h · c]`, the order of axes with which the params were trained.
 fn flat(input: &Tensor) -> Result<Tensor, FaceError> {
     Ok(input.f_permute([0, 3, 2, 1])?.f_flatten(1, -1)?)
 }
 
+/// All elements, row-major.
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>, FaceError> {
     Ok(Vec::try_from(tensor.f_contiguous()?.f_view([-1])?)?)
 }
 
-fn opinions(scores: &Tensor, shifts: &Tensor, points: Option<&Tensor>) -> Result<Vec<Opinion>, FaceError> {
+/// One output for each crop from `[n, 2]` scores, `[n, 4]` corrections and `[n, 10]` landmarks.
+fn net_outputs(
+    scores: &Tensor,
+    shifts: &Tensor,
+    points: Option<&Tensor>,
+) -> Result<Vec<NetOutput>, FaceError> {
     let (scores, shifts) = (numbers(scores)?, numbers(shifts)?);
     let points = points.map(numbers).transpose()?;
-    let opinion = |(at, pair): (usize, &[f32])| Opinion {
+    let output = |(at, pair): (usize, &[f32])| NetOutput {
         score: pair[1],
         shift: std::array::from_fn(|side| shifts[at * 4 + side]),
         points: points.as_ref().map_or([0.0; 10], |all| std::array::from_fn(|of_it| all[at * 10 + of_it])),
     };
-    Ok(scores.chunks_exact(2).enumerate().map(opinion).collect())
+    Ok(scores.chunks_exact(2).enumerate().map(output).collect())
 }
 
 #[cfg(test)]
@@ -370,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drawn_face_is_found_where_it_is_with_its_landmarks_image_left_first() {
+    fn a_drawn_face_is_found_with_its_landmarks_image_left_first() {
         let faces = mtcnn().detect(&pictures()[..1]).unwrap().remove(0);
         assert_eq!(faces.len(), 1);
         let [left_eye, right_eye, nose, left_mouth, right_mouth] =
@@ -399,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_is_followed_a_little_further_and_given_up_where_it_is_not() {
+    fn a_face_that_moved_is_followed_and_a_missing_one_is_not_found() {
         let mut mtcnn = mtcnn();
         let found = mtcnn.detect(&pictures()[..1]).unwrap().remove(0)[0];
         let moved = drawn_face(320, 240, (128.0, 113.0, 50.0));
@@ -412,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_two_sizes_and_foreign_params_are_refused() {
+    fn pictures_of_two_sizes_and_invalid_params_are_refused() {
         let mixed = [RgbImage::new(64, 64), RgbImage::new(64, 48)];
         assert!(matches!(mtcnn().detect(&mixed), Err(FaceError::MixedSizes { .. })));
         let file = tempfile::NamedTempFile::new().unwrap();

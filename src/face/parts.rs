@@ -1,9 +1,9 @@
-//! Which stretches of tracks a list means, where it names parts of a video. Pure: a scan, a recipe and the parts in, plans
-//! and reasons out.
+//! Which stretches of tracks become clips where lists name parts of the video. Pure: a scan, a recipe and the parts in,
+//! plans and reasons out.
 //!
-//! A part is a stretch of time, a face in it, or both. Of every track that goes on in that time, else of the one whose
-//! face is meant, it means what lies inside. Who names a part means it however short it is: no length is asked of the
-//! track, but a size of its face and a share of looks that show it.
+//! A part is a stretch of time, a face in it, or both. It selects what lies inside that time of every track, or of the
+//! one track with that face. A part may be short, so tracks need no minimum length; the rules about the size of the
+//! face and the share of looks that show it still apply.
 
 use std::collections::BTreeMap;
 
@@ -15,104 +15,108 @@ use crate::types::{Emotion, FaceBox, Scan, Span, Track};
 /// A part of a video that a list names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Part {
-    /// When; none is all of the video.
+    /// When; `None` is the whole video.
     pub span: Option<Span>,
-    /// Where the face is when the part begins; none is every face.
+    /// Where the face is when the part begins; `None` selects every face.
     pub face: Option<FaceBox>,
-    /// The label it has.
+    /// The emotion that the list gives it.
     pub emotion: Emotion,
 }
 
-/// One clip to be cut.
+/// A clip to cut, and its emotion.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Piece {
+pub struct LabelledPlan {
     /// What to cut.
     pub plan: ClipPlan,
-    /// The emotion of the part; none where the clip has its video's.
+    /// The emotion of its part; `None` where the clip takes its video's.
     pub emotion: Option<Emotion>,
 }
 
-/// A face that overlaps less than this with the one in the list is another.
-const SAME_FACE_IOU: f32 = 0.3;
-/// A face seen this far from the beginning of a part still tells where it was then.
-const NEAR_MS: i64 = 1_000;
-/// A stretch of a track that is shorter is a sliver at the edge of the part, unless it is half of the part.
-const SLIVER_MS: i64 = 1_000;
+/// Least IoU of a track's face with the face that a list names.
+const MIN_FACE_IOU: f32 = 0.3;
+/// The track's face is compared at its look nearest to the part's beginning, if that is no farther away than this,
+/// milliseconds.
+const MAX_LOOK_DISTANCE_MS: i64 = 1_000;
+/// A track and a part must share this much time, or half of the part if that is less, milliseconds.
+const MIN_SHARED_MS: i64 = 1_000;
 
-/// Plans the clips of a scan: those of the parts, or by the usual rules where there is none. Of two stretches of a track
-/// that begin together the one of the first part counts.
-pub fn select(scan: &Scan, recipe: &ClipRecipe, parts: &[Part]) -> (Vec<Piece>, Explain) {
+/// Plans the clips of a scan: those of the parts, or without any by the usual rules ([`super::select`]). Where two
+/// parts select stretches of a track that begin at the same time, that of the first part counts.
+pub fn select(scan: &Scan, recipe: &ClipRecipe, parts: &[Part]) -> (Vec<LabelledPlan>, Explain) {
     if parts.is_empty() {
         let (plans, explain) = select::select(scan, recipe);
-        return (plans.into_iter().map(|plan| Piece { plan, emotion: None }).collect(), explain);
+        return (plans.into_iter().map(|plan| LabelledPlan { plan, emotion: None }).collect(), explain);
     }
     let of_any_length = ClipRecipe { min_clip_ms: 0, ..recipe.clone() };
     let size = (scan.width, scan.height);
-    let meant = meant(scan, recipe, parts);
+    let selected = selected(scan, recipe, parts);
     let mut explain = Explain { tracks: scan.tracks.len(), in_parts: true, ..Explain::default() };
-    let mut pieces = Vec::new();
+    let mut plans = Vec::new();
     for (at, track) in scan.tracks.iter().enumerate() {
-        let mut stretches = meant.range((at, i64::MIN)..=(at, i64::MAX)).map(|(_, meant)| *meant).peekable();
+        let of_track = selected.range((at, i64::MIN)..=(at, i64::MAX));
+        let mut stretches = of_track.map(|(_, stretch)| *stretch).peekable();
         let verdict = match stretches.peek() {
             Some(_) => select::verdict(track, size, &of_any_length),
             None => Some(Reason::NotListed),
         };
         if explain.keeps(verdict) {
-            pieces.extend(stretches.map(|(span, emotion)| {
+            plans.extend(stretches.map(|(span, emotion)| {
                 let plan = ClipPlan::new(at, track, span);
-                Piece { plan, emotion: Some(emotion) }
+                LabelledPlan { plan, emotion: Some(emotion) }
             }));
         }
     }
-    explain.clips = pieces.len();
-    (pieces, explain)
+    explain.clips = plans.len();
+    (plans, explain)
 }
 
-/// What the parts mean, by the track and where it begins.
-fn meant(scan: &Scan, recipe: &ClipRecipe, parts: &[Part]) -> BTreeMap<(usize, i64), (Span, Emotion)> {
-    let mut meant = BTreeMap::new();
+/// The stretches of tracks that the parts select, by the track's index and the time at which a stretch begins.
+fn selected(scan: &Scan, recipe: &ClipRecipe, parts: &[Part]) -> BTreeMap<(usize, i64), (Span, Emotion)> {
+    let mut selected = BTreeMap::new();
     for part in parts {
         let tracks = scan.tracks.iter().enumerate();
-        let held = tracks.filter_map(|(at, track)| Some((at, inside(track, &scan.shots, recipe, part)?)));
-        let held: Vec<(usize, Span)> = match part.face {
-            None => held.collect(),
-            Some(face) => the_one(scan, face, part, held).into_iter().collect(),
+        let shared = tracks.filter_map(|(at, track)| Some((at, shared(track, &scan.shots, recipe, part)?)));
+        let shared: Vec<(usize, Span)> = match part.face {
+            None => shared.collect(),
+            Some(face) => best_match(scan, face, part, shared).into_iter().collect(),
         };
-        for (at, span) in held {
-            for stretch in select::stretches(span, recipe, false) {
-                meant.entry((at, stretch.start_ms)).or_insert((stretch, part.emotion));
+        for (at, span) in shared {
+            for stretch in select::stretches(span, recipe) {
+                selected.entry((at, stretch.start_ms)).or_insert((stretch, part.emotion));
             }
         }
     }
-    meant
+    selected
 }
 
-/// What of a track lies inside a part; nothing where that is a sliver, or shows no face.
-fn inside(track: &Track, shots: &[Span], recipe: &ClipRecipe, part: &Part) -> Option<Span> {
+/// The time that a track, trimmed by the guard at cuts, shares with a part; `None` where it is too short or has no look
+/// that shows the face.
+fn shared(track: &Track, shots: &[Span], recipe: &ClipRecipe, part: &Part) -> Option<Span> {
     let whole = select::guarded(track, shots, recipe);
     let part = part.span.unwrap_or(whole);
     let start_ms = whole.start_ms.max(part.start_ms);
-    let inside = Span { start_ms, end_ms: whole.end_ms.min(part.end_ms) };
-    let is_seen = track.faces.iter().any(|seen| inside.contains(seen.t_ms));
-    (is_seen && inside.length_ms() >= SLIVER_MS.min(part.length_ms() / 2)).then_some(inside)
+    let shared = Span { start_ms, end_ms: whole.end_ms.min(part.end_ms) };
+    let is_seen = track.faces.iter().any(|seen| shared.contains(seen.t_ms));
+    (is_seen && shared.length_ms() >= MIN_SHARED_MS.min(part.length_ms() / 2)).then_some(shared)
 }
 
-/// The track whose face overlaps best with that of a part when it begins.
-fn the_one(
+/// The one of some tracks whose face overlaps best with the part's when the part begins; `None` where no overlap
+/// reaches [`MIN_FACE_IOU`].
+fn best_match(
     scan: &Scan,
     face: FaceBox,
     part: &Part,
-    held: impl Iterator<Item = (usize, Span)>,
+    tracks: impl Iterator<Item = (usize, Span)>,
 ) -> Option<(usize, Span)> {
     let start_ms = part.span.map_or(0, |span| span.start_ms);
     let overlap = |at: usize| {
         let nearest = scan.tracks[at].faces.iter().min_by_key(|seen| (seen.t_ms - start_ms).abs());
-        let nearest = nearest.filter(|seen| (seen.t_ms - start_ms).abs() <= NEAR_MS);
+        let nearest = nearest.filter(|seen| (seen.t_ms - start_ms).abs() <= MAX_LOOK_DISTANCE_MS);
         nearest.map_or(0.0, |seen| seen.face.face_box.iou(&face))
     };
-    let overlaps = held.map(|(at, span)| (overlap(at), at, span));
-    let alike = overlaps.filter(|(overlap, ..)| *overlap >= SAME_FACE_IOU);
-    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at, span)| (at, span))
+    let overlaps = tracks.map(|(at, span)| (overlap(at), at, span));
+    let matches = overlaps.filter(|(overlap, ..)| *overlap >= MIN_FACE_IOU);
+    matches.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, at, span)| (at, span))
 }
 
 #[cfg(test)]
@@ -139,64 +143,64 @@ mod tests {
         Part { span, face: x.map(|x| FaceBox { x, y: 0.3, width: 0.2, height: 0.2 }), emotion }
     }
 
-    /// Track, start, end and emotion of every piece.
-    fn pieces(scan: &Scan, parts: &[Part]) -> Vec<(usize, i64, i64, Emotion)> {
-        let pieces = select(scan, &ClipRecipe::default(), parts).0;
-        let of = |Piece { plan, emotion }: Piece| {
+    /// Track, start, end and emotion of every plan.
+    fn plans(scan: &Scan, parts: &[Part]) -> Vec<(usize, i64, i64, Emotion)> {
+        let plans = select(scan, &ClipRecipe::default(), parts).0;
+        let of = |LabelledPlan { plan, emotion }: LabelledPlan| {
             (plan.track, plan.span.start_ms, plan.span.end_ms, emotion.unwrap())
         };
-        pieces.into_iter().map(of).collect()
+        plans.into_iter().map(of).collect()
     }
 
     #[test]
-    fn a_video_that_no_list_names_in_parts_is_cut_by_the_usual_rules() {
+    fn without_parts_a_video_is_cut_by_the_usual_rules() {
         let scan = scan(vec![track(0.1, 0, 8_000, 0.2), track(0.6, 0, 3_000, 0.2)]);
         let recipe = ClipRecipe::default();
         let (plans, explain) = select::select(&scan, &recipe);
-        let (pieces, same) = select(&scan, &recipe, &[]);
+        let (labelled, same) = select(&scan, &recipe, &[]);
         assert_eq!(explain, same);
-        assert!(pieces.iter().all(|piece| piece.emotion.is_none()));
-        assert_eq!(pieces.into_iter().map(|piece| piece.plan).collect::<Vec<_>>(), plans);
+        assert!(labelled.iter().all(|labelled| labelled.emotion.is_none()));
+        assert_eq!(labelled.into_iter().map(|labelled| labelled.plan).collect::<Vec<_>>(), plans);
     }
 
     #[test]
-    fn of_two_faces_each_part_means_its_own_however_short_it_is() {
+    fn a_part_with_a_face_selects_that_face_however_short_it_is() {
         let scan = scan(vec![track(0.1, 0, 8_000, 0.2), track(0.6, 0, 8_000, 0.2)]);
         let parts = [
             part(Some((0, 500)), Some(0.62), Emotion::Anger),
             part(Some((5_000, 5_500)), Some(0.1), Emotion::Fear),
         ];
-        assert_eq!(pieces(&scan, &parts), [(0, 5_000, 5_500, Emotion::Fear), (1, 0, 500, Emotion::Anger)]);
-        assert_eq!(pieces(&scan, &[part(Some((0, 500)), Some(0.35), Emotion::Fear)]), []);
+        assert_eq!(plans(&scan, &parts), [(0, 5_000, 5_500, Emotion::Fear), (1, 0, 500, Emotion::Anger)]);
+        assert_eq!(plans(&scan, &[part(Some((0, 500)), Some(0.35), Emotion::Fear)]), []);
     }
 
     #[test]
-    fn a_part_without_a_face_means_every_face_and_one_without_a_time_the_whole_track() {
+    fn a_part_without_a_face_selects_every_face_and_one_without_a_time_the_whole_track() {
         let scan = scan(vec![track(0.1, 0, 4_000, 0.2), track(0.6, 0, 12_000, 0.2)]);
         let sad = Emotion::Sadness;
         assert_eq!(
-            pieces(&scan, &[part(Some((1_000, 3_000)), None, sad)]),
+            plans(&scan, &[part(Some((1_000, 3_000)), None, sad)]),
             [(0, 1_000, 3_000, sad), (1, 1_000, 3_000, sad)]
         );
         assert_eq!(
-            pieces(&scan, &[part(None, Some(0.6), sad)]),
+            plans(&scan, &[part(None, Some(0.6), sad)]),
             [(1, 0, 6_000, sad), (1, 6_000, 12_000, sad)]
         );
     }
 
     #[test]
-    fn a_sliver_at_the_edge_of_a_part_is_not_meant_and_half_of_a_short_part_is() {
+    fn a_track_must_share_a_second_with_a_part_or_half_of_a_short_one() {
         let fear = Emotion::Fear;
         let scan = scan(vec![track(0.1, 0, 5_200, 0.2), track(0.1, 5_200, 12_000, 0.2)]);
-        assert_eq!(pieces(&scan, &[part(Some((4_800, 9_000)), None, fear)]), [(1, 5_200, 9_000, fear)]);
-        assert_eq!(pieces(&scan, &[part(Some((5_000, 5_500)), None, fear)]), [(1, 5_200, 5_500, fear)]);
+        assert_eq!(plans(&scan, &[part(Some((4_800, 9_000)), None, fear)]), [(1, 5_200, 9_000, fear)]);
+        assert_eq!(plans(&scan, &[part(Some((5_000, 5_500)), None, fear)]), [(1, 5_200, 5_500, fear)]);
     }
 
     #[test]
-    fn of_parts_that_mean_the_same_stretch_the_first_gives_the_label() {
+    fn where_two_parts_select_the_same_stretch_the_first_gives_the_emotion() {
         let scan = scan(vec![track(0.1, 0, 8_000, 0.2)]);
         let parts = [Emotion::Anger, Emotion::Fear].map(|emotion| part(Some((1_000, 2_000)), None, emotion));
-        assert_eq!(pieces(&scan, &parts), [(0, 1_000, 2_000, Emotion::Anger)]);
+        assert_eq!(plans(&scan, &parts), [(0, 1_000, 2_000, Emotion::Anger)]);
     }
 
     #[test]
@@ -209,10 +213,10 @@ mod tests {
             track(0.6, 0, 3_000, 0.2),
         ]);
         let parts = [part(Some((0, 3_000)), None, Emotion::Fear)];
-        let (pieces, explain) = select(&scan, &ClipRecipe::default(), &parts);
+        let (plans, explain) = select(&scan, &ClipRecipe::default(), &parts);
         let reasons = [Reason::NotListed, Reason::FaceTooSmall, Reason::FaceTooPatchy].map(Some);
         assert_eq!(explain.verdicts[..3], reasons);
-        assert_eq!((explain.verdicts[3], explain.kept, pieces.len(), explain.clips), (None, 1, 1, 1));
+        assert_eq!((explain.verdicts[3], explain.kept, plans.len(), explain.clips), (None, 1, 1, 1));
         let elsewhere = [part(Some((50_000, 51_000)), None, Emotion::Fear)];
         let explain = select(&scan, &ClipRecipe::default(), &elsewhere).1;
         assert_eq!(explain.verdict(), Some(Reason::NotListed));

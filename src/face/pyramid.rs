@@ -1,15 +1,16 @@
-//! The first net's view: at which scales it looks, and which windows of a picture its answers mean.
-//! Numbers as in facenet-pytorch 2.6.0; knows no net.
+//! The image pyramid of the P-net: its scales, and the windows of a picture that its outputs stand for. Numbers as in
+//! facenet-pytorch 2.6.0; knows no net.
 
 use super::boxes::Candidate;
 
-/// Each scale of the pyramid is this share of the one before.
+/// The ratio of each scale to the one before.
 const PYRAMID_FACTOR: f64 = 0.709;
-/// Side of the P-net's window in pixels of its scale.
+/// Side of the P-net's window in pixels of the scaled picture.
 const WINDOW_PX: f64 = 12.0;
-/// Step of the P-net's window in pixels of its scale.
+/// Stride of the P-net's windows in pixels of the scaled picture.
 const STRIDE_PX: usize = 2;
-/// The scales at which a window of the P-net covers faces from the smallest up to the picture's shorter side.
+
+/// The scales at which a window covers faces from `min_face_px` up to the picture's shorter side.
 pub(crate) fn pyramid((width, height): (u32, u32), min_face_px: f64) -> impl Iterator<Item = f64> {
     let first = WINDOW_PX / min_face_px;
     let shorter = f64::from(width.min(height));
@@ -20,7 +21,8 @@ pub(crate) fn pyramid((width, height): (u32, u32), min_face_px: f64) -> impl Ite
     .map(|(scale, _)| scale)
 }
 
-/// The P-net's windows that reach the threshold, in pixels of the picture (`generateBoundingBox`).
+/// The windows whose score reaches the threshold, in pixels of the picture (`generateBoundingBox`). `scores` are
+/// `[n, rows, columns]`, `shifts` `[n, 4, rows, columns]`; `grid` is rows and columns.
 pub(crate) fn windows(
     scores: &[f32],
     shifts: &[f32],
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_where_the_score_reaches_the_threshold() {
+    fn a_score_that_reaches_the_threshold_gives_its_window() {
         let scores = [0.1, 0.2, 0.3, 0.9, 0.1, 0.1];
         let shifts: Vec<f32> = (0..24_u8).map(f32::from).collect();
         let found = windows(&scores, &shifts, (2, 3), 0.5, 0.6);

@@ -1,4 +1,4 @@
-//! What can be measured of one face's picture without knowing the emotion, and which measures a recipe refuses. Pure.
+//! Measures the quality of one face's picture, and says which of the measures a recipe refuses. Pure; knows no emotion.
 
 use image::RgbImage;
 
@@ -6,18 +6,20 @@ use crate::config::ClipRecipe;
 use crate::failure::Reason;
 use crate::types::{Face, Landmarks, Quality};
 
-/// How far the nose stands out before the eyes, in distances between the eyes.
+/// How far the tip of the nose lies before the plane of eyes and mouth, in distances between the eyes. A rough value
+/// without a source: see [`pose_deg`].
 const NOSE_DEPTH: f32 = 0.6;
-/// Where the nose of a level face lies between the eyes (0) and the mouth (1): as in the ArcFace template.
+/// Height of a level face's nose between the eyes (0) and the mouth (1), as in ArcFace's template.
 const LEVEL_NOSE: f32 = 0.49;
-/// Distance from the eyes to the mouth of a frontal face, in distances between the eyes.
+/// Distance from the eyes to the mouth of a frontal face, in distances between the eyes, as in ArcFace's template.
 const MOUTH_BELOW: f32 = 1.15;
 
-/// Darkest and brightest mean luma, and least contrast, of a usable crop.
-const LIGHT: std::ops::RangeInclusive<f32> = 25.0..=235.0;
+/// Mean luma of a usable crop, 0 to 255.
+const LUMA: std::ops::RangeInclusive<f32> = 25.0..=235.0;
+/// Least standard deviation of a usable crop's luma.
 const MIN_CONTRAST: f32 = 10.0;
 
-/// Measures an aligned crop, and the face that it was made of in a picture of `size` pixels.
+/// Measures an aligned crop and the face that it shows, which was found in a picture of this width and height, pixels.
 pub fn measure(crop: &RgbImage, face: &Face, (width, height): (u32, u32)) -> Quality {
     let luma = luma(crop);
     let (brightness, variance) = mean_and_variance(luma.iter().copied());
@@ -34,11 +36,11 @@ pub fn measure(crop: &RgbImage, face: &Face, (width, height): (u32, u32)) -> Qua
     }
 }
 
-/// Why a recipe would not use a sample; `None` when it would.
+/// Why a recipe rejects a sample; `None` if it does not.
 pub fn verdict(quality: &Quality, recipe: &ClipRecipe) -> Option<Reason> {
     if quality.sharpness < recipe.min_sharpness {
         Some(Reason::Blurred)
-    } else if !LIGHT.contains(&quality.brightness) || quality.contrast < MIN_CONTRAST {
+    } else if !LUMA.contains(&quality.brightness) || quality.contrast < MIN_CONTRAST {
         Some(Reason::BadLight)
     } else if quality.yaw_deg.abs() > recipe.max_yaw_deg {
         Some(Reason::Turned)
@@ -47,8 +49,8 @@ pub fn verdict(quality: &Quality, recipe: &ClipRecipe) -> Option<Reason> {
     }
 }
 
-/// 64 bits that change little when a crop is encoded again or resized: is each of 8 × 8 cells brighter than its
-/// right neighbour? Compare two by the number of bits that differ.
+/// A difference hash (dHash), which changes little when a crop is resized or encoded again: for each of 8 × 8 cells one
+/// bit, which is set if the cell is brighter than its right neighbour. Compare two by their Hamming distance.
 pub fn perceptual_hash(crop: &RgbImage) -> u64 {
     let (width, luma) = (crop.width() as usize, luma(crop));
     let height = luma.len() / width.max(1);
@@ -62,7 +64,16 @@ pub fn perceptual_hash(crop: &RgbImage) -> u64 {
     bits.fold(0, |hash, bit| hash | 1 << bit)
 }
 
-/// Yaw, pitch and roll in degrees from landmarks in pixels, as if the head were far away.
+/// Yaw, pitch and roll in degrees from landmarks in pixels, under orthographic projection.
+///
+/// Roll is the angle of the line through the eyes. In the face turned upright, `yaw = atan(offset / (d·NOSE_DEPTH))`
+/// and `pitch = atan((n − LEVEL_NOSE)·MOUTH_BELOW / NOSE_DEPTH)`, where `d` is the distance between the eyes, `offset`
+/// that of the nose from the line through the middles of eyes and mouth, and `n` the height of the nose between eyes
+/// (0) and mouth (1).
+///
+/// A face whose nose is flatter than [`NOSE_DEPTH`] by some factor reads as turned less, by that factor in `tan`: with
+/// a depth of 0.5, 60° read as 55°. Differences in [`LEVEL_NOSE`] between people shift the pitch. No error was measured
+/// on real faces; it is meant to reject faces that are turned far, not to measure poses.
 fn pose_deg(landmarks: &Landmarks) -> [f32; 3] {
     let [left_eye, right_eye, nose, left_mouth, right_mouth] = *landmarks;
     let middle = |a: [f32; 2], b: [f32; 2]| [f32::midpoint(a[0], b[0]), f32::midpoint(a[1], b[1])];
@@ -73,21 +84,22 @@ fn pose_deg(landmarks: &Landmarks) -> [f32; 3] {
         [x * roll.cos() + y * roll.sin(), y * roll.cos() - x * roll.sin()]
     };
     let (nose, mouth) = (upright(nose), upright(mouth));
-    let apart = (right_eye[0] - left_eye[0]).hypot(right_eye[1] - left_eye[1]).max(f32::EPSILON);
-    let below = mouth[1].max(f32::EPSILON);
-    // The nose's place across is measured from the line between the eyes' and the mouth's middle.
-    let across = nose[0] - mouth[0] * nose[1] / below;
-    let yaw = (across / apart / NOSE_DEPTH).atan();
-    let pitch = ((nose[1] / below - LEVEL_NOSE) * MOUTH_BELOW / NOSE_DEPTH).atan();
+    let eye_distance = (right_eye[0] - left_eye[0]).hypot(right_eye[1] - left_eye[1]).max(f32::EPSILON);
+    let mouth_below = mouth[1].max(f32::EPSILON);
+    // Measured horizontally.
+    let offset = nose[0] - mouth[0] * nose[1] / mouth_below;
+    let yaw = (offset / eye_distance / NOSE_DEPTH).atan();
+    let pitch = ((nose[1] / mouth_below - LEVEL_NOSE) * MOUTH_BELOW / NOSE_DEPTH).atan();
     [yaw, pitch, roll].map(f32::to_degrees)
 }
 
+/// The luma of each pixel, row by row, 0 to 255 (BT.601).
 fn luma(picture: &RgbImage) -> Vec<f32> {
     let of_pixel = |p: &[u8]| 0.299 * f32::from(p[0]) + 0.587 * f32::from(p[1]) + 0.114 * f32::from(p[2]);
     picture.as_raw().chunks_exact(3).map(of_pixel).collect()
 }
 
-/// Variance of the Laplacian (up + down + left + right − 4 × centre).
+/// Variance of the Laplacian (up + down + left + right − 4 × centre) over all pixels but those at the border.
 fn sharpness(luma: &[f32], width: usize) -> f32 {
     let height = luma.len() / width.max(1);
     let rows = 1..height.saturating_sub(1);
@@ -97,6 +109,7 @@ fn sharpness(luma: &[f32], width: usize) -> f32 {
     mean_and_variance(laplacian).1
 }
 
+/// The mean and the population variance; both 0 without values.
 fn mean_and_variance(values: impl Iterator<Item = f32>) -> (f32, f32) {
     let (mut count, mut sum, mut squares) = (0_u32, 0.0_f64, 0.0_f64);
     for value in values.map(f64::from) {
@@ -116,7 +129,7 @@ mod tests {
     use crate::face::fake::face_at;
 
     #[test]
-    fn a_checkered_crop_is_sharper_than_its_blur_and_a_flat_one_is_not_sharp_at_all() {
+    fn a_checkered_crop_is_sharper_than_its_blur_and_a_uniform_one_has_no_sharpness() {
         let checkered = RgbImage::from_fn(64, 64, |x, y| {
             image::Rgb([if (x / 4 + y / 4) % 2 == 0 { 60 } else { 180 }; 3])
         });
@@ -131,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frontal_face_looks_straight_and_a_tilted_one_is_only_tilted() {
+    fn a_tilted_frontal_face_has_roll_and_no_yaw_or_pitch() {
         let tilt = 20.0_f32.to_radians();
         let turn = Similarity { a: tilt.cos(), b: tilt.sin(), dx: 0.0, dy: 0.0 };
         let [yaw, pitch, roll] = pose_deg(&TEMPLATE_224.map(|point| turn.apply(point)));
@@ -140,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nose_to_the_right_looks_right_and_a_low_one_looks_down() {
+    fn a_nose_to_the_right_gives_positive_yaw_and_a_low_nose_positive_pitch() {
         let mut landmarks = TEMPLATE_224;
         landmarks[2][0] += 20.0;
         landmarks[2][1] += 12.0;
@@ -149,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_names_the_first_thing_that_is_wrong() {
+    fn a_verdict_names_the_measure_that_is_out_of_bounds() {
         let good = Quality {
             sharpness: 50.0,
             brightness: 120.0,
@@ -167,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_hardly_changes_with_size_and_much_with_the_picture() {
+    fn a_hash_changes_little_with_the_size_and_much_with_the_picture() {
         let wave = |k: u32| {
             RgbImage::from_fn(96, 96, |x, y| {
                 let value =

@@ -1,4 +1,4 @@
-//! Area averages of picture regions, exact in integers, in the layout that nets take. Knows no net.
+//! Area averages of picture regions, from exact integer sums, in the layout that nets take. Knows no net.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use image::RgbImage;
 
 use super::boxes::Region;
 
-/// The sums of each column's values down to each row: with them an average over rows costs two look-ups a column,
-/// so that a pyramid of many scales, and all that is looked at more closely, read their picture once.
+/// Prefix sums of each column of a picture. An average over rows then costs two look-ups a column, so that the whole
+/// pyramid and all crops read the picture once.
 pub(crate) struct ColumnSums {
     /// `rows + 1` rows of `columns × 3` sums.
     sums: Vec<u32>,
@@ -16,7 +16,7 @@ pub(crate) struct ColumnSums {
 }
 
 impl ColumnSums {
-    /// Those of a part of a picture.
+    /// The sums of a region of a picture.
     pub(crate) fn of(picture: &RgbImage, region: Region) -> Self {
         let (columns, rows) = (region.width(), region.height());
         let width = columns as usize * 3;
@@ -34,14 +34,14 @@ impl ColumnSums {
         Self { sums, columns, rows }
     }
 
-    /// All of what was summed.
+    /// The whole of the summed region, counted from its own corner.
     pub(crate) fn whole(&self) -> Region {
         Region::whole((self.columns, self.rows))
     }
 
-    /// Averages a part of what was summed down (or repeats it up) to `width` × `height` and appends it to `values`, row by
-    /// row, red, green and blue side by side, as `(value − 127.5) / 128`. The same windows as PyTorch's
-    /// `interpolate(mode="area")`.
+    /// Resizes a part of the summed region to `width` × `height` and appends it to `values`: row by row, red, green and
+    /// blue interleaved, as `(value − 127.5) / 128`. Each output pixel is the mean of the window that PyTorch's
+    /// `interpolate(mode="area")` takes; if `part` is smaller, pixels are repeated.
     pub(crate) fn push_average(&self, values: &mut Vec<f32>, part: Region, (width, height): (u32, u32)) {
         let windows: Vec<Range<usize>> = (0..width).map(|at| window(at, part.width(), width)).collect();
         let stride = self.columns as usize * 3;
@@ -66,7 +66,7 @@ impl ColumnSums {
     }
 }
 
-/// The input positions that one output position averages: from the floor of its start to the ceiling of its end.
+/// The input positions that output position `at` of `to` averages: `⌊at·from/to⌋ .. ⌈(at + 1)·from/to⌉`.
 fn window(at: u32, from: u32, to: u32) -> Range<usize> {
     let (at, from, to) = (at as usize, from as usize, to as usize);
     at * from / to..((at + 1) * from).div_ceil(to)
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn five_columns_become_three_with_overlapping_windows() {
-        // Windows of 5 → 3: [0,2), [1,4), [3,5), as adaptive average pooling takes them.
+        // The windows of 5 → 3, as in adaptive average pooling: [0,2), [1,4), [3,5).
         let picture = RgbImage::from_fn(5, 1, |x, _| image::Rgb([x as u8 * 10, 0, 255]));
         let mut values = Vec::new();
         let sums = ColumnSums::of(&picture, Region::whole((5, 1)));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_region_grows_by_repetition() {
+    fn a_region_is_enlarged_by_repeating_pixels() {
         let picture = RgbImage::from_fn(4, 4, |x, y| image::Rgb([(x + 4 * y) as u8, 0, 0]));
         let region = Region { left: 1, top: 1, right: 3, bottom: 2 };
         let (part, whole) =

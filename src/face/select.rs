@@ -8,39 +8,40 @@ use crate::config::ClipRecipe;
 use crate::failure::Reason;
 use crate::types::{Face, Scan, SeenFace, Span, Track};
 
-/// One clip to be cut.
+/// One clip to cut.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipPlan {
     /// Index of its track in the scan.
     pub track: usize,
-    /// What to cut, in the video's own time.
+    /// The stretch to cut, in the video's own time.
     pub span: Span,
-    /// The track's faces, also those a little outside the span; ascending.
+    /// The track's faces in the span, and those up to two seconds before and after it; ascending in time.
     pub faces: Vec<SeenFace>,
 }
 
-/// Faces this far outside a clip's span still say where its window is.
-const BEYOND_MS: i64 = 2_000;
+/// Faces up to this long before or after a time may affect how a clip is framed at that time, milliseconds.
+pub(crate) const FRAMING_REACH_MS: i64 = 2_000;
 
 impl ClipPlan {
-    /// One stretch of a track.
+    /// The plan for one stretch of the track with index `at`.
     pub fn new(at: usize, track: &Track, span: Span) -> Self {
         Self { track: at, span, faces: near(&track.faces, span).copied().collect() }
     }
 
-    /// Whether it has all of these faces that say where its window is.
+    /// Whether the plan's faces are all of these that may affect its framing.
     pub fn has_all_of(&self, faces: &[SeenFace]) -> bool {
         near(faces, self.span).eq(&self.faces)
     }
 
-    /// Tells it from every other plan of the same video and recipe, whatever place its track has in the scan.
+    /// A name that differs for every two plans of one video and recipe, and does not depend on the track's index.
     pub fn name(&self) -> String {
         let first = self.faces.first().map_or([0.0; 2], |seen| seen.face.landmarks[0]);
         let [x, y] = first.map(f32::to_bits);
         format!("{:07}-{:07}-{x:08x}{y:08x}", self.span.start_ms, self.span.end_ms)
     }
 
-    /// The look that becomes the one sample of a clip which is too short for the usual ones: that in its middle.
+    /// The time of the middle look in the span, which becomes the only sample of a clip that is shorter than the
+    /// recipe's shortest and has no regular sample; `None` for other clips.
     pub fn only_sample_ms(&self, recipe: &ClipRecipe) -> Option<i64> {
         let inside = |at: &usize| self.span.contains(self.faces[*at].t_ms);
         let looks: Vec<usize> = (0..self.faces.len()).filter(inside).collect();
@@ -55,18 +56,18 @@ impl ClipPlan {
     }
 }
 
-/// The faces in a span and a little outside it.
+/// The faces in a span and up to [`FRAMING_REACH_MS`] outside it.
 fn near(faces: &[SeenFace], span: Span) -> impl Iterator<Item = &SeenFace> {
-    let near = (span.start_ms - BEYOND_MS)..(span.end_ms + BEYOND_MS);
+    let near = (span.start_ms - FRAMING_REACH_MS)..(span.end_ms + FRAMING_REACH_MS);
     faces.iter().filter(move |seen| near.contains(&seen.t_ms))
 }
 
-/// The rules that a track must pass, in the order in which they are asked; each is named after what it removes.
-pub const RULES: [Reason; 3] = [Reason::FaceTooSmall, Reason::FaceTooBrief, Reason::FaceTooPatchy];
-/// The same where lists name parts of the video, see [`super::parts`].
-pub const RULES_OF_PARTS: [Reason; 3] = [Reason::NotListed, Reason::FaceTooSmall, Reason::FaceTooPatchy];
+/// The rules that a track must pass, in the order in which they are applied; each is named after what it removes.
+const RULES: [Reason; 3] = [Reason::FaceTooSmall, Reason::FaceTooBrief, Reason::FaceTooPatchy];
+/// The same for videos of which lists name parts, see [`super::parts`].
+const RULES_OF_PARTS: [Reason; 3] = [Reason::NotListed, Reason::FaceTooSmall, Reason::FaceTooPatchy];
 
-/// What became of every track.
+/// Which tracks became clips, and which rule removed each of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Explain {
     /// Tracks that the scan found.
@@ -77,19 +78,19 @@ pub struct Explain {
     pub clips: usize,
     /// For each track of the scan, why it gives no clip; `None` when it does.
     pub verdicts: Vec<Option<Reason>>,
-    /// How many tracks each of the rules removed; rules that removed none are missing.
+    /// How many tracks each rule removed; rules that removed none are missing.
     pub removed: BTreeMap<Reason, usize>,
-    /// Lists name parts of the video.
+    /// Whether lists name parts of the video.
     pub in_parts: bool,
 }
 
 impl Explain {
-    /// The rules that were asked, in their order.
+    /// The rules that were applied, in order.
     pub fn rules(&self) -> [Reason; 3] {
         if self.in_parts { RULES_OF_PARTS } else { RULES }
     }
 
-    /// Counts the verdict on the next track; says whether it is kept.
+    /// Counts the verdict on the next track; returns whether the track is kept.
     pub(super) fn keeps(&mut self, verdict: Option<Reason>) -> bool {
         self.verdicts.push(verdict);
         match verdict {
@@ -99,7 +100,8 @@ impl Explain {
         verdict.is_none()
     }
 
-    /// Why the whole video gives no clip: the reason of the track that came furthest; `None` when there are clips.
+    /// Why the whole video gives no clip: the latest rule that removed a track, or that there is none; `None` when
+    /// there are clips.
     pub fn verdict(&self) -> Option<Reason> {
         let furthest = [Reason::FaceTooPatchy, Reason::FaceTooBrief, Reason::FaceTooSmall, Reason::NotListed];
         match self.clips {
@@ -114,15 +116,16 @@ impl Explain {
     }
 }
 
-/// Plans the clips of a scan. Rules are asked in this order: face large enough, long enough in time, seen on
-/// enough of the looked-at frames. What passes loses the guard at cuts and is split evenly where it is too long.
+/// Plans the clips of a scan. A track must have a large enough face, last long enough, and show its face on enough of
+/// the looks, checked in this order. A track that passes is trimmed by the guard at cuts, and split where it is too
+/// long.
 pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     let mut explain = Explain { tracks: scan.tracks.len(), ..Explain::default() };
     let mut plans = Vec::new();
     for (at, track) in scan.tracks.iter().enumerate() {
         let verdict = verdict(track, (scan.width, scan.height), recipe);
         if explain.keeps(verdict) {
-            let spans = spans(track, &scan.shots, recipe, false).into_iter();
+            let spans = spans(track, &scan.shots, recipe).into_iter();
             plans.extend(spans.map(|span| ClipPlan::new(at, track, span)));
         }
     }
@@ -130,7 +133,7 @@ pub fn select(scan: &Scan, recipe: &ClipRecipe) -> (Vec<ClipPlan>, Explain) {
     (plans, explain)
 }
 
-/// Why a track gives no clip; `None` when it does. `size` is that of the video's pictures.
+/// Why a track gives no clip; `None` when it does. `size` is the width and height of the video's pictures, pixels.
 pub fn verdict(track: &Track, size: (u32, u32), recipe: &ClipRecipe) -> Option<Reason> {
     if median_face_px(track, size) < recipe.min_clip_face_px {
         Some(Reason::FaceTooSmall)
@@ -143,56 +146,71 @@ pub fn verdict(track: &Track, size: (u32, u32), recipe: &ClipRecipe) -> Option<R
     }
 }
 
-/// Median of the shorter side of a track's boxes, pixels of the decoded picture, whose size is given.
+/// Median of the shorter side of a track's boxes, in pixels of the decoded picture, whose size is `size`; the upper
+/// median of an even number.
 pub fn median_face_px(track: &Track, size: (u32, u32)) -> f32 {
     let mut sides: Vec<f32> = track.faces.iter().map(|seen| shorter_side_px(&seen.face, size)).collect();
     sides.sort_by(f32::total_cmp);
     sides.get(sides.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// The shorter side of a face's box, pixels.
+/// The shorter side of a face's box, in pixels of a picture of this size.
 pub fn shorter_side_px(face: &Face, (width, height): (u32, u32)) -> f32 {
     (face.face_box.width * width as f32).min(face.face_box.height * height as f32)
 }
 
-/// The stretches of a track that become clips: without the guard at cuts, none too long. Of a track that still goes on
-/// (`goes_on`), only the stretches that cannot change any more.
-pub fn spans(track: &Track, shots: &[Span], recipe: &ClipRecipe, goes_on: bool) -> Vec<Span> {
-    let mut left = guarded(track, shots, recipe);
-    if goes_on {
-        // The track may still turn out to end at a cut.
-        left.end_ms -= recipe.shot_guard_ms;
-    }
-    stretches(left, recipe, goes_on)
+/// The stretches of a finished track that become clips: trimmed by the guard at cuts, and split where it is too long.
+pub fn spans(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Vec<Span> {
+    stretches(guarded(track, shots, recipe), recipe)
 }
 
-/// Parts a span. Stretches of the longest length are cut from the front, as long as at least the shortest length is left
-/// behind each; what remains is divided evenly, or left (`goes_on`).
-pub(super) fn stretches(mut left: Span, recipe: &ClipRecipe, goes_on: bool) -> Vec<Span> {
-    let (shortest, longest) = (recipe.min_clip_ms.max(1), recipe.max_clip_ms.max(1));
-    let mut spans = Vec::new();
-    while left.length_ms() >= longest + shortest {
-        let middle_ms = left.start_ms + longest;
-        spans.push(Span { end_ms: middle_ms, ..left });
-        left.start_ms = middle_ms;
-    }
-    if !goes_on {
-        spans.extend(even_parts(left, shortest, longest));
-    }
+/// The first of the [`spans`] of a track that is still being followed: those that no later frame can change.
+pub fn final_spans(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Vec<Span> {
+    let mut so_far = guarded(track, shots, recipe);
+    // The track may still turn out to end at a cut.
+    so_far.end_ms -= recipe.shot_guard_ms;
+    split_front(so_far, recipe).0
+}
+
+/// Splits a span into stretches that are neither too short nor too long for a clip: first as [`split_front`] does, then
+/// the rest as [`even_parts`] does.
+pub(super) fn stretches(span: Span, recipe: &ClipRecipe) -> Vec<Span> {
+    let (mut spans, rest) = split_front(span, recipe);
+    spans.extend(even_parts(rest, recipe));
     spans
 }
 
-/// Divides a span evenly into as few parts as the longest length allows. No part is shorter than the shortest length,
-/// even if the parts then are too long.
-fn even_parts(span: Span, shortest: i64, longest: i64) -> impl Iterator<Item = Span> + use<> {
+/// The least and the greatest length of a clip, at least 1 ms each.
+fn clip_lengths_ms(recipe: &ClipRecipe) -> (i64, i64) {
+    (recipe.min_clip_ms.max(1), recipe.max_clip_ms.max(1))
+}
+
+/// Splits stretches of the greatest length off the front of a span while at least the least length remains behind them.
+/// Returns the stretches and the rest.
+fn split_front(mut rest: Span, recipe: &ClipRecipe) -> (Vec<Span>, Span) {
+    let (shortest_ms, longest_ms) = clip_lengths_ms(recipe);
+    let mut spans = Vec::new();
+    while rest.length_ms() >= longest_ms + shortest_ms {
+        let border_ms = rest.start_ms + longest_ms;
+        spans.push(Span { end_ms: border_ms, ..rest });
+        rest.start_ms = border_ms;
+    }
+    (spans, rest)
+}
+
+/// Splits a span evenly into as few parts as the greatest length allows. If they would be shorter than the least
+/// length, there are fewer, and they may be too long.
+fn even_parts(span: Span, recipe: &ClipRecipe) -> impl Iterator<Item = Span> + use<> {
+    let (shortest_ms, longest_ms) = clip_lengths_ms(recipe);
     let length_ms = span.length_ms();
-    let fewest = (length_ms + longest - 1) / longest;
-    let count = fewest.clamp(1, (length_ms / shortest).max(1));
+    let fewest = (length_ms + longest_ms - 1) / longest_ms;
+    let count = fewest.clamp(1, (length_ms / shortest_ms).max(1));
     let border = move |at: i64| span.start_ms + length_ms * at / count;
     (0..count).map(move |at| Span { start_ms: border(at), end_ms: border(at + 1) })
 }
 
-/// A track's span without the guard at the cuts that bound it; the guard yields where the span would get too short.
+/// A track's span, trimmed so that it keeps the recipe's guard from the cuts that bound its shot. The trim is reduced
+/// where the span would become shorter than a clip.
 pub(super) fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Span {
     let Span { start_ms, end_ms } = track.span;
     let shot = shots.get(track.shot).copied().unwrap_or(track.span);
@@ -202,16 +220,16 @@ pub(super) fn guarded(track: &Track, shots: &[Span], recipe: &ClipRecipe) -> Spa
     let front_ms = wanted(track.shot > 0, start_ms - shot.start_ms);
     let back_ms = wanted(track.shot + 1 < shots.len(), shot.end_ms - end_ms);
     let spare_ms = (track.span.length_ms() - recipe.min_clip_ms).max(0);
-    let share = |guard_ms: i64| match front_ms + back_ms {
+    let allowed = |wanted_ms: i64| match front_ms + back_ms {
         0 => 0,
-        both_ms => guard_ms.min(spare_ms * guard_ms / both_ms),
+        both_ms => wanted_ms.min(spare_ms * wanted_ms / both_ms),
     };
-    Span { start_ms: start_ms + share(front_ms), end_ms: end_ms - share(back_ms) }
+    Span { start_ms: start_ms + allowed(front_ms), end_ms: end_ms - allowed(back_ms) }
 }
 
-/// Whether a sample is taken of a face seen at `t_ms`, when the same track's face before it was seen at `before_ms`. It
-/// is taken when a new stretch of `every_ms` of the video has begun in between; where there is no face before, only at
-/// the very beginning of a stretch.
+/// Whether a face seen at `t_ms` becomes a sample, when its track's previous face was seen at `before_ms`. The video's
+/// time is divided into intervals of `every_ms`; the first face of each becomes a sample. A track's very first face
+/// only does where an interval begins with it.
 pub fn is_sample(before_ms: Option<i64>, t_ms: i64, every_ms: i64) -> bool {
     let every_ms = every_ms.max(1);
     match before_ms {
@@ -258,12 +276,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_track_gives_while_it_goes_on_stays_as_it_is() {
+    fn final_spans_of_an_open_track_are_the_first_spans_of_the_finished_one() {
         let recipe = ClipRecipe::default();
         let shots = [Span { start_ms: 0, end_ms: 2_000 }, Span { start_ms: 2_000, end_ms: 60_000 }];
-        let at_its_end = super::spans(&track(1, 2_000, 60_000, 0.2), &shots, &recipe, false);
+        let at_its_end = super::spans(&track(1, 2_000, 60_000, 0.2), &shots, &recipe);
         for end_ms in (4_000..60_000).step_by(200) {
-            let so_far = super::spans(&track(1, 2_000, end_ms, 0.2), &shots, &recipe, true);
+            let so_far = final_spans(&track(1, 2_000, end_ms, 0.2), &shots, &recipe);
             assert_eq!(so_far, at_its_end[..so_far.len()], "{end_ms}");
             assert!(end_ms - so_far.last().map_or(2_000, |span| span.end_ms) < 15_300);
         }
@@ -279,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_in_which_no_second_begins_has_its_middle_look_for_a_sample() {
+    fn a_short_clip_without_a_regular_sample_samples_its_middle_look() {
         let track = track(0, 0, 8_000, 0.2);
         let of = |start_ms, end_ms| {
             ClipPlan::new(0, &track, Span { start_ms, end_ms }).only_sample_ms(&ClipRecipe::default())
@@ -289,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_is_left_out_at_cuts_but_not_at_the_ends_of_the_video() {
+    fn the_guard_trims_at_cuts_but_not_at_the_ends_of_the_video() {
         let shots = [(0, 8_000), (8_000, 16_000), (16_000, 24_000)];
         assert_eq!(spans(&scan(&shots, vec![track(1, 8_000, 16_000, 0.2)])), [(8_120, 15_880)]);
         assert_eq!(spans(&scan(&shots, vec![track(0, 0, 8_000, 0.2)])), [(0, 7_880)]);
@@ -297,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guard_yields_to_the_five_seconds() {
+    fn the_guard_is_reduced_where_a_clip_would_become_too_short() {
         let shots = [(0, 8_000), (8_000, 13_100), (13_100, 24_000)];
         let found = spans(&scan(&shots, vec![track(1, 8_000, 13_100, 0.2)]));
         assert_eq!(found, [(8_050, 13_050)]);
@@ -317,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_video_without_clips_says_how_far_its_best_track_came() {
+    fn a_video_without_clips_names_the_latest_rule_that_removed_a_track() {
         let verdict = |tracks| select(&scan(&[(0, 9_000)], tracks), &ClipRecipe::default()).1.verdict();
         assert_eq!(verdict(vec![]), Some(Reason::NoFace));
         assert_eq!(

@@ -1,25 +1,29 @@
-//! Faces of single frames in, tracks of single people out. Knows boxes and time, no pictures and no cuts but those
-//! it is told of.
+//! Links the faces of single frames to tracks, each of one person. Knows boxes and times, no pictures; the caller says
+//! where shots begin.
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
 
 use super::cadence::Cadence;
+use super::face_cuts::FaceCuts;
 use super::open_track::{OpenTrack, centre};
 use crate::config::ClipRecipe;
 use crate::types::{Face, FaceBox, SeenFace, Span, Track};
 
-/// Tracks whose faces overlap by this much may be two people passing each other.
+/// If a face is not found and another track's face overlaps its last box by more than this IoU, the two people may be
+/// passing each other.
 const CROSSING_IOU: f32 = 0.1;
-/// A track that was seen on fewer looks may be a false alarm; it does not count as hiding another face.
+/// A track with fewer faces may be a false detection: that its face is gone does not mean that another hides it.
 const ESTABLISHED_LOOKS: usize = 3;
-/// Mean distance of the landmarks from where they are expected, in face widths, at which a match is worth nothing.
-const FARTHEST: f32 = 1.0;
-/// Matches are weighed in whole millionths.
-const WHOLE: f32 = 1_000_000.0;
+/// Mean distance of the landmarks, in box sizes, at which a match gains nothing over its IoU.
+const NEUTRAL_DISTANCE: f32 = 1.0;
+/// Share of the IoU that distant landmarks can cost a match at most.
+const MAX_PENALTY: f32 = 0.9;
+/// Weights of matches are integers, in millionths.
+const WEIGHT_SCALE: f32 = 1_000_000.0;
 
-/// Follows the faces of one video. Tell it of every shot, every frame and every looked-at frame, in order. Two of its
-/// tracks never have the same face at the same time, and none goes without its face for longer than the recipe allows.
+/// Follows the faces of one video. It must be given every shot, every frame and every look, in order. No two of its
+/// tracks have the same face at the same time, and none is without its face for longer than the recipe's `max_gap_ms`.
 #[derive(Debug)]
 pub struct Tracker {
     min_iou: f32,
@@ -28,21 +32,22 @@ pub struct Tracker {
     shot: usize,
     open: Vec<OpenTrack>,
     ended: Vec<OpenTrack>,
+    /// Tracks begun so far: the number of the next one.
     begun: usize,
 }
 
-/// What one look did to the tracks: indices into [`Tracker::open_tracks`] as it is after the look.
+/// What one look changed: indices into [`Tracker::open_tracks`] as it is after the look.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct Changes {
     /// Tracks that began.
     pub began: Vec<usize>,
-    /// Tracks that were there before and whose face was not seen.
+    /// Older tracks whose face was not seen.
     pub missed: Vec<usize>,
 }
 
 impl Tracker {
-    /// A tracker with a recipe's limits, before the first shot. Until frames have gone by, each is presumed to last
-    /// `frame_ms`.
+    /// A tracker with a recipe's limits, before the first shot. Frames are presumed to last `frame_ms` until two are
+    /// known.
     pub fn new(recipe: &ClipRecipe, frame_ms: i64) -> Self {
         Self {
             min_iou: recipe.min_iou,
@@ -55,23 +60,23 @@ impl Tracker {
         }
     }
 
-    /// Ends all tracks: the next frame belongs to the shot with this index.
+    /// Ends all tracks; the next frame belongs to the shot with this index.
     pub fn begin_shot(&mut self, shot: usize) {
         self.end_where(|_| true);
         self.shot = shot;
     }
 
-    /// A frame begins. Tell of it before anything that is seen on it. Says whether it comes after so long a pause that
-    /// no track goes on.
-    pub fn pass(&mut self, t_ms: i64) -> bool {
+    /// Adds a frame, which must come before the faces that are seen on it. Returns whether the pause before it is too long
+    /// for any track to go on.
+    pub fn begin_frame(&mut self, t_ms: i64) -> bool {
         for track in &mut self.open {
             track.end_ms = track.end_ms.min(t_ms);
         }
-        let before_ms = self.cadence.pass(t_ms);
-        before_ms.is_some_and(|before_ms| t_ms - before_ms > self.max_gap_ms)
+        let previous_ms = self.cadence.push(t_ms);
+        previous_ms.is_some_and(|previous_ms| t_ms - previous_ms > self.max_gap_ms)
     }
 
-    /// How long a frame usually lasts, milliseconds.
+    /// Usual length of a frame, milliseconds.
     pub fn frame_ms(&self) -> i64 {
         self.cadence.frame_ms()
     }
@@ -81,17 +86,17 @@ impl Tracker {
         &self.open
     }
 
-    /// The tracks that have ended; the latest come last.
+    /// The tracks that have ended, in the order in which they ended.
     pub fn ended_tracks(&self) -> &[OpenTrack] {
         &self.ended
     }
 
-    /// Where each open track's face was last.
+    /// The last box of each open track.
     pub fn last_boxes(&self) -> Vec<FaceBox> {
         self.open.iter().map(|track| track.last().face.face_box).collect()
     }
 
-    /// Whether a track of this shot, open or ended, has this face already.
+    /// Whether a track of this shot, open or ended, already has this face at this time.
     fn is_taken(&self, seen: &SeenFace) -> bool {
         let ended = self.ended.iter().rev().take_while(|track| track.shot == self.shot);
         let overlap = |track: &OpenTrack| {
@@ -101,8 +106,9 @@ impl Tracker {
         self.open.iter().chain(ended).filter_map(overlap).any(|overlap| overlap >= self.min_iou)
     }
 
-    /// Takes all faces of one frame: each goes on with the track that it fits best, one to one, or begins one.
-    pub fn see(&mut self, t_ms: i64, faces: &[Face]) -> Seen {
+    /// Adds all faces of one look. Each continues at most one track, by the assignment with the greatest total weight, or
+    /// begins a new one.
+    pub fn see(&mut self, t_ms: i64, faces: &[Face]) -> Changes {
         let max_gap_ms = self.max_gap_ms;
         self.end_where(|track| t_ms - track.last().t_ms > max_gap_ms);
         let mut matches = self.matches(t_ms, faces);
@@ -123,35 +129,41 @@ impl Tracker {
         let first_new = self.open.len();
         for at in unmatched {
             let first = SeenFace { t_ms, face: faces[at] };
-            self.open.push(OpenTrack::new((self.begun, self.shot), first, end_ms));
+            self.open.push(OpenTrack::new(self.begun, self.shot, first, end_ms));
             self.begun += 1;
         }
-        Seen { began: (first_new..self.open.len()).collect(), missed }
+        Changes { began: (first_new..self.open.len()).collect(), missed }
     }
 
-    /// Adds a face that was found afterwards before the first one of an open track. Times must fall; says whether the
-    /// track may have the face: not over too long a gap, and not when another track has it.
+    /// Adds a face before the first one of an open track, unless the gap is too long, the face is not earlier, or another
+    /// track has it. Returns whether it was added.
     pub fn extend_back(&mut self, track: usize, face: SeenFace) -> bool {
         let gap_ms = self.open[track].first().t_ms - face.t_ms;
-        let may = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
-        if may {
+        let fits = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
+        if fits {
             self.open[track].faces.insert(0, face);
         }
-        may
+        fits
     }
 
-    /// Adds a face that was found afterwards behind the last one of an open track. Times must rise; says whether the
-    /// track may have the face, as for [`Tracker::extend_back`].
+    /// Adds a face after the last one of an open track, unless the gap is too long, the face is not later, or another
+    /// track has it. Returns whether it was added.
     pub fn extend(&mut self, track: usize, face: SeenFace) -> bool {
         let gap_ms = face.t_ms - self.open[track].last().t_ms;
-        let may = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
-        if may {
+        let fits = (1..=self.max_gap_ms).contains(&gap_ms) && !self.is_taken(&face);
+        if fits {
             self.open[track].push(face, self.cadence.end_of(face.t_ms));
         }
-        may
+        fits
     }
 
-    /// All tracks, cut where shots begin, by start.
+    /// Splits tracks where another picture begins in the place of their face.
+    pub fn split_at(&mut self, cuts: &FaceCuts) {
+        let ended = self.ended.iter_mut().rev().take_while(|track| track.last().t_ms >= cuts.oldest_ms());
+        self.open.iter_mut().chain(ended).for_each(|track| track.split_at(cuts));
+    }
+
+    /// All tracks, split by these shots and where other pictures begin in their faces' places, in order of their starts.
     pub fn finish(mut self, shots: &[Span]) -> Vec<Track> {
         self.end_where(|_| true);
         let mut tracks: Vec<Track> = self.ended.iter().flat_map(|track| track.pieces(shots)).collect();
@@ -159,13 +171,13 @@ impl Tracker {
         tracks
     }
 
-    /// For each open track the index of its face.
+    /// The index of each open track's face: the assignment with the greatest total weight (Kuhn–Munkres).
     fn matches(&self, t_ms: i64, faces: &[Face]) -> Vec<Option<usize>> {
         if self.open.is_empty() || faces.is_empty() {
             return vec![None; self.open.len()];
         }
         let expected: Vec<FaceBox> = self.open.iter().map(|track| track.expected(t_ms)).collect();
-        // One spare column for each track, worth 0: the track may stay without a face.
+        // One spare column for each track, of weight 0: the track may stay without a face.
         let columns = faces.len() + self.open.len();
         let weights = Matrix::from_fn(self.open.len(), columns, |(track, at)| {
             faces.get(at).map_or(0, |face| self.weight(&self.open[track], &expected[track], face))
@@ -175,7 +187,12 @@ impl Tracker {
         columns.into_iter().enumerate().map(fits).collect()
     }
 
-    /// How well a track would go on with a face, the more the better; 0 or less when it cannot.
+    /// Weight of continuing a track with a face: `o + max(1 − d, −0.9·o)` in millionths, or −1 if `o < min_iou`.
+    ///
+    /// `o` is the IoU of the face's box with the track's expected or its last box, whichever is greater. `d` is the mean
+    /// distance of the five landmarks from their last places, moved as the box is expected to move; horizontally in widths
+    /// and vertically in heights of the last box. The weight is at least `o/10`, so that any face that overlaps enough
+    /// beats none.
     fn weight(&self, track: &OpenTrack, expected: &FaceBox, face: &Face) -> i64 {
         let last = track.last().face;
         let overlap = expected.iou(&face.face_box).max(last.face_box.iou(&face.face_box));
@@ -186,13 +203,15 @@ impl Tracker {
         let width = last.face_box.width.max(f32::EPSILON);
         let aspect = last.face_box.height.max(f32::EPSILON) / width;
         let pairs = last.landmarks.iter().zip(&face.landmarks);
-        let apart: f32 = pairs
+        let distances: f32 = pairs
             .map(|(a, b)| ((b[0] - a[0] - moved[0]) / width).hypot((b[1] - a[1] - moved[1]) / width / aspect))
             .sum();
-        ((overlap + (FARTHEST - apart / 5.0).max(-0.9 * overlap)) * WHOLE) as i64
+        let gain = (NEUTRAL_DISTANCE - distances / 5.0).max(-MAX_PENALTY * overlap);
+        ((overlap + gain) * WEIGHT_SCALE) as i64
     }
 
-    /// Open tracks that must end: where one face hides another, nobody can say whose face comes out again.
+    /// Indices of open tracks that must end, ascending: where one face hides another, it is unknown whose face appears
+    /// next.
     fn crossings(&self, faces: &[Face], matches: &[Option<usize>]) -> Vec<usize> {
         let established = |at: &usize| self.open[*at].faces.len() >= ESTABLISHED_LOOKS;
         let hidden = (0..self.open.len()).filter(|at| matches[*at].is_none()).filter(established);
@@ -214,11 +233,13 @@ impl Tracker {
         ending
     }
 
+    /// Ends the open tracks for which `ends` holds.
     fn end_where(&mut self, ends: impl Fn(&OpenTrack) -> bool) {
         let at: Vec<usize> = (0..self.open.len()).filter(|at| ends(&self.open[*at])).collect();
         self.end_at(&at);
     }
 
+    /// Ends the open tracks with these indices, which ascend.
     fn end_at(&mut self, ascending: &[usize]) {
         for at in ascending.iter().rev() {
             self.ended.push(self.open.remove(*at));
@@ -228,6 +249,8 @@ impl Tracker {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
     use crate::face::fake::face_at;
 
@@ -238,7 +261,7 @@ mod tests {
         Tracker::new(&ClipRecipe::default(), 40)
     }
 
-    /// Lets a tracker see the faces of each look and gives its tracks.
+    /// The tracks of the faces of these looks.
     fn tracks(looks: &[Vec<Face>]) -> Vec<Track> {
         let mut tracker = tracker();
         for (at, faces) in looks.iter().enumerate() {
@@ -313,15 +336,15 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_detector_beside_a_face_does_not_end_its_track() {
-        let slip = face_at(0.45, 0.5, 0.15, 0.15);
+    fn a_false_detection_beside_a_face_does_not_end_its_track() {
+        let false_face = face_at(0.45, 0.5, 0.15, 0.15);
         let looks: Vec<Vec<Face>> =
-            (0..10).map(|at| if at == 5 { vec![still(), slip] } else { vec![still()] }).collect();
+            (0..10).map(|at| if at == 5 { vec![still(), false_face] } else { vec![still()] }).collect();
         assert_eq!(tracks(&looks).iter().map(|track| track.faces.len()).collect::<Vec<_>>(), [10, 1]);
     }
 
     #[test]
-    fn two_people_who_are_both_seen_all_the_time_keep_their_tracks() {
+    fn two_faces_that_overlap_but_are_always_seen_keep_their_tracks() {
         let looks: Vec<Vec<Face>> = (0..20)
             .map(|at| {
                 let sway = 0.02 * (at % 3) as f32;
@@ -334,7 +357,7 @@ mod tests {
 
     #[test]
     fn no_frame_gives_a_track_two_faces_and_no_face_two_tracks() {
-        // Four faces that wander by a rule without pattern.
+        // Four faces at pseudo-random places.
         let looks: Vec<Vec<Face>> = (0..60_u32)
             .map(|at| {
                 let place = |k: u32| {
@@ -351,18 +374,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_afterwards_lengthens_a_track_only_outwards() {
+    fn a_track_is_extended_only_outwards() {
         let mut tracker = tracker();
-        assert_eq!(tracker.see(400, &[still()]), Seen { began: vec![0], missed: vec![] });
+        assert_eq!(tracker.see(400, &[still()]), Changes { began: vec![0], missed: vec![] });
         assert!(tracker.extend_back(0, still_at(320)) && !tracker.extend_back(0, still_at(360)));
-        assert_eq!(tracker.see(600, &[]), Seen { began: vec![], missed: vec![0] });
+        assert_eq!(tracker.see(600, &[]), Changes { began: vec![], missed: vec![0] });
         assert!(tracker.extend(0, still_at(440)) && !tracker.extend(0, still_at(420)));
         let times: Vec<i64> = tracker.finish(&ONE_SHOT)[0].faces.iter().map(|seen| seen.t_ms).collect();
         assert_eq!(times, [320, 400, 440]);
     }
 
     #[test]
-    fn what_is_found_afterwards_does_not_lengthen_a_track_over_a_long_gap() {
+    fn a_track_is_not_extended_over_a_long_gap() {
         let mut tracker = tracker();
         tracker.see(1_000, &[still()]);
         assert!(!tracker.extend_back(0, still_at(499)) && tracker.extend_back(0, still_at(500)));
@@ -370,12 +393,12 @@ mod tests {
     }
 
     #[test]
-    fn a_face_that_an_ended_track_has_is_not_given_to_the_next_one() {
+    fn a_track_is_not_extended_by_a_face_that_an_ended_track_has() {
         let mut tracker = tracker();
         tracker.see(0, &[still()]);
         tracker.see(200, &[still()]);
-        assert_eq!(tracker.see(701, &[still()]), Seen { began: vec![0], missed: vec![] });
-        assert!(tracker.extend_back(0, still_at(400)), "nobody had it then");
+        assert_eq!(tracker.see(701, &[still()]), Changes { began: vec![0], missed: vec![] });
+        assert!(tracker.extend_back(0, still_at(400)), "no track has it at that time");
         assert!(!tracker.extend_back(0, still_at(200)));
         let beside = SeenFace { t_ms: 200, face: face_at(0.7, 0.4, 0.2, 0.2) };
         assert!(tracker.extend_back(0, beside), "another face");
@@ -384,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_that_another_shot_showed_at_its_place_takes_nothing_away() {
+    fn a_track_may_be_extended_by_a_face_that_a_track_of_another_shot_has() {
         let mut tracker = tracker();
         tracker.see(0, &[still()]);
         tracker.begin_shot(1);
@@ -393,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_border_that_is_found_afterwards_cuts_a_track_in_two() {
+    fn a_border_that_is_found_afterwards_splits_a_track() {
         let mut tracker = tracker();
         for at in 0..10 {
             let seen = if at == 7 { vec![] } else { vec![still()] };
@@ -408,11 +431,34 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_makes_no_track_end_later_than_its_frame() {
+    fn another_picture_in_the_place_of_a_face_splits_its_track_alone() {
+        let (mut tracker, mut cuts) = (tracker(), FaceCuts::new(&ClipRecipe::default()));
+        let beside = face_at(0.7, 0.4, 0.2, 0.2);
+        for t_ms in (0..50).map(|at| at * 40) {
+            let is_light = |x, y| if t_ms < 1_080 || x > 31 { x % 4 < 2 } else { y % 4 < 2 };
+            let picture =
+                RgbImage::from_fn(48, 27, |x, y| image::Rgb([if is_light(x, y) { 200 } else { 40 }; 3]));
+            cuts.push(t_ms, picture);
+            tracker.begin_frame(t_ms);
+            if t_ms % LOOK_MS == 0 {
+                tracker.see(t_ms, &[still(), beside]);
+            }
+            tracker.split_at(&cuts);
+        }
+        cuts.end();
+        tracker.split_at(&cuts);
+        let found = tracker.finish(&ONE_SHOT);
+        let spans: Vec<_> =
+            found.iter().map(|t| (t.shot, t.span.start_ms, t.span.end_ms, t.faces.len())).collect();
+        assert_eq!(spans, [(0, 0, 1_080, 6), (0, 0, 1_840, 10), (0, 1_200, 1_840, 4)]);
+    }
+
+    #[test]
+    fn a_track_ends_with_its_last_frame_also_before_a_pause() {
         let mut tracker = Tracker::new(&ClipRecipe::default(), 9_000);
         // 0.4 s of frames of 40 ms, two minutes of nothing, and a frame of 10 ms.
         for t_ms in (0..=10).map(|at| at * 40).chain([120_400, 120_410]) {
-            assert_eq!(tracker.pass(t_ms), t_ms == 120_400, "{t_ms}");
+            assert_eq!(tracker.begin_frame(t_ms), t_ms == 120_400, "{t_ms}");
             if t_ms % LOOK_MS == 0 {
                 tracker.see(t_ms, &[still()]);
             }
@@ -434,8 +480,8 @@ mod tests {
         };
         assert_eq!(coverage(&[0, 200, 400, 600, 800], &[]), 1.0);
         assert_eq!(coverage(&[0, 200, 400, 600, 800], &[2]), 0.8);
-        assert_eq!(coverage(&[0, 200, 400, 600, 800], &[4]), 1.0, "after its end nobody asks");
-        // At three frames a second, and where that is so for a while.
+        assert_eq!(coverage(&[0, 200, 400, 600, 800], &[4]), 1.0, "looks after the last face do not count");
+        // At three frames a second, throughout and for a while.
         assert_eq!(coverage(&[0, 333, 667, 1_000], &[]), 1.0);
         assert_eq!(coverage(&[0, 200, 400, 733, 1_067], &[1]), 0.8);
     }

@@ -1,27 +1,25 @@
-//! Decoding ahead: a thread decodes while whoever takes the frames looks at those before. Knows nothing of what the
-//! frames show.
+//! Decodes ahead on another thread, while the caller works on earlier frames. Knows nothing of what the frames show.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use super::decode::{Placed, Source};
+use super::decode::{Source, TimedFrame};
 use super::error::MediaError;
 use super::frame::{Renderer, VideoFrame};
 use super::probe::Probe;
 
-/// Frames that wait to be taken hold no more memory than this, bytes; how many they are stays within [`WAITING_FRAMES`]
-/// all the same.
+/// Memory of the decoded frames that wait to be taken, bytes, as far as [`WAITING_FRAMES`] allows.
 const WAITING_BYTES: u64 = 64 << 20;
-/// How few and how many frames may wait.
+/// Capacity of the queue of decoded frames.
 const WAITING_FRAMES: std::ops::RangeInclusive<u64> = 2..=128;
 
-/// A [`super::Decoder`] that decodes ahead.
+/// A [`super::Decoder`] that decodes ahead on its own thread.
 pub struct ReadAhead {
     probe: Probe,
     renderer: Arc<Renderer>,
     /// `None` once the stream has ended or failed.
-    frames: Option<Receiver<Result<Option<Placed>, MediaError>>>,
+    frames: Option<Receiver<Result<Option<TimedFrame>, MediaError>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -35,44 +33,44 @@ impl ReadAhead {
         Self { probe, renderer, frames: Some(receiver), thread: Some(thread) }
     }
 
-    /// What the file is.
+    /// Facts about the file.
     pub fn probe(&self) -> &Probe {
         &self.probe
     }
 
-    /// The next frame, or none at the end.
+    /// The next frame; `None` at the end.
     ///
     /// # Errors
-    /// As for [`super::Decoder::next_frame`]; after an error there are no more frames.
+    /// As for [`super::Decoder::next_frame`]; after an error it returns `None`.
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let Some(frames) = &self.frames else { return Ok(None) };
-        let told = frames.recv().unwrap_or_else(|_| {
+        let received = frames.recv().unwrap_or_else(|_| {
             Err(MediaError::bug(&self.renderer.display().path, "the decoding thread ended without a word"))
         });
-        if !matches!(told, Ok(Some(_))) {
+        if !matches!(received, Ok(Some(_))) {
             self.frames = None;
         }
-        let frame = told?;
-        Ok(frame.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
+        Ok(received?.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
     }
 }
 
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        // Nobody receives the thread's next frame, which ends it.
+        // The thread's next send fails, and it returns.
         self.frames = None;
         if let Some(thread) = self.thread.take() {
-            // If it panicked, `next_frame` found the channel broken, and said so.
+            // If it panicked, `next_frame` returned an error.
             let _ = thread.join();
         }
     }
 }
 
-fn decode(mut source: Source, sender: &SyncSender<Result<Option<Placed>, MediaError>>) {
+/// Sends all frames, then `None` or the error that ended the stream; stops early if the receiver is dropped.
+fn decode(mut source: Source, sender: &SyncSender<Result<Option<TimedFrame>, MediaError>>) {
     loop {
-        let placed = source.next();
-        let is_last = !matches!(placed, Ok(Some(_)));
-        if sender.send(placed).is_err() || is_last {
+        let next = source.next();
+        let is_last = !matches!(next, Ok(Some(_)));
+        if sender.send(next).is_err() || is_last {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! A video file as a stream of frames, in order of time. Knows nothing of what the frames show.
+//! Decodes a video file to frames, in order of time. Knows nothing of what the frames show.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,64 +21,65 @@ use super::orientation::Orientation;
 use super::probe::Probe;
 use super::time::Timeline;
 
-/// Pixels that are wider or higher by a smaller share than this count as square.
+/// Pixels count as square if their aspect ratio differs from 1 by less than this.
 const NEARLY_SQUARE: f64 = 0.01;
-/// Pictures whose shapes differ by a smaller share than this have the same: sides come in whole blocks of pixels.
+/// The picture's shape may change by this share: stored sides are multiples of a block.
 const SAME_SHAPE: f64 = 0.03;
-/// A file with more broken packets than this is given up.
+/// A file with more broken packets than this is undecodable.
 const MAX_BROKEN_PACKETS: u32 = 100;
 
-/// Containers that may be opened. Lists of other files (HLS, concat …) are not among them: a download must not make us
-/// open what it names.
+/// Containers that may be opened. Playlists (HLS, concat …) are not among them: a download must not make this program
+/// open the files that it names.
 const CONTAINERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,h264,hevc,ivf,\
                           obu,m4v,gif,nut,mxf,dv,yuv4mpegpipe";
-/// Those of them whose clock may begin anew in the middle: a stamp then does not tell where in the file its frame is.
+/// Those of them whose clock may restart in the middle, so that a timestamp does not tell where in the file its frame
+/// is.
 const MAY_RESTART: [&str; 3] = ["mpegts", "mpeg", "ogg"];
 
-/// Reads one file's frames in order, with bounded memory. It stays on the thread that opened it.
+/// Reads one file's frames in order, with bounded memory.
 pub struct Decoder {
     source: Source,
     renderer: Arc<Renderer>,
 }
 
-/// The part of a decoder that may move to another thread: it gives frames that nobody can render yet.
+/// The part of a decoder that may move to another thread: it gives frames, but does not render them.
 pub(super) struct Source {
     path: PathBuf,
     threads: u32,
     input: Input,
     stream_index: usize,
     codec: decoder::Video,
-    /// What decodes this film, where it is not the processor.
+    /// The device that decodes this file; `None` for software.
     hardware: Option<Arc<Hardware>>,
     timeline: Timeline,
     display: Display,
-    /// Width over height of the first picture, before any turn.
+    /// Width over height of the first picture, before rotation.
     shape: f64,
     probe: Probe,
-    /// Whether the probe's duration is that of the pictures, and not of the whole file.
+    /// Whether the probe's duration is the video stream's own, and not the whole file's.
     is_own_duration: bool,
-    /// A frame that was decoded early, by opening or seeking.
-    waiting: Option<Placed>,
-    /// Where the container was last sought, milliseconds.
+    /// A frame that was already decoded, on opening or seeking.
+    waiting: Option<TimedFrame>,
+    /// Target of the last seek of the container, milliseconds.
     sought_ms: i64,
     broken_packets: u32,
 }
 
-/// A frame and its milliseconds since the video's first one.
-pub(super) type Placed = (frame::Video, i64);
+/// A frame and its time since the video's first frame, milliseconds.
+pub(super) type TimedFrame = (frame::Video, i64);
 
 impl Decoder {
-    /// Opens a file and decodes its first frame, with so many threads (0 is taken as 1).
+    /// Opens a file and decodes its first frame, with this number of threads (0 means 1).
     ///
     /// # Errors
     /// [`MediaError::NotAVideo`] without a container or video stream, [`MediaError::Undecodable`] without a first frame
-    /// or with a picture beyond [`MAX_SIDE_PX`], [`MediaError::Unreadable`] if the file is not there or may not be read,
-    /// [`MediaError::Disk`] if reading fails.
+    /// or if a side exceeds [`MAX_SIDE_PX`], [`MediaError::Unreadable`] if the file is missing or its permissions
+    /// forbid reading, [`MediaError::Disk`] if reading fails.
     pub fn open(path: &Path, threads: u32) -> Result<Self, MediaError> {
         Self::open_on(path, threads, hardware::chosen())
     }
 
-    /// The same on this hardware, as far as it can.
+    /// [`Decoder::open`] on this hardware, or in software where that fails.
     pub(super) fn open_on(
         path: &Path,
         threads: u32,
@@ -89,13 +90,13 @@ impl Decoder {
         Ok(Self { source, renderer })
     }
 
-    /// What the file is.
+    /// Facts about the file.
     pub fn probe(&self) -> &Probe {
         &self.source.probe
     }
 
-    /// Goes on from the last key frame at or before `ms`. Where the container cannot be searched, or its clock may begin
-    /// anew, it goes on from the start, or from where it is when that is before `ms`.
+    /// Continues from a key frame at or before `ms`, if possible the last one. If the container's clock may restart, it
+    /// continues from the current place if that is before `ms`, else from the start.
     ///
     /// # Errors
     /// As for [`Decoder::next_frame`] and [`Decoder::open`].
@@ -103,28 +104,28 @@ impl Decoder {
         self.source.seek(ms)
     }
 
-    /// Jumps as the container says, also where its clock may begin anew: what comes then tells that frames decode, and not
-    /// which ones they are.
+    /// As [`Decoder::seek`], but trusts the container's timestamps even if its clock may restart. The frames that
+    /// follow may then have wrong times: enough to see that they decode.
     pub(super) fn jump(&mut self, ms: i64) -> Result<(), MediaError> {
         self.source.jump(ms)
     }
 
-    /// Whether the pictures may end before the probe's duration: it is that of the whole file, and no packet was broken.
+    /// Whether the pictures may end before the probe's duration: it is the whole file's, and no packet was broken.
     pub(super) fn may_end_early(&self) -> bool {
         !self.source.is_own_duration && self.source.broken_packets == 0
     }
 
-    /// The next frame, or none at the end.
+    /// The next frame; `None` at the end.
     ///
     /// # Errors
-    /// [`MediaError::Undecodable`] after too many broken packets, or if the picture has another shape than the first one,
-    /// [`MediaError::Disk`] if reading fails.
+    /// [`MediaError::Undecodable`] after too many broken packets, or if the picture has another shape than the first
+    /// one, [`MediaError::Disk`] if reading fails.
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
-        let placed = self.source.next()?;
-        Ok(placed.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
+        let next = self.source.next()?;
+        Ok(next.map(|(frame, time_ms)| VideoFrame::new(frame, time_ms, Arc::clone(&self.renderer))))
     }
 
-    /// Goes on decoding on a thread of its own, some frames ahead of whoever takes them.
+    /// Moves decoding to another thread, which works some frames ahead of the caller.
     pub fn read_ahead(self) -> ReadAhead {
         ReadAhead::new(self.source, self.renderer)
     }
@@ -140,8 +141,8 @@ impl Source {
             return Self::open_with(path, threads, None);
         };
         Self::open_with(path, threads, Some(Arc::clone(&hardware))).or_else(|error| {
-            // What is wrong with the file itself is wrong in software too, and no fault of the hardware.
-            Self::open_with(path, threads, None).inspect(|_| hardware.note(&error))
+            // If software fails too, the file is at fault and not the hardware.
+            Self::open_with(path, threads, None).inspect(|_| hardware.record_failure(&error))
         })
     }
 
@@ -158,7 +159,7 @@ impl Source {
         let time_base = stream.time_base();
         let timeline = Timeline::new(time_base.numerator(), time_base.denominator(), frame_rate(&stream));
         let probe = describe(&input, &stream, &timeline);
-        // Matroska knows no duration of a stream; one that FFmpeg tells all the same is the file's.
+        // Matroska has no duration of a stream: one that FFmpeg reports is the file's.
         let is_own_duration = stream.duration() > 0 && !probe.container.contains("matroska");
         let stream_orientation = orientation_of(&stream);
         ffi::keep_only_stream(&mut input, stream_index);
@@ -179,11 +180,11 @@ impl Source {
             sought_ms: 0,
             broken_packets: 0,
         };
-        source.settle_display(stream_orientation)?;
+        source.decode_first(stream_orientation)?;
         Ok(source)
     }
 
-    /// What the file is.
+    /// Facts about the file.
     pub(super) fn probe(&self) -> &Probe {
         &self.probe
     }
@@ -199,38 +200,40 @@ impl Source {
             if self.seek_container(ms - back_ms).is_err() {
                 break;
             }
-            // An index by decode time may lead to a key frame that is shown later than asked, and a container without
-            // an index to where no key frame follows: look further back.
-            if let Some(placed) = self.decode_frame()?.filter(|(_, time_ms)| *time_ms <= ms) {
-                self.waiting = Some(placed);
+            // An index by decode time may lead to a key frame that is shown after `ms`, and a container without an
+            // index to a place that no key frame follows: try further back.
+            if let Some(first) = self.decode_frame()?.filter(|(_, time_ms)| *time_ms <= ms) {
+                self.waiting = Some(first);
                 return Ok(());
             }
             back_ms = (2 * back_ms).max(500);
         }
-        self.begin_again()
+        self.reopen()
     }
 
-    /// As [`Source::seek`], without a jump: only who decoded all that comes before a frame knows when it is.
+    /// As [`Source::seek`], for a clock that may restart: a frame's time is known only if all frames before it were
+    /// decoded.
     fn read_on_to(&mut self, ms: i64) -> Result<(), MediaError> {
         let is_before = self.waiting.is_some() || self.timeline.now_ms().is_some_and(|now_ms| now_ms < ms);
-        if is_before { Ok(()) } else { self.begin_again() }
+        if is_before { Ok(()) } else { self.reopen() }
     }
 
-    fn begin_again(&mut self) -> Result<(), MediaError> {
+    /// Starts again from the first frame.
+    fn reopen(&mut self) -> Result<(), MediaError> {
         *self = Self::open(&self.path, self.threads, self.hardware.take())?;
         Ok(())
     }
 
-    /// The next frame and its time, or none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<Placed>, MediaError> {
+    /// The next frame and its time; `None` at the end.
+    pub(super) fn next(&mut self) -> Result<Option<TimedFrame>, MediaError> {
         match self.waiting.take() {
-            Some(placed) => Ok(Some(placed)),
+            Some(waiting) => Ok(Some(waiting)),
             None => self.decode_frame(),
         }
     }
 
-    /// Decodes the first frame and learns from it how the video is displayed.
-    fn settle_display(&mut self, orientation: Option<Orientation>) -> Result<(), MediaError> {
+    /// Decodes the first frame, which tells how the video is displayed.
+    fn decode_first(&mut self, orientation: Option<Orientation>) -> Result<(), MediaError> {
         let Some(mut first) = self.receive()? else {
             return Err(MediaError::undecodable(&self.path, "no frame decodes"));
         };
@@ -250,10 +253,11 @@ impl Source {
         self.probe.frame_bytes = ffi::size_bytes(&first) as u64;
         self.display = Display { orientation, size, ..Display::upright(&self.path, size) };
         self.shape = shape_of(&first);
-        self.waiting = Some(self.place(first));
+        self.waiting = Some(self.timed(first));
         Ok(())
     }
 
+    /// Seeks the container to the key frame at or before `ms`, by its own index.
     fn seek_container(&mut self, ms: i64) -> Result<(), Error> {
         let stamp_us = self.timeline.stamp_us(ms);
         self.input.seek(stamp_us, ..stamp_us)?;
@@ -264,13 +268,13 @@ impl Source {
         Ok(())
     }
 
-    fn decode_frame(&mut self) -> Result<Option<Placed>, MediaError> {
+    fn decode_frame(&mut self) -> Result<Option<TimedFrame>, MediaError> {
         let received = match self.receive() {
             Err(error) if self.hardware.is_some() => return self.go_on_in_software(&error),
             received => received?,
         };
         let Some(frame) = received else { return Ok(None) };
-        let (frame, time_ms) = self.place(frame);
+        let (frame, time_ms) = self.timed(frame);
         if (shape_of(&frame) / self.shape - 1.0).abs() > SAME_SHAPE {
             let detail = format!("the picture changes its shape at {time_ms} ms");
             return Err(MediaError::undecodable(&self.path, detail));
@@ -278,17 +282,17 @@ impl Source {
         Ok(Some((frame, time_ms)))
     }
 
-    /// The hardware failed at this film: the processor goes on with the frame that is due.
-    pub(super) fn go_on_in_software(&mut self, error: &MediaError) -> Result<Option<Placed>, MediaError> {
+    /// After the hardware failed on this file: continues in software, and returns the next frame.
+    pub(super) fn go_on_in_software(&mut self, error: &MediaError) -> Result<Option<TimedFrame>, MediaError> {
         let (last_ms, sought_ms) = (self.timeline.now_ms(), self.sought_ms);
         if let Some(hardware) = self.hardware.take() {
-            hardware.note(error);
+            hardware.record_failure(error);
         }
         *self = Self::open_with(&self.path, self.threads, None)?;
         let Some(last_ms) = last_ms else {
             return match self.seek_container(sought_ms) {
                 Ok(()) => self.decode_frame(),
-                Err(_) => self.begin_again().and_then(|()| self.next()),
+                Err(_) => self.reopen().and_then(|()| self.next()),
             };
         };
         self.seek(last_ms)?;
@@ -300,12 +304,12 @@ impl Source {
         }
     }
 
-    fn place(&mut self, frame: frame::Video) -> Placed {
+    fn timed(&mut self, frame: frame::Video) -> TimedFrame {
         let time_ms = self.timeline.place(frame.pts().or_else(|| frame.timestamp()));
         (frame, time_ms)
     }
 
-    /// The codec's next frame, fed with as many packets as it takes.
+    /// The codec's next frame, after as many packets as it needs; `None` at the end.
     fn receive(&mut self) -> Result<Option<frame::Video>, MediaError> {
         let mut frame = frame::Video::empty();
         loop {
@@ -315,7 +319,7 @@ impl Source {
                     if size.0.max(size.1) > MAX_SIDE_PX || size.0.min(size.1) == 0 {
                         return Err(too_large(&self.path, size));
                     }
-                    return self.fetched(frame).map(Some);
+                    return self.downloaded(frame).map(Some);
                 }
                 Err(Error::Eof) => return Ok(None),
                 Err(Error::Other { errno: EAGAIN }) => self.feed()?,
@@ -324,18 +328,18 @@ impl Source {
         }
     }
 
-    /// A frame in this process's memory, wherever it was decoded.
-    fn fetched(&self, frame: frame::Video) -> Result<frame::Video, MediaError> {
+    /// The frame in system memory, wherever it was decoded.
+    fn downloaded(&self, frame: frame::Video) -> Result<frame::Video, MediaError> {
         if self.hardware.is_none() {
             return Ok(frame);
         }
         if frame.format() != Pixel::CUDA {
             return Err(MediaError::undecodable(&self.path, "the CUDA device does not take it"));
         }
-        hardware::fetched(&frame).map_err(|error| MediaError::undecodable(&self.path, error))
+        hardware::downloaded(&frame).map_err(|error| MediaError::undecodable(&self.path, error))
     }
 
-    /// Hands the codec one packet of the video stream, or the end.
+    /// Reads one packet and sends it to the codec if it is of the video stream; at the end of the file sends that.
     fn feed(&mut self) -> Result<(), MediaError> {
         let mut packet = Packet::empty();
         let sent = match packet.read(&mut self.input) {
@@ -343,7 +347,7 @@ impl Source {
             Ok(()) => self.codec.send_packet(&packet),
             Err(Error::Eof) => self.codec.send_eof(),
             Err(Error::Other { errno }) => {
-                return Err(blamed(&self.path, &Error::Other { errno }));
+                return Err(read_error(&self.path, &Error::Other { errno }));
             }
             Err(error) => Err(error),
         };
@@ -353,7 +357,7 @@ impl Source {
     fn count_broken(&mut self, error: Error) -> Result<(), MediaError> {
         self.broken_packets += 1;
         if self.hardware.is_some() {
-            // Whether the packet is broken, or the hardware failed, software tells.
+            // Decoding in software will show whether the packet is broken or the hardware failed.
             return Err(MediaError::undecodable(&self.path, error));
         }
         if self.broken_packets > MAX_BROKEN_PACKETS {
@@ -364,9 +368,9 @@ impl Source {
     }
 }
 
-/// FFmpeg's formats report errors of the system also for what is wrong with a file's own bytes: the disk is blamed only
-/// when the system itself cannot read the file.
-fn blamed(path: &Path, error: &Error) -> MediaError {
+/// The error of a file at which FFmpeg reports a system error. Demuxers report these for invalid bytes too, so the disk
+/// is at fault only if the system cannot read the file.
+fn read_error(path: &Path, error: &Error) -> MediaError {
     let read = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut std::io::sink()));
     match read {
         Ok(_) => MediaError::undecodable(path, error),
@@ -374,8 +378,9 @@ fn blamed(path: &Path, error: &Error) -> MediaError {
     }
 }
 
+/// Opens a container, if it is one of [`CONTAINERS`].
 pub(super) fn open_input(path: &Path) -> Result<Input, MediaError> {
-    // Ask the system first: its words are better, and a missing file is not a verdict about a video.
+    // The system is asked first: its messages are better, and a missing file says nothing about the video.
     std::fs::File::open(path).map_err(|error| MediaError::unread(path, &error))?;
     let Some(name) = path.to_str().filter(|name| !name.contains('\0')) else {
         return Err(MediaError::disk(path, "the path is not UTF-8"));
@@ -383,11 +388,12 @@ pub(super) fn open_input(path: &Path) -> Result<Input, MediaError> {
     let mut options = Dictionary::new();
     options.set("protocol_whitelist", "file");
     options.set("format_whitelist", CONTAINERS);
-    // With the protocol named, no file name is taken for an address.
+    // With the protocol given, no file name is taken for a URL.
     format::input_with_dictionary(&format!("file:{name}"), options)
         .map_err(|error| MediaError::not_a_video(path, error))
 }
 
+/// Opens the decoder of a stream, on the device of `hardware` if there is one.
 fn open_codec(
     path: &Path,
     stream: &Stream,
@@ -415,6 +421,7 @@ fn open_codec(
     decoder.open_as_with(codec, options).and_then(decoder::Opened::video).map_err(undecodable)
 }
 
+/// The facts that the container gives; the rest is 0 until the first frame is decoded.
 fn describe(input: &Input, stream: &Stream, timeline: &Timeline) -> Probe {
     let duration_ms = if stream.duration() > 0 {
         timeline.ms_of(stream.duration())
@@ -434,21 +441,22 @@ fn describe(input: &Input, stream: &Stream, timeline: &Timeline) -> Probe {
     }
 }
 
+/// The orientation that the container gives, if any.
 fn orientation_of(stream: &Stream) -> Option<Orientation> {
     let mut side_data = stream.side_data();
     let matrix = side_data.find(|data| data.kind() == packet::side_data::Type::DisplayMatrix)?;
     Some(Orientation::from_display_matrix(matrix.data()))
 }
 
-/// Mean frames a second; 25 where the container does not say.
+/// Mean frames a second; 25 if the container gives none.
 fn frame_rate(stream: &Stream) -> f64 {
     let rates = [stream.avg_frame_rate(), stream.rate()];
     let known = rates.into_iter().find(|rate| rate.numerator() > 0 && rate.denominator() > 0);
     known.map_or(25.0, f64::from)
 }
 
-/// A width in square pixels; ratios that no camera makes are taken for a mistake, and ratios that nobody sees
-/// (1280:1281, of 854x480 for 16:9) for square.
+/// A width in square pixels. Ratios outside 1:4 to 4:1 are taken for an error, and those close to 1 (such as 1280:1281,
+/// of 854x480 for 16:9) for square.
 fn widen(width: u32, sample_aspect_ratio: f64) -> u32 {
     if !(0.25..=4.0).contains(&sample_aspect_ratio) || (sample_aspect_ratio - 1.0).abs() < NEARLY_SQUARE {
         return width;
@@ -456,7 +464,7 @@ fn widen(width: u32, sample_aspect_ratio: f64) -> u32 {
     (f64::from(width) * sample_aspect_ratio).round().max(1.0) as u32
 }
 
-/// Width over height of a frame's picture, by what its codec says of the pixels.
+/// Width over height of a frame's picture, with the codec's aspect ratio of the pixels.
 fn shape_of(frame: &frame::Video) -> f64 {
     f64::from(widen(frame.width(), f64::from(frame.aspect_ratio()))) / f64::from(frame.height())
 }

@@ -1,4 +1,5 @@
-//! Pictures and their times to an MP4 file, the same bytes each time. Knows nothing of what the pictures show.
+//! Encodes pictures and their times to an MP4 file, to the same bytes every time. Knows nothing of what the pictures
+//! show.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +17,13 @@ use super::still::{Colours, Still};
 /// How pictures are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncoderOptions {
-    /// H.264's constant rate factor, 0 (lossless) to 51; 20 is hard to tell from the source.
+    /// H.264's constant rate factor, 0 (lossless) to 51; 20 is hard to distinguish from the source.
     pub crf: u8,
-    /// Time spent against size.
+    /// The trade-off between time and size.
     pub preset: Preset,
-    /// There is a key frame at least so often, seconds.
+    /// Greatest time between key frames at the nominal frame rate, seconds.
     pub key_frame_every_s: u32,
-    /// What the numbers of stills mean; pictures are converted to the default ones.
+    /// The colours of stills; pictures are converted to the default ones.
     pub colours: Colours,
 }
 
@@ -32,10 +33,10 @@ impl Default for EncoderOptions {
     }
 }
 
-/// How much time is spent to make the file small.
+/// How much time is spent to reduce the size of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preset {
-    /// For films that are thrown away.
+    /// For temporary videos.
     UltraFast,
     /// For clips that are kept.
     SuperFast,
@@ -50,7 +51,7 @@ impl Preset {
     }
 }
 
-/// What was written.
+/// Facts about the file that was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Frames in the file.
@@ -59,13 +60,14 @@ pub struct Written {
     pub duration_ms: i64,
 }
 
-/// Encoders in order of preference; the first that FFmpeg has and that opens is taken.
+/// Encoders in order of preference; the first one that FFmpeg has and that opens is used.
 const ENCODERS: [&str; 4] = ["libx264", "libopenh264", "h264", "mpeg4"];
 
-/// Stamps are milliseconds, as everywhere in this program; the container refines them.
+/// Timestamps are milliseconds, as everywhere in this program; the container may use finer ticks.
 const TIME_BASE: (i32, i32) = (1, 1_000);
 
-/// Writes H.264 (MPEG-4 where there is none) as MP4 that can be played while it loads. Frames keep their exact times.
+/// Writes H.264 (or MPEG-4 if there is no H.264 encoder) to an MP4 file with its index first, so that it plays while it
+/// loads. Frames keep their exact times.
 pub struct ClipWriter {
     path: PathBuf,
     output: Output,
@@ -83,16 +85,18 @@ impl ClipWriter {
     /// [`ClipWriter::create_with`] the default options.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`ClipWriter::create_with`].
     pub fn create(path: &Path, width: u32, height: u32, nominal_frame_rate: f64) -> Result<Self, MediaError> {
         Self::create_with(path, (width, height), nominal_frame_rate, EncoderOptions::default())
     }
 
-    /// Begins a file for pictures of this size; of odd sides the last row or column is left out. The frame rate tells
-    /// how long the last frame lasts and how many frames lie between key frames; times are as pushed.
+    /// Begins a file for pictures of this width and height; the last row or column of an odd side is dropped. The
+    /// nominal frame rate decides how long the last frame lasts and how many frames are between key frames; other
+    /// frames have the times with which they are pushed.
     ///
     /// # Errors
-    /// [`MediaError::Disk`] if the file cannot be made, [`MediaError::Bug`] for sizes below 2 or without any encoder.
+    /// [`MediaError::Disk`] if the file cannot be created, [`MediaError::Bug`] for sides below 2, a frame rate outside
+    /// 0.1 to 1,000, or without any encoder.
     pub fn create_with(
         path: &Path,
         (width, height): (u32, u32),
@@ -124,11 +128,11 @@ impl ClipWriter {
         })
     }
 
-    /// Adds a picture shown from `time_ms` on. Times must ascend; the first one becomes 0 in the file.
+    /// Adds a picture that is shown from `time_ms` on. Times must ascend; the first one becomes 0 in the file.
     ///
     /// # Errors
-    /// [`MediaError::Bug`] for a picture of another size or a time that does not ascend, [`MediaError::Disk`] if writing
-    /// fails.
+    /// [`MediaError::Bug`] for a picture of another size or a time that does not ascend, [`MediaError::Disk`] if
+    /// writing fails.
     pub fn push(&mut self, picture: &RgbImage, time_ms: i64) -> Result<(), MediaError> {
         if picture.dimensions() != self.picture_size {
             let detail =
@@ -142,10 +146,10 @@ impl ClipWriter {
         scaled.and_then(|()| self.encode(yuv, stamp)).map_err(|error| MediaError::disk(&self.path, error))
     }
 
-    /// As [`ClipWriter::push`], for a still of this size and of the colours that the options name.
+    /// As [`ClipWriter::push`], for a still, which should have the colours of the options.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`ClipWriter::push`].
     pub fn push_still(&mut self, still: Still, time_ms: i64) -> Result<(), MediaError> {
         let size = (still.0.width(), still.0.height());
         if size != self.picture_size {
@@ -156,7 +160,7 @@ impl ClipWriter {
         self.encode(still.0, stamp).map_err(|error| MediaError::disk(&self.path, error))
     }
 
-    /// A picture's time in the file, if times ascend.
+    /// The time of the next picture in the file, milliseconds.
     fn accept(&mut self, time_ms: i64) -> Result<i64, MediaError> {
         let first_ms = *self.first_ms.get_or_insert(time_ms);
         if self.frames > 0 && time_ms <= self.last_ms {
@@ -168,7 +172,7 @@ impl ClipWriter {
         Ok(time_ms - first_ms)
     }
 
-    /// Writes what is left and closes the file.
+    /// Writes the remaining frames and closes the file.
     ///
     /// # Errors
     /// [`MediaError::Bug`] if nothing was pushed, [`MediaError::Disk`] if writing fails.
@@ -201,7 +205,7 @@ impl ClipWriter {
                 Err(error) => return Err(error),
             }
             packet.set_stream(0);
-            // The muxer takes durations from the stamps; only the last frame's duration is taken from here.
+            // The muxer derives durations from the timestamps; only the last frame's is taken from here.
             packet.set_duration(self.frame_ms);
             let to = self.output.stream(0).map_or(Rational(1, 1_000), |stream| stream.time_base());
             packet.rescale_ts(TIME_BASE, to);
@@ -222,6 +226,7 @@ fn rgb_to_yuv((width, height): (u32, u32)) -> Result<scaling::Context, Error> {
     scaling::Context::get(Pixel::RGB24, width, height, Pixel::YUV420P, width, height, flags)
 }
 
+/// The first encoder that opens.
 fn open_first(size: (u32, u32), frame_rate: f64, options: EncoderOptions) -> Option<encoder::video::Encoder> {
     let named = ENCODERS.iter().filter_map(|name| encoder::find_by_name(name));
     let any = [codec::Id::H264, codec::Id::MPEG4].into_iter().filter_map(encoder::find);
@@ -236,7 +241,7 @@ fn open_encoder(
 ) -> Result<encoder::video::Encoder, Error> {
     let mut context = Context::new_with_codec(codec);
     context.set_flags(CodecFlags::GLOBAL_HEADER | CodecFlags::BITEXACT);
-    // More threads would change the bytes with the machine.
+    // With more threads the bytes would depend on the machine.
     context.set_threading(threading::Config::count(1));
     let mut video = context.encoder().video()?;
     video.set_width(width);
@@ -245,7 +250,7 @@ fn open_encoder(
     video.set_time_base(TIME_BASE);
     video.set_frame_rate(Some(Rational::from(frame_rate)));
     video.set_gop((f64::from(options.key_frame_every_s) * frame_rate).round().max(1.0) as u32);
-    // Without B-frames the frames are stored in the order in which they are shown: times are exact in every reader,
+    // Without B-frames, frames are stored in the order in which they are shown, so times are exact in every reader
     // without an edit list.
     video.set_max_b_frames(0);
     video.set_colorspace(options.colours.space);
@@ -258,13 +263,14 @@ fn open_encoder(
         settings.set("crf", &options.crf.to_string());
         settings.set("bf", "0");
     } else {
-        // The fallbacks know no constant rate factor: about a fifth of a bit for each pixel.
+        // The fallbacks have no constant rate factor: a fifth of a bit for each pixel.
         let bits_per_second = f64::from(width * height) * frame_rate * 0.2;
         video.set_bit_rate(bits_per_second as usize);
     }
     video.open_as_with(codec, settings)
 }
 
+/// Adds the video stream and writes the header.
 fn begin_file(output: &mut Output, encoder: &encoder::video::Encoder) -> Result<(), Error> {
     let mut stream = output.add_stream_with(encoder)?;
     stream.set_time_base(TIME_BASE);
@@ -275,7 +281,7 @@ fn begin_file(output: &mut Output, encoder: &encoder::video::Encoder) -> Result<
     Ok(())
 }
 
-/// Copies a picture, whose rows are not padded, to an RGB frame, whose rows are.
+/// Copies a picture to an RGB frame, whose rows are padded.
 fn fill_rows(rgb: &mut frame::Video, picture: &RgbImage) {
     let (kept_bytes, stride) = (3 * rgb.width() as usize, rgb.stride(0));
     let rows = picture.chunks_exact(3 * picture.width() as usize);

@@ -1,5 +1,4 @@
-//! What can go wrong between a file and its frames, and what each case means to whoever drives the work. Knows nothing of
-//! jobs.
+//! Errors of reading and writing videos, and the [`Failure`] that each becomes. Knows nothing of jobs.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,54 +8,54 @@ use crate::failure::{Failure, Reason};
 /// A file could not be read or written as a video.
 #[derive(Debug, thiserror::Error)]
 pub enum MediaError {
-    /// No container or no video stream that FFmpeg knows.
+    /// The file has no container or no video stream that FFmpeg knows.
     #[error("{}: not a video: {detail}", path.display())]
     NotAVideo {
         /// The file.
         path: PathBuf,
-        /// FFmpeg's words, or ours.
+        /// FFmpeg's message, or ours.
         detail: String,
     },
-    /// The container opens, but its frames do not decode, or are absurd.
+    /// The container opens, but its frames do not decode, or are out of bounds.
     #[error("{}: undecodable: {detail}", path.display())]
     Undecodable {
         /// The file.
         path: PathBuf,
-        /// FFmpeg's words, or ours.
+        /// FFmpeg's message, or ours.
         detail: String,
     },
-    /// The file is shorter or longer than was promised.
+    /// The file is shorter or longer than promised.
     #[error("{}: lasts {measured_ms} ms, but {promised_ms} ms were promised", path.display())]
     DurationMismatch {
         /// The file.
         path: PathBuf,
-        /// What the file says.
+        /// Its duration.
         measured_ms: i64,
-        /// What was expected.
+        /// The expected duration.
         promised_ms: i64,
     },
-    /// The file is not there, or may not be read. That says nothing about other files.
+    /// This one file is missing, or its permissions forbid reading.
     #[error("{}: {detail}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         detail: String,
     },
-    /// The file system refused.
+    /// The file system failed.
     #[error("{}: {detail}", path.display())]
     Disk {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         detail: String,
     },
-    /// The caller broke the room's rules, or FFmpeg broke its own.
+    /// The caller passed invalid arguments, or FFmpeg failed unexpectedly.
     #[error("{}: {detail}", path.display())]
     Bug {
         /// The file.
         path: PathBuf,
-        /// What was expected.
+        /// What is wrong.
         detail: String,
     },
 }
@@ -74,7 +73,7 @@ impl MediaError {
         Self::Disk { path: path.to_owned(), detail: detail.to_string() }
     }
 
-    /// What the system says when a file is to be read.
+    /// The error of a file that the system could not read.
     pub(crate) fn unread(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
@@ -88,7 +87,7 @@ impl MediaError {
         Self::Bug { path: path.to_owned(), detail: detail.to_string() }
     }
 
-    /// Kind, reason and words of this error.
+    /// The failure that this error becomes: its kind, reason and message.
     pub fn failure(&self) -> Failure {
         let detail = self.to_string();
         match self {

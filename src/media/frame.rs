@@ -1,5 +1,5 @@
-//! One decoded frame: when it is, and what it shows, converted only when and where asked. Knows nothing of streams and
-//! packets.
+//! One decoded frame: its time, and its pictures, which are converted on demand and only as far as asked. Knows nothing
+//! of streams and packets.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,20 +10,20 @@ use image::RgbImage;
 
 use super::error::MediaError;
 use super::ffi;
-use super::orientation::{Orientation, Part};
+use super::orientation::{Orientation, Rect};
 use super::scale::Scaler;
 use super::still::{Square, Still, StillMaker};
 
-/// Rows of a frame that a thumbnail looks at, for each of its own rows.
+/// Rows of a frame that are read for each row of its thumbnail.
 const ROWS_PER_THUMBNAIL_ROW: u32 = 4;
 
-/// Parts begin and end at multiples of this, so that colour samples are not torn apart.
+/// Converted parts begin and end at multiples of this, pixels, so that they hold whole chroma samples.
 const GRID_PX: u32 = 16;
 
-/// How many times smaller [`VideoFrame::part`] can make what it shows, the most first.
+/// The factors by which [`VideoFrame::part`] can shrink, the greatest first.
 pub const SHRINKS: [u32; 3] = [8, 4, 2];
 
-/// One frame of a video. It keeps a decoder's buffer: drop it soon. Several threads may look at it at once.
+/// One frame of a video. It holds a buffer of the decoder, so drop it soon. Several threads may use it at once.
 pub struct VideoFrame {
     frame: frame::Video,
     time_ms: i64,
@@ -35,15 +35,15 @@ pub struct VideoFrame {
 /// How a video's frames are displayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Display {
-    /// Named in errors.
+    /// The file, for errors.
     pub(super) path: PathBuf,
-    /// The turn.
+    /// How the decoded picture is turned upright.
     pub(super) orientation: Orientation,
-    /// Width and height before the turn, in square pixels.
+    /// Width and height before that, in square pixels.
     pub(super) size: (u32, u32),
 }
 
-/// What all frames of one decoder share to become pictures; each tool serves one thread at a time.
+/// Converts the frames of one decoder to pictures. Threads that need the same scaler wait for each other.
 pub(super) struct Renderer {
     display: Display,
     full: Mutex<Scaler>,
@@ -66,13 +66,13 @@ impl Renderer {
         }
     }
 
-    /// For whom this renders.
+    /// How the video is displayed.
     pub(super) fn display(&self) -> &Display {
         &self.display
     }
 
     fn picture(&self, frame: &frame::Video) -> Result<RgbImage, Error> {
-        Ok(self.display.orientation.apply(used(&self.full).run(frame)?))
+        Ok(self.display.orientation.apply(locked(&self.full).run(frame)?))
     }
 
     fn thumbnail(&self, frame: &frame::Video, width: u32) -> Result<RgbImage, Error> {
@@ -81,20 +81,20 @@ impl Renderer {
         let width = width.clamp(1, turned_width);
         let height = (u64::from(turned_height) * u64::from(width)).div_ceil(u64::from(turned_width)) as u32;
         let (width, height) = orientation.turned_size((width, height));
-        let mut small = used(&self.small);
+        let mut small = locked(&self.small);
         let small = reused(&mut small, (width, height), Flags::FAST_BILINEAR);
         let coarse = ffi::every_nth_row(frame, frame.height() / (height * ROWS_PER_THUMBNAIL_ROW).max(1))?;
         Ok(orientation.apply(small.run(&coarse)?))
     }
 
-    /// `part` is counted in pixels of the picture made `shrink` times smaller, which divides its sides.
-    fn part(&self, frame: &frame::Video, part: Part, shrink: u32) -> Result<RgbImage, Error> {
+    /// `part` is in pixels of the picture shrunk by `shrink`, which divides its sides.
+    fn part(&self, frame: &frame::Video, part: Rect, shrink: u32) -> Result<RgbImage, Error> {
         let Display { orientation, size, .. } = self.display;
         let small_size = (size.0 / shrink, size.1 / shrink);
         if size != (frame.width(), frame.height()) {
             let small = match shrink {
-                1 => used(&self.full).run(frame)?,
-                _ => reused(&mut used(&self.small_part), small_size, Flags::AREA).run(frame)?,
+                1 => locked(&self.full).run(frame)?,
+                _ => reused(&mut locked(&self.small_part), small_size, Flags::AREA).run(frame)?,
             };
             return Ok(cut_out(&orientation.apply(small), part));
         }
@@ -106,18 +106,18 @@ impl Renderer {
         };
         let (left, width) = snapped(part.left, part.width, small_size.0);
         let (top, height) = snapped(part.top, part.height, small_size.1);
-        let snapped = Part { left, top, width, height };
+        let snapped = Rect { left, top, width, height };
         let cropped = ffi::cropped(frame, snapped.times(shrink))?;
         let around = match shrink {
-            1 => reused(&mut used(&self.part), (width, height), Flags::BILINEAR).run(&cropped)?,
-            _ => reused(&mut used(&self.small_part), (width, height), Flags::AREA).run(&cropped)?,
+            1 => reused(&mut locked(&self.part), (width, height), Flags::BILINEAR).run(&cropped)?,
+            _ => reused(&mut locked(&self.small_part), (width, height), Flags::AREA).run(&cropped)?,
         };
-        Ok(orientation.apply(cut_out(&around, Part { left: part.left - left, top: part.top - top, ..part })))
+        Ok(orientation.apply(cut_out(&around, Rect { left: part.left - left, top: part.top - top, ..part })))
     }
 }
 
-/// A part's pixels, copied row by row.
-fn cut_out(picture: &RgbImage, part: Part) -> RgbImage {
+/// A copy of a part of a picture.
+fn cut_out(picture: &RgbImage, part: Rect) -> RgbImage {
     let (stride, width) = (3 * picture.width() as usize, 3 * part.width as usize);
     let mut pixels = Vec::with_capacity(width * part.height as usize);
     for row in picture.as_raw().chunks_exact(stride).skip(part.top as usize).take(part.height as usize) {
@@ -126,13 +126,13 @@ fn cut_out(picture: &RgbImage, part: Part) -> RgbImage {
     RgbImage::from_raw(part.width, part.height, pixels).unwrap_or_default()
 }
 
-/// Waits until a tool is free. If a thread panicked while it had the tool, that does not matter: every tool begins anew
-/// with each frame.
-fn used<T>(tool: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a tool. That a thread panicked while it held the lock does not matter: every tool starts afresh for each
+/// frame.
+fn locked<T>(tool: &Mutex<T>) -> MutexGuard<'_, T> {
     tool.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The scaler for this size; the last one where it fits.
+/// The scaler for this size: the kept one if it has that size, else a new one.
 fn reused(kept: &mut Option<Scaler>, size: (u32, u32), flags: Flags) -> &mut Scaler {
     match kept {
         Some(scaler) if scaler.size() == size => {}
@@ -165,29 +165,29 @@ impl VideoFrame {
         self.height
     }
 
-    /// What it takes of memory.
+    /// Memory of its pixels without padding, bytes.
     pub fn size_bytes(&self) -> usize {
         ffi::size_bytes(&self.frame)
     }
 
-    /// The whole picture as displayed: square pixels, upright.
+    /// The whole picture as displayed: upright, with square pixels.
     ///
     /// # Errors
-    /// [`MediaError::Undecodable`] if the frame's pixel format has no way to RGB.
+    /// [`MediaError::Undecodable`] if the frame's pixel format cannot be converted to RGB.
     pub fn picture(&self) -> Result<RgbImage, MediaError> {
         self.render(|renderer| renderer.picture(&self.frame))
     }
 
-    /// A part of [`VideoFrame::picture`] made `shrink` times smaller: 1, or one of [`SHRINKS`] that divides both sides.
-    /// The part is counted in the smaller picture's pixels and must lie in it; the rest is not even converted.
+    /// A part of [`VideoFrame::picture`], shrunk by `shrink`: 1, or one of [`SHRINKS`] that divides both sides. The
+    /// part is in pixels of the shrunk picture and must be inside it. Little more than the part is converted.
     ///
     /// # Errors
     /// As for [`VideoFrame::picture`].
-    pub fn part(&self, part: Part, shrink: u32) -> Result<RgbImage, MediaError> {
+    pub fn part(&self, part: Rect, shrink: u32) -> Result<RgbImage, MediaError> {
         self.render(|renderer| renderer.part(&self.frame, part, shrink))
     }
 
-    /// A small picture of `width` pixels across and the same shape, cheap and coarse, to compare frames by.
+    /// A coarse small picture of this width and the same shape, cheap enough to compare all frames.
     ///
     /// # Errors
     /// As for [`VideoFrame::picture`].
@@ -195,13 +195,13 @@ impl VideoFrame {
         self.render(|renderer| renderer.thumbnail(&self.frame, width))
     }
 
-    /// A square part of the picture, placed to fractions of a pixel, as a still of `side_px` for a clip.
+    /// A square of the picture, with subpixel placement, as a still of `side_px` × `side_px` for a clip.
     ///
     /// # Errors
     /// As for [`VideoFrame::picture`].
     pub fn still(&self, square: Square, side_px: u32) -> Result<Still, MediaError> {
         self.render(|Renderer { display, stills, .. }| {
-            used(stills).make(&self.frame, (display.orientation, display.size), square, side_px)
+            locked(stills).make(&self.frame, display, square, side_px)
         })
     }
 
@@ -211,7 +211,7 @@ impl VideoFrame {
 }
 
 impl Display {
-    /// Pictures of this size that stand upright already.
+    /// Of pictures of this size that are upright as decoded.
     pub(super) fn upright(path: &Path, size: (u32, u32)) -> Self {
         Self { path: path.to_owned(), orientation: Orientation::default(), size }
     }

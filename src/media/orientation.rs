@@ -1,11 +1,11 @@
-//! How a decoded picture must be turned to stand upright. Pure; knows no FFmpeg.
+//! Turns decoded pictures upright. Pure; knows no FFmpeg.
 
 use image::RgbImage;
 use image::imageops::{flip_horizontal, rotate90, rotate180, rotate270};
 
 /// A rectangle of whole pixels in a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct Rect {
     /// First column.
     pub left: u32,
     /// First row.
@@ -16,15 +16,16 @@ pub struct Part {
     pub height: u32,
 }
 
-impl Part {
-    /// The same part of a picture that is so many times as large.
+impl Rect {
+    /// The same part of a picture enlarged by this factor.
     pub(crate) fn times(self, factor: u32) -> Self {
         let Self { left, top, width, height } = self;
         Self { left: left * factor, top: top * factor, width: width * factor, height: height * factor }
     }
 }
 
-/// What turns a decoded picture upright: it is mirrored left to right first, if at all, then turned clockwise.
+/// The transform that turns a decoded picture upright: it is first mirrored left to right, if at all, then rotated
+/// clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Orientation {
     mirrored: bool,
@@ -32,8 +33,8 @@ pub(crate) struct Orientation {
 }
 
 impl Orientation {
-    /// Reads a display matrix: nine 32-bit integers of this machine's byte order, `a b u c d v x y w`, where
-    /// `x' = ax + cy` and `y' = bx + dy`. Anything else stands upright.
+    /// Reads FFmpeg's display matrix: nine 32-bit integers in native byte order, `a b u c d v x y w`, with
+    /// `x' = ax + cy` and `y' = bx + dy`. Too few bytes are taken for upright.
     pub(crate) fn from_display_matrix(bytes: &[u8]) -> Self {
         let number = |at: usize| -> Option<f64> {
             let bytes = bytes.get(4 * at..4 * at + 4)?;
@@ -48,18 +49,18 @@ impl Orientation {
         Self { mirrored, quarter_turns: quarters.rem_euclid(4) as u8 }
     }
 
-    /// Clockwise turn in degrees: 0, 90, 180 or 270.
+    /// Clockwise rotation in degrees: 0, 90, 180 or 270.
     pub(crate) fn rotation_deg(self) -> i32 {
         i32::from(self.quarter_turns) * 90
     }
 
-    /// Width and height after the turn.
+    /// Width and height after the rotation; also from after it to before it.
     pub(crate) fn turned_size(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.quarter_turns % 2 == 1 { (height, width) } else { (width, height) }
     }
 
-    /// Where a point of the upright picture lies in the decoded one, whose size is given; in pixels, counted from the
-    /// corners of pixels.
+    /// Maps a point of the upright picture to the decoded one, which has this size; in pixels, with (0, 0) at the
+    /// corner of the first one.
     pub(crate) fn source_of(self, [x, y]: [f64; 2], (width, height): (u32, u32)) -> [f64; 2] {
         let (width, height) = (f64::from(width), f64::from(height));
         let [x, y] = match self.quarter_turns {
@@ -71,16 +72,16 @@ impl Orientation {
         [if self.mirrored { width - x } else { x }, y]
     }
 
-    /// Where a part of the upright picture lies in the decoded one, whose size is given.
-    pub(crate) fn source_part(self, part: Part, size: (u32, u32)) -> Part {
+    /// Maps a part of the upright picture to the decoded one, which has this size.
+    pub(crate) fn source_part(self, part: Rect, size: (u32, u32)) -> Rect {
         let corner = |x: u32, y: u32| self.source_of([f64::from(x), f64::from(y)], size);
         let [one, other] =
             [corner(part.left, part.top), corner(part.left + part.width, part.top + part.height)];
         let (width, height) = self.turned_size((part.width, part.height));
-        Part { left: one[0].min(other[0]) as u32, top: one[1].min(other[1]) as u32, width, height }
+        Rect { left: one[0].min(other[0]) as u32, top: one[1].min(other[1]) as u32, width, height }
     }
 
-    /// Turns one plane of a square picture upright; it is `side` pixels wide and high.
+    /// Turns one plane of a square picture upright; `side` is its width and height, pixels.
     pub(crate) fn apply_to_square(self, pixels: Vec<u8>, side: u32) -> Vec<u8> {
         if self == Self::default() {
             return pixels;
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_is_read_as_turn_and_mirror() {
+    fn a_display_matrix_gives_rotation_and_mirroring() {
         let read = |a, b, c, d| {
             let orientation = Orientation::from_display_matrix(&matrix(a, b, c, d));
             (orientation.rotation_deg(), orientation.mirrored)
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quarter_turn_moves_the_left_top_corner_to_the_right_top() {
+    fn a_quarter_turn_moves_the_top_left_corner_to_the_top_right() {
         let mut picture = RgbImage::new(3, 2);
         picture.put_pixel(0, 0, image::Rgb([255, 0, 0]));
         let orientation = Orientation::from_display_matrix(&matrix(0, 1, -1, 0));
@@ -163,19 +164,19 @@ mod tests {
     #[test]
     fn a_part_turns_as_its_picture_does() {
         let picture = RgbImage::from_fn(5, 3, |x, y| image::Rgb([(x + 5 * y) as u8; 3]));
-        let cut = |picture: &RgbImage, part: Part| {
+        let cut = |picture: &RgbImage, part: Rect| {
             image::imageops::crop_imm(picture, part.left, part.top, part.width, part.height).to_image()
         };
         for (a, b, c, d) in [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0), (1, 0, 0, -1)] {
             let orientation = Orientation::from_display_matrix(&matrix(a, b, c, d));
-            let part = Part { left: 1, top: 0, width: 2, height: 3 };
+            let part = Rect { left: 1, top: 0, width: 2, height: 3 };
             let source = cut(&picture, orientation.source_part(part, (5, 3)));
             assert_eq!(orientation.apply(source), cut(&orientation.apply(picture.clone()), part));
         }
     }
 
     #[test]
-    fn too_few_bytes_stand_upright() {
+    fn too_few_bytes_give_no_rotation() {
         assert_eq!(Orientation::from_display_matrix(&[1, 2, 3]), Orientation::default());
     }
 }

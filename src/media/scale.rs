@@ -1,5 +1,5 @@
-//! Any pixel format, size and dynamic range to usual RGB of one size, through swscale. Knows no times and no
-//! orientation.
+//! Converts frames of any pixel format, size and dynamic range to RGB of one size and standard dynamic range, by
+//! swscale. Knows no times and no orientation.
 
 use ffmpeg_next::color::{Primaries, Range, TransferCharacteristic};
 use ffmpeg_next::format::Pixel;
@@ -8,33 +8,33 @@ use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
 use super::ffi::{Scaling, set_source_colours};
-use super::tone::{Curve, HighRange, ToneMap};
+use super::tone::{Hdr, ToneMap, Transfer};
 
-/// Converts frames to RGB pictures of one size; rebuilds itself when the frames change their kind.
+/// Converts frames to RGB pictures of one size; rebuilt when the kind of the frames changes.
 pub(super) struct Scaler {
     width: u32,
     height: u32,
     flags: Flags,
-    /// What the frames were when `context` was built.
-    source: Option<Source>,
+    /// The kind of frames for which `context` was built.
+    kind: Option<FrameKind>,
     context: Option<Scaling>,
-    /// Of HDR films.
+    /// For HDR frames.
     tone: Option<ToneMap>,
     target: frame::Video,
 }
 
-/// A kind of frames.
+/// The properties of a frame that decide how it is converted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct FrameKind {
     format: Pixel,
     width: u32,
     height: u32,
     space: color::Space,
     full_range: bool,
-    high_range: Option<HighRange>,
+    hdr: Option<Hdr>,
 }
 
-impl Source {
+impl FrameKind {
     pub(super) fn of(frame: &frame::Video) -> Self {
         Self {
             format: frame.format(),
@@ -42,32 +42,32 @@ impl Source {
             height: frame.height(),
             space: frame.color_space(),
             full_range: has_full_range(frame),
-            high_range: high_range(frame),
+            hdr: hdr(frame),
         }
     }
 }
 
-/// Whether a frame's numbers go from 0 to 255.
+/// Whether a frame's values have full range: black is 0 and white 255.
 pub(super) fn has_full_range(frame: &frame::Video) -> bool {
-    let means_it = [Pixel::YUVJ420P, Pixel::YUVJ422P, Pixel::YUVJ444P, Pixel::YUVJ440P];
-    means_it.contains(&frame.format()) || frame.color_range() == Range::JPEG
+    let full = [Pixel::YUVJ420P, Pixel::YUVJ422P, Pixel::YUVJ444P, Pixel::YUVJ440P];
+    full.contains(&frame.format()) || frame.color_range() == Range::JPEG
 }
 
-/// What light a frame's numbers mean, where it is an HDR film's.
-fn high_range(frame: &frame::Video) -> Option<HighRange> {
-    let curve = match frame.color_transfer_characteristic() {
-        TransferCharacteristic::ARIB_STD_B67 => Curve::Hlg,
-        TransferCharacteristic::SMPTE2084 => Curve::Pq,
+/// The kind of HDR of a frame; `None` for standard dynamic range.
+fn hdr(frame: &frame::Video) -> Option<Hdr> {
+    let transfer = match frame.color_transfer_characteristic() {
+        TransferCharacteristic::ARIB_STD_B67 => Transfer::Hlg,
+        TransferCharacteristic::SMPTE2084 => Transfer::Pq,
         _ => return None,
     };
-    Some(HighRange { curve, is_wide: frame.color_primaries() == Primaries::BT2020 })
+    Some(Hdr { transfer, is_wide: frame.color_primaries() == Primaries::BT2020 })
 }
 
 impl Scaler {
-    /// To `width` × `height`, by the method that `flags` say.
+    /// A scaler to `width` × `height`; `flags` choose swscale's method.
     pub(super) fn new(width: u32, height: u32, flags: Flags) -> Self {
         let target = frame::Video::new(Pixel::RGB24, width, height);
-        Self { width, height, flags, source: None, context: None, tone: None, target }
+        Self { width, height, flags, kind: None, context: None, tone: None, target }
     }
 
     /// Width and height of its pictures.
@@ -75,13 +75,13 @@ impl Scaler {
         (self.width, self.height)
     }
 
-    /// One frame as a picture.
+    /// Converts one frame.
     pub(super) fn run(&mut self, frame: &frame::Video) -> Result<RgbImage, Error> {
-        let source = Source::of(frame);
-        if self.source != Some(source) {
-            self.context = Some(self.build(source)?);
-            self.tone = source.high_range.map(ToneMap::new);
-            self.source = Some(source);
+        let kind = FrameKind::of(frame);
+        if self.kind != Some(kind) {
+            self.context = Some(self.build(kind)?);
+            self.tone = kind.hdr.map(ToneMap::new);
+            self.kind = Some(kind);
         }
         let context = self.context.as_mut().ok_or(Error::Bug)?;
         context.0.run(frame, &mut self.target)?;
@@ -92,8 +92,8 @@ impl Scaler {
         Ok(picture)
     }
 
-    fn build(&self, source: Source) -> Result<Scaling, Error> {
-        let Source { format, width, height, space, full_range, .. } = source;
+    fn build(&self, kind: FrameKind) -> Result<Scaling, Error> {
+        let FrameKind { format, width, height, space, full_range, .. } = kind;
         let (to_width, to_height) = (self.width, self.height);
         let mut context = Context::get(format, width, height, Pixel::RGB24, to_width, to_height, self.flags)?;
         set_source_colours(&mut context, space, full_range);
@@ -101,7 +101,7 @@ impl Scaler {
     }
 }
 
-/// Copies an RGB frame, whose rows are padded, to a picture, whose rows are not.
+/// Copies an RGB frame, whose rows are padded, to a picture.
 fn copy_rows(frame: &frame::Video) -> RgbImage {
     let mut picture = RgbImage::new(frame.width(), frame.height());
     let row_bytes = 3 * frame.width() as usize;

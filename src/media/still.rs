@@ -1,5 +1,5 @@
-//! A square of a frame at one size, placed to fractions of a pixel and kept as the encoder takes it: luma and chroma are
-//! resampled as they are, without a way through RGB. Knows nothing of what the square shows.
+//! Squares of frames, with subpixel placement, in the encoder's format: luma and chroma are resampled directly, without
+//! conversion to RGB. Knows nothing of what a square shows.
 
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::software::scaling::{Context, Flags};
@@ -7,22 +7,22 @@ use ffmpeg_next::{Error, color, frame};
 use image::RgbImage;
 
 use super::ffi::{Scaling, keep_colours};
-use super::orientation::Orientation;
-use super::resample::{Plane, Resampler};
-use super::scale::{Scaler, Source, has_full_range};
+use super::frame::Display;
+use super::resample::{Area, Plane, Resampler};
+use super::scale::{FrameKind, Scaler, has_full_range};
 
-/// A square of the picture as displayed, in its pixels, counted from the corners of pixels.
+/// A square of the displayed picture, in pixels, with (0, 0) at the corner of the first one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Square {
-    /// Its middle, x.
+    /// Its centre, x.
     pub x: f32,
-    /// Its middle, y.
+    /// Its centre, y.
     pub y: f32,
     /// Its width and height.
     pub side: f32,
 }
 
-/// Which colours the numbers of a picture mean.
+/// The colour space of a picture, as FFmpeg describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colours {
     pub(super) space: color::Space,
@@ -32,7 +32,7 @@ pub struct Colours {
 }
 
 impl Default for Colours {
-    /// Those of standard television, BT.601.
+    /// Those of standard-definition television, BT.601.
     fn default() -> Self {
         Self {
             space: color::Space::SMPTE170M,
@@ -44,7 +44,7 @@ impl Default for Colours {
 }
 
 impl Colours {
-    /// Those of a frame as 4:2:0.
+    /// The colours of a frame after conversion to 4:2:0.
     fn of(frame: &frame::Video) -> Self {
         let range = if has_full_range(frame) { color::Range::JPEG } else { color::Range::MPEG };
         let (primaries, transfer) = (frame.color_primaries(), frame.color_transfer_characteristic());
@@ -54,7 +54,8 @@ impl Colours {
         }
     }
 
-    fn put_on(self, still: &mut frame::Video) {
+    /// Writes them to a frame's properties.
+    fn set_on(self, still: &mut frame::Video) {
         still.set_color_space(self.space);
         still.set_color_range(self.range);
         still.set_color_primaries(self.primaries);
@@ -62,11 +63,11 @@ impl Colours {
     }
 }
 
-/// One picture of a clip in the making, as it goes to the encoder: 4:2:0, in its source's colours.
+/// One picture of a clip that is not encoded yet: 4:2:0 of 8 bits, in the colours of its source.
 pub struct Still(pub(super) frame::Video);
 
 impl Still {
-    /// Its colours: those of the frame it was made of.
+    /// Its colours: those of the frame that it was made of.
     pub fn colours(&self) -> Colours {
         Colours {
             space: self.0.color_space(),
@@ -76,89 +77,82 @@ impl Still {
         }
     }
 
-    /// What it shows.
+    /// The still as an RGB picture.
     ///
     /// # Errors
-    /// Whatever FFmpeg says; it should not.
+    /// [`super::MediaError::Bug`] if FFmpeg cannot convert it.
     pub fn picture(&self) -> Result<RgbImage, super::MediaError> {
         Scaler::new(self.0.width(), self.0.height(), Flags::BILINEAR)
             .run(&self.0)
             .map_err(|error| super::MediaError::bug(std::path::Path::new("a still"), error))
     }
 
-    /// What one of this side takes of memory, at least.
+    /// Memory of the pixels of a still with this side, bytes.
     pub fn size_bytes(side_px: u32) -> usize {
         let (luma, chroma) = (side_px as usize, side_px.div_ceil(2) as usize);
         luma * luma + 2 * chroma * chroma
     }
 }
 
-/// Makes stills; keeps what the next one can use again.
+/// Makes stills; keeps its buffers and converter for the next one.
 #[derive(Default)]
 pub(super) struct StillMaker {
     resampler: Resampler,
-    /// For frames of other kinds than 4:2:0 of 8 bits.
-    converter: Option<(Source, Scaling)>,
+    /// Converts frames of this kind to 4:2:0 of 8 bits.
+    converter: Option<(FrameKind, Scaling)>,
 }
 
 impl StillMaker {
-    /// A square of a frame. `orientation` says how the frame is turned to be displayed, `shown` in which size, before
-    /// the turn.
+    /// A square of a frame that is displayed in this way.
     pub(super) fn make(
         &mut self,
         frame: &frame::Video,
-        (orientation, shown): (Orientation, (u32, u32)),
+        display: &Display,
         square: Square,
         side_px: u32,
     ) -> Result<Still, Error> {
+        let Display { orientation, size, .. } = *display;
         let colours = Colours::of(frame);
         let converted = self.planes_of(frame, colours)?;
         let planes = converted.as_ref().unwrap_or(frame);
-        let centre = orientation.source_of([f64::from(square.x), f64::from(square.y)], shown);
+        let centre = orientation.source_of([f64::from(square.x), f64::from(square.y)], size);
         let stored = [frame.width(), frame.height()].map(f64::from);
-        let share = [stored[0] / f64::from(shown.0), stored[1] / f64::from(shown.1)];
+        // Stored pixels for each displayed one.
+        let share = [stored[0] / f64::from(size.0), stored[1] / f64::from(size.1)];
         let mut still = frame::Video::new(Pixel::YUV420P, side_px, side_px);
-        colours.put_on(&mut still);
+        colours.set_on(&mut still);
         for plane in 0..3 {
             let halved = if plane == 0 { 1.0 } else { 0.5 };
             let sides = share.map(|share| f64::from(square.side) * share * halved);
             let corner = [0, 1].map(|axis| centre[axis] * share[axis] * halved - sides[axis] / 2.0);
             let to = still.plane_width(plane);
-            let pixels = self.plane(planes, plane, (corner, sides), to);
+            let pixels = self.plane(planes, plane, Area { corner, sides }, to);
             fill(&mut still, plane, &orientation.apply_to_square(pixels, to));
         }
         Ok(Still(still))
     }
 
-    /// One plane's part, `to` pixels wide and high.
-    fn plane(
-        &mut self,
-        planes: &frame::Video,
-        plane: usize,
-        (corner, sides): ([f64; 2], [f64; 2]),
-        to: u32,
-    ) -> Vec<u8> {
+    /// An area of a plane as a square of `to` × `to` pixels; moved and shrunk where it reaches beyond the plane.
+    fn plane(&mut self, planes: &frame::Video, plane: usize, area: Area, to: u32) -> Vec<u8> {
         let limits = [planes.plane_width(plane), planes.plane_height(plane)].map(f64::from);
-        let sides = [0, 1].map(|axis| sides[axis].clamp(1.0, limits[axis]));
-        let corner = [0, 1].map(|axis| corner[axis].clamp(0.0, limits[axis] - sides[axis]));
         let [width, height] = limits.map(|limit| limit as usize);
         let plane = Plane { bytes: planes.data(plane), stride: planes.stride(plane), width, height };
-        self.resampler.square(plane, corner, sides, to as usize)
+        self.resampler.square(plane, area.within(limits), to as usize)
     }
 
-    /// The frame as 4:2:0 of 8 bits in these colours; nothing where it is already.
+    /// The frame as 4:2:0 of 8 bits in these colours; `None` if it already is.
     fn planes_of(&mut self, frame: &frame::Video, colours: Colours) -> Result<Option<frame::Video>, Error> {
         let format = frame.format();
         if matches!(format, Pixel::YUV420P | Pixel::YUVJ420P) {
             return Ok(None);
         }
         let (width, height) = (frame.width(), frame.height());
-        let source = Source::of(frame);
-        if self.converter.as_ref().is_none_or(|(of, _)| *of != source) {
+        let kind = FrameKind::of(frame);
+        if self.converter.as_ref().is_none_or(|(of, _)| *of != kind) {
             let mut context =
                 Context::get(format, width, height, Pixel::YUV420P, width, height, Flags::FAST_BILINEAR)?;
             keep_colours(&mut context, colours.space, colours.range == color::Range::JPEG);
-            self.converter = Some((source, Scaling(context)));
+            self.converter = Some((kind, Scaling(context)));
         }
         let (_, Scaling(context)) = self.converter.as_mut().ok_or(Error::Bug)?;
         let mut planes = frame::Video::empty();
@@ -167,7 +161,7 @@ impl StillMaker {
     }
 }
 
-/// Copies pixels without padding to a plane with it.
+/// Copies pixels to a plane, whose rows are padded.
 fn fill(still: &mut frame::Video, plane: usize, pixels: &[u8]) {
     let (width, stride) = (still.plane_width(plane) as usize, still.stride(plane));
     for (to, from) in still.data_mut(plane).chunks_mut(stride).zip(pixels.chunks_exact(width)) {
@@ -177,6 +171,8 @@ fn fill(still: &mut frame::Video, plane: usize, pixels: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use ffmpeg_next::color::{Primaries, Range, Space, TransferCharacteristic};
     use tempfile::TempDir;
 
@@ -186,13 +182,12 @@ mod tests {
     const SIDE_PX: u32 = 64;
 
     fn still_of(frame: &frame::Video) -> Still {
+        let display = Display::upright(Path::new("film.mp4"), (SIDE_PX, SIDE_PX));
         let square = Square { x: 32.0, y: 32.0, side: 64.0 };
-        StillMaker::default()
-            .make(frame, (Orientation::default(), (SIDE_PX, SIDE_PX)), square, SIDE_PX)
-            .unwrap()
+        StillMaker::default().make(frame, &display, square, SIDE_PX).unwrap()
     }
 
-    /// A frame whose left half is darker than its right one.
+    /// A grey frame with a dark left and a bright right half.
     fn grey(dark: u8, bright: u8, range: Range) -> frame::Video {
         let mut frame = frame::Video::new(Pixel::GRAY8, SIDE_PX, SIDE_PX);
         let stride = frame.stride(0);
@@ -205,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grey_film_keeps_its_contrast() {
+    fn a_grey_frame_keeps_its_contrast_and_range() {
         for (dark, bright, range) in [(0, 255, Range::JPEG), (16, 235, Range::MPEG)] {
             let frame = grey(dark, bright, range);
             let still = still_of(&frame);
@@ -219,13 +214,13 @@ mod tests {
         }
     }
 
-    /// A film's one frame, ten bits a number, all of one grey.
-    fn hdr(number: u16, transfer: TransferCharacteristic) -> frame::Video {
+    /// A uniform grey HDR frame of ten bits, with this luma.
+    fn hdr(luma: u16, transfer: TransferCharacteristic) -> frame::Video {
         let mut frame = frame::Video::new(Pixel::YUV420P10LE, SIDE_PX, SIDE_PX);
         for plane in 0..3 {
-            let number = if plane == 0 { number } else { 512 };
+            let value = if plane == 0 { luma } else { 512 };
             for pair in frame.data_mut(plane).chunks_exact_mut(2) {
-                pair.copy_from_slice(&number.to_le_bytes());
+                pair.copy_from_slice(&value.to_le_bytes());
             }
         }
         frame.set_color_space(Space::BT2020NCL);
@@ -235,9 +230,9 @@ mod tests {
         frame
     }
 
-    /// BT.2408, table 1: a grey card of 18 % is 38 % of both curves, and 26 cd/m².
+    /// BT.2408, table 1: an 18 % grey card has a signal of 38 % with both transfer functions, and 26 cd/m².
     #[test]
-    fn an_hdr_film_looks_like_a_usual_one_and_its_clip_says_what_it_is() {
+    fn an_hdr_frame_and_its_clip_look_like_standard_dynamic_range() {
         for transfer in [TransferCharacteristic::ARIB_STD_B67, TransferCharacteristic::SMPTE2084] {
             let frame = hdr(64 + (0.38 * 876.0) as u16, transfer);
             let still = still_of(&frame);

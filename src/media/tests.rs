@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::failure::{FailureKind, Reason};
 
-/// A grey picture whose brightness tells which frame it is, red in its left top quarter.
+/// A picture that is red in its top left quarter, and elsewhere of a grey that depends on the frame's number.
 fn numbered(width: u32, height: u32, number: u32) -> RgbImage {
     let grey = (40 + 3 * (number % 60)) as u8;
     RgbImage::from_fn(width, height, |x, y| {
@@ -43,6 +43,10 @@ fn times_of(path: &Path, threads: u32) -> Vec<i64> {
 fn failure_of<T>(result: Result<T, MediaError>) -> (FailureKind, Reason) {
     let failure = result.err().unwrap().failure();
     (failure.kind, failure.reason)
+}
+
+fn check(path: &Path, promised_duration_ms: Option<i64>) -> Result<Probe, MediaError> {
+    super::check(path, promised_duration_ms, &mut |_| ())
 }
 
 fn is_near(seen: Rgb<u8>, meant: [u8; 3]) -> bool {
@@ -81,7 +85,7 @@ fn pictures_come_back_in_their_colours_and_order() {
 }
 
 #[test]
-fn a_probe_tells_what_the_file_is() {
+fn a_probe_gives_size_duration_rate_and_codec() {
     let folder = TempDir::new().unwrap();
     let seen = probe(&a_video(&folder, 50)).unwrap();
     assert_eq!((seen.width, seen.height, seen.rotation_deg), (64, 48, 0));
@@ -92,7 +96,7 @@ fn a_probe_tells_what_the_file_is() {
 }
 
 #[test]
-fn a_thumbnail_is_small_and_shows_the_same() {
+fn a_thumbnail_shows_the_same_in_small() {
     let folder = TempDir::new().unwrap();
     let mut decoder = Decoder::open(&a_video(&folder, 3), 1).unwrap();
     let thumbnail = decoder.next_frame().unwrap().unwrap().thumbnail(16).unwrap();
@@ -102,7 +106,7 @@ fn a_thumbnail_is_small_and_shows_the_same() {
 }
 
 #[test]
-fn a_seek_goes_on_from_the_key_frame_at_or_before() {
+fn a_seek_continues_from_the_key_frame_at_or_before_the_target() {
     let folder = TempDir::new().unwrap();
     let path = a_video(&folder, 250);
     let mut decoder = Decoder::open(&path, 2).unwrap();
@@ -116,7 +120,7 @@ fn a_seek_goes_on_from_the_key_frame_at_or_before() {
     assert_eq!(std::iter::from_fn(|| decoder.next_frame().unwrap()).last().unwrap().time_ms(), 9_960);
 }
 
-/// The same pictures as a transport stream. The clocks of all of them begin at the same time.
+/// The same pictures as a transport stream, whose clock always begins at the same time.
 fn as_stream(video: &Path) -> Vec<u8> {
     use ffmpeg_next::{Packet, codec, encoder, format};
     let path = video.with_extension("ts");
@@ -136,7 +140,7 @@ fn as_stream(video: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn a_seek_where_the_clock_begins_anew_leads_to_the_frames_that_decoding_leads_to() {
+fn where_the_clock_restarts_a_seek_gives_the_same_frames_and_times_as_decoding() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("joined.ts");
     let parts = [250, 100].map(|frames| as_stream(&a_video(&folder, frames)));
@@ -154,7 +158,7 @@ fn a_seek_where_the_clock_begins_anew_leads_to_the_frames_that_decoding_leads_to
 }
 
 #[test]
-fn a_picture_may_change_its_size_and_not_its_shape() {
+fn a_picture_may_change_its_size_but_not_its_shape() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("joined.ts");
     let joined = |sizes: [(u32, u32); 2]| {
@@ -176,7 +180,7 @@ fn a_picture_may_change_its_size_and_not_its_shape() {
     assert_eq!(end.failure().reason, Reason::Undecodable);
 }
 
-/// Writes the matrix of a quarter turn clockwise over the track header's.
+/// Replaces the display matrix in the track header by a quarter turn clockwise.
 fn turn_in_container(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
     let header = bytes.windows(4).position(|word| word == b"tkhd").unwrap() + 4;
@@ -189,7 +193,7 @@ fn turn_in_container(path: &Path) {
 }
 
 #[test]
-fn a_turned_video_stands_upright() {
+fn a_rotated_video_is_displayed_upright() {
     let folder = TempDir::new().unwrap();
     let path = a_video(&folder, 3);
     turn_in_container(&path);
@@ -202,12 +206,12 @@ fn a_turned_video_stands_upright() {
     assert!(is_near(*picture.get_pixel(40, 8), [200, 20, 20]), "{:?}", picture.get_pixel(40, 8));
     assert!(is_near(*picture.get_pixel(8, 8), [40, 40, 40]), "{:?}", picture.get_pixel(8, 8));
     assert_eq!(frame.thumbnail(12).unwrap().dimensions(), (12, 16));
-    let part = frame.part(Part { left: 30, top: 2, width: 17, height: 20 }, 1).unwrap();
+    let part = frame.part(Rect { left: 30, top: 2, width: 17, height: 20 }, 1).unwrap();
     assert_eq!(part, image::imageops::crop_imm(&picture, 30, 2, 17, 20).to_image());
 }
 
 #[test]
-fn a_part_made_smaller_shows_the_same_also_turned() {
+fn a_shrunk_part_shows_the_same_also_rotated() {
     let folder = TempDir::new().unwrap();
     let path = a_video(&folder, 3);
     for turned in [false, true] {
@@ -216,10 +220,10 @@ fn a_part_made_smaller_shows_the_same_also_turned() {
         }
         let frame = Decoder::open(&path, 1).unwrap().next_frame().unwrap().unwrap();
         for shrink in SHRINKS {
-            let part = Part { left: 1, top: 1, width: 4, height: 5 };
+            let part = Rect { left: 1, top: 1, width: 4, height: 5 };
             let small = frame.part(part, shrink).unwrap();
             assert_eq!(small.dimensions(), (4, 5));
-            let whole = Part {
+            let whole = Rect {
                 left: shrink,
                 top: shrink,
                 width: frame.width() - shrink,
@@ -229,7 +233,7 @@ fn a_part_made_smaller_shows_the_same_also_turned() {
             let mut compared = 0;
             for (x, y, pixel) in small.enumerate_pixels() {
                 let middle = whole.get_pixel(x * shrink + shrink / 2, y * shrink + shrink / 2);
-                // Away from the edge of the red quarter, where pixels of both colours meet.
+                // Not at the edge of the red quarter, where both colours mix.
                 if whole.get_pixel(x * shrink, y * shrink)
                     == whole.get_pixel((x + 1) * shrink - 1, (y + 1) * shrink - 1)
                 {
@@ -246,7 +250,7 @@ fn a_part_made_smaller_shows_the_same_also_turned() {
 }
 
 #[test]
-fn of_odd_sides_the_last_row_is_left_out() {
+fn of_odd_sides_the_last_row_and_column_are_dropped() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("odd.mp4");
     write(&path, (65, 49), &[0, 40]);
@@ -255,7 +259,7 @@ fn of_odd_sides_the_last_row_is_left_out() {
 }
 
 #[test]
-fn the_same_pictures_make_the_same_bytes() {
+fn the_same_pictures_give_the_same_bytes_with_the_index_first() {
     let folder = TempDir::new().unwrap();
     let bytes = std::fs::read(a_video(&folder, 30)).unwrap();
     assert!(bytes == std::fs::read(a_video(&folder, 30)).unwrap());
@@ -264,7 +268,7 @@ fn the_same_pictures_make_the_same_bytes() {
 }
 
 #[test]
-fn garbage_nothing_and_lists_of_other_files_are_not_videos() {
+fn garbage_empty_files_web_pages_and_playlists_are_not_videos() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("x.mp4");
     let garbage: Vec<u8> = (0..20_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -277,9 +281,27 @@ fn garbage_nothing_and_lists_of_other_files_are_not_videos() {
 }
 
 #[test]
-fn a_missing_file_is_its_own_matter_and_not_the_disks() {
+fn a_missing_file_is_a_missing_source_and_no_disk_error() {
     let missing = Path::new("nowhere/none.mp4");
     assert_eq!(failure_of(probe(missing)), (FailureKind::Permanent, Reason::SourceGone));
+}
+
+#[test]
+fn a_check_reports_progress_for_every_frame_that_it_decodes() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("one-key-frame.mp4");
+    let options = EncoderOptions { key_frame_every_s: 60, ..EncoderOptions::default() };
+    let mut writer = ClipWriter::create_with(&path, (64, 48), 25.0, options).unwrap();
+    for time_ms in every_40_ms(250) {
+        writer.push(&numbered(64, 48, 0), time_ms).unwrap();
+    }
+    writer.finish().unwrap();
+    let mut reported = Vec::new();
+    super::check(&path, Some(10_000), &mut |done_ms| reported.push(done_ms)).unwrap();
+    // From the only key frame to the middle, and again from it to near the end.
+    assert!((350..=365).contains(&reported.len()), "{} frames", reported.len());
+    let repeated = reported.windows(2).filter(|pair| pair[0] >= pair[1]).count();
+    assert!(repeated <= 1 && reported.is_sorted(), "{reported:?}");
 }
 
 #[test]
@@ -301,7 +323,7 @@ fn a_file_cut_short_ends_early_and_fails_the_check() {
     assert_eq!(failure_of(probe(&path)), (FailureKind::Rejected, Reason::NotAVideo));
 }
 
-/// The same pictures in a Matroska file, from `late_ms` on, beside `sound_ms` of silence.
+/// The same pictures in a Matroska file, beginning at `late_ms`, with `sound_ms` of silence as audio.
 fn with_sound(video: &Path, late_ms: i64, sound_ms: i64) -> PathBuf {
     use ffmpeg_next::{ChannelLayout, Packet, codec, encoder, format};
     let path = video.with_extension("mkv");
@@ -336,7 +358,7 @@ fn with_sound(video: &Path, late_ms: i64, sound_ms: i64) -> PathBuf {
 }
 
 #[test]
-fn pictures_may_begin_after_the_sound_and_end_before_it() {
+fn pictures_may_begin_after_the_audio_and_end_before_it() {
     let folder = TempDir::new().unwrap();
     let video = a_video(&folder, 150);
     for (late_ms, sound_ms) in [(0, 10_000), (3_900, 9_900), (2_000, 10_000)] {
@@ -372,7 +394,7 @@ fn a_video_without_its_frames_is_undecodable() {
 }
 
 #[test]
-fn a_few_broken_packets_are_passed_over() {
+fn a_few_broken_packets_are_skipped() {
     let folder = TempDir::new().unwrap();
     let path = a_video(&folder, 100);
     let mut bytes = std::fs::read(&path).unwrap();
@@ -383,7 +405,7 @@ fn a_few_broken_packets_are_passed_over() {
 }
 
 #[test]
-fn a_promise_of_another_duration_is_not_kept() {
+fn a_duration_far_from_the_promised_one_is_rejected() {
     let folder = TempDir::new().unwrap();
     let path = a_video(&folder, 50);
     assert!(check(&path, Some(3_500)).is_ok());
@@ -391,7 +413,7 @@ fn a_promise_of_another_duration_is_not_kept() {
 }
 
 #[test]
-fn the_writer_refuses_what_it_cannot_keep() {
+fn the_writer_rejects_invalid_sizes_times_and_paths() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.mp4");
     let mut writer = ClipWriter::create(&path, 64, 48, 25.0).unwrap();
@@ -404,9 +426,9 @@ fn the_writer_refuses_what_it_cannot_keep() {
     assert_eq!(failure_of(ClipWriter::create(&nowhere, 64, 48, 25.0)).1, Reason::Disk);
 }
 
-/// What sites hand out besides H.264: written by the ffmpeg program, where it is there and can.
+/// The other codecs of video sites; encoded by the ffmpeg program, as far as it is installed and can.
 #[test]
-fn films_of_other_codecs_are_read_to_the_millisecond() {
+fn videos_of_other_codecs_keep_their_times_to_the_millisecond() {
     let folder = TempDir::new().unwrap();
     let film = a_video(&folder, 10);
     let others = [

@@ -1,37 +1,59 @@
-//! The stage face track → clip and samples: plans the clips of a video's latest scan, takes those that were cut while it
-//! was looked at, has a worker cut the others, and commits files and rows together.
+//! The stage face track → clip and samples: plans the clips of a video's latest scan, takes those that were cut during the
+//! scan, has a worker cut the others, and commits files and rows together.
 
 use std::path::Path;
 
-use crate::catalog::{Catalog, CatalogError, Transaction, clips, listed, samples, scans, tracks, videos};
+use crate::catalog::{
+    Catalog, CatalogError, Transaction, clips, listed, runs, samples, scans, tracks, videos,
+};
 use crate::config::ClipRecipe;
-use crate::face::footage::Motion;
-use crate::face::parts::{self, Part, Piece};
+use crate::face::motion::Motion;
+use crate::face::parts::{self, LabelledPlan, Part};
 use crate::face::quality;
 use crate::face::select::Explain;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
-use crate::types::{Clip, CropStyle, Emotion, Scan, StageName, TrackId, VideoId};
+use crate::types::{Clip, CropStyle, Emotion, Scan, ScanId, StageName, TrackId, VideoId};
 
-use super::cpu::{Cpu, Product, Task};
-use super::{JobContext, Outcome, Stage, cuttings, scan};
+use super::cpu::{Cpu, CutTask};
+use super::staged_clips::{self, StagedClip};
+use super::{JobContext, Outcome, Stage, scan};
 
 /// The stage's name in the job table.
 pub(crate) const NAME: StageName = StageName::Cut;
+/// How clips follow the face: one square window, smoothed over time.
+const FRAMING: &str = "smooth";
+
+/// The revision of a cut: that of the scan, and which scan it was.
+pub(crate) fn rev_for(scan_rev: &str, scan: ScanId) -> String {
+    format!("{scan_rev}+{}", scan.0)
+}
+
+/// The name of the folder for a video's unfinished clips.
+pub(crate) fn staging_name(video: VideoId, recipe: &ClipRecipe) -> String {
+    let hash = scan::recipe_hash(recipe);
+    staging_prefix(video) + hash.get(..8).unwrap_or(&hash)
+}
+
+/// The beginning of that name, for all recipes.
+pub(crate) fn staging_prefix(video: VideoId) -> String {
+    format!("cut-{}-", video.0)
+}
 
 /// Cuts clips.
 pub(crate) struct CutStage {
-    /// Where files are.
+    /// The data folder.
     pub(crate) store: Store,
-    /// Who cuts.
+    /// The workers.
     pub(crate) cpu: Cpu,
-    /// How.
+    /// The thresholds.
     pub(crate) recipe: ClipRecipe,
 }
 
-/// A video, its latest scan, the rows of the scan's tracks, and the parts that lists mean.
-pub(crate) struct Looked {
+/// A video, its latest scan, the rows of the scan's tracks, and the parts that lists name.
+pub(crate) struct ScannedVideo {
     video: videos::Video,
+    scan_id: ScanId,
     recipe_hash: String,
     scan: Scan,
     tracks: Vec<TrackId>,
@@ -41,8 +63,9 @@ pub(crate) struct Looked {
 /// A video's clips, with their files in place.
 pub(crate) struct Cut {
     video: VideoId,
+    scan_id: ScanId,
     recipe_hash: String,
-    /// All tracks, each with the reason why it gives no clip.
+    /// All tracks; those without a clip have a reason.
     tracks: Vec<(TrackId, Option<Reason>)>,
     clips: Vec<CutClip>,
     outcome: Outcome,
@@ -60,14 +83,14 @@ struct CutClip {
 impl Stage for CutStage {
     const NAME: StageName = NAME;
     const UNIT: &'static str = "videos";
-    type Subject = Looked;
+    type Subject = ScannedVideo;
     type Output = Cut;
 
     fn rev(&self) -> String {
         scan::rev(&self.recipe)
     }
 
-    async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<Looked, Failure> {
+    async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<ScannedVideo, Failure> {
         let id = VideoId(subject_id);
         let video = videos::get(catalog, id).await?;
         let Some(stored) = scans::latest(catalog, id).await? else {
@@ -76,18 +99,25 @@ impl Stage for CutStage {
         let (rows, found): (Vec<_>, Vec<_>) = tracks::of_scan(catalog, stored.id).await?.into_iter().unzip();
         let scan = Scan { tracks: found.into_iter().map(|measured| measured.track).collect(), ..stored.scan };
         let parts = parts_of(catalog, id).await?;
-        Ok(Looked { video, recipe_hash: stored.recipe_hash, scan, tracks: rows, parts })
+        let scan_id = stored.id;
+        Ok(ScannedVideo { video, scan_id, recipe_hash: stored.recipe_hash, scan, tracks: rows, parts })
     }
 
-    async fn run(&self, looked: Looked, context: &JobContext<'_>) -> Result<Cut, Failure> {
-        let work = work(looked.video.id, &self.recipe);
-        let cut = self.cut(looked, &work, context).await;
-        super::settled(&self.store, &work, cut)
+    async fn run(&self, scanned: ScannedVideo, context: &JobContext<'_>) -> Result<Cut, Failure> {
+        let staging = staging_name(scanned.video.id, &self.recipe);
+        let folder = self.store.staging(&staging)?;
+        let cut = self.cut(scanned, &folder, context).await;
+        super::clear_staging_if_rejected(&self.store, &staging, unless_removed(&folder, cut))
     }
 
     async fn commit(&self, tx: &mut Transaction, cut: Cut) -> Result<Outcome, CatalogError> {
+        runs::losses_of_scan(tx, cut.scan_id).await?.warn(cut.video);
+        if cut.recipe_hash != scan::recipe_hash(&self.recipe) {
+            // The settings changed between the scan and the cut.
+            scans::clear_rev(tx, cut.scan_id).await?;
+        }
         for (track, reason) in &cut.tracks {
-            // A clip that is cut again has put its file in the old one's place; a file that no clip has is left to `gc`.
+            // A clip that is cut again has replaced the older one's file; `gc` removes files without a clip.
             clips::delete_of_track(tx, *track).await?;
             tracks::set_reason(tx, *track, *reason).await?;
         }
@@ -115,41 +145,47 @@ impl Stage for CutStage {
         }
         Ok(cut.outcome)
     }
+
+    fn clean_up(&self, subject_id: i64) -> Result<(), Failure> {
+        Ok(self.store.clear_staging(&staging_name(VideoId(subject_id), &self.recipe))?)
+    }
 }
 
-/// The parts of a video that lists mean, the same in every catalog; none where nobody named one.
+/// Returns `outcome`. If it failed and the staging folder is gone, another holder of this job has finished it meanwhile:
+/// the work was interrupted, and the disk is not at fault.
+fn unless_removed<T>(folder: &Path, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    if outcome.is_err() && !folder.is_dir() {
+        let detail = format!("{} was removed while this worked in it", folder.display());
+        return Err(Failure::transient(Reason::Interrupted, detail));
+    }
+    outcome
+}
+
+/// The parts of a video that lists name, in the same order in every catalog; empty where no list names one.
 pub(crate) async fn parts_of(catalog: &Catalog, video: VideoId) -> Result<Vec<Part>, Failure> {
     let rows = listed::of_video(catalog, video).await?.into_iter();
     let in_part = rows.filter(|row| row.span.is_some() || row.face.is_some());
     Ok(in_part.map(|row| Part { span: row.span, face: row.face, emotion: row.emotion }).collect())
 }
 
-/// How clips follow the face: one square window, smoothed over time.
-const FRAMING: &str = "smooth";
-
-/// The name of the unfinished work at a video's clips.
-pub(crate) fn work(video: VideoId, recipe: &ClipRecipe) -> String {
-    let hash = scan::recipe_hash(recipe);
-    any_work(video) + hash.get(..8).unwrap_or(&hash)
-}
-
-/// How that name begins, whatever the recipe.
-pub(crate) fn any_work(video: VideoId) -> String {
-    format!("cut-{}-", video.0)
-}
-
 impl CutStage {
-    async fn cut(&self, looked: Looked, work: &str, context: &JobContext<'_>) -> Result<Cut, Failure> {
-        let (pieces, explain) = parts::select(&looked.scan, &self.recipe, &looked.parts);
-        let folder = self.store.staging(work)?;
-        self.cut_missing(&looked.video, &pieces, &folder, context).await?;
+    async fn cut(
+        &self,
+        scanned: ScannedVideo,
+        folder: &Path,
+        context: &JobContext<'_>,
+    ) -> Result<Cut, Failure> {
+        let (plans, explain) = parts::select(&scanned.scan, &self.recipe, &scanned.parts);
+        self.cut_missing(&scanned.video, &plans, folder, context).await?;
         let mut clips = Vec::new();
         let mut unsound = Vec::new();
-        for piece in &pieces {
-            match cuttings::read(&folder, &piece.plan)? {
-                Some(Ok(clip)) => clips.push(self.publish(&looked, piece, clip, &folder)?),
-                Some(Err(failure)) => unsound.push(failure.detail),
-                None => return Err(Failure::bug(format!("nobody cut the clip {}", piece.plan.name()))),
+        for labelled in &plans {
+            match staged_clips::read(folder, &labelled.plan)? {
+                StagedClip::Finished(clip) => clips.push(self.publish(&scanned, labelled, clip, folder)?),
+                StagedClip::Unsound(failure) => unsound.push(failure.detail),
+                StagedClip::Missing => {
+                    return Err(Failure::bug(format!("no worker cut the clip {}", labelled.plan.name())));
+                }
             }
         }
         let outcome = match explain.verdict() {
@@ -159,22 +195,22 @@ impl CutStage {
             }
             None => Outcome::Done,
         };
-        self.store.clear_staging(work)?;
-        let tracks = looked.tracks.into_iter().zip(explain.verdicts).collect();
-        Ok(Cut { video: looked.video.id, recipe_hash: looked.recipe_hash, tracks, clips, outcome })
+        let tracks = scanned.tracks.into_iter().zip(explain.verdicts).collect();
+        let ScannedVideo { video, scan_id, recipe_hash, .. } = scanned;
+        Ok(Cut { video: video.id, scan_id, recipe_hash, tracks, clips, outcome })
     }
 
-    /// Has a worker cut what was not cut while the video was looked at.
+    /// Has a worker cut the clips that are not in staging yet.
     async fn cut_missing(
         &self,
         video: &videos::Video,
-        pieces: &[Piece],
+        plans: &[LabelledPlan],
         folder: &Path,
         context: &JobContext<'_>,
     ) -> Result<(), Failure> {
         let mut missing = Vec::new();
-        for Piece { plan, .. } in pieces {
-            if cuttings::read(folder, plan)?.is_none() {
+        for LabelledPlan { plan, .. } in plans {
+            if staged_clips::read(folder, plan)? == StagedClip::Missing {
                 missing.push(plan.clone());
             }
         }
@@ -183,27 +219,24 @@ impl CutStage {
         }
         let path = super::source(&self.store, video)?;
         let (recipe, clips) = (self.recipe.clone(), folder.to_owned());
-        match self.cpu.run(&Task::Cut { path, plans: missing, recipe, clips }, context.stop).await? {
-            Product::Cut => Ok(()),
-            _ => Err(Failure::bug("a worker answered another question than `cut`")),
-        }
+        self.cpu.cut(CutTask { path, plans: missing, recipe, clips }, context.stop).await
     }
 
-    /// Gives a clip's film its place.
+    /// Moves a clip's video from staging to its place.
     fn publish(
         &self,
-        looked: &Looked,
-        Piece { plan, emotion }: &Piece,
+        scanned: &ScannedVideo,
+        LabelledPlan { plan, emotion }: &LabelledPlan,
         clip: Clip,
         folder: &Path,
     ) -> Result<CutClip, Failure> {
-        let found = &looked.video.found;
+        let found = &scanned.video.found;
         let (track, start_ms) = (plan.track, plan.span.start_ms);
-        let place = store::clip_path(&found.site, &found.site_id, &looked.recipe_hash, track, start_ms);
-        let file = self.store.publish(&cuttings::film(folder, plan), &place)?;
-        let size = (looked.scan.width, looked.scan.height);
-        let motion = Motion::of(&looked.scan.tracks[track].faces, plan.span, size);
-        Ok(CutClip { track: looked.tracks[track], emotion: *emotion, clip, file, motion })
+        let place = store::clip_path(&found.site, &found.site_id, &scanned.recipe_hash, track, start_ms);
+        let file = self.store.publish(&staged_clips::video_path(folder, plan), &place)?;
+        let size = (scanned.scan.width, scanned.scan.height);
+        let motion = Motion::of(&scanned.scan.tracks[track].faces, plan.span, size);
+        Ok(CutClip { track: scanned.tracks[track], emotion: *emotion, clip, file, motion })
     }
 }
 
@@ -221,7 +254,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_video_without_a_face_is_not_told_of_tracks_and_rules() {
+    fn a_folder_that_another_worker_removed_is_no_fault_of_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let reason = |folder: &Path| {
+            let failed: Result<(), _> = Err(Failure::transient(Reason::Disk, "cannot write 0-0.mp4"));
+            unless_removed(folder, failed).unwrap_err().reason
+        };
+        assert_eq!(reason(folder.path()), Reason::Disk);
+        assert_eq!(reason(&folder.path().join("gone")), Reason::Interrupted);
+    }
+
+    #[test]
+    fn a_video_without_a_face_is_rejected_without_numbers_of_tracks() {
         let mut explain = Explain::default();
         assert_eq!(explain_in_words(&explain), "no face was followed");
         explain.tracks = 2;

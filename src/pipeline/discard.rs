@@ -20,7 +20,7 @@ pub(crate) struct Discarded {
 /// Removes the files of all videos that are cut to the end. A video that is to be looked at again keeps its file.
 pub(crate) async fn discard(catalog: &Catalog, store: &Store) -> Result<Discarded, Failure> {
     let mut tx = catalog.begin().await?;
-    let cut = videos::cut_to_the_end(&mut tx).await?;
+    let cut = videos::finished_sources(&mut tx).await?;
     for source in &cut {
         videos::discard_file(&mut tx, source.video).await?;
     }

@@ -14,12 +14,14 @@ use crate::catalog::jobs::{self, Claim, HeldJob, Verdict};
 use crate::catalog::pauses;
 use crate::catalog::{Catalog, Transaction, attempts};
 use crate::clock::Stop;
-use crate::failure::{Failure, Reason};
+use crate::failure::{Failure, FailureKind, Reason};
 use crate::progress::{Event, Reporter, Throughput};
 use crate::types::{JobState, StageName};
 
 /// How often an idle slot looks again while upstream is still at work.
 const IDLE: Duration = Duration::from_millis(200);
+/// A job that begins the same pause this often lets the others go first.
+const FUTILE_PAUSES: u64 = 3;
 
 /// Drives one stage. Several drivers, in one process or in many, share the work of one catalog.
 pub struct Driver<'a> {
@@ -90,7 +92,7 @@ impl<'a> Driver<'a> {
         let worker = format!("{}/{slot}", self.plan.worker);
         while self.may_claim() {
             // Read before claiming: a job that upstream leaves at its very end is then still claimed.
-            let upstream_ended = self.plan.until.as_ref().is_none_or(Stop::is_asked);
+            let upstream_ended = self.plan.upstream_ended.as_ref().is_none_or(Stop::is_asked);
             match self.turn(stage, &worker).await {
                 Ok(Turn::Worked) => {}
                 Ok(Turn::Idle) if upstream_ended => return,
@@ -104,19 +106,19 @@ impl<'a> Driver<'a> {
 
     /// Waits a little for what upstream brings, no longer than it is at work.
     async fn idle(&self) {
-        let Some(until) = &self.plan.until else { return };
+        let Some(upstream_ended) = &self.plan.upstream_ended else { return };
         // Whether it was asked or the time is over: the slot looks again.
-        let _ = tokio::time::timeout(IDLE, until.asked()).await;
+        let _ = tokio::time::timeout(IDLE, upstream_ended.asked()).await;
     }
 
     /// Whether one more job may be claimed; counts it as claimed if so.
     fn may_claim(&self) -> bool {
-        let late =
+        let is_late =
             self.plan.deadline_ms.is_some_and(|deadline_ms| self.catalog.clock().now_ms() >= deadline_ms);
         let mut tally = self.tally();
-        let enough = self.plan.max_jobs.is_some_and(|most| tally.claimed >= most)
-            || self.plan.enough.as_ref().is_some_and(Stop::is_asked);
-        if late || enough || tally.failure.is_some() || self.stop.is_asked() {
+        let is_enough = self.plan.max_jobs.is_some_and(|most| tally.claimed >= most)
+            || self.plan.no_more_claims.as_ref().is_some_and(Stop::is_asked);
+        if is_late || is_enough || tally.failure.is_some() || self.stop.is_asked() {
             return false;
         }
         tally.claimed += 1;
@@ -131,10 +133,10 @@ impl<'a> Driver<'a> {
             self.count(|tally| tally.claimed -= 1);
             return Ok(Turn::Idle);
         };
-        let job = StageJob { stage: S::NAME, neighbours: stage.neighbours(), held };
+        let job = StageJob { stage: S::NAME, shares_rate_limit_with: stage.shares_rate_limit_with(), held };
         if job.held.attempt > self.plan.max_attempts {
             let detail = "every attempt ended without a word: the work kills whoever takes it";
-            self.settle(&job, &Failure::permanent(Reason::AttemptsExhausted, detail)).await?;
+            self.end_failed(&job, &Failure::permanent(Reason::AttemptsExhausted, detail)).await?;
         } else {
             self.work(stage, &job).await?;
         }
@@ -145,6 +147,8 @@ impl<'a> Driver<'a> {
         let context = JobContext {
             job: &job.held,
             stop: self.stop,
+            no_more_claims: self.plan.no_more_claims.as_ref(),
+            deadline_ms: self.plan.deadline_ms,
             clock: self.catalog.clock(),
             reporter: self.reporter,
         };
@@ -162,7 +166,7 @@ impl<'a> Driver<'a> {
         };
         match worked {
             Ok(output) => self.commit(stage, job, output).await,
-            Err(failure) => self.settle(job, &failure).await,
+            Err(failure) => self.end_failed(job, &failure).await,
         }
     }
 
@@ -181,66 +185,94 @@ impl<'a> Driver<'a> {
                     tally.gain.faces += gain.faces;
                 });
                 self.ended(job, JobState::Done.as_str(), |summary| &mut summary.done);
+                clean_up(stage, job);
                 return Ok(());
             }
             Ok(Outcome::InPart { reason, detail }) => Failure::transient(reason, detail),
             Ok(Outcome::Rejected { reason, detail }) => Failure::rejected(reason, detail),
             Err(error) => {
                 drop(tx);
-                return self.settle(job, &error.failure()).await;
+                return self.end_failed(job, &error.failure()).await;
             }
         };
-        self.settle_in(tx, job, &failure).await
+        let has_lease = self.end_failed_in(tx, job, &failure).await?;
+        if has_lease && failure.kind == FailureKind::Rejected {
+            clean_up(stage, job);
+        }
+        Ok(())
     }
 
-    /// Ends a job that failed, as its failure says.
-    async fn settle(&self, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
-        self.settle_in(self.catalog.begin().await?, job, failure).await
+    /// Ends a failed job as its failure says.
+    async fn end_failed(&self, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
+        self.end_failed_in(self.catalog.begin().await?, job, failure).await.map(drop)
     }
 
-    /// The same together with rows that were written before.
-    async fn settle_in(&self, mut tx: Transaction, job: &StageJob, failure: &Failure) -> Result<(), Failure> {
+    /// The same in a transaction that may hold other rows; returns whether the lease still held.
+    async fn end_failed_in(
+        &self,
+        mut tx: Transaction,
+        job: &StageJob,
+        failure: &Failure,
+    ) -> Result<bool, Failure> {
         let remedy = Remedy::of(failure, self.may_try_again(job));
         let verdict = Verdict { reason: failure.reason, detail: &failure.detail };
         let now_ms = tx.now_ms();
-        let touched = match remedy {
-            Remedy::Reject => jobs::reject(&mut tx, &job.held, verdict).await?,
-            Remedy::GiveUp => jobs::give_up(&mut tx, &job.held, verdict).await?,
-            Remedy::Postpone => self.postpone(&mut tx, job, verdict).await?,
-            Remedy::Pause => {
-                let resume_at = self.plan.patience.resume_at(failure.reason, now_ms);
-                for stage in job.paused_by(failure.reason) {
-                    pauses::begin(&mut tx, stage, failure.reason, &failure.detail, resume_at).await?;
-                }
-                jobs::give_back(&mut tx, &job.held).await?
+        let (remedy, has_lease) = match remedy {
+            Remedy::Reject => (remedy, jobs::reject(&mut tx, &job.held, verdict).await?),
+            Remedy::GiveUp => (remedy, jobs::give_up(&mut tx, &job.held, verdict).await?),
+            Remedy::Postpone => {
+                let due_at = now_ms + self.backoff_ms(job);
+                (remedy, jobs::postpone(&mut tx, &job.held, verdict, due_at).await?)
             }
-            Remedy::GiveBack | Remedy::End => jobs::give_back(&mut tx, &job.held).await?,
+            Remedy::Pause => self.pause(&mut tx, job, verdict).await?,
+            Remedy::GiveBack | Remedy::End => (remedy, jobs::give_back(&mut tx, &job.held, now_ms).await?),
         };
-        if !touched {
-            return self.throw_away(job);
+        if !has_lease {
+            self.throw_away(job)?;
+            return Ok(false);
         }
         if !matches!(remedy, Remedy::Reject | Remedy::GiveBack) {
             attempts::insert(&mut tx, &job.held, failure).await?;
         }
         tx.commit().await?;
         self.ended(job, &failure.reason.as_str(), remedy.counter());
-        if matches!(remedy, Remedy::End) { Err(failure.clone()) } else { Ok(()) }
+        if matches!(remedy, Remedy::End) { Err(failure.clone()) } else { Ok(true) }
     }
 
     fn may_try_again(&self, job: &StageJob) -> bool {
         job.held.attempt < self.plan.max_attempts
     }
 
-    /// Later, the longer the more attempts there were; false: the lease is lost.
-    async fn postpone(
+    fn backoff_ms(&self, job: &StageJob) -> i64 {
+        self.plan.patience.backoff_ms(job.held.id, job.held.attempt)
+    }
+
+    /// Pauses the stages that the reason concerns and releases the job. One that has begun [`FUTILE_PAUSES`] for this
+    /// reason is due only after the others had as much time as the pause takes; where it may itself be the cause, its
+    /// attempt counts. Returns what became of the job, and whether its lease still held.
+    async fn pause(
         &self,
         tx: &mut Transaction,
         job: &StageJob,
         verdict: Verdict<'_>,
-    ) -> Result<bool, Failure> {
-        let wait_ms = self.plan.patience.backoff_ms(job.held.id, job.held.attempt);
-        let due_at = tx.now_ms() + wait_ms;
-        Ok(jobs::postpone(tx, &job.held, verdict, due_at).await?)
+    ) -> Result<(Remedy, bool), Failure> {
+        let (reason, now_ms, held) = (verdict.reason, tx.now_ms(), &job.held);
+        let resume_at = self.plan.patience.resume_at(reason, now_ms);
+        for stage in job.paused_by(reason) {
+            pauses::begin(tx, stage, reason, verdict.detail, resume_at).await?;
+        }
+        let is_futile = attempts::count(tx, held.id, reason).await? + 1 >= FUTILE_PAUSES;
+        if !is_futile || matches!(reason, Reason::Quota | Reason::Offline) {
+            return Ok((Remedy::Pause, jobs::give_back(tx, held, now_ms).await?));
+        }
+        let due_at = resume_at.map_or(now_ms, |at| at + (at - now_ms)) + self.backoff_ms(job);
+        Ok(match reason {
+            Reason::Disk => (Remedy::Pause, jobs::give_back(tx, held, due_at).await?),
+            _ if self.may_try_again(job) => {
+                (Remedy::Postpone, jobs::postpone(tx, held, verdict, due_at).await?)
+            }
+            _ => (Remedy::GiveUp, jobs::give_up(tx, held, verdict).await?),
+        })
     }
 
     /// The lease was lost: somebody else does the job, and nothing of this attempt is kept.
@@ -273,10 +305,17 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// What stays behind costs room and nothing else: `gc` removes it too.
+fn clean_up<S: Stage>(stage: &S, job: &StageJob) {
+    if let Err(failure) = stage.clean_up(job.held.subject_id) {
+        tracing::warn!(stage = job.stage.as_str(), job = job.held.id.0, "{failure}");
+    }
+}
+
 /// How many jobs there are to do of those that are due. While the stage before this one is at work, it brings more:
 /// nobody knows how many.
 fn total(plan: &DrivePlan, due: u64) -> Option<u64> {
-    plan.until.is_none().then(|| plan.max_jobs.map_or(due, |most| most.min(due)))
+    plan.upstream_ended.is_none().then(|| plan.max_jobs.map_or(due, |most| most.min(due)))
 }
 
 /// Whether there was anything to do.
@@ -288,40 +327,17 @@ enum Turn {
 /// A job with the name of its stage.
 struct StageJob {
     stage: StageName,
-    neighbours: &'static [StageName],
+    shares_rate_limit_with: &'static [StageName],
     held: HeldJob,
 }
 
 impl StageJob {
-    /// Which stages stand still: what the site says to one of them, it says to all who ask it under the same name.
+    /// The stages to pause: what the site refuses to one of them, it refuses to all that share its rate limit.
     fn paused_by(&self, reason: Reason) -> impl Iterator<Item = StageName> {
-        let neighbours = if reason.is_of_the_site() { self.neighbours } else { &[] };
-        std::iter::once(self.stage).chain(neighbours.iter().copied())
+        let others = if reason.is_of_the_site() { self.shares_rate_limit_with } else { &[] };
+        std::iter::once(self.stage).chain(others.iter().copied())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_drive_that_looks_at_videos_tells_how_fast_and_how_long_it_still_takes() {
-        let gain = Gain { video_ms: 240_000, faces: 9 };
-        let tally = Tally { ended: 2, total: Some(8), gain, ..Tally::default() };
-        let told = tally.throughput(120_000).unwrap();
-        assert_eq!((told.video_hours_per_hour, told.faces, told.eta_s), (2.0, 9, Some(360)));
-        let more_comes = Tally { total: None, ..tally };
-        assert_eq!(more_comes.throughput(120_000).unwrap().eta_s, None);
-        assert!(more_comes.throughput(0).is_some(), "a clock that stands still");
-        assert!(Tally { ended: 2, ..Tally::default() }.throughput(120_000).is_none());
-    }
-
-    #[test]
-    fn jobs_that_are_due_but_not_wanted_are_not_waited_for() {
-        let plan = DrivePlan::new("worker".to_owned());
-        assert_eq!(total(&plan, 1_000), Some(1_000));
-        let few = DrivePlan { max_jobs: Some(10), ..plan };
-        assert_eq!((total(&few, 1_000), total(&few, 4)), (Some(10), Some(4)));
-        assert_eq!(total(&DrivePlan { until: Some(Stop::default()), ..few }, 1_000), None);
-    }
-}
+mod tests;

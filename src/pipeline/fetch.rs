@@ -1,4 +1,4 @@
-//! The stage video → file: downloads or copies one video, has it examined by a worker, and gives it its place.
+//! The stage video → file: downloads or copies one video, has a worker check it, and moves it to its place.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,11 +10,12 @@ use crate::config::CrawlConfig;
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
 use crate::types::{StageName, VideoFacts, VideoId};
+use crate::words::bytes;
 use crate::youtube::policy::{self, Named};
 use crate::youtube::{Downloaded, SiteId, YtDlp};
 
 use super::budget::{Budget, ByteLimit};
-use super::cpu::{Cpu, Product, Task};
+use super::cpu::Cpu;
 use super::{JobContext, Outcome, Stage, scan, search};
 
 /// The stage's name in the job table.
@@ -24,29 +25,29 @@ pub(crate) const REV: &str = "1";
 
 /// Fetches videos of YouTube and of this machine's disk.
 pub(crate) struct FetchStage {
-    /// Where files go.
+    /// The data folder.
     pub(crate) store: Store,
-    /// The download tool and its pace; none when only files on disk are fetched.
+    /// The download tool and its pace; none when only local files are copied.
     pub(crate) ytdlp: Option<(YtDlp, Budget)>,
-    /// Who looks into the file; none where this program was built without FFmpeg.
+    /// The workers that check files; none if this program was built without FFmpeg.
     pub(crate) cpu: Option<Cpu>,
     /// Policy and pace.
     pub(crate) policy: CrawlConfig,
-    /// How much the run may bring home.
+    /// The bytes that the run may download.
     pub(crate) byte_limit: Option<ByteLimit>,
-    /// Revision of the looks that follow, see [`scan::rev`].
+    /// The revision of the scans that follow, see [`scan::rev`].
     pub(crate) scan_rev: String,
 }
 
-/// The name of the unfinished work at a video's file.
-pub(crate) fn work(video: VideoId) -> String {
+/// The name of the staging folder of a video's file.
+pub(crate) fn staging_name(video: VideoId) -> String {
     format!("fetch-{}", video.0)
 }
 
 /// A video that has its file.
 pub(crate) struct Fetched {
     id: VideoId,
-    /// What its site said of it on this occasion; none of a video on disk.
+    /// What its site said of it at the download; none for a local video.
     downloaded: Option<Downloaded>,
     file: StoredFile,
     facts: VideoFacts,
@@ -62,7 +63,7 @@ impl Stage for FetchStage {
         REV.to_owned()
     }
 
-    fn neighbours(&self) -> &'static [StageName] {
+    fn shares_rate_limit_with(&self) -> &'static [StageName] {
         &[search::NAME]
     }
 
@@ -71,17 +72,17 @@ impl Stage for FetchStage {
     }
 
     async fn run(&self, video: Self::Subject, context: &JobContext<'_>) -> Result<Fetched, Failure> {
-        let work = work(video.id);
-        let fetched = self.fetch(&video, &work, context).await;
-        super::settled(&self.store, &work, fetched)
+        let staging = staging_name(video.id);
+        let fetched = self.fetch(&video, &staging, context).await;
+        super::clear_staging_if_rejected(&self.store, &staging, fetched)
     }
 
     async fn commit(&self, tx: &mut Transaction, fetched: Fetched) -> Result<Outcome, CatalogError> {
         let Fetched { id, downloaded, file, facts } = fetched;
-        // Before a split can stand: with its channel, the video gets its source. The row may be newer than the download.
+        // The channel decides the video's source, on which its split depends. The row may be newer than the download.
         if let Some(downloaded) = downloaded {
             let found = videos::get_in(tx, id).await?.found;
-            videos::upsert(tx, &told(&found, downloaded)).await?;
+            videos::upsert(tx, &refreshed_row(&found, downloaded)).await?;
         }
         let file = videos::VideoFile {
             path: file.path.into(),
@@ -105,16 +106,16 @@ impl FetchStage {
     async fn fetch(
         &self,
         video: &videos::Video,
-        work: &str,
+        staging: &str,
         context: &JobContext<'_>,
     ) -> Result<Fetched, Failure> {
         self.judge(video)?;
         self.store.guard(self.policy.min_free_bytes)?;
-        let staging = self.store.staging(work)?;
+        let folder = self.store.staging(staging)?;
         let (part, downloaded) = if video.found.site == "local" {
-            (take(video, &staging).await?, None)
+            (self.copy_local(video, &folder).await?, None)
         } else {
-            let downloaded = self.download(video, &staging, context).await?;
+            let downloaded = self.download(video, &folder, context).await?;
             (downloaded.path.clone(), Some(downloaded))
         };
         let promised = downloaded.as_ref().and_then(|it| it.duration_ms);
@@ -125,14 +126,15 @@ impl FetchStage {
         // Large files take long to hash and to sync.
         let store = self.store.clone();
         let file = super::blocking(move || store.publish(&part, &place)).await??;
-        self.store.clear_staging(work)?;
+        self.store.clear_staging(staging)?;
         if let Some(limit) = &self.byte_limit {
             limit.spend(file.size_bytes);
         }
         Ok(Fetched { id: video.id, downloaded, file, facts })
     }
 
-    /// Block lists may have grown since the video was found. What is not known of it yet is judged at its download.
+    /// Judges by the block lists, which may have grown since the video was found. What is not known yet is judged at
+    /// the download.
     fn judge(&self, video: &videos::Video) -> Result<(), Failure> {
         let found = &video.found;
         let named = Named {
@@ -148,17 +150,28 @@ impl FetchStage {
 
     async fn examine(&self, part: &Path, promised: Option<i64>, stop: &Stop) -> Result<VideoFacts, Failure> {
         let Some(cpu) = &self.cpu else { return Ok(VideoFacts::default()) };
-        let task = Task::Check { path: part.to_owned(), promised_duration_ms: promised };
-        match cpu.run(&task, stop).await? {
-            Product::Checked(facts) => Ok(facts),
-            _ => Err(Failure::bug("a worker answered another question than `check`")),
-        }
+        cpu.check(part.to_owned(), promised, stop).await
+    }
+
+    /// Copies a local video. Its id is the hash of the bytes that were taken in: a file that has changed since is
+    /// another video.
+    async fn copy_local(&self, video: &videos::Video, folder: &Path) -> Result<PathBuf, Failure> {
+        let source = PathBuf::from(&video.found.url);
+        let part = folder.join(source.file_name().unwrap_or_default());
+        let (target, expected) = (part.clone(), video.found.site_id.clone());
+        let (store, min_free_bytes) = (self.store.clone(), self.policy.min_free_bytes);
+        super::blocking(move || {
+            guard_copy(&store, &source, min_free_bytes)?;
+            copy_of_hash(&source, &target, &expected)
+        })
+        .await??;
+        Ok(part)
     }
 
     async fn download(
         &self,
         video: &videos::Video,
-        staging: &Path,
+        folder: &Path,
         context: &JobContext<'_>,
     ) -> Result<Downloaded, Failure> {
         let Some((ytdlp, budget)) = &self.ytdlp else {
@@ -170,13 +183,12 @@ impl FetchStage {
         budget.wait_for_turn(NAME, context).await?;
         let site_id = SiteId::new(&video.found.site_id)
             .ok_or_else(|| Failure::bug(format!("video {} has an id that is none", video.id.0)))?;
-        Ok(ytdlp.download(&site_id, staging, &mut |_| {}, context.stop).await?)
+        Ok(ytdlp.download(&site_id, folder, &mut |_| {}, context.stop).await?)
     }
 }
 
-/// What a site says of a video at its download, for the row that it has. A channel that stands there stays: a list may
-/// have named it.
-fn told(found: &videos::NewVideo, downloaded: Downloaded) -> videos::NewVideo {
+/// A video's row with what its site says at the download. A channel that the row has stays: a list may have named it.
+fn refreshed_row(found: &videos::NewVideo, downloaded: Downloaded) -> videos::NewVideo {
     videos::NewVideo {
         title: downloaded.title,
         channel_id: found.channel_id.clone().or(downloaded.channel_id),
@@ -187,20 +199,15 @@ fn told(found: &videos::NewVideo, downloaded: Downloaded) -> videos::NewVideo {
     }
 }
 
-/// Copies a video of this machine's disk.
-async fn take(video: &videos::Video, staging: &Path) -> Result<PathBuf, Failure> {
-    let source = PathBuf::from(&video.found.url);
-    let part = staging.join(source.file_name().unwrap_or_default());
-    let target = part.clone();
-    super::blocking(move || copy(&source, &target)).await??;
-    Ok(part)
-}
-
-/// Copies a file. What the data folder's disk refuses concerns all videos; what a source refuses concerns that video
-/// alone.
+/// Copies a file; half a copy is removed. What the data folder's disk refuses concerns all videos; what a source
+/// refuses concerns that video alone.
 fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
     let copied = File::open(source).and_then(|mut from| io::copy(&mut from, &mut made_anew(target)?));
     let Err(error) = copied else { return Ok(()) };
+    // A copy is never resumed, and half of one may fill the disk.
+    if target.is_file() {
+        let _ = fs::remove_file(target);
+    }
     let detail = |error: &io::Error| format!("cannot copy {}: {error}", source.display());
     match File::open(source).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -211,6 +218,26 @@ fn copy(source: &Path, target: &Path) -> Result<(), Failure> {
         Ok(_) => Err(Failure::transient(Reason::Disk, detail(&error))
             .with_hint("look at the free space and the rights of the data folder")),
     }
+}
+
+/// Fails when less than `min_free_bytes` would be free beside a copy of the file.
+fn guard_copy(store: &Store, source: &Path, min_free_bytes: u64) -> Result<(), Failure> {
+    let size_bytes = fs::metadata(source).map_or(0, |facts| facts.len());
+    store.guard(min_free_bytes.saturating_add(size_bytes)).map_err(|failure| {
+        let detail = format!("no room for {} ({}): {}", source.display(), bytes(size_bytes), failure.detail);
+        Failure { detail, ..failure }
+    })
+}
+
+/// Copies a file that must still have this SHA-256.
+fn copy_of_hash(source: &Path, target: &Path, sha256: &str) -> Result<(), Failure> {
+    copy(source, target)?;
+    if store::digest(target)?.1 == sha256 {
+        return Ok(());
+    }
+    let detail = format!("{} has changed since it was taken in", source.display());
+    Err(Failure::rejected(Reason::Gone, detail)
+        .with_hint("`webemotion crawl --source local:DIR` takes it in as another video"))
 }
 
 /// A file that may be written, whatever the rights of its source. What an interrupted copy left may be read-only.
@@ -271,14 +298,14 @@ mod tests {
             promised_duration_ms: Some(9_000),
             ..videos::NewVideo::default()
         };
-        let row = told(&found, downloaded());
+        let row = refreshed_row(&found, downloaded());
         assert_eq!((row.title.as_deref(), row.channel_id.as_deref()), (Some("told"), Some("UCtold")));
         assert_eq!(
             (row.promised_duration_ms, row.licence),
             (Some(9_000), Some("Creative Commons".to_owned()))
         );
         let listed = videos::NewVideo { channel_id: Some("UClisted".to_owned()), ..found };
-        assert_eq!(told(&listed, downloaded()).channel_id.as_deref(), Some("UClisted"));
+        assert_eq!(refreshed_row(&listed, downloaded()).channel_id.as_deref(), Some("UClisted"));
     }
 
     #[tokio::test]
@@ -332,6 +359,41 @@ mod tests {
             assert_eq!(fs::read(&target).unwrap(), b"film");
             assert_eq!(target.metadata().unwrap().permissions().mode() & 0o200, 0o200);
         }
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_taken_in_is_not_stored_under_its_old_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("a.mp4"), folder.path().join("b.mp4"));
+        fs::write(&source, b"film").unwrap();
+        let sha256 = store::digest(&source).unwrap().1;
+        copy_of_hash(&source, &target, &sha256).unwrap();
+        fs::write(&source, b"another film").unwrap();
+        let failure = copy_of_hash(&source, &target, &sha256).unwrap_err();
+        assert_eq!((failure.kind, failure.reason), (FailureKind::Rejected, Reason::Gone));
+    }
+
+    #[test]
+    fn a_file_larger_than_the_free_space_is_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let source = folder.path().join("a.mp4");
+        // A file of one hole takes no room.
+        File::create(&source).unwrap().set_len(1 << 30).unwrap();
+        let min_free_bytes = store.free_bytes().unwrap().saturating_sub(1 << 29);
+        let failure = guard_copy(&store, &source, min_free_bytes).unwrap_err();
+        assert_eq!(failure.reason, Reason::Disk);
+        assert!(failure.detail.contains("no room for ") && failure.detail.contains("a.mp4"), "{failure}");
+    }
+
+    #[test]
+    fn half_a_copy_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("a.mp4"), folder.path().join("b.mp4"));
+        // Opens, and refuses to be read, as a disk with a bad sector does.
+        fs::create_dir(&source).unwrap();
+        assert!(copy(&source, &target).is_err());
+        assert!(!target.exists());
     }
 
     fn refusal(source: &Path, target: &Path) -> (FailureKind, Reason) {

@@ -65,7 +65,7 @@ pub enum Inspection {
         height: u32,
         /// From the first frame to the end of the last, seconds.
         duration_s: f64,
-        /// In order. Between two lies nothing, or a dissolve whose frames belong to neither.
+        /// In order. Frames of a dissolve or fade-in between two of them belong to neither.
         shots: Vec<ShotSeen>,
         /// By start.
         tracks: Vec<TrackSeen>,
@@ -123,17 +123,19 @@ pub struct FaceSeen {
 /// One face that was followed through a video, with upright crops of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FollowedFace {
+    /// Index of its track, in order of start.
+    pub track: usize,
     /// Time of its first frame, seconds.
     pub start_s: f64,
     /// Time just after its last frame, seconds.
     pub end_s: f64,
     /// By time.
-    pub looks: Vec<Look>,
+    pub crops: Vec<FaceCrop>,
 }
 
 /// One crop of a followed face.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Look {
+pub struct FaceCrop {
     /// When, seconds.
     pub t_s: f64,
     /// Where the face was, in fractions of the picture.

@@ -1,4 +1,4 @@
-//! Takes videos on disk into the catalog, as a search that the folder answered: the same rows as any other.
+//! Adds videos on disk to the catalog, as a search that the folder answered: the rows are those of any other search.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -13,51 +13,52 @@ use crate::failure::Failure;
 use crate::progress::{Event, Reporter};
 use crate::store::{self, StoreError};
 use crate::types::{AnswerId, Emotion, SearchId};
+use crate::words::plural;
 
 use super::{fetch, local};
 
 const TASK: &str = "take in";
-/// Videos written down in one transaction; others wait for the catalog meanwhile.
+/// Videos stored in one transaction; other writers wait meanwhile.
 pub(super) const CHUNK: usize = 500;
 
-/// What was taken in.
+/// What was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Intake {
     /// Videos that could be read.
     pub(crate) videos: usize,
-    /// Of these, ones whose file was not asked for before.
+    /// Of these, new ones.
     pub(crate) new: u64,
-    /// Videos that were passed over, for they lie in no folder of an emotion.
+    /// Videos that were skipped because they are in no folder of an emotion.
     pub(crate) unfiled: usize,
-    /// Files that are no videos by their names.
+    /// Files that are not videos by name.
     pub(crate) skipped: usize,
-    /// Videos and folders that cannot be read, and videos whose names are no text.
+    /// Videos and folders that cannot be read, and videos whose names are not UTF-8.
     pub(crate) unreadable: usize,
-    /// Videos that were not reached, because the intake was to end.
+    /// Videos that were not reached before the intake had to end.
     pub(crate) left: usize,
 }
 
-/// How long an intake may go on, and who is told how far it is.
+/// The limits of an intake, and where it reports progress.
 pub(crate) struct Watch<'a> {
-    /// It ends soon once this is asked.
+    /// It ends soon after this is asked.
     pub(crate) stop: &'a Stop,
     /// It also ends at this time, milliseconds since 1970.
     pub(crate) deadline_ms: Option<i64>,
-    /// Who is told.
+    /// Where progress is reported.
     pub(crate) reporter: &'a dyn Reporter,
 }
 
 impl Watch<'_> {
-    /// Whether it may go on; to be asked in any thread.
+    /// Whether it may go on; can be called on any thread.
     fn goes_on(&self, clock: &Clock) -> impl Fn() -> bool + Send + use<> {
         let (stop, clock, deadline_ms) = (self.stop.clone(), clock.clone(), self.deadline_ms);
         move || !stop.is_asked() && deadline_ms.is_none_or(|end_ms| clock.now_ms() < end_ms)
     }
 }
 
-/// Writes down every video of a folder and asks for its file. To do it twice is harmless: a file of the same size and
-/// time is not read again. When it is to end, what was read until then is kept; when it is killed, all but the last
-/// few.
+/// Stores every video of a folder and enqueues the copying of its file. Doing it twice changes nothing: a file of the
+/// same size and time is not read again. If it has to end early, what was read is kept; if it is killed, all but the
+/// last few.
 pub(crate) async fn take_in(
     catalog: &Catalog,
     folder: &Path,
@@ -75,7 +76,7 @@ pub(crate) async fn take_in(
     for emotion in Emotion::ALL {
         let filed = videos.iter().filter(|(_, filed)| *filed == emotion);
         let paths: Vec<&Path> = filed.map(|(path, _)| path.as_path()).collect();
-        // One lexicon for each folder and emotion: taking in another folder retires nothing.
+        // One lexicon for each folder and emotion, so that another folder retires nothing.
         let lexicon = format!("{folder}:{emotion}");
         let origin = Origin { provider: "local", lexicon, text: folder.clone() };
         let mut ranks = 1..;
@@ -85,15 +86,23 @@ pub(crate) async fn take_in(
             intake.new += write_down(catalog, &origin, emotion, &found, &mut ranks).await?;
         }
     }
-    let note = format!("{} videos, {} of them new", intake.videos, intake.new);
+    let note = format!("{}, {} of them new", plural(intake.videos, "video"), intake.new);
     watch.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(intake)
 }
 
-/// A video on disk, and its file as it was before it was read; none where the file system does not say.
+/// A local video, and the stamp of its file before it was read; none if the file system does not give one.
 struct Found {
     video: videos::NewVideo,
     stamp: Option<Stamp>,
+}
+
+/// What a file holds.
+enum Identified {
+    /// A video.
+    Video(Found),
+    /// Unknown: it cannot be read, or the intake ended while it was read.
+    Unreadable(StoreError),
 }
 
 /// Finds out which video each file holds.
@@ -105,7 +114,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The videos that can be read; the others are counted.
+    /// The videos of these files; files that cannot be read are only counted.
     async fn read(&mut self, paths: &[&Path], intake: &mut Intake) -> Result<Vec<Found>, Failure> {
         let goes_on = self.watch.goes_on(self.catalog.clock());
         let mut found = Vec::new();
@@ -115,9 +124,9 @@ impl Reader<'_> {
                 continue;
             }
             match self.identify(path).await? {
-                Ok(video) => found.push(video),
-                Err(_) if !goes_on() => intake.left += 1,
-                Err(error) => {
+                Identified::Video(video) => found.push(video),
+                Identified::Unreadable(_) if !goes_on() => intake.left += 1,
+                Identified::Unreadable(error) => {
                     tracing::warn!("{error}: passed over");
                     intake.unreadable += 1;
                 }
@@ -134,18 +143,20 @@ impl Reader<'_> {
         Ok(found)
     }
 
-    /// The video of a file, by the hash that is known of it, else by that of its bytes; off the runtime's own threads.
-    /// What cannot be read is that file's own matter.
-    async fn identify(&self, path: &Path) -> Result<Result<Found, StoreError>, Failure> {
+    /// The video of a file, by its known hash, else by that of its bytes; not on the runtime's own threads.
+    async fn identify(&self, path: &Path) -> Result<Identified, Failure> {
         let known = path.to_str().and_then(|path| self.known.get(path)).cloned();
         let (path, goes_on) = (path.to_owned(), self.watch.goes_on(self.catalog.clock()));
         super::blocking(move || {
             let stamp = stamp(&path);
             let sha256 = match known {
-                Some(file) if Some(file.stamp) == stamp => file.sha256,
-                _ => store::digest_while(&path, goes_on)?.1,
+                Some(file) if Some(file.stamp) == stamp => Ok(file.sha256),
+                _ => store::digest_while(&path, goes_on).map(|(_, sha256)| sha256),
             };
-            Ok(Found { video: on_disk(&path, sha256), stamp })
+            match sha256 {
+                Ok(sha256) => Identified::Video(Found { video: on_disk(&path, sha256), stamp }),
+                Err(error) => Identified::Unreadable(error),
+            }
         })
         .await
     }
@@ -157,7 +168,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some(Stamp { size_bytes: facts.len(), modified_ms })
 }
 
-/// A video on disk; the hash of its bytes is its id.
+/// The row of a local video; the hash of its bytes is its id.
 pub(super) fn on_disk(path: &Path, sha256: String) -> videos::NewVideo {
     videos::NewVideo {
         site: "local".to_owned(),
@@ -168,13 +179,13 @@ pub(super) fn on_disk(path: &Path, sha256: String) -> videos::NewVideo {
     }
 }
 
-/// Where videos come from that no site was asked for.
+/// A source of videos other than a site's search.
 pub(super) struct Origin {
     /// `local` or `list`.
     pub(super) provider: &'static str,
-    /// Its name in the ledger, one for each emotion.
+    /// Its lexicon, one for each emotion.
     pub(super) lexicon: String,
-    /// Its name for a reader.
+    /// Its name for people.
     pub(super) text: String,
 }
 
@@ -184,8 +195,8 @@ pub(super) struct Asked {
     pub(super) answer: AnswerId,
 }
 
-/// Writes down that an origin was asked for an emotion, and which videos it answered with, each with the name that it gave
-/// it. Those that must not come back are not named.
+/// Stores a search of an origin for an emotion and its answer: the origin's names of the videos, without those that
+/// must not come back.
 pub(super) async fn begin(
     catalog: &Catalog,
     origin: &Origin,
@@ -222,7 +233,7 @@ pub(super) async fn begin(
     Ok(Asked { search, answer })
 }
 
-/// The names of the videos that may be here.
+/// The names of the videos that are not forgotten.
 async fn not_forgotten<'a>(
     tx: &mut Transaction,
     found: &[(&videos::NewVideo, &'a str)],
@@ -237,7 +248,7 @@ async fn not_forgotten<'a>(
     Ok(stay.map(|(_, name)| *name).collect())
 }
 
-/// Writes down what an origin answered; `ranks` are those of the answers that come next.
+/// Stores the videos of an origin; `ranks` yields the next ranks.
 async fn write_down(
     catalog: &Catalog,
     origin: &Origin,

@@ -1,5 +1,5 @@
-//! Videos that are on disk already: which files there are, and the emotion that each is filed under. Reads names and
-//! bytes, opens no video and writes nothing.
+//! Lists the videos of a local folder, and the emotion that each is filed under. Reads names and bytes, opens no video
+//! and writes nothing.
 
 use std::fs;
 use std::io;
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Failure, Reason};
 use crate::types::Emotion;
+use crate::words::plural;
 
-const VIDEO_EXTENSIONS: [&str; 18] = [
-    "3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogm", "ogv", "ts",
-    "vob", "webm", "wmv",
+const VIDEO_EXTENSIONS: [&str; 22] = [
+    "3gp", "asf", "avi", "dv", "f4v", "flv", "gif", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts",
+    "mxf", "ogm", "ogv", "ts", "vob", "webm", "wmv",
 ];
 
 /// A folder's videos.
@@ -18,20 +19,21 @@ const VIDEO_EXTENSIONS: [&str; 18] = [
 pub(crate) struct Listing {
     /// Each video's absolute path and the emotion it is filed under, in order of path.
     pub(crate) videos: Vec<(PathBuf, Emotion)>,
-    /// Videos that lie in no folder of an emotion: nothing says what they show.
+    /// Videos that are in no folder of an emotion.
     pub(crate) unfiled: usize,
-    /// Files that are no videos by their names.
+    /// Files that are not videos by name.
     pub(crate) skipped: usize,
-    /// Folders that cannot be listed, and videos whose names are no text.
+    /// Folders that cannot be listed, and videos whose names are not UTF-8.
     pub(crate) unreadable: usize,
 }
 
-/// Refuses what is no folder, or none that may be read.
+/// Fails if this is not a folder that can be read.
 pub(crate) fn check(folder: &Path) -> Result<(), Failure> {
     fs::read_dir(folder).map(drop).map_err(|error| unreadable(folder, &error))
 }
 
-/// Lists a folder's videos: all of `emotion`, or by the emotion that the folders right below are named after.
+/// Lists a folder's videos: all with `emotion`, else each with the emotion that its folder, directly below, is named
+/// after.
 pub(crate) fn list(folder: &Path, emotion: Option<Emotion>) -> Result<Listing, Failure> {
     let folder = folder.canonicalize().map_err(|error| unreadable(folder, &error))?;
     let mut listing = Listing::default();
@@ -54,7 +56,7 @@ pub(crate) fn list(folder: &Path, emotion: Option<Emotion>) -> Result<Listing, F
     Ok(listing)
 }
 
-/// Takes a file, or all that a folder holds.
+/// Adds a file, or everything in a folder.
 fn collect(path: PathBuf, emotion: Emotion, listing: &mut Listing) {
     if path.is_dir() {
         let paths = open(&path, listing).unwrap_or_default();
@@ -62,7 +64,7 @@ fn collect(path: PathBuf, emotion: Emotion, listing: &mut Listing) {
     } else if !is_video(&path) {
         listing.skipped += 1;
     } else if path.to_str().is_none() {
-        // Rows are text: such a name could not be found again.
+        // Rows hold text, so such a file could not be found again.
         tracing::warn!("the name of {} is not UTF-8: passed over", path.display());
         listing.unreadable += 1;
     } else {
@@ -118,7 +120,12 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 
 fn nothing(folder: &Path, Listing { unfiled, skipped, .. }: &Listing) -> Failure {
     let detail = if *unfiled > 0 {
-        format!("{unfiled} videos lie in no folder of an emotion, but right in {}", folder.display())
+        let lie = if *unfiled == 1 { "lies" } else { "lie" };
+        format!(
+            "{} {lie} in no folder of an emotion, but right in {}",
+            plural(*unfiled, "video"),
+            folder.display()
+        )
     } else {
         format!("{} holds no video (files that are none by their name: {skipped})", folder.display())
     };
@@ -153,6 +160,13 @@ mod tests {
         let (happiness, sadness) = (Emotion::Happiness, Emotion::Sadness);
         assert_eq!(names, [("b.mp4", happiness), ("a.MOV", happiness), ("c.webm", sadness)]);
         assert_eq!(listing.skipped, 2);
+    }
+
+    #[test]
+    fn files_of_less_common_containers_are_videos() {
+        for name in ["tape.dv", "old.ASF", "flash.f4v", "loop.gif"] {
+            assert!(is_video(Path::new(name)), "{name}");
+        }
     }
 
     #[test]

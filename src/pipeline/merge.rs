@@ -12,7 +12,7 @@ use crate::store::Store;
 
 use super::fetch;
 
-pub(crate) use crate::catalog::merge::Taken;
+pub(crate) use crate::catalog::merge::{Taken, take_tombstones};
 
 const TASK: &str = "merge";
 
@@ -36,15 +36,14 @@ struct Standing<'a> {
     finished: HashMap<Name, FinishedVideo>,
     /// Those whose clips are lost.
     lost: HashSet<Name>,
-    /// When all that the catalog has was taken in before, if it was; milliseconds since 1970.
+    /// When the catalog's work was taken in before, if it was; milliseconds since 1970.
     before: Option<i64>,
 }
 
 impl<'a> Standing<'a> {
-    async fn read(into: &Catalog, rev: &'a str, fingerprint: &str) -> Result<Self, Failure> {
+    async fn read(into: &Catalog, rev: &'a str, before: Option<i64>) -> Result<Self, Failure> {
         let finished = merge::finished(into).await?.into_iter().map(|video| (name(&video), video)).collect();
-        let (lost, before) = (merge::lost(into).await?, merge::seen(into, fingerprint).await?);
-        Ok(Self { rev, finished, lost, before })
+        Ok(Self { rev, finished, lost: merge::lost(into).await?, before })
     }
 
     /// Whether a video is to be taken in. What is finished here gives way only to what counts more, or as much and of more
@@ -65,6 +64,11 @@ impl<'a> Standing<'a> {
         }
     }
 
+    /// Whether other evidence of a video is known here.
+    fn has_other_evidence(&self, video: &FinishedVideo) -> bool {
+        self.finished.get(&name(video)).is_none_or(|own| own.evidence != video.evidence)
+    }
+
     /// Whether a video is finished here with another revision.
     fn differs(&self, video: &FinishedVideo) -> bool {
         self.finished.get(&name(video)).is_some_and(|own| own.rev != video.rev)
@@ -77,7 +81,8 @@ fn name(video: &FinishedVideo) -> Name {
 
 /// Takes one catalog in. Of two that worked on the same video with the same revision the first one counts: both made the
 /// same of it, but for parts that lists mean, which add up. Of two revisions `rev` counts, that of looks with the settings
-/// in force; else the first one. What was taken in before is taken once more only where it no longer stands.
+/// in force; else the first one. What was taken in before is taken once more only where it no longer stands. Evidence adds
+/// up, whichever work counts.
 pub(crate) async fn merge(
     (into, store): (&Catalog, &Store),
     (from, source): (&Catalog, &Store),
@@ -87,8 +92,14 @@ pub(crate) async fn merge(
 ) -> Result<Merged, Failure> {
     let finished = merge::finished(from).await?;
     let fingerprint = merge::fingerprint(&finished);
-    let standing = Standing::read(into, rev, &fingerprint).await?;
-    match standing.before {
+    let before = merge::seen(into, &fingerprint).await?;
+    let of_work = merge::fingerprint_of_work(&finished);
+    let work_before = match before {
+        None => merge::seen(into, &of_work).await?,
+        before => before,
+    };
+    let standing = Standing::read(into, rev, work_before).await?;
+    match before {
         Some(at_ms) if !finished.iter().any(|video| standing.wants(video)) => {
             return Ok(Merged::Before(at_ms));
         }
@@ -108,6 +119,9 @@ pub(crate) async fn merge(
             if video.parts > 0 {
                 merge::take_lists(into, from, video).await?;
             }
+            if standing.has_other_evidence(video) {
+                taken.evidence += merge::take_evidence(into, from, video).await?;
+            }
         }
         reporter.report(&Event::Advanced {
             task: TASK.to_owned(),
@@ -118,7 +132,10 @@ pub(crate) async fn merge(
     }
     reporter
         .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} videos taken in", taken.taken) });
-    merge::note(into, &source.root().display().to_string(), &fingerprint, taken).await?;
+    // Its work alone too: evidence that is found later does not make that new.
+    for fingerprint in [&of_work, &fingerprint] {
+        merge::record(into, &source.root().display().to_string(), fingerprint, taken).await?;
+    }
     Ok(Merged::Now(taken))
 }
 
@@ -158,7 +175,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::catalog::{jobs, listed, samples, videos};
+    use crate::catalog::{evidence, jobs, listed, samples, videos};
     use crate::clock::Clock;
     use crate::progress::Silent;
     use crate::types::{Emotion, JobState, Span, StageName, VideoId};
@@ -177,7 +194,7 @@ mod tests {
         samples::tests::fill(&mut tx, id, 2).await;
         let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
         for stage in [StageName::Scan, StageName::Cut] {
-            jobs::settle(&mut tx, stage, id.0, "1", &done).await.unwrap();
+            jobs::record_merged_end(&mut tx, stage, id.0, "1", &done).await.unwrap();
         }
         tx.commit().await.unwrap();
         std::fs::create_dir_all(store.absolute("clips")).unwrap();
@@ -208,7 +225,7 @@ mod tests {
         finish(&sound, &sound_rows).await;
         assert!(merge::finished(&broken_rows).await.unwrap().is_empty(), "it is not passed over");
         let listed = merge::finished(&sound_rows).await.unwrap();
-        merge::note(&broken_rows, "sound", &merge::fingerprint(&listed), Taken::default()).await.unwrap();
+        merge::record(&broken_rows, "sound", &merge::fingerprint(&listed), Taken::default()).await.unwrap();
         // The clip that stands there is not what its row says: it was looked at, though it was taken in before.
         let refused = merge(one, other, "1", &Stop::default(), &Silent).await.unwrap_err();
         assert!(refused.detail.contains("clips/1.mp4"), "{refused}");
@@ -241,7 +258,7 @@ mod tests {
         let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
         assert!(videos::set_elsewhere(&mut tx, id, 7).await.unwrap());
         let end = jobs::MergedEnd { state: JobState::Rejected, reason: Some(reason), detail: None };
-        jobs::settle(&mut tx, StageName::Scan, id.0, rev, &end).await.unwrap();
+        jobs::record_merged_end(&mut tx, StageName::Scan, id.0, rev, &end).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -307,7 +324,7 @@ mod tests {
             if own.is_some() {
                 let mut tx = into.begin().await.unwrap();
                 let done = jobs::MergedEnd { state: JobState::Done, reason: None, detail: None };
-                jobs::settle(&mut tx, StageName::Cut, 1, "1", &done).await.unwrap();
+                jobs::record_merged_end(&mut tx, StageName::Cut, 1, "1", &done).await.unwrap();
                 tx.commit().await.unwrap();
             }
             let merged = merge((&into, &store), (&from, &source), "1", &Stop::default(), &Silent).await;
@@ -317,6 +334,52 @@ mod tests {
             let cut = jobs::get(&into, StageName::Cut, 1).await.unwrap();
             assert_eq!(cut.map(|cut| cut.state), due);
         }
+    }
+
+    #[tokio::test]
+    async fn evidence_of_one_video_in_several_catalogs_adds_up_whoever_came_first() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let sources = [place(folders[0].path()).await, place(folders[1].path()).await];
+        for ((_, catalog), (emotion, rank)) in
+            sources.iter().zip([(Emotion::Neutral, 10), (Emotion::Fear, 1)])
+        {
+            reject(catalog, "1", Reason::NoFace).await;
+            let mut tx = catalog.begin().await.unwrap();
+            samples::tests::hit(&mut tx, VideoId(1), emotion, rank).await;
+            tx.commit().await.unwrap();
+        }
+        let mut known = vec![];
+        for order in [[0, 1], [1, 0]] {
+            let folder = tempfile::tempdir().unwrap();
+            let (store, into) = place(folder.path()).await;
+            let mut merged = vec![];
+            for (there, from) in [order[0], order[1], order[1]].map(|place| &sources[place]) {
+                merged.push(
+                    merge((&into, &store), (from, there), "1", &Stop::default(), &Silent).await.unwrap(),
+                );
+            }
+            let first = Merged::Now(Taken { videos: 1, taken: 1, ..Taken::default() });
+            let second = Merged::Now(Taken { videos: 1, evidence: 1, ..Taken::default() });
+            assert_eq!(merged, [first, second, Merged::Before(1_000_000)]);
+            let work = merge::fingerprint_of_work(&merge::finished(&sources[order[1]].1).await.unwrap());
+            assert!(merge::seen(&into, &work).await.unwrap().is_some(), "later evidence makes no work new");
+            let found = evidence::of_video(&into, VideoId(1)).await.unwrap();
+            known.push(found.iter().map(|one| one.evidence.emotion).collect::<Vec<_>>());
+        }
+        assert_eq!(known, vec![vec![Emotion::Fear, Emotion::Neutral]; 2]);
+    }
+
+    #[tokio::test]
+    async fn what_was_forgotten_in_another_catalog_must_not_come_back_here() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (_, from) = place(folders[0].path()).await;
+        let (_, into) = place(folders[1].path()).await;
+        let mut tx = from.begin().await.unwrap();
+        tombstones::insert(&mut tx, "youtube", "a", "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(take_tombstones(&into, &from).await.unwrap(), 1);
+        assert_eq!(take_tombstones(&into, &from).await.unwrap(), 0, "twice is harmless");
+        assert!(tombstones::stands(&into, "youtube", "a").await.unwrap());
     }
 
     #[tokio::test]

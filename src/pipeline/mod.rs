@@ -6,20 +6,20 @@
 //! ```text
 //! search → fetch → scan → cut                    the stages, in the order of the walk
 //! driver · plan · remedy · patience              what drives them: claims, what failures lead to, waits
-//! lease · takeover                               who holds a job, who died with one
+//! lease · takeover · worker_name                 who holds a job, who died with one, how each is called
 //! budget                                         the pace at which a site is asked
 //! local → intake · rebuild                       videos that no search found: of folders, of lists
-//! cpu → eyes · inspection · cuttings             worker processes, what they see, what they leave for the stages
+//! cpu → eyes · inspection · staged_clips         worker processes, what they find, the clips they leave for `cut`
 //! shard → merge                                  work carried to other machines, and home again
-//! twins · recrop · discard                       what becomes of clips and videos afterwards
+//! duplicates · recrop · discard                  what becomes of clips and videos afterwards
 //! ```
 
 pub(crate) mod budget;
 pub mod cpu;
 pub(crate) mod cut;
-pub(crate) mod cuttings;
 pub(crate) mod discard;
 mod driver;
+pub(crate) mod duplicates;
 #[cfg(all(feature = "media", feature = "train"))]
 pub mod eyes;
 pub(crate) mod fetch;
@@ -36,8 +36,9 @@ mod remedy;
 pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod shard;
+pub(crate) mod staged_clips;
 pub(crate) mod takeover;
-pub(crate) mod twins;
+pub(crate) mod worker_name;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -52,9 +53,9 @@ use crate::store::Store;
 use crate::types::StageName;
 
 pub use driver::Driver;
-pub use lease::worker_name;
 pub use patience::Patience;
 pub use plan::{DrivePlan, Driven};
+pub use worker_name::worker_name;
 
 /// One kind of work. `run` sees no database, `commit` sees no tool.
 ///
@@ -62,37 +63,37 @@ pub use plan::{DrivePlan, Driven};
 pub trait Stage: Sync {
     /// Its name in the job table.
     const NAME: StageName;
-    /// What one job is about, for the reader of a progress bar: `videos`, `searches` …
+    /// The unit of progress, in the plural: `videos`, `searches` …
     const UNIT: &'static str;
-    /// What a job is about, loaded.
+    /// The loaded subject of a job.
     type Subject: Send;
-    /// What the work made of it.
+    /// The result of the work.
     type Output: Send;
 
-    /// Its revision with the hash of its recipe. With another one, work that was done before is to be done again.
+    /// The stage's revision with the hash of its recipe. Work done with another revision is done again.
     fn rev(&self) -> String;
 
-    /// Other stages that ask the same site under the same name. When the site tells one of them to slow down, or takes
-    /// it for a robot, all of them pause.
-    fn neighbours(&self) -> &'static [StageName] {
+    /// Other stages that send requests to the same site from the same address. When the site rate-limits or blocks one
+    /// of them, all of them pause.
+    fn shares_rate_limit_with(&self) -> &'static [StageName] {
         &[]
     }
 
-    /// Reads what the work needs.
+    /// Loads the subject from the catalog.
     fn load(
         &self,
         catalog: &Catalog,
         subject_id: i64,
     ) -> impl Future<Output = Result<Self::Subject, Failure>> + Send;
 
-    /// Does the work. Its files stand in their places when it returns; it may be dropped at any `.await`.
+    /// Does the work. When it returns, its files are in their final places. It may be dropped at any `.await`.
     fn run(
         &self,
         subject: Self::Subject,
         context: &JobContext<'_>,
     ) -> impl Future<Output = Result<Self::Output, Failure>> + Send;
 
-    /// What a job that is done adds to the progress that is told; nothing where the number of jobs says it all.
+    /// What a finished job adds to the reported throughput; nothing where only the number of jobs counts.
     fn gain(&self, _output: &Self::Output) -> Gain {
         Gain::default()
     }
@@ -103,31 +104,37 @@ pub trait Stage: Sync {
         tx: &mut Transaction,
         output: Self::Output,
     ) -> impl Future<Output = Result<Outcome, CatalogError>> + Send;
+
+    /// Removes the job's unfinished work, once the catalog says that the job is done or rejected. Whoever lost the
+    /// lease removes nothing: another holder may be using it.
+    fn clean_up(&self, _subject_id: i64) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
-/// What jobs came to, where that tells how fast work gets on.
+/// The amount of work that jobs did, for the reported throughput.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Gain {
-    /// Video that was looked at, milliseconds.
+    /// Length of the video that was scanned, milliseconds.
     pub video_ms: i64,
-    /// Faces that were followed.
+    /// Face tracks that were found.
     pub faces: u64,
 }
 
 /// How work that succeeded ends its job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Well.
+    /// The job is done.
     Done,
-    /// With only a part of the result, for a cause that may pass: it is tried again, and given up after the last
-    /// attempt. The rows are committed either way.
+    /// Only a part of the result was obtained, for a cause that may pass. The job is tried again, and given up after
+    /// the last attempt. The rows are committed either way.
     InPart {
         /// The cause.
         reason: Reason,
         /// In words.
         detail: String,
     },
-    /// With a verdict about the subject; the rows that explain it are committed all the same.
+    /// The subject is rejected; the rows that explain it are committed all the same.
     Rejected {
         /// Why.
         reason: Reason,
@@ -136,34 +143,41 @@ pub enum Outcome {
     },
 }
 
-/// What work may use and look at while it goes on. The driver keeps the lease meanwhile.
+/// What the work may use while it runs. The driver keeps the lease meanwhile.
 pub struct JobContext<'a> {
-    /// The job, as it is held.
+    /// The held job.
     pub job: &'a HeldJob,
-    /// Once it is urgent, the work is dropped; long work may also end itself early with [`Reason::Interrupted`].
+    /// Once it is urgent, the work is dropped. Long work may also end early with [`Reason::Interrupted`].
     pub stop: &'a Stop,
+    /// Once it is asked, work that is still waiting for its turn ends with [`Reason::Interrupted`].
+    pub no_more_claims: Option<&'a Stop>,
+    /// The same from this time on, milliseconds since 1970.
+    pub deadline_ms: Option<i64>,
     /// The time.
     pub clock: &'a Clock,
-    /// Where to tell how far it is.
+    /// Where progress is reported.
     pub reporter: &'a dyn Reporter,
 }
 
-/// Hands on what came of a piece of unfinished work. Where it was rejected its files are removed, since nobody goes on
-/// with it.
-fn settled<T>(store: &Store, work: &str, outcome: Result<T, Failure>) -> Result<T, Failure> {
+/// Returns `outcome`; removes the staging folder if it was rejected.
+fn clear_staging_if_rejected<T>(
+    store: &Store,
+    work: &str,
+    outcome: Result<T, Failure>,
+) -> Result<T, Failure> {
     if outcome.as_ref().is_err_and(|failure| failure.kind == FailureKind::Rejected) {
         store.clear_staging(work)?;
     }
     outcome
 }
 
-/// Does blocking work on a thread of its own, so that the runtime can keep leases meanwhile, also that of this job.
+/// Runs blocking work on another thread, so that the runtime can keep leases meanwhile, including that of this job.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Failure::bug(format!("work on files ended early: {error}")))
 }
 
-/// Where a video's file is. A video whose file was discarded is rejected; what was made of it stays.
+/// The path of a video's file. A video whose file was discarded is rejected; its clips stay.
 fn source(store: &Store, video: &Video) -> Result<PathBuf, Failure> {
     let file = video.file.as_ref().ok_or_else(|| {
         let detail = format!("the file of video {} ({}) is gone", video.id.0, video.found.site_id);

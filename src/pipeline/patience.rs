@@ -10,13 +10,13 @@ const HOUR_MS: i64 = 3_600_000;
 /// Waiting times; the default suits the public site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Before the second attempt of a job; doubled for each further one, and up to half as long again by chance.
+    /// Before the second attempt of a job; doubled for each further one, plus up to half of it at random.
     pub backoff_ms: i64,
-    /// The longest backoff, before chance.
+    /// The longest backoff, without the random part.
     pub longest_backoff_ms: i64,
     /// After the site asked for a pause.
     pub rate_limited_ms: i64,
-    /// After several requests in a row reached nobody.
+    /// After several requests in a row got no response.
     pub offline_ms: i64,
     /// After the disk was found full.
     pub disk_ms: i64,
@@ -38,14 +38,14 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// How long a job waits after its attempt of this number failed. The same job and attempt wait equally long always.
+    /// How long a job waits after this attempt failed, milliseconds; always the same for one job and attempt.
     pub fn backoff_ms(&self, job: JobId, attempt: u32) -> i64 {
         let doublings = attempt.saturating_sub(1).min(30);
         let backoff = self.backoff_ms.saturating_mul(1 << doublings).min(self.longest_backoff_ms);
         backoff + jitter(job, attempt, backoff / 2)
     }
 
-    /// When a stage that pauses for a reason may go on, in milliseconds since 1970; none: when a person says so.
+    /// When a stage that pauses for a reason resumes, milliseconds since 1970; none: when a person lifts the pause.
     pub fn resume_at(&self, reason: Reason, now_ms: i64) -> Option<i64> {
         match reason {
             Reason::RateLimited => Some(now_ms + self.rate_limited_ms),
@@ -58,7 +58,7 @@ impl Patience {
     }
 }
 
-/// A number from 0 to `most` that looks random and is not: SplitMix64 of job and attempt.
+/// A pseudo-random number from 0 to `most`: SplitMix64 of job and attempt.
 fn jitter(job: JobId, attempt: u32, most: i64) -> i64 {
     let mut bits = job.0.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(attempt));
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -67,8 +67,8 @@ fn jitter(job: JobId, attempt: u32, most: i64) -> i64 {
     (bits % (most.max(0).unsigned_abs() + 1)).cast_signed()
 }
 
-/// When the Data API's budget is refilled. Where the time zone's rules are missing, a day from now: that is never much
-/// too early.
+/// When the Data API's quota is refilled, milliseconds since 1970. If the time zone's rules are missing, a day from
+/// now, which is never much too early.
 fn next_midnight_pacific_ms(now_ms: i64) -> i64 {
     let midnight = || {
         let now = Timestamp::from_millisecond(now_ms)?.to_zoned(TimeZone::get("America/Los_Angeles")?);

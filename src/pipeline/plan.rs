@@ -1,32 +1,32 @@
-//! How a stage is driven, and what came of it. Values only.
+//! How a stage is driven, and the result. Values only.
 
 use super::patience::Patience;
-use crate::catalog::jobs::Only;
+use crate::catalog::jobs::JobFilter;
 use crate::catalog::pauses::Pause;
 use crate::clock::Stop;
 
 /// How a stage is driven.
 #[derive(Debug, Clone)]
 pub struct DrivePlan {
-    /// Names this process, see [`super::worker_name`].
+    /// Names this process, see [`super::worker_name()`].
     pub worker: String,
-    /// Jobs in hand at once.
+    /// Concurrent jobs.
     pub slots: usize,
     /// A job is given up after this many attempts.
     pub max_attempts: u32,
-    /// A job whose holder is silent for this long is anyone's; it is prolonged every third of it.
+    /// How long a lease lasts without a heartbeat, milliseconds; it is extended every third of that.
     pub lease_ms: i64,
-    /// Claim no more than this many jobs.
+    /// The most jobs to claim.
     pub max_jobs: Option<u64>,
-    /// Claim nothing from then on, milliseconds since 1970.
+    /// No job is claimed from this time on, milliseconds since 1970.
     pub deadline_ms: Option<i64>,
-    /// Claim nothing once this is asked: what the command wanted is done, or another of its stages failed.
-    pub enough: Option<Stop>,
-    /// Claim only these.
-    pub only: Only,
-    /// Where nothing is due, the driver looks again until this is asked: the stage before is still at work. Without it, the
+    /// No job is claimed once this is asked: the command has what it wanted, or another of its stages failed.
+    pub no_more_claims: Option<Stop>,
+    /// Which jobs are claimed.
+    pub only: JobFilter,
+    /// Asked once the stage before has ended. Until then the driver waits for jobs when none is due; without it, the
     /// drive ends.
-    pub until: Option<Stop>,
+    pub upstream_ended: Option<Stop>,
     /// Waiting times.
     pub patience: Patience,
 }
@@ -41,39 +41,39 @@ impl DrivePlan {
             lease_ms: 120_000,
             max_jobs: None,
             deadline_ms: None,
-            enough: None,
-            only: Only::default(),
-            until: None,
+            no_more_claims: None,
+            only: JobFilter::default(),
+            upstream_ended: None,
             patience: Patience::default(),
         }
     }
 }
 
-/// What driving a stage came to.
+/// The result of driving a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Driven {
-    /// Jobs that ended well.
+    /// Jobs that are done.
     pub done: u64,
-    /// Jobs that ended with a verdict.
+    /// Jobs that were rejected.
     pub rejected: u64,
     /// Jobs that were given up.
     pub dead: u64,
-    /// Attempts that will be repeated later.
+    /// Attempts that failed and will be repeated later.
     pub postponed: u64,
-    /// Results that were thrown away, since the lease was lost.
+    /// Results that were discarded because the lease was lost.
     pub lost: u64,
-    /// Jobs that were let go, unharmed.
+    /// Jobs that were released; their attempts do not count.
     pub given_back: u64,
-    /// The pause that the stage ran into, or stood in from the beginning.
+    /// The pause of the stage, whether it began during the drive or before.
     pub paused: Option<Pause>,
-    /// When more of its work is due, milliseconds since 1970; none when all of it is finished.
+    /// When its next job is due, milliseconds since 1970; none when no job is left.
     pub next_due_ms: Option<i64>,
-    /// It ended because the command wanted no more: so many jobs, so much time, so many bytes.
+    /// It ended at a limit of the command: jobs, time or bytes.
     pub is_limited: bool,
 }
 
 impl Driven {
-    /// Whether anything was taken up at all.
+    /// Whether no job was claimed.
     pub fn is_idle(&self) -> bool {
         self.done + self.rejected + self.dead + self.postponed + self.lost + self.given_back == 0
     }

@@ -1,10 +1,11 @@
-//! Takes a list of videos into the catalog, as a search that the list answered: the same rows as any other, and the
-//! list's own spans and boxes beside them.
+//! Adds the videos of a list to the catalog, as a search that the list answered: the same rows as for any other search,
+//! and the list's own spans and boxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::catalog::{Catalog, Transaction, evidence, jobs, listed, videos};
+use crate::clock::Stop;
 use crate::failure::{Failure, Reason};
 use crate::lists::{self, Place, Row};
 use crate::store;
@@ -14,25 +15,27 @@ use crate::youtube::SiteId;
 use super::fetch;
 use super::intake::{self, CHUNK, Origin};
 
-/// A list as it was taken in.
+/// A list that was added to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rebuild {
     /// Its name in the catalog.
     pub(crate) list: String,
     /// Rows.
     pub(crate) rows: usize,
-    /// Videos that must be asked of YouTube.
+    /// Of these, ones that the catalog did not have.
+    pub(crate) new: usize,
+    /// Videos to be downloaded from YouTube.
     pub(crate) on_site: usize,
     /// Videos that were forgotten on request, and stay so.
     pub(crate) forgotten: usize,
-    /// What is said of each file that cannot be read: nobody knows which video it held.
+    /// A message for each file that cannot be read; which video it held is unknown.
     pub(crate) unreadable: Vec<String>,
 }
 
-/// Before all that searches found: who asks for a list wants exactly that.
+/// Before all videos that searches found.
 const PRIORITY: i64 = -1;
 
-/// A list whose rows all name a video or a file, and an emotion. Nothing of it is written down yet.
+/// A list whose rows all name a video or a file, and an emotion. It is not stored yet.
 pub(crate) struct Checked {
     list: String,
     rows: usize,
@@ -41,11 +44,11 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Reads a list; fails with all rows that name no video or no emotion. Rows without an emotion are of `emotion`, if
-    /// it is given. A file that cannot be read is lost, and no more.
-    pub(crate) fn read(path: &Path, emotion: Option<Emotion>) -> Result<Self, Failure> {
+    /// Reads a list; fails with all rows that name no video or no emotion. Rows without an emotion get `emotion`, if it
+    /// is given. A file that cannot be read counts as lost and is no error. Fails as interrupted when somebody asks to stop.
+    pub(crate) fn read(path: &Path, emotion: Option<Emotion>, stop: &Stop) -> Result<Self, Failure> {
         let (list, rows) = (name(path)?, lists::read(path)?);
-        let mut files = Files::default();
+        let mut files = Files { stop, videos: BTreeMap::new() };
         let (count, mut wanted, mut problems) = (rows.len(), Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {
             match video(&row, emotion, &mut files) {
@@ -54,22 +57,25 @@ impl Checked {
                 Err(problem) => problems.push(format!("row {}: {problem}", row.line)),
             }
         }
+        if stop.is_asked() {
+            return Err(store::interrupted(path));
+        }
         let unreadable = files.unreadable();
         lists::wrong(path, &problems).map_or(Ok(Self { list, rows: count, wanted, unreadable }), Err)
     }
 
-    /// How many videos of YouTube it names.
+    /// The number of YouTube videos in the list.
     pub(crate) fn on_site(&self) -> usize {
         let on_site = self.wanted.iter().filter(|wanted| wanted.video.site == "youtube");
         on_site.map(|wanted| &wanted.video.site_id).collect::<BTreeSet<_>>().len()
     }
 }
 
-/// Writes down every row of a list and asks for the videos' files. Twice is harmless.
+/// Stores every row of a list and enqueues the videos' downloads. Doing it twice changes nothing.
 pub(crate) async fn take_in(catalog: &Catalog, checked: &Checked) -> Result<Rebuild, Failure> {
     let Checked { list, rows, wanted, unreadable } = checked;
     let (rows, unreadable) = (*rows, unreadable.clone());
-    let mut rebuild = Rebuild { list: list.clone(), rows, on_site: 0, forgotten: 0, unreadable };
+    let mut rebuild = Rebuild { list: list.clone(), rows, new: 0, on_site: 0, forgotten: 0, unreadable };
     let mut seen = BTreeMap::new();
     for emotion in Emotion::ALL {
         let rows: Vec<&Wanted> = wanted.iter().filter(|wanted| wanted.emotion == emotion).collect();
@@ -84,8 +90,9 @@ pub(crate) async fn take_in(catalog: &Catalog, checked: &Checked) -> Result<Rebu
             for (place, wanted) in rows.iter().enumerate() {
                 let rank = u32::try_from(chunk * CHUNK + place + 1).unwrap_or(u32::MAX);
                 let why = evidence::Evidence { search: asked.search, answer: asked.answer, rank, emotion };
-                let stays = write_down(&mut tx, list, wanted, &why).await?;
-                seen.insert(&wanted.video.site_id, (wanted.video.site == "local", stays));
+                let is_new = write_down(&mut tx, list, wanted, &why).await?;
+                rebuild.new += usize::from(is_new == Some(true));
+                seen.insert(&wanted.video.site_id, (wanted.video.site == "local", is_new.is_some()));
             }
             tx.commit().await?;
         }
@@ -102,14 +109,15 @@ struct Wanted {
     emotion: Emotion,
 }
 
-/// Writes down one row and asks for its video's file; false when the video must not come back.
+/// Stores one row and enqueues the download of its video. Returns whether the row is new; none if the video must not
+/// come back.
 async fn write_down(
     tx: &mut Transaction,
     list: &str,
     wanted: &Wanted,
     why: &evidence::Evidence,
-) -> Result<bool, Failure> {
-    let Some(id) = videos::upsert(tx, &wanted.video).await? else { return Ok(false) };
+) -> Result<Option<bool>, Failure> {
+    let Some(id) = videos::upsert(tx, &wanted.video).await? else { return Ok(None) };
     evidence::insert(tx, id, why).await?;
     let row = listed::Listed {
         list: list.to_owned(),
@@ -119,23 +127,23 @@ async fn write_down(
         face: wanted.row.face,
         sha256: wanted.row.sha256.clone(),
     };
-    listed::insert(tx, id, &row).await?;
+    let is_new = listed::insert(tx, id, &row).await?;
     jobs::enqueue(tx, fetch::NAME, fetch::REV, PRIORITY, id.0).await?;
-    Ok(true)
+    Ok(Some(is_new))
 }
 
-/// What a list is called in the catalog: the name of its file, with a hash that tells the file's versions apart.
+/// The name of a list in the catalog: that of its file, with a hash that distinguishes the file's versions.
 fn name(path: &Path) -> Result<String, Failure> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (_, sha256) = store::digest(path)?;
     Ok(format!("{file}#{}", &sha256[..12]))
 }
 
-/// A row's video and emotion; neither where its file cannot be read.
+/// A row's video and emotion; none if its file cannot be read.
 fn video(
     row: &Row,
     emotion: Option<Emotion>,
-    files: &mut Files,
+    files: &mut Files<'_>,
 ) -> Result<Option<(videos::NewVideo, Emotion)>, String> {
     let emotion = row.emotion.or(emotion).ok_or("it has no emotion, and --emotion says none for all")?;
     let site_id = match &row.place {
@@ -160,36 +168,40 @@ fn video(
     Ok(Some((video, emotion)))
 }
 
-/// The files that a list names, each read once, and what is to be said of those that cannot be.
-#[derive(Default)]
-struct Files(BTreeMap<PathBuf, Result<videos::NewVideo, (u64, String)>>);
+/// The files that a list names, each read once: its video, or the row's line and a message if it cannot be read.
+struct Files<'a> {
+    stop: &'a Stop,
+    videos: BTreeMap<PathBuf, Result<videos::NewVideo, (u64, String)>>,
+}
 
-impl Files {
-    /// The video of a file that the row of this line names, if it can be read.
+impl Files<'_> {
+    /// The video of a file that the row on this line names, if it can be read.
     fn read(&mut self, path: &Path, line: u64) -> Option<&videos::NewVideo> {
-        let read = || on_disk(path).map_err(|problem| (line, format!("row {line}: {problem}")));
-        self.0.entry(path.to_owned()).or_insert_with(read).as_ref().ok()
+        let stop = self.stop;
+        let read = || on_disk(path, stop).map_err(|problem| (line, format!("row {line}: {problem}")));
+        self.videos.entry(path.to_owned()).or_insert_with(read).as_ref().ok()
     }
 
-    /// What is said of those that cannot be read, in the order of the list.
+    /// The messages about files that cannot be read, in the order of the list.
     fn unreadable(self) -> Vec<String> {
-        let mut problems: Vec<(u64, String)> = self.0.into_values().filter_map(Result::err).collect();
+        let mut problems: Vec<(u64, String)> = self.videos.into_values().filter_map(Result::err).collect();
         problems.sort_unstable();
         problems.into_iter().map(|(_, problem)| problem).collect()
     }
 }
 
-fn on_disk(path: &Path) -> Result<videos::NewVideo, String> {
+fn on_disk(path: &Path, stop: &Stop) -> Result<videos::NewVideo, String> {
     let absolute = path.canonicalize().map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    // A device or a pipe may have no end.
+    // Devices and pipes may be endless.
     if !absolute.is_file() {
         return Err(format!("cannot read {}: it is no file", path.display()));
     }
-    let (_, sha256) = store::digest(&absolute).map_err(|error| error.to_string())?;
+    let goes_on = || !stop.is_asked();
+    let (_, sha256) = store::digest_while(&absolute, goes_on).map_err(|error| error.to_string())?;
     Ok(intake::on_disk(&absolute, sha256))
 }
 
-/// The failure of a list with videos of YouTube, while the user has not accepted the site's terms.
+/// The failure for a list with YouTube videos while the user has not accepted the site's terms.
 pub(crate) fn needs_terms(on_site: usize) -> Failure {
     let detail = format!("the list names {on_site} videos of YouTube");
     Failure::permanent(Reason::Usage, detail)
@@ -202,7 +214,20 @@ mod tests {
 
     #[test]
     fn what_has_no_end_is_not_read() {
-        let why = on_disk(Path::new("/dev/zero")).unwrap_err();
+        let why = on_disk(Path::new("/dev/zero"), &Stop::default()).unwrap_err();
         assert_eq!(why, "cannot read /dev/zero: it is no file");
+    }
+
+    #[test]
+    fn once_somebody_asks_to_stop_no_further_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("film.mp4"), b"a film").unwrap();
+        let list = folder.path().join("list.csv");
+        std::fs::write(&list, "path,emotion\nfilm.mp4,fear\n").unwrap();
+        let read = |stop: &Stop| Checked::read(&list, None, stop).map(|checked| checked.wanted.len());
+        let stop = Stop::default();
+        assert_eq!(read(&stop).unwrap(), 1);
+        stop.ask();
+        assert_eq!(read(&stop).unwrap_err().reason, Reason::Interrupted);
     }
 }

@@ -6,17 +6,17 @@ use crate::failure::{Failure, FailureKind, Reason};
 /// What becomes of a job that failed.
 #[derive(Clone, Copy)]
 pub(super) enum Remedy {
-    /// A verdict about the subject.
+    /// Reject: a verdict about the subject.
     Reject,
-    /// Dead, with the log kept.
+    /// Give up; the log is kept.
     GiveUp,
-    /// Later.
+    /// Try again later.
     Postpone,
-    /// The whole stage stands still, the job is unharmed.
+    /// Pause the whole stage and release the job; the attempt does not count.
     Pause,
-    /// The job is unharmed.
+    /// Release the job; the attempt does not count.
     GiveBack,
-    /// The job is unharmed, and the drive ends: the next job would fail in the same way.
+    /// Release the job and end the drive: the next job would fail in the same way.
     End,
 }
 
@@ -33,7 +33,7 @@ impl Remedy {
         }
     }
 
-    /// Where the job is counted.
+    /// The counter of such jobs.
     pub(super) fn counter(self) -> fn(&mut Driven) -> &mut u64 {
         match self {
             Self::Reject => |summary| &mut summary.rejected,

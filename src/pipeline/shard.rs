@@ -128,17 +128,29 @@ fn open(list: &Path) -> Result<(Head, impl Iterator<Item = std::io::Result<Strin
     Ok((head, lines))
 }
 
+/// What became of a list's videos.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct TakenIn {
+    /// Videos that are here now.
+    pub(crate) videos: u64,
+    /// Videos that were passed over because their file is not where the list says, or has another size.
+    pub(crate) missing: u64,
+}
+
 /// Takes the videos of a list into a node's own catalog: rows are copied, files are linked. Twice is harmless. `data` is
-/// where the list's data folder lies here, if elsewhere than its head says. Says how many videos there are.
+/// where the list's data folder lies here, if elsewhere than its head says. Videos with a tombstone are not taken in.
+///
+/// # Errors
+/// When the list cannot be read, or none of its files is there.
 pub(crate) async fn take_in(
     catalog: &Catalog,
     store: &Store,
     list: &Path,
     data: Option<&Path>,
-) -> Result<u64, Failure> {
+) -> Result<TakenIn, Failure> {
     let (head, lines) = open(list)?;
     let data = data.unwrap_or(&head.data);
-    let mut videos = 0;
+    let (mut taken, mut first_missing) = (TakenIn::default(), None);
     for (number, line) in (2..).zip(lines) {
         let place = || format!("{} line {number}", list.display());
         let text = line.map_err(|error| Failure::transient(Reason::Disk, format!("{}: {error}", place())))?;
@@ -146,37 +158,114 @@ pub(crate) async fn take_in(
             .map_err(|error| Failure::permanent(Reason::Usage, format!("{}: {error}", place())))?;
         // The row comes with the link: whoever looks for files that no row names waits for both.
         let mut tx = catalog.begin().await?;
-        link(store, data, &line.file)?;
-        if let Some(id) = merge::introduce(&mut tx, &line.video, &line.found, "shard").await? {
-            for row in &line.listed {
-                listed::insert(&mut tx, id, row).await?;
+        let Some(id) = merge::introduce(&mut tx, &line.video, &line.found, "shard").await? else { continue };
+        match sound_source(store, data, &line.file) {
+            Ok(Some(source)) => store.link(&source, &line.file.path.to_string_lossy())?,
+            Ok(None) => {}
+            Err(failure) => {
+                taken.missing += 1;
+                first_missing = first_missing.or(Some(failure));
+                continue;
             }
-            videos::set_file(&mut tx, id, &line.file).await?;
-            jobs::enqueue(&mut tx, scan::NAME, &scan::rev(&head.clips), 0, id.0).await?;
         }
+        for row in &line.listed {
+            listed::insert(&mut tx, id, row).await?;
+        }
+        videos::set_file(&mut tx, id, &line.file).await?;
+        jobs::enqueue(&mut tx, scan::NAME, &scan::rev(&head.clips), 0, id.0).await?;
         tx.commit().await?;
-        videos += 1;
+        taken.videos += 1;
     }
-    Ok(videos)
+    match first_missing {
+        Some(failure) if taken.videos == 0 => Err(failure),
+        _ => Ok(taken),
+    }
 }
 
-fn link(store: &Store, data: &Path, file: &videos::VideoFile) -> Result<(), Failure> {
+/// The file of a list's video, which is to be linked; none when the node has it already.
+fn sound_source(store: &Store, data: &Path, file: &videos::VideoFile) -> Result<Option<PathBuf>, Failure> {
+    let size_of = |path: &Path| std::fs::metadata(path).map(|facts| facts.len());
     let source = data.join(&file.path);
-    let found = std::fs::metadata(&source).map(|facts| facts.len());
-    if found.as_ref().ok() != Some(&file.size_bytes) {
-        let what = match found {
-            Ok(size_bytes) => format!("has {size_bytes} bytes, and its row says {}", file.size_bytes),
-            Err(error) => format!("cannot be read: {error}"),
-        };
-        return Err(Failure::permanent(Reason::Usage, format!("{} {what}", source.display()))
-            .with_hint("say with --videos where the data folder of the list lies on this machine"));
+    let what = match size_of(&source) {
+        Ok(size_bytes) if size_bytes == file.size_bytes => return Ok(Some(source)),
+        Ok(size_bytes) => format!("has {size_bytes} bytes, and its row says {}", file.size_bytes),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    if size_of(&store.absolute(&file.path.to_string_lossy())).ok() == Some(file.size_bytes) {
+        return Ok(None);
     }
-    Ok(store.link(&source, &file.path.to_string_lossy())?)
+    Err(Failure::permanent(Reason::Usage, format!("{} {what}", source.display()))
+        .with_hint("say with --videos where the data folder of the list lies on this machine"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::tombstones;
+    use crate::clock::Clock;
+
+    /// A data folder with a catalog.
+    async fn place(folder: &Path) -> (Store, Catalog) {
+        let store = Store::open(folder).unwrap();
+        let catalog = Catalog::open(&store.catalog(), &Clock::fixed(0)).await.unwrap();
+        (store, catalog)
+    }
+
+    /// A list of the videos `a`, `b` and `c`, whose files are in a data folder.
+    async fn list_of_three(folder: &Path) -> PathBuf {
+        let (store, catalog) = place(folder).await;
+        for name in ["a", "b", "c"] {
+            let file = videos::VideoFile {
+                path: format!("videos/{name}.mp4").into(),
+                size_bytes: 4,
+                sha256: "00".repeat(32),
+                container: "mov".to_owned(),
+                video_codec: "h264".to_owned(),
+                width: 640,
+                height: 360,
+                duration_ms: 9_000,
+                frame_rate: 25.0,
+            };
+            std::fs::create_dir_all(store.absolute("videos")).unwrap();
+            std::fs::write(folder.join(&file.path), "film").unwrap();
+            let mut tx = catalog.begin().await.unwrap();
+            let id = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            videos::set_file(&mut tx, id, &file).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        write(&catalog, &store, &ClipRecipe::default(), 1, &store.shards()).await.unwrap();
+        store.shards().join(file_name(0, 1))
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_is_passed_over_and_all_of_them_are_refused() {
+        let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let list = list_of_three(there.path()).await;
+        let (store, catalog) = place(here.path()).await;
+        std::fs::remove_file(there.path().join("videos/b.mp4")).unwrap();
+        let taken = take_in(&catalog, &store, &list, None).await.unwrap();
+        assert_eq!(taken, TakenIn { videos: 2, missing: 1 });
+        assert_eq!(jobs::count_due(&catalog, scan::NAME).await.unwrap(), 2);
+        assert_eq!(videos::find(&catalog, "youtube", "b").await.unwrap(), None);
+        let empty = tempfile::tempdir().unwrap();
+        let (store, catalog) = place(&empty.path().join("node")).await;
+        let refused = take_in(&catalog, &store, &list, Some(empty.path())).await.unwrap_err();
+        assert!(refused.detail.contains("videos/a.mp4"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn of_a_video_that_a_node_has_forgotten_no_link_is_made() {
+        let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let list = list_of_three(there.path()).await;
+        let (store, catalog) = place(here.path()).await;
+        let mut tx = catalog.begin().await.unwrap();
+        tombstones::insert(&mut tx, "youtube", "b", "asked for").await.unwrap();
+        tx.commit().await.unwrap();
+        let taken = take_in(&catalog, &store, &list, None).await.unwrap();
+        assert_eq!(taken, TakenIn { videos: 2, missing: 0 });
+        let is_linked = ["a", "b", "c"].map(|name| store.absolute(&format!("videos/{name}.mp4")).exists());
+        assert_eq!(is_linked, [true, false, true]);
+    }
 
     #[test]
     fn a_video_belongs_to_one_shard_for_ever_and_shards_are_about_equal() {

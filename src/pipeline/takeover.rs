@@ -1,21 +1,20 @@
-//! Takes over from the dead: a process that was killed keeps its leases for minutes, though nobody works on them.
-//! Knows what worker names say and what the kernel says of processes; nothing of the work.
+//! Ends the leases of processes that were killed, which would otherwise last for minutes. Knows worker names and what
+//! the kernel says of processes; nothing of the work.
 
 use std::path::Path;
 
 use crate::catalog::{Catalog, jobs};
 use crate::failure::Failure;
-use crate::words::date;
 
-use super::lease;
+use super::worker_name::{Holder, host};
 
-/// The time at which a process began is known to the second only, and the clock may have been set a little since.
+/// The start time of a process is known to the second only, and the clock may have been adjusted since.
 const TOLERANCE_MS: i64 = 5_000;
-/// The kernel tells times to programs in hundredths of a second, whatever it counts in.
+/// The kernel reports times in hundredths of a second, whatever its own tick is.
 const MS_PER_TICK: i64 = 10;
 
-/// Makes the jobs of this machine's dead processes due again; says how many. Jobs of other machines wait for their
-/// leases to end: from here nobody can tell.
+/// Makes the jobs of this machine's dead processes due again; returns how many. Jobs of other machines wait until their
+/// leases expire, since their processes cannot be seen from here.
 pub(crate) async fn take_back(catalog: &Catalog) -> Result<u64, Failure> {
     let mut dead: Vec<String> = jobs::held(catalog).await?.into_iter().map(|lease| lease.worker).collect();
     dead.sort_unstable();
@@ -26,33 +25,11 @@ pub(crate) async fn take_back(catalog: &Catalog) -> Result<u64, Failure> {
 
 /// Whether a worker name is that of a process of this machine that has certainly ended.
 pub(crate) fn is_dead(worker: &str) -> bool {
-    Holder::parse(worker).is_some_and(|holder| holder.host == lease::host() && holder.is_dead())
+    Holder::parse(worker).is_some_and(|holder| holder.host == host() && holder.is_dead())
 }
 
-/// A worker name for people: `process 4711 on host-1, since 2026-11-25 01:00 UTC`.
-pub(crate) fn in_words(worker: &str) -> String {
-    let Some(holder) = Holder::parse(worker) else { return worker.to_owned() };
-    format!("process {} on {}, since {}", holder.pid, holder.host, date(holder.named_at_ms))
-}
-
-/// What a worker's name says, see [`lease::worker_name`].
-#[derive(Debug, PartialEq, Eq)]
-struct Holder<'a> {
-    host: &'a str,
-    pid: u32,
-    named_at_ms: i64,
-}
-
-impl<'a> Holder<'a> {
-    fn parse(worker: &'a str) -> Option<Self> {
-        let process = worker.split_once('/').map_or(worker, |(process, _slot)| process);
-        let mut parts = process.rsplitn(3, ':');
-        let named_at_ms = i64::from_str_radix(parts.next()?, 16).ok()?;
-        Some(Self { pid: parts.next()?.parse().ok()?, host: parts.next()?, named_at_ms })
-    }
-
-    /// Whether the process has certainly ended. Where the system does not tell which processes run, none counts as
-    /// dead.
+impl Holder<'_> {
+    /// Whether the process has certainly ended; false if the system does not say which processes run.
     fn is_dead(&self) -> bool {
         if !Path::new("/proc/self/stat").exists() {
             return false;
@@ -67,7 +44,7 @@ impl<'a> Holder<'a> {
     }
 }
 
-/// The fields of proc_pid_stat(5) from the third one, the state; the name before them may hold anything.
+/// The fields of proc_pid_stat(5) from the third one, the state; the name before them may contain any character.
 fn fields(stat: &str) -> impl Iterator<Item = &str> {
     stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace()
 }
@@ -97,7 +74,7 @@ mod tests {
     fn dead_worker() -> String {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        format!("{}:{}:{:x}/0", lease::host(), child.id(), Clock::system().now_ms())
+        format!("{}:{}:{:x}/0", host(), child.id(), Clock::system().now_ms())
     }
 
     async fn held_by(workers: &[&str]) -> (tempfile::TempDir, Catalog) {
@@ -108,7 +85,7 @@ mod tests {
             jobs::enqueue(&mut tx, StageName::Scan, "1", 0, subject).await.unwrap();
             tx.commit().await.unwrap();
             let claim = Claim { stage: StageName::Scan, rev: "1", worker, lease_ms: 120_000 };
-            jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+            jobs::claim(&catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
         }
         (folder, catalog)
     }
@@ -129,7 +106,7 @@ mod tests {
         let (_folder, catalog) = held_by(&[&worker]).await;
         let id = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap().id;
         let job = jobs::HeldJob { id, subject_id: 1, attempt: 1, worker, rev: "1".to_owned() };
-        assert!(jobs::set_waits(&catalog, &job, true).await.unwrap());
+        assert!(jobs::set_waiting(&catalog, &job, true).await.unwrap());
         assert_eq!(take_back(&catalog).await.unwrap(), 1);
         let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
         assert_eq!((job.state, job.attempt), (JobState::Open, 0));
@@ -138,7 +115,7 @@ mod tests {
     #[tokio::test]
     async fn who_lives_or_works_elsewhere_keeps_its_jobs() {
         let living = format!("{}/1", worker_name(&Clock::system()));
-        let elsewhere = dead_worker().replacen(&lease::host(), "another-machine", 1);
+        let elsewhere = dead_worker().replacen(&host(), "another-machine", 1);
         let (_folder, catalog) = held_by(&[&living, &elsewhere, "somebody"]).await;
         assert_eq!(take_back(&catalog).await.unwrap(), 0);
         assert_eq!(jobs::held(&catalog).await.unwrap().len(), 3);
@@ -146,21 +123,11 @@ mod tests {
 
     #[test]
     fn a_process_that_only_got_the_number_of_a_dead_one_holds_nothing() {
-        let (host, pid) = (lease::host(), std::process::id());
+        let (host, pid) = (host(), std::process::id());
         let holder = |named_at_ms| Holder { host: &host, pid, named_at_ms };
         let now_ms = Clock::system().now_ms();
         assert!(!holder(now_ms).is_dead());
         assert!(holder(now_ms - 24 * 3_600_000).is_dead());
-    }
-
-    #[test]
-    fn a_worker_name_says_who_it_is() {
-        let holder = Holder::parse("host-1:4711:19a/0").unwrap();
-        assert_eq!(holder, Holder { host: "host-1", pid: 4_711, named_at_ms: 0x19a });
-        assert_eq!(in_words("host-1:4711:0/0"), "process 4711 on host-1, since 1970-01-01 00:00 UTC");
-        for other in ["", "tester", "host:x:19a/0", "host:1:zz", "1:19a"] {
-            assert_eq!(Holder::parse(other), None, "{other}");
-        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a command says at its end: the funnel, and what became of the labels where the truth is known.
+//! A command's closing text: the funnel, and the labels against the truth where it is known.
 
 use crate::words::{count, known, share};
 
@@ -6,7 +6,7 @@ use super::run_report::RunReport;
 use super::table::{Table, steps};
 use super::truth::Truth;
 
-/// The closing tables of a report as text for a terminal or a log; parts that are not known are left out.
+/// The closing tables of a report as text for a terminal or a log; unknown parts are left out.
 pub fn closing(report: &RunReport, coloured: bool) -> String {
     let funnel = report.funnel.as_ref().map(steps);
     let truth = report.truth.as_ref();
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closing_words_tell_what_was_found_and_what_became_of_the_labels() {
+    fn the_closing_text_has_the_funnel_and_the_fate_of_the_labels() {
         insta::assert_snapshot!(closing(&example::report(), false));
     }
 

@@ -1,4 +1,4 @@
-//! What a training run said of itself, epoch by epoch and at its end. It knows no trainer.
+//! What a training run measured, epoch by epoch and at its end, as plain values.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::words::{plural, share_of};
 /// One epoch. Shares and importances are 0 to 1.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct EpochFacts {
-    /// One-based.
+    /// From 1.
     pub epoch: u32,
     /// Mean loss over the training samples.
     pub train_loss: Option<f64>,
@@ -17,9 +17,9 @@ pub struct EpochFacts {
     pub validation_accuracy: Option<f64>,
     /// Mean of the classes' recalls on the validation samples.
     pub mean_class_accuracy: Option<f64>,
-    /// Mean importance of the batches' high groups.
+    /// Mean importance of the batches' high-importance groups.
     pub importance_high: Option<f64>,
-    /// Mean importance of the batches' low groups.
+    /// Mean importance of the batches' low-importance groups.
     pub importance_low: Option<f64>,
     /// Share of batches whose rank regularisation was exactly 0: the groups were far enough apart.
     pub rank_loss_zero_share: Option<f64>,
@@ -33,8 +33,8 @@ pub(super) fn best(epochs: &[EpochFacts]) -> Option<(u32, f64)> {
     known.max_by(|one, other| one.1.total_cmp(&other.1).then(other.0.cmp(&one.0)))
 }
 
-/// Mean validation accuracy of the last five epochs that measured it, and how many they are: what is reported, so that no
-/// lucky epoch is.
+/// Mean validation accuracy of the last five epochs that measured it, and their number, which may be less. Reported instead
+/// of the best epoch, which may be a lucky one.
 pub(super) fn last_five(epochs: &[EpochFacts]) -> Option<(u64, f64)> {
     mean_of_last_five(epochs, |facts| facts.validation_accuracy)
 }
@@ -59,10 +59,10 @@ pub(super) fn mean_of(epochs: u64) -> String {
     }
 }
 
-/// How often each class was taken for each class.
+/// A confusion matrix.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Confusion {
-    /// What the rows are: "validation labels", "true labels of the test split" …
+    /// What the rows are, such as "validation labels".
     pub rows_are: String,
     /// Class names, in index order.
     pub classes: Vec<String>,
@@ -77,7 +77,7 @@ impl Confusion {
         share_of(*counts.get(column)?, counts.iter().sum())
     }
 
-    /// Who is taken for whom, and how often; most frequent first.
+    /// The mistakes, as pairs of classes with their number, most frequent first.
     pub(super) fn mistakes(&self) -> Vec<(&str, &str, u64)> {
         let names = |row: usize, column: usize| Some((self.classes.get(row)?, self.classes.get(column)?));
         let mut mistakes = Vec::new();
@@ -94,21 +94,21 @@ impl Confusion {
         mistakes
     }
 
-    /// The share of a class's samples that were classified right.
+    /// The share of a class's samples that were classified correctly.
     pub(super) fn recall(&self, class: usize) -> Option<f64> {
         self.share(class, class)
     }
 }
 
-/// Counts over equal bins of 0 to 1.
+/// A histogram of values between 0 and 1, in bins of equal width.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Histogram {
-    /// How many fell into each bin; the first begins at 0, the last ends at 1.
+    /// The count of each bin; the first begins at 0, the last ends at 1.
     pub bins: Vec<u64>,
 }
 
 impl Histogram {
-    /// Sorts values of 0 to 1 into so many bins; 1 itself falls into the last one, what is no number nowhere.
+    /// Sorts values of 0 to 1 into bins. 1 itself falls into the last one; NaN is ignored.
     pub fn of(values: impl IntoIterator<Item = f64>, bins: usize) -> Self {
         let mut counts = vec![0; bins];
         for value in values.into_iter().filter(|value| value.is_finite()) {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_says_of_how_many_epochs_it_is_one() {
+    fn a_mean_names_its_number_of_epochs() {
         let words = [1, 2, 5].map(mean_of);
         assert_eq!(words, ["of one epoch", "mean of the last 2 epochs", "mean of the last 5 epochs"]);
     }
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn the_most_frequent_mistake_stands_first() {
+    fn the_most_frequent_mistake_is_first() {
         let classes = ["anger", "fear"].map(str::to_owned).to_vec();
         let confusion = Confusion { classes, counts: vec![vec![5, 1], vec![4, 9]], ..Confusion::default() };
         assert_eq!(confusion.mistakes(), [("fear", "anger", 4), ("anger", "fear", 1)]);
     }
 
     #[test]
-    fn one_falls_into_the_last_bin_and_nan_nowhere() {
+    fn one_falls_into_the_last_bin_and_nan_into_none() {
         let histogram = Histogram::of([0.0, 0.24, 0.25, 0.99, 1.0, f64::NAN], 4);
         assert_eq!(histogram.bins, [2, 1, 0, 2]);
     }

@@ -1,4 +1,4 @@
-//! A full report by hand, for the tests of every renderer.
+//! A complete example report, for the tests of every renderer.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -8,7 +8,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use super::*;
 use crate::types::{Emotion, StageName};
 
-/// A report in which every part is known. Numbers are made up, but add up.
+/// A report in which every part is known. The numbers are made up but consistent.
 pub(super) fn report() -> RunReport {
     RunReport {
         title: "Demo world, SCN".to_owned(),
@@ -98,7 +98,7 @@ fn step(unit: &str, name: &str, kept: u64, lost: &[(&str, u64)]) -> FunnelStep {
     FunnelStep { unit: unit.to_owned(), name: name.to_owned(), kept, waiting: None, lost: lost.collect() }
 }
 
-/// Most to the first emotions, nothing to the last where there is too little.
+/// Splits a count among the emotions: most to the first, nothing to the last when there is too little.
 fn shared_out(mut count: u64) -> BTreeMap<String, u64> {
     let mut shares = BTreeMap::new();
     for emotion in Emotion::ALL {
@@ -208,7 +208,7 @@ fn relabelled(place: i64) -> RelabelledSample {
     }
 }
 
-/// A round face on a coloured ground.
+/// A round face on a coloured background.
 fn picture(place: i64) -> Vec<u8> {
     let shade = u8::try_from(place.rem_euclid(16) * 8).unwrap();
     let face = RgbImage::from_fn(96, 96, |x, y| {

@@ -1,4 +1,4 @@
-//! What is left after each step from searches to samples, and why the rest is not. It knows no stage and no table.
+//! The funnel: what is left after each step from searches to samples, and why the rest was lost, as plain values.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use crate::types::StageName;
 
-/// The way from searches to samples, in order.
+/// The steps from searches to samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Funnel {
-    /// The steps, in the order data walks.
+    /// The steps, in the order of the data flow.
     pub steps: Vec<FunnelStep>,
     /// The same by emotion.
     pub emotions: Vec<EmotionCounts>,
@@ -17,16 +17,18 @@ pub struct Funnel {
     pub times: Vec<StageTime>,
 }
 
-/// How long a stage was at work, by the clock, however many jobs were in hand at once.
+/// How long a stage was at work, in elapsed time, no matter how many jobs ran at once; for scans the sum of the time that
+/// each took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageTime {
     /// The stage.
     pub stage: StageName,
     /// Jobs that are done.
     pub done: u64,
-    /// From one job's end to the next one's, milliseconds; nights and pauses are left out.
+    /// Sum of the times from one job's end to the next one's, without nights and pauses, or of those that scans took,
+    /// milliseconds.
     pub worked_ms: i64,
-    /// From one job's end to the next one's in the mean, if there were two.
+    /// Mean of these times, if there is one, milliseconds.
     pub job_ms: Option<i64>,
 }
 
@@ -37,22 +39,22 @@ pub struct FunnelStep {
     pub unit: String,
     /// What happened to them: `found`, `downloaded` …
     pub name: String,
-    /// How many came through.
+    /// How many passed it.
     pub kept: u64,
-    /// How many are still to be worked on, if known.
+    /// How many are still to be processed, if known.
     pub waiting: Option<u64>,
     /// Those lost at this step, most frequent reason first.
     pub lost: Vec<ReasonCount>,
 }
 
-/// How often a reason was given.
+/// The number of times a reason was given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ReasonCount {
     /// The reason, from the closed list.
     pub reason: String,
     /// How often.
     pub count: u64,
-    /// How often for each emotion that was searched for, where it is counted and not 0.
+    /// The same by the emotion searched for, where it is counted and not 0.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub emotions: BTreeMap<String, u64>,
 }
@@ -64,11 +66,11 @@ pub struct EmotionCounts {
     pub emotion: String,
     /// Searches planned.
     pub searches: Option<u64>,
-    /// Videos found; one that two emotions found counts for the one with the better evidence.
+    /// Videos found; one found for two emotions counts for the one with the better evidence.
     pub videos: Option<u64>,
     /// Videos whose file was downloaded.
     pub files: Option<u64>,
-    /// Clips cut, but for copies whose samples are not in use.
+    /// Clips cut, without duplicates whose samples are not in use.
     pub clips: Option<u64>,
     /// Samples in use.
     pub samples: Option<u64>,
@@ -78,14 +80,14 @@ impl EmotionCounts {
     /// The names of the columns that [`EmotionCounts::counts`] fills.
     pub(super) const COLUMNS: [&'static str; 5] = ["searches", "videos", "files", "clips", "samples"];
 
-    /// The five counts, in the order data walks.
+    /// The five counts, in the order of the data flow.
     pub(super) fn counts(&self) -> [Option<u64>; 5] {
         [self.searches, self.videos, self.files, self.clips, self.samples]
     }
 }
 
 impl Funnel {
-    /// The step of this unit and name.
+    /// The step with this unit and name.
     pub(super) fn step(&self, unit: &str, name: &str) -> Option<&FunnelStep> {
         self.steps.iter().find(|step| step.unit == unit && step.name == name)
     }
@@ -95,12 +97,12 @@ impl Funnel {
         self.steps.iter().rfind(|step| step.unit == unit)
     }
 
-    /// How many there were at the first step of this unit: the whole that shares are taken of.
+    /// How many there were at the first step of this unit: the 100 % of its shares.
     pub(super) fn whole(&self, unit: &str) -> u64 {
         self.steps.iter().find(|step| step.unit == unit).map_or(0, |step| step.kept)
     }
 
-    /// Each column's sum over the emotions; none where no emotion knows it.
+    /// Each column's sum over the emotions; none where it is unknown for all of them.
     pub(super) fn totals(&self) -> [Option<u64>; 5] {
         let mut totals = [None; 5];
         for counts in self.emotions.iter().map(EmotionCounts::counts) {

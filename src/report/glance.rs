@@ -1,11 +1,11 @@
-//! The handful of numbers that a reader looks for first; every renderer begins with them.
+//! The few numbers that every renderer begins with.
 
 use crate::words::{count, share, share_of};
 
 use super::epochs::{best, last_five, mean_of};
 use super::run_report::RunReport;
 
-/// One number with its name and what puts it in proportion.
+/// One number with its name and a note that puts it in proportion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glance {
     pub(super) name: &'static str,
@@ -14,7 +14,7 @@ pub(super) struct Glance {
     pub(super) note: String,
 }
 
-/// What is known at a glance, in the order data walks.
+/// The numbers that are known, in the order of the data flow.
 pub(super) fn glances(report: &RunReport) -> Vec<Glance> {
     let all =
         [videos(report), clips(report), samples(report), accuracy(report), relabelled(report), noise(report)];
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_run_says_how_many_epochs_its_accuracy_is_a_mean_of() {
+    fn the_accuracy_of_a_short_run_names_its_number_of_epochs() {
         let mut report = example::report();
         report.epochs.truncate(2);
         let note = accuracy(&report).unwrap().note;

@@ -23,9 +23,9 @@ pub struct RoundEntry {
     pub round: i64,
     /// Milliseconds since 1970.
     pub started_at_ms: i64,
-    /// Milliseconds since 1970; none while it goes on, or when it was killed.
+    /// Milliseconds since 1970; none while it runs, or if it was killed.
     pub ended_at_ms: Option<i64>,
-    /// How it ended, in words.
+    /// Its outcome, in words.
     pub outcome: String,
     /// Samples in use that came with it, less those that went.
     pub samples: Option<i64>,
@@ -33,8 +33,8 @@ pub struct RoundEntry {
     pub page: Option<String>,
 }
 
-/// Draws the lists of rounds and training runs, newest first, whatever order they come in. `others` are further pages: what
-/// each is called, and where it lies, relative to the index.
+/// Draws the lists of rounds and training runs, each sorted newest first. `others` are further pages: the title of each,
+/// and its path relative to the index.
 pub fn index(
     rounds: &[RoundEntry],
     entries: &[IndexEntry],
@@ -109,7 +109,7 @@ fn link(page: Option<&str>, name: &str) -> Markup {
     markup! { @match page { Some(page) => a href=(relative(page)) { (name) }, None => (name) } }
 }
 
-/// A link that can only lead below the index: a name with a colon would be read as a scheme.
+/// A link that can only lead below the index: without `./` a name with a colon would be read as a scheme.
 fn relative(page: &str) -> String {
     format!("./{}", page.trim_start_matches(['/', '.']))
 }
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_run_stands_first() {
+    fn the_newest_run_is_first() {
         let page = index(&[], &[entry("older", 1_000), entry("newer", 2_000)], &[], 3_000);
         assert!(page.find("newer").unwrap() < page.find("older").unwrap());
         assert!(page.contains("href=\"./newer.html\""));
     }
 
     #[test]
-    fn rounds_stand_before_runs_with_the_newest_first() {
+    fn rounds_come_before_runs_with_the_newest_first() {
         let round =
             |round| RoundEntry { round, page: Some(format!("round-{round}.html")), ..RoundEntry::default() };
         let page = index(&[round(1), round(2)], &[entry("some", 1_000)], &[], 3_000);
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_nowhere_else() {
+    fn a_link_cannot_lead_elsewhere() {
         assert_eq!(relative("//elsewhere/x"), "./elsewhere/x");
         assert_eq!(relative("javascript:x"), "./javascript:x");
     }

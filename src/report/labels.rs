@@ -1,4 +1,4 @@
-//! What a run thinks of single labels. It knows samples by id, name and picture only.
+//! A run's opinions of single labels, as plain values.
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ pub struct ClassCount {
     pub after: Option<u64>,
 }
 
-/// A sample that the run trusts little.
+/// A sample to which the run gives a low importance.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct LeastImportant {
     /// Its row in the catalog.
@@ -23,7 +23,7 @@ pub struct LeastImportant {
     pub jpeg: Vec<u8>,
     /// The label it has.
     pub label: String,
-    /// What the net would say.
+    /// The class that the net predicts.
     pub predicted: Option<String>,
     /// SCN's α, 0 to 1.
     pub importance: f64,
@@ -49,7 +49,7 @@ pub struct RelabelledSample {
     pub p_given: f64,
     /// SCN's α, 0 to 1.
     pub importance: Option<f64>,
-    /// One-based epoch at whose end it was decided.
+    /// The epoch at whose end it was decided, from 1.
     pub epoch: u32,
     /// The true label, where it is known.
     pub true_label: Option<String>,

@@ -1,6 +1,6 @@
-//! The report as Markdown, for issues, logs and mail: the same facts without pictures.
+//! The report as Markdown without pictures, for issues, logs and mail.
 
-use crate::words::{count, date, decimal, known, share, share_of};
+use crate::words::{count, date, decimal, known, share, share_of, span};
 
 use super::epochs::mean_of;
 use super::funnel::{EmotionCounts, Funnel};
@@ -8,13 +8,14 @@ use super::glance::glances;
 use super::run_report::{FailureGroup, RunReport, RunSummary, TestResult};
 use super::truth::Truth;
 
-/// Writes the report. Missing parts are said to be not known, or left out where they would be empty tables.
+/// Writes the report. Missing parts are written as "not known", or left out where they would be empty tables.
 pub fn markdown(report: &RunReport) -> String {
     let others = if report.run.is_some() { "Other runs" } else { "Runs" };
     let sections = [
         head(report),
         section("From searches to samples", report.funnel.as_ref().map(funnel)),
         section("By emotion", report.funnel.as_ref().map(emotions)),
+        section("Time at work", report.funnel.as_ref().and_then(times)),
         section("Epochs", epochs(report)),
         section("Test split", report.test.as_ref().map(test)),
         section("Recall by class", recalls(report)),
@@ -71,6 +72,19 @@ fn emotions(funnel: &Funnel) -> String {
     let rows = funnel.emotions.iter().map(|counts| row(&counts.emotion, counts.counts()));
     let head: Vec<&str> = std::iter::once("emotion").chain(EmotionCounts::COLUMNS).collect();
     table(&head, rows.chain(std::iter::once(row("all", funnel.totals()))))
+}
+
+fn times(funnel: &Funnel) -> Option<String> {
+    let rows = funnel.times.iter().map(|time| {
+        vec![
+            time.stage.to_string(),
+            count(time.done),
+            known(time.job_ms.and(Some(time.worked_ms)), span),
+            known(time.job_ms, span),
+        ]
+    });
+    let head = ["stage", "jobs done", "time", "time of a job"];
+    (!funnel.times.is_empty()).then(|| table(&head, rows))
 }
 
 fn epochs(report: &RunReport) -> Option<String> {
@@ -180,7 +194,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     text
 }
 
-/// Text from elsewhere, so that it can neither end its cell nor be read as markup.
+/// Escapes foreign text, so that it can neither end its cell nor be read as markup.
 pub(super) fn cell(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -202,19 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_markdown_reads_like_this() {
+    fn the_markdown_matches_its_snapshot() {
         insta::assert_snapshot!(markdown(&example::report()));
     }
 
     #[test]
-    fn an_empty_report_is_not_known_but_for_what_is_known_to_be_nothing() {
+    fn an_empty_report_says_not_known_except_where_nothing_is_known_to_be_there() {
         let text = markdown(&RunReport::default());
         assert_eq!(text.matches("Not known.").count(), 9, "{text}");
         assert!(text.contains("## Runs\n\nNone yet.") && text.contains("Nothing was rejected"), "{text}");
     }
 
     #[test]
-    fn a_short_run_says_how_many_epochs_its_accuracy_is_a_mean_of() {
+    fn the_accuracy_of_a_short_run_names_its_number_of_epochs() {
         let mut run = example::report().compared.remove(0);
         assert!(!runs(std::slice::from_ref(&run)).contains("(of"));
         run.last_epochs = 2;
@@ -222,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn text_from_elsewhere_stays_in_its_cell() {
+    fn foreign_text_stays_in_its_cell() {
         assert_eq!(cell("a|b\n<c>"), "a\\|b \\<c\\>");
     }
 }

@@ -1,16 +1,16 @@
-//! Rows in; HTML, Markdown, JSON and terminal tables out.
+//! Reports: catalog rows in; HTML, Markdown, JSON and terminal tables out.
 //!
-//! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are said to be "not known"; only
-//! `gather` knows the catalog, nothing here knows the disk, and a page needs no network and no script.
+//! Everything is drawn from one plain struct, [`RunReport`], whose missing parts are written as "not known". Only `gather`
+//! reads the catalog, nothing here touches the disk, and a page needs no network and no script.
 //!
 //! ```text
-//! gather/                                        rows of the catalog in
-//! run_report · round · index                     what one page says, as plain values: of a run, a round, all pages
+//! gather/                                        reads the catalog
+//! run_report · round · index                     the content of a page, as plain values: a run, a round, all pages
 //! funnel · labels · epochs · truth               the parts of a report, as plain values
-//! glance                                         the few numbers that every form begins with
-//! html/ · markdown · table · closing             the forms: a page, Markdown, a terminal's table, a closing line
-//! chart/                                         pictures of numbers, as SVG inside a page
-//! pages                                          what is taken out of pages that were written before
+//! glance                                         the few numbers that every format begins with
+//! html/ · markdown · table · closing             the formats: a page, Markdown, a terminal's table, a closing text
+//! chart/                                         charts as SVG inside a page
+//! pages                                          removes pictures and names from pages written before
 //! ```
 
 mod chart;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_json_has_the_facts_and_no_pictures() {
+    fn the_json_has_all_values_and_no_pictures() {
         let report = example::report();
         let text = json(&report);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();

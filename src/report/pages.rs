@@ -1,5 +1,5 @@
-//! What leaves pages that were written before: pictures, and names of videos. It stands beside the writers, whose forms
-//! it knows, and like them it knows neither the disk nor whose the pictures are.
+//! Removes pictures and names of videos from pages written before. It is here since it depends on the formats of the
+//! writers; like them it touches neither the disk nor the catalog.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -18,15 +18,18 @@ use crate::types::SampleId;
 /// How a page embeds a picture, up to the JPEG file in base64 and the number of its sample.
 const PICTURE: &str = "<img src=\"data:image/jpeg;base64,";
 const NUMBER: &str = "\" alt=\"sample ";
-/// What a page shows where there is none.
+/// What replaces a removed picture.
 const NONE: &str = "<div class=\"missing\">no picture</div>";
 
-/// What a page says, as its one group: neither its style nor the inside of a tag, with pictures and addresses.
+/// How every page of HTML begins.
+const HTML: &str = "<!doctype html>";
+
+/// The text of a page, as its only group: not its style sheet, nor the inside of tags with pictures and addresses.
 static SAID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("<style>[^<]*|(?:^|>)([^<]+)").expect("the pattern is a constant, and a test uses it")
 });
 
-/// What a page is written in.
+/// The format of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// With pictures.
@@ -38,21 +41,27 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of a file, by its name; none where it is no page.
+    /// The format of a file, by its extension in any letter case; none if it is not a page.
     pub fn of(file: &Path) -> Option<Self> {
-        match file.extension()?.to_str()? {
+        match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
             "html" | "htm" => Some(Self::Html),
             "md" | "markdown" => Some(Self::Markdown),
             "json" => Some(Self::Json),
             _ => None,
         }
     }
+
+    /// The form of a text whose file has another extension; none if it is not a page of ours.
+    pub fn of_text(text: &str) -> Option<Self> {
+        let begin = text.get(..HTML.len())?;
+        begin.eq_ignore_ascii_case(HTML).then_some(Self::Html)
+    }
 }
 
 /// A picture on a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shown<'a> {
-    /// The sample that it is said to be of.
+    /// The id of its sample.
     pub sample: Option<SampleId>,
     base64: &'a str,
 }
@@ -76,7 +85,7 @@ pub fn pictures(page: &str) -> Vec<Shown<'_>> {
     page.split(PICTURE).skip(1).filter_map(|rest| Some(Shown::of(rest.split_once('>')?.0))).collect()
 }
 
-/// A page without those of its pictures that do not stay; `stays` has one for each of [`pictures`].
+/// A page without the pictures that are to be removed; `stays` has an element for each of [`pictures`].
 pub fn without_pictures(page: &str, stays: &[bool]) -> String {
     let mut parts = page.split(PICTURE);
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -90,12 +99,12 @@ pub fn without_pictures(page: &str, stays: &[bool]) -> String {
     text
 }
 
-/// Names as they stand in pages of every form.
+/// Names as the pages of each format write them.
 pub fn written(names: &Names) -> Result<Names> {
     names.written(&[|name| html! { (name) }.into_string(), cell])
 }
 
-/// A page without these [`written`] names; borrowed where it has none.
+/// A page without these [`written`] names; borrowed if it has none.
 pub fn without_names<'a>(form: Form, page: &'a str, names: &Names) -> Cow<'a, str> {
     match form {
         Form::Html => out_of_html(page, names),
@@ -123,13 +132,14 @@ mod tests {
     use crate::types::StageName;
 
     #[test]
-    fn a_page_keeps_the_pictures_that_stay_and_no_other() {
+    fn a_page_keeps_only_the_pictures_that_stay() {
         let picture =
             |sample_id, jpeg: &[u8]| Picture { sample_id, jpeg: jpeg.to_vec(), ..Picture::default() };
         let pictures_of = vec![picture(7, b"one"), picture(8, b"other")];
         let page = round_html(&RoundReport { pictures: pictures_of, ..RoundReport::default() });
         let shown = pictures(&page);
         assert_eq!(shown.iter().map(|it| it.sample).collect::<Vec<_>>(), [7, 8].map(|id| Some(SampleId(id))));
+        assert_eq!((Form::of_text(&page), Form::of_text("é\u{1F600} notes, mine")), (Some(Form::Html), None));
         assert!(shown[0].is(b"one") && shown[1].is(b"other") && !shown[0].is(b"other"));
         assert_eq!(without_pictures(&page, &[true, true]), page);
         let left = without_pictures(&page, &[false, true]);
@@ -138,12 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_every_form_loses_names_however_they_are_written() {
+    fn names_are_removed_from_pages_of_every_format() {
         const TITLE: &str = "Jane <Doe> & \"her\" [sad]_day";
         let site_id = "iu6mbBBDm7S".to_owned();
         let video = NewVideo { site_id, title: Some(TITLE.to_owned()), ..NewVideo::default() };
         let names = written(&Names::of(&[video]).unwrap()).unwrap();
-        // Where a page has a text from elsewhere does not matter.
+        // It does not matter where a page contains foreign text.
         let (stage, reason) = (StageName::Fetch, format!("'{TITLE}' is private"));
         let group = FailureGroup { stage, reason, outcome: String::new(), count: 1 };
         let report = RunReport { failures: vec![group], ..RunReport::default() };
@@ -160,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_and_marks_of_a_page_are_no_names_whatever_a_video_is_called() {
+    fn pictures_and_markup_stay_whatever_a_video_is_called() {
         let jpeg = STANDARD.decode("abc+Me2+you/face").unwrap();
         let pictures_of = vec![Picture { sample_id: 7, jpeg, ..Picture::default() }];
         let report = RoundReport { pictures: pictures_of, ..RoundReport::default() };

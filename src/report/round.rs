@@ -1,5 +1,4 @@
-//! What one round of `webemotion run` did, as plain values: the morning report and what `--notify` gets. It knows neither
-//! where they come from nor how they are drawn.
+//! What one round of `webemotion run` did, as plain values: for its report and for `--notify`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,11 +18,11 @@ pub struct RoundReport {
     pub exit: u8,
     /// The exit code in words.
     pub outcome: String,
-    /// How the round before ended, where that needs saying: it was killed.
+    /// A note on the round before, if it was killed.
     pub before: Option<String>,
     /// Its parts, in order.
     pub steps: Vec<RoundStep>,
-    /// What each stage's jobs came to.
+    /// The outcomes of each stage's jobs.
     pub work: Vec<StageWork>,
     /// What failed, by cause, most frequent first.
     pub failures: Vec<FailureGroup>,
@@ -31,11 +30,11 @@ pub struct RoundReport {
     pub totals: Totals,
     /// What it held when the round before ended; none before the second round.
     pub totals_before: Option<Totals>,
-    /// Stages that stand still.
+    /// Stages that are paused.
     pub paused: Vec<PausedStage>,
     /// Free space for the data folder, bytes.
     pub free_bytes: u64,
-    /// The training run that came to its end.
+    /// The training run that ended in it.
     pub run: Option<RunSummary>,
     /// What the next round would do, and why.
     pub next: Vec<RoundStep>,
@@ -44,7 +43,7 @@ pub struct RoundReport {
     pub pictures: Vec<Picture>,
 }
 
-/// One part of a round: a command, or what became of it.
+/// One part of a round: a command and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RoundStep {
     /// `crawl`, `clips`, `train` or `report`.
@@ -57,12 +56,12 @@ pub struct RoundStep {
     pub took_ms: Option<i64>,
 }
 
-/// What a stage's jobs came to in one round.
+/// The outcomes of a stage's jobs in one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StageWork {
     /// The stage.
     pub stage: StageName,
-    /// Jobs that ended well.
+    /// Jobs that are done.
     pub done: u64,
     /// Jobs that ended with a verdict about the data.
     pub rejected: u64,
@@ -72,7 +71,7 @@ pub struct StageWork {
     pub put_off: u64,
 }
 
-/// How much there is.
+/// The totals of the catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
@@ -82,14 +81,14 @@ pub struct Totals {
     pub videos: u64,
     /// Videos whose file was downloaded; it may have been discarded since.
     pub files: u64,
-    /// Clips, but for copies whose samples are not in use.
+    /// Clips, without duplicates whose samples are not in use.
     pub clips: u64,
     /// Samples in use.
     pub samples: u64,
 }
 
 impl Totals {
-    /// The five counts with their names, in the order data walks.
+    /// The five counts with their names, in the order of the data flow.
     pub fn named(&self) -> [(&'static str, u64); 5] {
         [
             ("searches", self.searches),
@@ -101,14 +100,14 @@ impl Totals {
     }
 }
 
-/// A stage that stands still.
+/// A paused stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PausedStage {
     /// The stage.
     pub stage: StageName,
     /// The reason, from the closed list.
     pub reason: String,
-    /// When it goes on, milliseconds since 1970; none: when a person says so.
+    /// When it resumes, milliseconds since 1970; none: when a person lifts the pause.
     pub resume_at_ms: Option<i64>,
 }
 
@@ -117,19 +116,19 @@ pub struct PausedStage {
 pub struct Picture {
     /// Its row in the catalog.
     pub sample_id: i64,
-    /// What its video was searched for.
+    /// The emotion its video was searched for.
     pub emotion: String,
     /// A JPEG file.
     pub jpeg: Vec<u8>,
 }
 
 impl RoundReport {
-    /// The name that its page and its summary go by.
+    /// The file stem of its page and its summary.
     pub fn name(&self) -> String {
         format!("round-{:04}", self.round)
     }
 
-    /// Jobs of all stages that one of the four counts names.
+    /// The sum of one of the four counts over all stages.
     pub fn jobs(&self, count: fn(&StageWork) -> u64) -> u64 {
         self.work.iter().map(count).sum()
     }

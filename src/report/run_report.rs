@@ -1,4 +1,4 @@
-//! All that one report says, as plain values. It knows neither where they come from nor how they are drawn.
+//! The content of one report, as plain values.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub struct RunReport {
     pub title: String,
     /// When the report was made, milliseconds since 1970.
     pub made_at_ms: i64,
-    /// The training run it is about; none in a report on the catalog alone.
+    /// The training run it is about; none in a report on the catalog only.
     pub run: Option<RunFacts>,
     /// From searches to samples.
     pub funnel: Option<Funnel>,
@@ -25,19 +25,19 @@ pub struct RunReport {
     pub class_counts: Vec<ClassCount>,
     /// One entry an epoch, in order.
     pub epochs: Vec<EpochFacts>,
-    /// What the test split said.
+    /// The result on the test split.
     pub test: Option<TestResult>,
-    /// Who is taken for whom.
+    /// The confusion matrix.
     pub confusion: Option<Confusion>,
-    /// How SCN's importance is spread over the training samples.
+    /// The distribution of SCN's importance over the training samples.
     pub importance: Option<Histogram>,
-    /// The samples that the run trusts least, least first.
+    /// The samples of least importance, least first.
     pub least_important: Vec<LeastImportant>,
     /// How many samples ended with another label than they began with; `relabelled` may show fewer.
     pub relabelled_total: Option<u64>,
-    /// Samples whose label the run would change, surest first.
+    /// Samples whose label the run would change, most confident first.
     pub relabelled: Vec<RelabelledSample>,
-    /// What can be said only where the true labels are known.
+    /// The labels against the truth, where it is known.
     pub truth: Option<Truth>,
     /// Other runs on the same catalog, newest first.
     pub compared: Vec<RunSummary>,
@@ -45,7 +45,7 @@ pub struct RunReport {
     pub failures: Vec<FailureGroup>,
 }
 
-/// What identifies a training run.
+/// The facts about a training run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RunFacts {
     /// Its name, unique in the catalog.
@@ -66,7 +66,7 @@ pub struct RunFacts {
     pub recipe: Vec<(String, String)>,
 }
 
-/// What the test split said, which chooses nothing.
+/// The result on the test split, by which nothing is chosen.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct TestResult {
     /// Samples in it.
@@ -79,7 +79,7 @@ pub struct TestResult {
     pub mean_class_accuracy: Option<f64>,
 }
 
-/// One line about a run, to set runs side by side.
+/// One line about a run, for comparing runs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct RunSummary {
     /// Its name.
@@ -96,20 +96,20 @@ pub struct RunSummary {
     pub epochs: u64,
     /// Mean accuracy of the last five epochs that measured it, 0 to 1.
     pub last_five_accuracy: Option<f64>,
-    /// How many they are: fewer than five in a short run.
+    /// The number of those epochs: fewer than five in a short run.
     pub last_epochs: u64,
     /// Best epoch's accuracy, 0 to 1.
     pub best_accuracy: Option<f64>,
     /// Mean class accuracy of the same last epochs, 0 to 1.
     pub mean_class_accuracy: Option<f64>,
-    /// On what these were measured: `13 test samples`, or `validation` before the run's end; none where nothing was.
+    /// What these were measured on: `13 test samples`, or `validation` before the run's end; none where nothing was.
     pub measured_on: Option<String>,
     /// Samples that ended with another label.
     pub relabelled: Option<u64>,
 }
 
 impl RunSummary {
-    /// Its method, and that labels were made wrong for it: it is not to be held against others then.
+    /// Its method, with a remark if labels were made wrong for it, since it is not comparable with others then.
     pub(super) fn method(&self) -> String {
         match &self.noise {
             Some(noise) => format!("{}, wrong labels {noise}", self.method),
@@ -117,7 +117,7 @@ impl RunSummary {
         }
     }
 
-    /// The accuracy of the last five epochs in words, with their number where it is another one.
+    /// The accuracy of the last five epochs as text, with the number of epochs where it is not five.
     pub(super) fn last_five(&self) -> String {
         let accuracy = known(self.last_five_accuracy, share);
         match self.last_epochs {
@@ -127,21 +127,21 @@ impl RunSummary {
     }
 }
 
-/// Jobs that failed for the same cause. What one of them says is not here: it may name a video, and a page outlives the
-/// rows of one that is forgotten.
+/// Jobs that failed for the same cause. No message of theirs is here: it may name a video, and a page outlives the rows of
+/// a forgotten one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureGroup {
     /// The stage.
     pub stage: StageName,
     /// The reason, from the closed list.
     pub reason: String,
-    /// What became of the jobs: `rejected`, `put off` or `given up`.
+    /// The outcome of the jobs: `rejected`, `put off` or `given up`.
     pub outcome: String,
     /// How many.
     pub count: u64,
 }
 
-/// The same for the screen, where it is gone at once.
+/// The same with a message, for the terminal only.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FailureExample {
     /// The jobs.

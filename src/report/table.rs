@@ -1,20 +1,20 @@
-//! Aligned text tables for a terminal or a log. It knows nothing of what stands in them, but for the funnel.
+//! Aligned text tables for a terminal or a log, and the funnel as such tables.
 
 use crate::words::{count, known, share, share_of};
 
 use super::funnel::{EmotionCounts, Funnel, FunnelStep, ReasonCount};
 
-/// Rows of cells under a head; the first column is set left, the others right.
+/// Rows of cells under a header; the first column is left-aligned, the others right-aligned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Table {
     /// The columns' names.
     pub head: Vec<String>,
-    /// The rows, of as many cells as the head.
+    /// The rows, each with as many cells as the header.
     pub rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// Sets the table with two spaces between columns and no trailing space; `coloured` makes the head bold.
+    /// Formats the table with two spaces between columns and no trailing spaces; `coloured` makes the header bold.
     pub fn render(&self, coloured: bool) -> String {
         let widths: Vec<usize> = (0..self.head.len()).map(|column| self.width(column)).collect();
         let head = line(&self.head, &widths);
@@ -40,7 +40,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     cells.join("  ").trim_end().to_owned()
 }
 
-/// A terminal obeys control characters: they are shown as `?`, one for one.
+/// Replaces each control character, which a terminal would execute, by `?`.
 pub fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
@@ -76,7 +76,7 @@ fn step_line(step: &FunnelStep, whole: u64) -> String {
     format!("{:<9} {:<14} {:>9}{part}{waiting}\n", plain(&step.unit), plain(&step.name), count(step.kept))
 }
 
-/// Why what is lost is lost: a row for each step and reason, a column for each emotion.
+/// The losses: a row for each step and reason, a column for each emotion.
 fn lost(funnel: &Funnel) -> Table {
     let emotions = || funnel.emotions.iter().map(|counts| counts.emotion.clone());
     let row = |step: &FunnelStep, lost: &ReasonCount| {
@@ -111,13 +111,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_sets_emotions_below_each_other_and_reasons_below_their_step() {
+    fn the_status_table_matches_its_snapshot() {
         let report = example::report();
         insta::assert_snapshot!(status(&report.funnel.unwrap(), false));
     }
 
     #[test]
-    fn colours_are_only_for_a_terminal_and_control_characters_for_nobody() {
+    fn colours_are_only_for_a_terminal_and_control_characters_are_replaced() {
         let table = Table { head: vec!["a".to_owned()], rows: vec![vec!["x\u{1b}[31m".to_owned()]] };
         assert!(table.render(true).contains("\u{1b}[1ma"));
         assert!(!table.render(false).contains('\u{1b}'));

@@ -1,4 +1,4 @@
-//! What can be said of a run only where the true labels are known: in the demo and in noise experiments.
+//! A run's labels against the true ones, which are known in the demo and in noise experiments.
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ pub struct Truth {
     pub fixed: u64,
     /// Labels that were right before training and are wrong in the end.
     pub broken: u64,
-    /// Methods side by side, on held-out samples with true labels.
+    /// The methods compared, on held-out samples with true labels.
     pub methods: Vec<MethodResult>,
 }
 

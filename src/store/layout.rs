@@ -1,4 +1,4 @@
-//! What the data folder holds, and what each of it is called.
+//! The names of files and folders in the data folder.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use crate::files::hex;
 
 /// The catalog.
 pub(crate) const CATALOG: &str = "catalog.sqlite";
-/// Settings that hold for this folder alone.
+/// Settings of this data folder.
 pub(crate) const SETTINGS: &str = "webemotion.toml";
-/// What was downloaded.
+/// Downloaded videos.
 pub(super) const VIDEOS: &str = "videos";
-/// What was cut.
+/// Clips.
 pub(super) const CLIPS: &str = "clips";
 /// Unfinished work.
 pub(super) const STAGING: &str = "staging";
-/// Who is at what.
+/// One file for each lock.
 pub(super) const LOCKS: &str = "locks";
 const REPORTS: &str = "reports";
 const SHARDS: &str = "shards";
@@ -29,17 +29,17 @@ const EXPERIMENTS: &str = "experiments";
 const DEMO: &str = "demo";
 
 impl Store {
-    /// Where the catalog is.
+    /// The catalog.
     pub fn catalog(&self) -> PathBuf {
         self.root().join(CATALOG)
     }
 
-    /// The pages that people read.
+    /// The reports.
     pub(crate) fn reports(&self) -> PathBuf {
         self.root().join(REPORTS)
     }
 
-    /// Work lists for other machines, unless they are to lie elsewhere.
+    /// Work lists for other machines, unless another folder is named.
     pub(crate) fn shards(&self) -> PathBuf {
         self.root().join(SHARDS)
     }
@@ -49,7 +49,7 @@ impl Store {
         self.root().join(LOGS)
     }
 
-    /// Whether a file lies where rows have theirs.
+    /// Whether a file is below the folders of videos and clips, whose files rows name.
     pub(crate) fn keeps(&self, path: &Path) -> bool {
         [VIDEOS, CLIPS].iter().any(|kind| path.starts_with(self.absolute(kind)))
     }
@@ -71,23 +71,23 @@ pub(crate) fn experiments_in(data: &Path) -> PathBuf {
     data.join(EXPERIMENTS)
 }
 
-/// The small world of a data folder: its videos and what serves them.
+/// The demo's videos and the files of its server.
 #[cfg(all(feature = "media", feature = "train"))]
 pub(crate) fn demo_in(data: &Path) -> PathBuf {
     data.join(DEMO)
 }
 
-/// Where a training run of the catalog lies.
+/// The folder of a training run, relative to the data folder.
 pub(crate) fn run_path(name: &str) -> String {
     format!("{RUNS}/{name}")
 }
 
-/// Where a video's file belongs: spread over 256 folders by the hash of its id.
+/// The relative path of a video's file, in one of 256 folders by the hash of its id.
 pub fn video_path(site: &str, site_id: &str, extension: &str) -> String {
     format!("{VIDEOS}/{}/{site}-{site_id}.{extension}", spread(site_id))
 }
 
-/// Where a clip's file belongs.
+/// The relative path of a clip's file.
 pub fn clip_path(site: &str, site_id: &str, recipe: &str, track: usize, start_ms: i64) -> String {
     let recipe = recipe.get(..8).unwrap_or(recipe);
     format!("{CLIPS}/{}/{site}-{site_id}-{recipe}-{track:03}-{start_ms:07}.mp4", spread(site_id))

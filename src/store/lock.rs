@@ -1,5 +1,5 @@
-//! Locks on the data folder, one file each below `locks/`. The kernel lets go of a lock when its holder ends, however it
-//! ends; the name in the file says who that is, or was.
+//! Locks on the data folder, one file each below `locks/`. The kernel releases a lock when its holder ends, however it
+//! ends; the file contains the holder's name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -15,21 +15,21 @@ use super::{Store, StoreError, failed};
 #[derive(Debug)]
 pub struct Lock {
     file: Flock<File>,
-    /// Who held it to the death: the one before let go without a word.
+    /// The previous holder, if it died without releasing the lock.
     pub taken_over_from: Option<String>,
 }
 
-/// What asking for a lock gave.
+/// The result of [`Store::lock`].
 #[derive(Debug)]
 pub enum Locked {
     /// It is ours.
     Taken(Lock),
-    /// Somebody else has it: this is what he wrote into it.
+    /// Another process has it; its name.
     HeldBy(String),
 }
 
 impl Store {
-    /// Takes a lock, or says at once who has it. `holder` is what others are then told.
+    /// Takes a lock, or returns at once who has it. `holder` is the name that others then see.
     ///
     /// # Errors
     /// When the lock's file cannot be opened, read or written.
@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// What stands in every lock's file that was not let go of: its holder may be dead.
+    /// The name and the holder of every lock that was not released; the holder may be dead.
     ///
     /// # Errors
     /// When the folder cannot be listed.
@@ -82,7 +82,7 @@ impl Store {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A name that stays would only be taken for that of somebody who died.
+        // A name left in the file would mean that the holder died.
         let _ = self.file.set_len(0);
     }
 }
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_was_first_and_the_third_finds_it_free() {
+    fn a_held_lock_names_its_holder_and_a_released_one_is_free() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let first = taken(&store, "first");
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn who_died_with_a_lock_is_named_by_the_next() {
+    fn a_holder_that_died_is_named_to_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         drop(taken(&store, "somebody"));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_locks_that_cannot_be_made_is_named_as_the_folder_that_it_is() {
+    fn a_lock_folder_that_cannot_be_made_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         fs::write(store.root().join(LOCKS), "").unwrap();

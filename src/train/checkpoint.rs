@@ -1,4 +1,4 @@
-//! Named tensors and a JSON state in one safetensors file, written whole or not at all. It knows no net.
+//! Named tensors and a JSON state in one safetensors file, written atomically. It knows no net.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use crate::files::write_whole;
 /// The metadata key of the state.
 pub(super) const STATE: &str = "webemotion";
 
-/// Writes tensors and state. A full disk leaves the old file whole.
+/// Writes tensors and state. If it fails, the old file is left as it was.
 pub(crate) fn save(
     path: &Path,
     tensors: Vec<(String, Tensor)>,
@@ -30,13 +30,16 @@ pub(crate) fn save(
     write_whole(path, &bytes).map_err(failed)
 }
 
-/// What [`save`] wrote.
+/// The contents of a file of [`save`].
 pub(crate) struct Loaded<S> {
     pub(crate) tensors: HashMap<String, Tensor>,
     pub(crate) state: S,
 }
 
-/// Reads a file of [`save`]; a truncated or foreign one is refused.
+/// Reads a file of [`save`].
+///
+/// # Errors
+/// [`TrainError::Unreadable`] for a truncated or foreign file.
 pub(crate) fn load<S: DeserializeOwned>(path: &Path) -> Result<Loaded<S>, TrainError> {
     let failed = |detail: String| TrainError::Unreadable { path: path.to_owned(), what: CHECKPOINT, detail };
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
@@ -110,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_comes_back_to_the_bit() {
+    fn what_is_saved_comes_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last.safetensors");
         write_one(&path);

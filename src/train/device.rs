@@ -1,4 +1,4 @@
-//! Which device, layout and number format a run computes with, and why, in words.
+//! Chooses the device, memory layout and number format of a run, and says why in words.
 
 use std::ffi::CStr;
 use std::sync::OnceLock;
@@ -10,24 +10,24 @@ use super::error::TrainError;
 use super::net::Compute;
 use super::recipe::Precision;
 
-/// Resolves `auto`, `cpu` or `cuda:N`; the text says what was taken and why.
+/// Resolves `auto`, `cpu` or `cuda:N`; the text says what was chosen and why.
 pub(crate) fn choose(asked: &str, precision: Precision) -> Result<(Compute, String), TrainError> {
     let (device, why) = find(asked, cuda_devices)?;
     let on_cuda = device != Device::Cpu;
-    let brain = match precision {
+    let is_bf16 = match precision {
         Precision::Auto => on_cuda,
         Precision::Bf16 => true,
         Precision::Fp32 => false,
     };
-    // Channels-last is faster everywhere. On one CPU core, PyTorch's step saves 5 % with ResNet-18 and 45 % with
+    // Channels-last is faster everywhere. On one CPU core it takes 5 % off a PyTorch step with ResNet-18 and 45 % with
     // MobileNetV2 at 48 px, and 38 % with MobileNetV2 at 112 px.
     let compute =
-        Compute { device, channels_last: true, kind: if brain { Kind::BFloat16 } else { Kind::Float } };
+        Compute { device, channels_last: true, kind: if is_bf16 { Kind::BFloat16 } else { Kind::Float } };
     let name = match device {
         Device::Cuda(index) => format!("cuda:{index}"),
         _ => "cpu".to_owned(),
     };
-    let words = format!("{name} ({why}), {}, channels-last", if brain { "bf16" } else { "fp32" });
+    let words = format!("{name} ({why}), {}, channels-last", if is_bf16 { "bf16" } else { "fp32" });
     Ok((compute, words))
 }
 
@@ -60,7 +60,7 @@ fn find(
 
 /// How many CUDA devices there are (one or more), or why there are none.
 pub(super) fn cuda_devices() -> Result<usize, String> {
-    // Must come first: libtorch looks for its CUDA side once, and remembers when there was none.
+    // Must come first: libtorch looks for its CUDA side once and caches the answer.
     let loaded = load_cuda();
     match usize::try_from(Cuda::device_count()) {
         Ok(count) if count > 0 && Cuda::is_available() => Ok(count),
@@ -71,14 +71,13 @@ pub(super) fn cuda_devices() -> Result<usize, String> {
     }
 }
 
-/// Loads libtorch's CUDA side from the library path, once. A program that was linked with the CPU libtorch does not
-/// load it by itself; where a complete libtorch of the same version comes first on LD_LIBRARY_PATH, nothing else is
-/// missing.
+/// Loads libtorch's CUDA side from the library path, once. A program linked with the CPU libtorch does not load it by
+/// itself; all it needs is a complete libtorch of the same version, first on LD_LIBRARY_PATH.
 fn load_cuda() -> Result<(), String> {
     static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
     let load = || {
-        // SAFETY: the name is a C string; loading runs that library's initialisers, which is what is wanted, and the
-        // handle is kept for ever. `dlerror` returns null or a C string that stays until this thread's next call.
+        // SAFETY: the name is a C string; loading runs that library's initialisers, as intended, and the handle is
+        // never closed. `dlerror` returns null or a C string that is valid until this thread's next call.
         unsafe {
             if !libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL).is_null() {
                 return Ok(());
@@ -94,18 +93,21 @@ fn load_cuda() -> Result<(), String> {
     LOADED.get_or_init(load).clone()
 }
 
-/// What the system's loader says; in the usual case, that there is no such library, in fewer words.
+/// The dynamic loader's message, shortened in the usual case that there is no such library.
 fn in_short(words: &str) -> String {
     let is_absent = words.starts_with("libtorch_cuda.so: cannot open shared object file");
     if is_absent { "none is on the library path".to_owned() } else { words.to_owned() }
 }
 
-/// The device, number format and layout that a run would get now, in words; refuses a device that is not there.
+/// The device, number format and layout that a run would get now, in words.
+///
+/// # Errors
+/// When the device is not available.
 pub fn device_in_words(asked: &str, precision: Precision) -> Result<String, TrainError> {
     choose(asked, precision).map(|(_, words)| words)
 }
 
-/// Which devices libtorch sees, in words.
+/// The devices that libtorch sees, in words.
 pub fn devices_in_words() -> String {
     match Cuda::device_count() {
         1.. if !Cuda::cudnn_is_available() => {
@@ -121,14 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_chosen_is_said() {
+    fn the_words_say_what_was_chosen() {
         let (compute, words) = choose("cpu", Precision::Auto).unwrap();
         assert!(compute.channels_last && compute.kind == Kind::Float);
         assert_eq!(words, "cpu (as asked), fp32, channels-last");
     }
 
     #[test]
-    fn auto_takes_the_first_gpu_or_says_why_not() {
+    fn auto_takes_the_first_gpu_or_says_why_there_is_none() {
         assert_eq!(find("auto", || Ok(2)).unwrap().0, Device::Cuda(0));
         assert_eq!(find("cuda:1", || Ok(2)).unwrap(), (Device::Cuda(1), "as asked".to_owned()));
         assert_eq!(
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_is_not_there_is_refused_by_name() {
+    fn an_unknown_device_is_refused_by_name() {
         let error = choose("tpu", Precision::Auto).unwrap_err();
         assert_eq!(error.to_string(), "device tpu is not available: it is none of auto, cpu, cuda:N");
     }

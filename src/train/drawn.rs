@@ -1,4 +1,4 @@
-//! A small data set drawn in code, for tests: shapes on noisy backgrounds, 32 px.
+//! A small synthetic data set for tests: shapes on noisy backgrounds, 32 px.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::types::Split;
 
 const SIDE: u32 = 32;
 
-/// PNG files in memory.
+/// Image files in memory.
 pub(crate) struct InMemory(pub(crate) Vec<Vec<u8>>);
 
 impl Pictures for InMemory {
@@ -33,7 +33,8 @@ impl Pictures for InMemory {
     }
 }
 
-/// `count` pictures of three classes (square, cross, ring); every fifth is for validation, the next one for the test.
+/// `count` pictures of three classes (square, cross, ring); of each five, the fourth is for validation and the fifth
+/// for testing.
 pub(crate) fn shapes(count: usize, seed: u64) -> TrainingSet {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let labels: Vec<usize> = (0..count).map(|sample| sample % 3).collect();

@@ -1,18 +1,17 @@
-//! What can go wrong in training, each with its kind, its reason and its remedy.
-//! Data sets have errors of their own: [`DataError`].
+//! The errors of training, each with its kind, reason and remedy. Data sets have errors of their own: [`DataError`].
 
 use std::path::PathBuf;
 
 use super::data::DataError;
 use crate::failure::{Failure, Reason};
 
-/// What a file is that a run goes on from.
+/// The word for a file that a run resumes from.
 pub(crate) const CHECKPOINT: &str = "a checkpoint";
 
-/// Training could not begin, or could not go on.
+/// Why training cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A hyper-parameter has a value that cannot work.
+    /// A hyper-parameter has an invalid value.
     #[error("recipe: {name} is {value}, but must be {must_be}")]
     Recipe {
         /// Field name.
@@ -22,7 +21,7 @@ pub enum TrainError {
         /// The allowed range, in words.
         must_be: &'static str,
     },
-    /// The data set is unusable.
+    /// The data set cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
     /// A file of params lacks tensors of the backbone, or has them in another shape.
@@ -30,12 +29,12 @@ pub enum TrainError {
     Init {
         /// The file.
         path: PathBuf,
-        /// The net that was asked for.
+        /// The requested net.
         arch: &'static str,
         /// One line for each tensor that is missing or has another shape.
         problems: Vec<String>,
     },
-    /// A file of params that was made elsewhere cannot be read.
+    /// A file of params from elsewhere cannot be read.
     #[error("{path} cannot be read as params: {detail}")]
     Params {
         /// The file.
@@ -71,7 +70,7 @@ pub enum TrainError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A place that was named cannot be written.
+    /// A path that the user named cannot be written.
     #[error("cannot write {path}: {source}")]
     Unwritable {
         /// The file, or the folder that was to hold it.
@@ -79,7 +78,7 @@ pub enum TrainError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The loss or the params are no numbers any more.
+    /// The loss, the params or the net's output became NaN or infinite.
     #[error("{what} became {became} in epoch {epoch}, step {step}")]
     Diverged {
         /// One-based epoch.
@@ -93,7 +92,7 @@ pub enum TrainError {
         /// The params of the best epoch before, if there was one.
         params: Option<PathBuf>,
     },
-    /// What a net says is no number any more.
+    /// A net's output is NaN or infinite.
     #[error("the net answers with what is no number")]
     NoNumbers,
     /// Too many pictures cannot be decoded.
@@ -103,35 +102,35 @@ pub enum TrainError {
         count: usize,
         /// How many there are.
         of: usize,
-        /// `pictures`, or those of which part.
+        /// `pictures`, or the pictures of a split.
         what: &'static str,
         /// How many may fail.
         limit: usize,
         /// Name and cause of the first.
         first: String,
     },
-    /// The device that was asked for is not there.
+    /// The requested device is not available.
     #[error("device {asked} is not available: {why}")]
     Device {
-        /// As asked.
+        /// As requested.
         asked: String,
-        /// Why it is not.
+        /// Why not.
         why: String,
     },
-    /// The device's memory does not hold a batch.
+    /// The device's memory is too small for a batch.
     #[error("out of memory on {device} with batches of {batch_size}")]
     OutOfMemory {
         /// The device.
         device: String,
         /// Pictures a step.
         batch_size: usize,
-        /// In how many parts they go through the net.
+        /// Number of parts in which they go through the net.
         accumulate: usize,
     },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Torch(String),
-    /// Somebody asked to stop; a checkpoint was written.
+    /// The run was asked to stop; a checkpoint was written.
     #[error("stopped in epoch {epoch}; a checkpoint was written to {checkpoint}")]
     Stopped {
         /// One-based epoch that was under way.
@@ -151,7 +150,7 @@ fn list(problems: &[String]) -> String {
 }
 
 impl TrainError {
-    /// What a command makes of it.
+    /// As a command reports it.
     pub fn failure(&self) -> Failure {
         let detail = self.to_string();
         match self {
@@ -167,7 +166,7 @@ impl TrainError {
                 )),
             Self::Foreign { .. } => Failure::permanent(Reason::Usage, detail)
                 .with_hint("resume with the same flags and data, or begin a new run"),
-            // Whatever the cause: the folder was there when the run began, and the same command goes on from it.
+            // Transient whatever the cause: the folder was writable when the run began, and the same command resumes.
             Self::Write { .. } => Failure::transient(Reason::Disk, detail).with_hint(
                 "free some disk, or mend it, then start the same command again: it goes on from the last \
                      checkpoint, which is whole, or begins anew where there is none",
@@ -200,7 +199,7 @@ impl TrainError {
     }
 }
 
-/// What takes less memory and is a recipe still: a part holds two pictures or more.
+/// A hint for less memory that gives a valid recipe: a part holds at least two pictures.
 fn less_memory(batch_size: usize, accumulate: usize) -> String {
     if batch_size / accumulate.max(1) < 4 {
         return "try a smaller --image-size, or an --arch with fewer params".to_owned();
@@ -227,7 +226,7 @@ mod tests {
     use crate::failure::{Exit, FailureKind};
 
     #[test]
-    fn what_is_advised_where_memory_runs_out_is_a_recipe() {
+    fn the_hint_where_memory_runs_out_gives_a_valid_recipe() {
         let hint = |batch_size, accumulate| {
             let device = "cuda:0".to_owned();
             TrainError::OutOfMemory { device, batch_size, accumulate }.failure().hint.unwrap()
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_goes_away_ends_no_run_for_good_and_a_wrong_place_for_an_export_is_told() {
+    fn a_lost_disk_is_transient_for_a_run_and_a_wrong_path_is_permanent_for_an_export() {
         for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::PermissionDenied, ErrorKind::NotFound] {
             let path = || PathBuf::from("last.safetensors");
             let write = TrainError::Write { path: path(), source: kind.into() }.failure();

@@ -1,4 +1,4 @@
-//! Params from files made elsewhere, by an explicit map of names. A backbone is loaded whole or not at all.
+//! Initial params from a file, by an explicit map of names. A backbone is loaded whole or not at all.
 
 mod archive;
 mod pickle;
@@ -20,9 +20,9 @@ use super::params::Param;
 use super::recipe::{Arch, Normalise, Recipe};
 use super::resume::AVERAGED;
 
-/// Prefixes that wrappers put before PyTorch's names.
+/// Prefixes that wrappers put in front of PyTorch's names.
 const PREFIXES: [&str; 6] = ["module.", "net.", "model.", "backbone.", "encoder.", "state_dict."];
-/// The reference cuts torchvision's ResNet into a list: place in that list, torchvision's name.
+/// SCN's public code makes a list of torchvision's ResNet: the prefix of a place in that list, and torchvision's.
 const FEATURES: [(&str, &str); 6] = [
     ("features.0.", "conv1."),
     ("features.1.", "bn1."),
@@ -31,10 +31,10 @@ const FEATURES: [(&str, &str); 6] = [
     ("features.6.", "layer3."),
     ("features.7.", "layer4."),
 ];
-/// SCN's head. It and the classifier may be missing from a file, or have another width: they begin fresh then.
+/// SCN's head. It and the classifier may be missing from a file, or have another shape; they stay random then.
 const ALPHA: &str = "alpha";
 
-/// A file that is not read, and what its owner can do.
+/// Why a file is refused, and what its owner can do.
 #[derive(Debug)]
 struct Refused {
     detail: String,
@@ -50,30 +50,30 @@ impl Refused {
     }
 }
 
-/// What a file of params holds.
+/// The content of a file of params.
 struct Content {
     tensors: Vec<(String, Tensor)>,
-    /// What of a checkpoint held the tensors, if not all of it did.
+    /// The part of a checkpoint that the tensors are from, if they are not all of it.
     within: Option<&'static str>,
-    /// What this program's files say of themselves.
+    /// The metadata of a file that this program wrote.
     card: Option<OwnCard>,
 }
 
-/// What a file of this program says of the net that it holds.
+/// The part of a file's metadata that is used here; only files of this program have it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct OwnCard {
     /// The classes of its classifier, in order.
     classes: Vec<String>,
-    recipe: Made,
+    recipe: OwnRecipe,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-struct Made {
+struct OwnRecipe {
     normalise: Normalise,
 }
 
 impl OwnCard {
-    /// Reads it from the head of a file; `None` of a file that was made elsewhere, or is not there.
+    /// Reads it from the head of a file; `None` if the file is missing or was made by another program.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let is_own = path.extension().is_some_and(|extension| extension == "safetensors");
         if is_own { Self::read(File::open(path).ok()?) } else { None }
@@ -98,14 +98,14 @@ impl OwnCard {
         Some(state.net)
     }
 
-    /// How pixels became the numbers that its net learnt from.
+    /// The normalisation that its net was trained with.
     pub(crate) fn normalise(&self) -> Normalise {
         self.recipe.normalise
     }
 }
 
-/// Fills a net's params from the file that a recipe names, if it names one. The text says what was taken, and where the
-/// file's net learnt from pictures that were made into numbers otherwise than the recipe makes them.
+/// Fills a net's params from the file that a recipe names, if it names one. The text says what was taken, and whether
+/// the file's net was trained with another normalisation than the recipe's.
 pub(crate) fn begin(net: &Net, recipe: &Recipe, classes: &[String]) -> Result<Option<String>, TrainError> {
     let Some(path) = &recipe.init else { return Ok(None) };
     let mut text = load(net, recipe.arch, classes, path)?;
@@ -120,13 +120,15 @@ pub(crate) fn begin(net: &Net, recipe: &Recipe, classes: &[String]) -> Result<Op
 }
 
 /// Fills a net's params from `.safetensors`, what `torch.save` wrote (`.pt`, `.pth`) or TorchScript; the text says what
-/// was taken.
+/// was taken. Nothing in the file is executed.
 ///
-/// Names are torchvision's, or those of [`PREFIXES`] and [`FEATURES`]; no other is guessed. Nothing in the file is
-/// executed. Fails when a backbone tensor is missing or has another shape, listing them. SCN's head is taken when its
-/// shape fits; the classifier when the file names `classes`, in any order. Otherwise they stay fresh, and the text says
-/// so: without names nobody can see which row of a classifier is which class, and data sets put the same emotions in
-/// different orders.
+/// Names are torchvision's, with the prefixes of [`PREFIXES`] and [`FEATURES`]; no others are guessed. SCN's head is
+/// taken if its shape fits, the classifier if the file names `classes`, in any order; otherwise they stay random, and
+/// the text says so. Without class names it is unknown which row of a classifier is which class: data sets order the
+/// same emotions differently.
+///
+/// # Errors
+/// When the file cannot be read, or a backbone tensor is missing or has another shape; the error lists them.
 fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String, TrainError> {
     let content = read(path).map_err(|refused| TrainError::Params {
         path: path.to_owned(),
@@ -134,10 +136,10 @@ fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String
         remedy: refused.remedy,
     })?;
     let rows = rows(content.card.as_ref().map(|card| card.classes.as_slice()), classes);
-    // The number of batches that a layer has seen is not used here.
-    let told = content.tensors.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
+    // These count the batches that a layer has seen, and are not used here.
+    let named = content.tensors.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked"));
     let mut tensors: HashMap<String, Tensor> =
-        told.map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
+        named.map(|(name, tensor)| (plain_name(arch, &name), tensor)).collect();
     let found = tensors.len();
     let has_classifier = tensors.contains_key(&format!("{}.weight", classifier_name(arch)));
     let (mut problems, mut fresh, mut taken) = (Vec::new(), Vec::new(), Vec::new());
@@ -164,14 +166,15 @@ fn load(net: &Net, arch: Arch, classes: &[String], path: &Path) -> Result<String
     ))
 }
 
-/// What becomes of a param.
+/// Whether a param can be filled from a file.
 enum Fit {
     Taken(Tensor),
+    /// It keeps its random numbers.
     Fresh,
     Problem(String),
 }
 
-/// Fits what a file has for a param; `rows` are those of its classifier that are taken.
+/// Fits a file's tensor to a param; `rows` are the rows of the file's classifier, in the order of our classes.
 fn fit(param: &Param, arch: Arch, found: Option<Tensor>, rows: Option<&Tensor>) -> Fit {
     let layer = param.name.rsplit_once('.').map_or("", |(layer, _)| layer);
     let is_classifier = layer == classifier_name(arch);
@@ -187,7 +190,7 @@ fn fit(param: &Param, arch: Arch, found: Option<Tensor>, rows: Option<&Tensor>) 
     }
 }
 
-/// The place of each of our classes among those of a file (classes are compared by [`known_by`]), or why there is none.
+/// The index of each of our classes among those of a file (compared by [`known_by`]), or why there is none.
 fn rows(theirs: Option<&[String]>, ours: &[String]) -> Result<Tensor, &'static str> {
     let theirs = known_by(theirs.ok_or("the file names no classes of its classifier")?);
     let ours = known_by(ours);
@@ -198,7 +201,7 @@ fn rows(theirs: Option<&[String]>, ours: &[String]) -> Result<Tensor, &'static s
     }
 }
 
-/// torchvision's name for a name that a wrapper or the reference gave.
+/// torchvision's name for a name given by a wrapper or by SCN's public code.
 fn plain_name(arch: Arch, name: &str) -> String {
     let mut name = name;
     while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
@@ -208,7 +211,7 @@ fn plain_name(arch: Arch, name: &str) -> String {
         return format!("alpha.{rest}");
     }
     if classifier_name(arch) != "fc" {
-        // Here `features.0` is torchvision's own name, and no place in the reference's list.
+        // Here `features.0` is torchvision's own name, not a place in SCN's list.
         return name.to_owned();
     }
     let cut = FEATURES.iter().find_map(|(place, plain)| Some((plain, name.strip_prefix(place)?)));
@@ -221,7 +224,7 @@ fn read(path: &Path) -> Result<Content, Refused> {
     }
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         let tensors = Tensor::read_safetensors(path).map_err(|error| Refused::because(first_line(&error)))?;
-        let (tensors, within) = judged(tensors);
+        let (tensors, within) = evaluated(tensors);
         return Ok(Content { tensors, within, card: OwnCard::of(path) });
     }
     let bytes = std::fs::read(path).map_err(|error| Refused::because(error.to_string()))?;
@@ -229,8 +232,8 @@ fn read(path: &Path) -> Result<Content, Refused> {
     Ok(Content { tensors, within, card: None })
 }
 
-/// Of a run that kept a running mean of its params the mean: it was judged.
-fn judged(tensors: Vec<(String, Tensor)>) -> (Vec<(String, Tensor)>, Option<&'static str>) {
+/// The tensors of the net that was evaluated: the running mean of the params, in a file that has one.
+fn evaluated(tensors: Vec<(String, Tensor)>) -> (Vec<(String, Tensor)>, Option<&'static str>) {
     let of_mean = |(name, tensor): &(String, Tensor)| {
         Some((name.strip_prefix(AVERAGED)?.to_owned(), tensor.shallow_clone()))
     };
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_net_of_this_program_says_how_its_pictures_were_normalised_and_a_difference_is_told() {
+    fn a_difference_from_the_normalisation_of_the_file_s_net_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.safetensors");
         let classes = ["anger", "happiness", "sadness"];
@@ -270,10 +273,10 @@ mod tests {
             let net = Net::new(Arch::Tiny, 3, 2, CPU);
             begin(&net, &recipe, &classes.map(str::to_owned)).unwrap().unwrap()
         };
-        let said = begun(Normalise::ZeroOne);
+        let text = begun(Normalise::ZeroOne);
         assert!(
-            said.ends_with("learnt from pictures normalised as imagenet, here they are as zero-one"),
-            "{said}"
+            text.ends_with("learnt from pictures normalised as imagenet, here they are as zero-one"),
+            "{text}"
         );
         assert!(!begun(Normalise::Imagenet).contains("normalised"));
 
@@ -284,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_run_with_a_running_mean_the_mean_is_taken_which_was_judged() {
+    fn the_running_mean_is_loaded_from_a_run_that_kept_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last.safetensors");
         let [net, mean, ours] = [1, 2, 3].map(|seed| Net::new(Arch::Tiny, 8, seed, CPU));
@@ -294,8 +297,8 @@ mod tests {
         };
         let both: Vec<_> = named("averaged.", &mean).into_iter().chain(named("net.", &net)).collect();
         Tensor::write_safetensors(&both, &path).unwrap();
-        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
-        assert!(said.contains(" loaded from the running mean of "), "{said}");
+        let text = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        assert!(text.contains(" loaded from the running mean of "), "{text}");
         assert!(ours.params.0[0].tensor.equal(&mean.params.0[0].tensor));
     }
 
@@ -313,22 +316,21 @@ mod tests {
         Tensor::write_safetensors(&named, path).unwrap();
     }
 
-    /// Trap 1: the reference counts these as loaded and then drops every one of them.
+    /// SCN's public code counts these as loaded and then drops every one of them.
     #[test]
-    fn params_saved_by_a_wrapper_are_really_loaded() {
+    fn params_with_a_wrapper_s_prefix_are_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("face.safetensors");
         let (theirs, ours) = (Net::new(Arch::Tiny, 5, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| Some(format!("module.{name}")));
-        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        let text = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
         let fresh = "fresh: fc.weight, fc.bias (the file names no classes of its classifier); not used: 2";
-        assert!(said.ends_with(fresh), "{said}");
+        assert!(text.ends_with(fresh), "{text}");
         assert!(ours.params.0[0].tensor.equal(&theirs.params.0[0].tensor));
     }
 
-    /// Trap 1: a file that does not fit must say so.
     #[test]
-    fn a_missing_backbone_tensor_stops_the_load_and_nothing_is_half_loaded() {
+    fn a_missing_backbone_tensor_is_an_error_and_no_param_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cut.safetensors");
         let (theirs, ours) = (Net::new(Arch::Tiny, 8, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
@@ -340,26 +342,26 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_a_classifier_are_taken_by_the_names_of_their_classes() {
+    fn rows_of_a_classifier_are_matched_by_class_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.safetensors");
         let theirs = Predictor::untrained(Method::Scn, &["anger", "happiness", "sadness"]);
         theirs.export(&path).unwrap();
         let ours = Net::new(Arch::Tiny, 3, 2, CPU);
         let begin = |classes: [&str; 3]| load(&ours, Arch::Tiny, &classes.map(str::to_owned), &path).unwrap();
-        let said = begin(["anger", "fear", "sadness"]);
-        assert!(said.contains("fresh: fc.weight, fc.bias (the file's classes are others)"), "{said}");
+        let text = begin(["anger", "fear", "sadness"]);
+        assert!(text.contains("fresh: fc.weight, fc.bias (the file's classes are others)"), "{text}");
         assert!(!classifier(&ours).equal(classifier(&theirs.net)));
-        let said = begin(["sadness", "anger", "happiness"]);
-        assert!(said.contains("fresh: none"), "{said}");
+        let text = begin(["sadness", "anger", "happiness"]);
+        assert!(text.contains("fresh: none"), "{text}");
         for (row, other) in [(0, 2), (1, 0), (2, 1)] {
             assert!(classifier(&ours).get(row).equal(&classifier(&theirs.net).get(other)), "row {row}");
         }
     }
 
-    /// Earlier releases named classes as their folders were named.
+    /// Earlier releases named classes after their folders.
     #[test]
-    fn classes_of_a_file_and_of_a_set_meet_by_their_emotions() {
+    fn classes_are_matched_by_emotion_whatever_a_data_set_calls_them() {
         let names = |names: [&str; 3]| names.map(str::to_owned);
         let ours = names(["anger", "fear", "sadness"]);
         let found = rows(Some(&names(["Sad", "Angry", "Fear"])), &ours).unwrap();
@@ -368,18 +370,18 @@ mod tests {
     }
 
     #[test]
-    fn a_classifier_whose_classes_have_no_names_is_left_and_said_to_be() {
+    fn a_classifier_without_class_names_is_not_loaded_and_the_text_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("foreign.safetensors");
         let (theirs, ours) = (Net::new(Arch::Tiny, 8, 1, CPU), Net::new(Arch::Tiny, 8, 2, CPU));
         write(&theirs, &path, |name| Some(name.to_owned()));
-        let said = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
-        assert!(said.contains("(the file names no classes of its classifier)"), "{said}");
+        let text = load(&ours, Arch::Tiny, &names(8), &path).unwrap();
+        assert!(text.contains("(the file names no classes of its classifier)"), "{text}");
         assert!(!classifier(&ours).equal(classifier(&theirs)));
     }
 
     #[test]
-    fn an_exported_script_is_refused_with_the_name_of_the_file_to_take() {
+    fn an_exported_script_is_refused_with_a_hint_to_net_safetensors() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.pt");
         Predictor::untrained(Method::Scn, &["anger", "happiness", "sadness"]).export_script(&path).unwrap();
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_wrappers_and_of_the_reference_become_torchvision_s() {
+    fn names_of_wrappers_and_of_scn_s_public_code_become_torchvision_s() {
         for (name, plain) in [
             ("module.conv1.weight", "conv1.weight"),
             ("net.module.layer1.0.bn1.bias", "layer1.0.bn1.bias"),
@@ -400,11 +402,11 @@ mod tests {
             assert_eq!(plain_name(Arch::Resnet18, name), plain);
         }
         let name = "module.features.0.0.weight";
-        assert_eq!(plain_name(Arch::MobilenetV2, name), "features.0.0.weight", "not the reference's list");
+        assert_eq!(plain_name(Arch::MobilenetV2, name), "features.0.0.weight", "not a place in SCN's list");
     }
 
     #[test]
-    fn a_file_that_holds_no_params_is_refused_in_words() {
+    fn a_file_without_params_is_refused_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("evil.pth");
         std::fs::write(&path, b"\x80\x02cposix\nsystem\n(X\x02\x00\x00\x00lstR.").unwrap();
@@ -412,7 +414,8 @@ mod tests {
         assert!(matches!(load(&net, Arch::Tiny, &names(8), &path), Err(TrainError::Params { .. })));
     }
 
-    /// What `torch.save({"conv1.weight": x})` writes when x pickles itself as `os.system("touch pickle-ran")`.
+    /// What `torch.save({"conv1.weight": x})` writes when x pickles itself as `os.system("touch pickle-ran")`; Python
+    /// would run the command when it loads the file.
     const CODE_IN_A_ZIP: &str = "UEsDBBQAAAAAAAAAIQA+GemtRwAAAEcAAAAKAAAAZS9kYXRhLnBrbIACfXEAWAwAAABjb252MS53ZWlnaHRxAWNwb3Np\
         eApzeXN0ZW0KcQJYEAAAAHRvdWNoIHBpY2tsZS1yYW5xA4VxBFJxBXMuUEsDBBQAAAAAAAAAIQDRnmdVAgAAAAIAAAAJ\
         AAAAZS92ZXJzaW9uMwpQSwECFAMUAAAAAAAAACEAPhnprUcAAABHAAAACgAAAAAAAAAAAAAAgAEAAAAAZS9kYXRhLnBr\
@@ -420,7 +423,7 @@ mod tests {
         AAAAmAAAAAAA";
 
     #[test]
-    fn a_pickle_that_wants_to_run_code_is_refused_and_runs_nothing() {
+    fn a_pickle_that_calls_a_function_is_refused_by_the_function_s_name() {
         use base64::Engine;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("evil.pth");
@@ -429,6 +432,5 @@ mod tests {
         let net = Net::new(Arch::Tiny, 8, 2, CPU);
         let error = load(&net, Arch::Tiny, &names(8), &path).unwrap_err().to_string();
         assert!(error.contains("it asks for posix.system, and only tensors"), "{error}");
-        assert!(!Path::new("pickle-ran").exists());
     }
 }

@@ -1,25 +1,25 @@
-//! What is measured apart from training: a split after an epoch, and at the end the last look at everything.
-//! It moves no params.
+//! Evaluation: a split after an epoch, and everything at the end of a run. It updates no params.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tch::no_grad;
+use tch::{Tensor, no_grad};
 
 use super::data::most_unreadable;
 use super::error::TrainError;
-use super::events::{Decision, Opinion, TrainEvent, Trained};
-use super::loader::{PictureShelf, load};
+use super::events::TrainEvent;
+use super::loader::{PictureCache, load};
 use super::metrics::{self, EpochMetrics, LabelAudit, Prediction, SplitMetrics};
 use super::net::Net;
 use super::recipe::{Method, Recipe};
+use super::trained::{Decision, Opinion, Trained};
 use super::training::Training;
 use super::{augment, predict};
 use crate::types::Split;
 
 /// Refuses more unreadable pictures than [`most_unreadable`].
-pub(crate) fn check_unreadable(shelf: &PictureShelf, of: usize) -> Result<(), TrainError> {
-    check(&shelf.unreadable(), of, "pictures")
+pub(crate) fn check_unreadable(cache: &PictureCache, of: usize) -> Result<(), TrainError> {
+    check(&cache.unreadable(), of, "pictures")
 }
 
 fn check(unreadable: &BTreeMap<usize, String>, of: usize, what: &'static str) -> Result<(), TrainError> {
@@ -33,20 +33,23 @@ fn check(unreadable: &BTreeMap<usize, String>, of: usize, what: &'static str) ->
     }
 }
 
-/// Reads the pictures of validation and test once before the first epoch, each part by itself: otherwise a run would
-/// only find out in its last epochs that the test cannot be read. The shelf keeps them where it has room for all
-/// pictures; otherwise its room is for the training pictures.
+/// Reads the validation and test pictures once before the first epoch; otherwise a run would find out only in its last
+/// epochs that the test cannot be read. They stay in the cache if it can hold all pictures; otherwise its room is left
+/// to the training pictures.
+///
+/// # Errors
+/// [`TrainError::TooManyUnreadable`], for each part by itself.
 pub(crate) fn check_held_out(training: &Training<'_>) -> Result<(), TrainError> {
-    let shelf = if training.shelf.has_room_for_all() {
-        Arc::clone(&training.shelf)
+    let cache = if training.cache.can_hold_all() {
+        Arc::clone(&training.cache)
     } else {
-        Arc::new(PictureShelf::new(Arc::clone(&training.set.pictures), training.recipe.image_size, 0))
+        Arc::new(PictureCache::new(Arc::clone(&training.set.pictures), training.recipe.image_size, 0))
     };
     for (split, what) in [(Split::Validation, "validation pictures"), (Split::Test, "test pictures")] {
         let samples = training.set.of_split(split);
         let of = samples.len();
-        for _batch in load(&shelf, samples, training.recipe.batch_size, 0) {
-            let mut unreadable = shelf.unreadable();
+        for _batch in load(&cache, samples, training.recipe.batch_size, 0) {
+            let mut unreadable = cache.unreadable();
             unreadable.retain(|&sample, _| training.set.splits[sample] == split);
             check(&unreadable, of, what)?;
             if training.stop.is_asked() {
@@ -57,7 +60,7 @@ pub(crate) fn check_held_out(training: &Training<'_>) -> Result<(), TrainError> 
     Ok(())
 }
 
-/// What became of the training labels so far, where truth is known.
+/// The state of the training labels so far, where truth is known.
 pub(crate) fn audit(training: &Training<'_>) -> Option<LabelAudit> {
     let truth = training.set.truth.as_ref()?;
     let (given, in_force) = (training.labels.given(), training.labels.current());
@@ -65,7 +68,7 @@ pub(crate) fn audit(training: &Training<'_>) -> Option<LabelAudit> {
     Some(LabelAudit::of(&given, &in_force, &truth))
 }
 
-/// Measures one split after the last step of an epoch, against its labels as given; `None` when nothing of it can be read.
+/// Measures one split at the end of an epoch, against its given labels; `None` when none of its pictures can be read.
 pub(crate) fn evaluate(training: &Training<'_>, split: Split) -> Result<Option<SplitMetrics>, TrainError> {
     match measure(training, training.judged(), &training.set.of_split(split)) {
         Err(TrainError::NoNumbers) => Err(training.diverged(training.progress.steps_done, "answers", "NaN")),
@@ -78,44 +81,53 @@ fn measure(
     net: &Net,
     samples: &[usize],
 ) -> Result<Option<SplitMetrics>, TrainError> {
-    let told = ask(net, training.recipe, &training.shelf, samples)?;
-    let labels: Vec<usize> = told.iter().map(|(sample, _)| training.set.labels[*sample]).collect();
-    let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
+    let predicted = ask(net, training.recipe, &training.cache, samples)?;
+    let labels: Vec<usize> = predicted.iter().map(|(sample, _)| training.set.labels[*sample]).collect();
+    let predictions: Vec<Prediction> = predicted.into_iter().map(|(_, prediction)| prediction).collect();
     Ok(SplitMetrics::of(&predictions, &labels, training.set.classes.len()))
 }
 
-/// What a net says of samples without augmentation, in their order; unreadable ones are left out.
+/// A net's predictions of samples without augmentation, in their order; unreadable samples are left out.
 pub(crate) fn ask(
     net: &Net,
     recipe: &Recipe,
-    shelf: &Arc<PictureShelf>,
+    cache: &Arc<PictureCache>,
     samples: &[usize],
 ) -> Result<Vec<(usize, Prediction)>, TrainError> {
-    ask_of(net, recipe, shelf, (samples, false))
+    ask_about(net, recipe, cache, samples, |pictures| pictures)
 }
 
-/// The same; with `mirrored`, every picture is mirrored.
-pub(crate) fn ask_of(
+/// The same for the pictures' mirror images.
+pub(crate) fn ask_mirrored(
     net: &Net,
     recipe: &Recipe,
-    shelf: &Arc<PictureShelf>,
-    (samples, mirrored): (&[usize], bool),
+    cache: &Arc<PictureCache>,
+    samples: &[usize],
 ) -> Result<Vec<(usize, Prediction)>, TrainError> {
-    let mut told = Vec::with_capacity(samples.len());
-    for batch in load(shelf, samples.to_vec(), recipe.batch_size, 0) {
-        check_unreadable(shelf, shelf.len())?;
+    ask_about(net, recipe, cache, samples, |pictures| pictures.flip([3]))
+}
+
+fn ask_about(
+    net: &Net,
+    recipe: &Recipe,
+    cache: &Arc<PictureCache>,
+    samples: &[usize],
+    transform: impl Fn(Tensor) -> Tensor,
+) -> Result<Vec<(usize, Prediction)>, TrainError> {
+    let mut predicted = Vec::with_capacity(samples.len());
+    for batch in load(cache, samples.to_vec(), recipe.batch_size, 0) {
+        check_unreadable(cache, cache.len())?;
         if batch.samples.is_empty() {
             continue;
         }
-        let pictures = augment::plain(&batch, recipe.image_size, recipe.normalise, net.compute.device);
-        let pictures = if mirrored { pictures.flip([3]) } else { pictures };
-        let predictions = predict::predictions(recipe, &no_grad(|| net.forward(&pictures)))?;
-        told.extend(batch.samples.into_iter().zip(predictions));
+        let pictures = transform(augment::plain(&batch, recipe, net.compute.device));
+        let predictions = no_grad(|| net.forward(&pictures)).predictions(recipe)?;
+        predicted.extend(batch.samples.into_iter().zip(predictions));
     }
-    Ok(told)
+    Ok(predicted)
 }
 
-/// The last look: labels of `cure`, opinions on every sample, the test of the last and of the best params.
+/// Ends a run: the labels of `cure`, an opinion on every sample, the accuracies of the last and of the best params.
 pub(crate) fn finish(training: &mut Training<'_>) -> Result<Trained, TrainError> {
     cure_labels(training)?;
     let measured_on =
@@ -126,7 +138,7 @@ pub(crate) fn finish(training: &mut Training<'_>) -> Result<Trained, TrainError>
     let accuracies: Vec<f64> = measured.iter().map(|split| split.accuracy).collect();
     let mean_classes: Vec<f64> = measured.iter().map(|split| split.mean_class_accuracy).collect();
     Ok(Trained {
-        method: training.recipe.method.as_str().to_owned(),
+        method: training.recipe.method,
         recipe_hash: training.recipe.hash(),
         classes: training.set.classes.clone(),
         device: training.device_words.clone(),
@@ -137,16 +149,16 @@ pub(crate) fn finish(training: &mut Training<'_>) -> Result<Trained, TrainError>
         mean_class_accuracy: metrics::last_five_mean(&mean_classes),
         last: measured.into_iter().last(),
         labels: audit(training),
-        importance_auc: importance_auc(training, &opinions),
+        importance_auc: final_importance_auc(training, &opinions),
         images_per_s: median_speed(history),
         epochs: history.clone(),
         relabels: training.labels.changes().to_vec(),
         opinions,
-        unreadable: training.shelf.unreadable().into_values().collect(),
+        unreadable: training.cache.unreadable().into_values().collect(),
     })
 }
 
-/// Has `cure` decide about all labels, and tells them and the last epoch, whose measures say what came of them.
+/// Decides about all labels by `cure`, and sends the changes and the last epoch, whose measures count them.
 fn cure_labels(training: &mut Training<'_>) -> Result<(), TrainError> {
     if training.recipe.method != Method::Cure {
         return Ok(());
@@ -157,15 +169,15 @@ fn cure_labels(training: &mut Training<'_>) -> Result<(), TrainError> {
         (last.relabelled, last.labels) = (decided.len(), labels);
     }
     if !decided.is_empty() {
-        training.tell(TrainEvent::Relabelled(decided));
+        training.send(TrainEvent::Relabelled(decided));
     }
     if let Some(last) = training.progress.history.last() {
-        training.tell(TrainEvent::Epoch(Box::new(last.clone())));
+        training.send(TrainEvent::Epoch(Box::new(last.clone())));
     }
     Ok(())
 }
 
-/// The measures on the test or else on validation, of all epochs that have them.
+/// The measures on the test, or else on validation, of all epochs that have them.
 fn measures_on(split: Option<Split>, history: &[EpochMetrics]) -> Vec<SplitMetrics> {
     let of = |metrics: &EpochMetrics| match split {
         Some(Split::Test) => metrics.test.clone(),
@@ -181,45 +193,52 @@ fn best_accuracy(training: &Training<'_>, split: Option<Split>) -> Result<Option
     Ok(measure(training, &net, &training.set.of_split(split))?.map(|measured| measured.accuracy))
 }
 
-/// Median pictures a second of the epochs.
+/// Pictures a second, the median over the epochs.
 fn median_speed(history: &[EpochMetrics]) -> f64 {
     let mut speeds: Vec<f64> = history.iter().map(|metrics| metrics.images_per_s).collect();
     speeds.sort_by(f64::total_cmp);
     speeds.get(speeds.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// How well importance tells right labels from wrong ones, whichever method gave it.
-fn importance_auc(training: &Training<'_>, opinions: &[Opinion]) -> Option<f64> {
-    let truth = training.set.truth.as_ref()?;
-    let (mut right, mut wrong) = (Vec::new(), Vec::new());
-    for opinion in opinions.iter().filter(|opinion| opinion.split == Split::Train) {
-        let is_right = training.labels.given()[opinion.sample] == truth[opinion.sample];
-        if is_right { &mut right } else { &mut wrong }.extend(opinion.importance);
-    }
-    metrics::auc(&right, &wrong)
+/// How well importances (each with its sample) tell right given labels from wrong ones, where truth is known.
+pub(crate) fn importance_auc(
+    training: &Training<'_>,
+    importances: impl Iterator<Item = (usize, f32)>,
+) -> Option<f64> {
+    let (truth, given) = (training.set.truth.as_ref()?, training.labels.given());
+    metrics::importance_auc(
+        importances.map(|(sample, importance)| (given[sample] == truth[sample], importance)),
+    )
+}
+
+/// The same for the training samples at the end of a run.
+fn final_importance_auc(training: &Training<'_>, opinions: &[Opinion]) -> Option<f64> {
+    let of_train = opinions.iter().filter(|opinion| opinion.split == Split::Train);
+    importance_auc(training, of_train.filter_map(|opinion| Some((opinion.sample, opinion.importance?))))
 }
 
 fn opinions(training: &Training<'_>) -> Result<Vec<Opinion>, TrainError> {
     let all: Vec<usize> = (0..training.set.len()).collect();
-    let told = ask(training.judged(), training.recipe, &training.shelf, &all)?;
+    let predicted = ask(training.judged(), training.recipe, &training.cache, &all)?;
     let opinion = |(sample, prediction): (usize, Prediction)| {
         let (given, label) = (training.labels.given()[sample], training.labels.current()[sample]);
         let predicted = prediction.class();
-        let by_prediction = match (label == given, predicted == given) {
-            (false, _) => Decision::Relabel,
-            (true, true) => Decision::Keep,
-            (true, false) => Decision::Ask,
-        };
+        let p_right = training.cure_importance(sample);
+        let is_doubted = p_right.map_or(predicted != given, |p_right| p_right < 0.5);
         Opinion {
             sample,
             split: training.set.splits[sample],
             label,
-            importance: training.cure_importance(sample).or(prediction.importance),
+            importance: p_right.or(prediction.importance),
             predicted,
             p_predicted: prediction.probabilities[predicted],
             p_given: prediction.probabilities[given],
-            decision: training.cure_decision(sample).unwrap_or(by_prediction),
+            decision: match (label == given, is_doubted) {
+                (false, _) => Decision::Relabel,
+                (true, true) => Decision::Ask,
+                (true, false) => Decision::Keep,
+            },
         }
     };
-    Ok(told.into_iter().map(opinion).collect())
+    Ok(predicted.into_iter().map(opinion).collect())
 }

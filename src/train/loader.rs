@@ -1,5 +1,5 @@
-//! Pictures to batches of pixels: decodes and resizes on threads of its own, in an order that the seed decides.
-//! It knows no tensor; batches leave through a channel that holds two.
+//! Pictures to batches of pixels: decodes and resizes on its own threads, in an order that the seed determines.
+//! It knows no tensor; batches are made ahead and leave through bounded channels.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -21,22 +21,22 @@ use super::data::Pictures;
 use super::recipe::Sampling;
 use crate::picture::upright;
 
-/// Batches that are made at the same time: while one waits for its last picture, the next has begun.
+/// Batches in preparation at the same time: while one waits for its last picture, the next is begun.
 const LANES: usize = 2;
 
-/// Pictures of one step.
+/// The pictures of one step, without those that cannot be read.
 pub(crate) struct Batch {
-    /// Positions in the training set; pictures that cannot be read are left out.
+    /// Their positions in the training set.
     pub(crate) samples: Vec<usize>,
-    /// Place of each sample in the epoch's order: decides its augmentation.
+    /// Their places in the epoch's order, which determine their augmentation.
     pub(crate) places: Vec<usize>,
     /// RGB bytes, N×side×side×3.
     pub(crate) pixels: Vec<u8>,
 }
 
 impl Batch {
-    /// Its pictures, by place in the batch, as so many parts of nearly equal size; as fewer where a part would be a
-    /// single picture.
+    /// Divides the batch into `parts` index ranges of nearly equal length; into fewer where a part would be a single
+    /// picture.
     pub(crate) fn parts(&self, parts: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let count = self.samples.len();
         let parts = parts.min(count / 2).max(1);
@@ -44,8 +44,8 @@ impl Batch {
     }
 }
 
-/// Decoded, resized pictures by position, kept while they fit.
-pub(crate) struct PictureShelf {
+/// Decodes and resizes pictures, and keeps them by position while they fit.
+pub(crate) struct PictureCache {
     pictures: Arc<dyn Pictures>,
     side: u32,
     kept: Vec<OnceLock<Box<[u8]>>>,
@@ -53,25 +53,25 @@ pub(crate) struct PictureShelf {
     unreadable: Mutex<BTreeMap<usize, String>>,
 }
 
-impl PictureShelf {
-    /// An empty shelf for squares of `side` pixels. It keeps what it has decoded, up to `room_bytes`: a set that fits
-    /// is decoded once in a run.
-    pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32, room_bytes: usize) -> Self {
+impl PictureCache {
+    /// An empty cache for squares of `side` pixels. A set that fits into `capacity_bytes` is decoded once in a run.
+    pub(crate) fn new(pictures: Arc<dyn Pictures>, side: u32, capacity_bytes: usize) -> Self {
         let kept = (0..pictures.len()).map(|_| OnceLock::new()).collect();
-        Self { pictures, side, kept, free_bytes: AtomicUsize::new(room_bytes), unreadable: Mutex::default() }
+        let free_bytes = AtomicUsize::new(capacity_bytes);
+        Self { pictures, side, kept, free_bytes, unreadable: Mutex::default() }
     }
 
-    /// How many pictures there are, read or not.
+    /// The number of pictures in the set, decoded or not.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Whether the room is large enough for all pictures; to be asked before one is kept.
-    pub(crate) fn has_room_for_all(&self) -> bool {
+    /// Whether the capacity suffices for all pictures; only valid while the cache is empty.
+    pub(crate) fn can_hold_all(&self) -> bool {
         self.len() * self.picture_bytes() <= self.free_bytes.load(Ordering::Relaxed)
     }
 
-    /// Pictures that could not be read so far: position and cause.
+    /// The pictures that could not be read so far, by position, each with its name and the cause.
     pub(crate) fn unreadable(&self) -> BTreeMap<usize, String> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -85,15 +85,15 @@ impl PictureShelf {
         (self.side * self.side * 3) as usize
     }
 
-    /// Writes one picture's pixels to `place`; false when it cannot be read.
-    fn fetch(&self, sample: usize, resizer: &mut Resizer, place: &mut [u8]) -> bool {
+    /// Writes one picture's pixels to `target`; false when the picture cannot be read.
+    fn fetch(&self, sample: usize, resizer: &mut Resizer, target: &mut [u8]) -> bool {
         if let Some(pixels) = self.kept[sample].get() {
-            place.copy_from_slice(pixels);
+            target.copy_from_slice(pixels);
             return true;
         }
         match self.decode(sample, resizer) {
             Ok(pixels) => {
-                place.copy_from_slice(&pixels);
+                target.copy_from_slice(&pixels);
                 self.keep(sample, pixels);
                 true
             }
@@ -112,8 +112,8 @@ impl PictureShelf {
     }
 
     fn keep(&self, sample: usize, pixels: Vec<u8>) {
-        let take = |free: usize| free.checked_sub(pixels.len());
-        if self.free_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
+        let less = |free: usize| free.checked_sub(pixels.len());
+        if self.free_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
             let _ = self.kept[sample].set(pixels.into_boxed_slice());
         }
     }
@@ -130,10 +130,10 @@ impl PictureShelf {
             for ((samples, pixels), readable) in parts {
                 scope.spawn(move || {
                     let mut resizer = Resizer::new();
-                    for ((&sample, place), readable) in
+                    for ((&sample, target), readable) in
                         samples.iter().zip(pixels.chunks_mut(bytes)).zip(readable)
                     {
-                        *readable = self.fetch(sample, &mut resizer, place);
+                        *readable = self.fetch(sample, &mut resizer, target);
                     }
                 });
             }
@@ -170,9 +170,10 @@ fn leave_out_unreadable(samples: &[usize], first_place: usize, pixels: Vec<u8>, 
     }
 }
 
-/// Batches of `order`, from `first_step` on, made ahead by threads that end when the iterator is dropped.
+/// The batches of `order` from `first_step` on (counted from 0), made ahead by threads that end when the iterator is
+/// dropped.
 pub(crate) fn load(
-    shelf: &Arc<PictureShelf>,
+    cache: &Arc<PictureCache>,
     order: Vec<usize>,
     batch_size: usize,
     first_step: usize,
@@ -180,11 +181,11 @@ pub(crate) fn load(
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let order: Arc<[usize]> = order.into();
     let lane = |lane: usize| {
-        let (shelf, order) = (Arc::clone(shelf), Arc::clone(&order));
+        let (cache, order) = (Arc::clone(cache), Arc::clone(&order));
         let steps = (first_step + lane..order.len().div_ceil(batch_size)).step_by(LANES);
         let batch = move |step: usize| {
             let samples = &order[step * batch_size..order.len().min((step + 1) * batch_size)];
-            shelf.batch(samples, step * batch_size, threads)
+            cache.batch(samples, step * batch_size, threads)
         };
         ahead("loader", steps.map(batch))
     };
@@ -193,7 +194,7 @@ pub(crate) fn load(
     iter::from_fn(move || turns.next().and_then(|turn| lanes[turn].next()))
 }
 
-/// The same items, made a little ahead by a thread of its own, which ends when nobody takes them any more.
+/// The same items, made a little ahead on a new thread, which ends once the returned iterator is dropped.
 pub(crate) fn ahead<T: Send + 'static>(
     name: &str,
     items: impl Iterator<Item = T> + Send + 'static,
@@ -206,19 +207,27 @@ pub(crate) fn ahead<T: Send + 'static>(
             }
         }
     };
-    // Without a thread the channel closes at once, and the epoch says that batches are missing.
+    // If no thread can be started, the channel closes at once, and the epoch fails for want of batches.
     let _ = thread::Builder::new().name(name.to_owned()).spawn(work);
     receiver.into_iter()
 }
 
-/// A generator of chance for one purpose in one epoch. Nothing of it has to be saved: a resumed run makes the same one.
-pub(crate) fn epoch_rng(seed: u64, purpose: u64, epoch: u32) -> ChaCha8Rng {
+/// The uses of random numbers in an epoch. With other values a seed would give other runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream {
+    Order = 1,
+    Augmentation = 2,
+    Dropout = 3,
+}
+
+/// The random generator for one purpose in one epoch. A resumed run makes the same one, so none is saved.
+pub(crate) fn epoch_rng(seed: u64, stream: Stream, epoch: u32) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream((purpose << 32) | u64::from(epoch));
+    rng.set_stream(((stream as u64) << 32) | u64::from(epoch));
     rng
 }
 
-/// The order in which an epoch sees its samples. `label` gives the label in force when the epoch begins.
+/// The order in which an epoch visits its samples. `label` gives a sample's label in force at the start of the epoch.
 pub(crate) fn epoch_order(
     samples: &[usize],
     label: impl Fn(usize) -> usize,
@@ -233,8 +242,8 @@ pub(crate) fn epoch_order(
     order
 }
 
-/// As many draws as there are samples. Each class is drawn equally often (but for one draw), and no sample of a class
-/// is repeated before all of them were drawn.
+/// As many draws as there are samples. Each class is drawn equally often (give or take one draw), and no sample of a
+/// class is repeated before all of them were drawn.
 fn balanced(samples: &[usize], label: impl Fn(usize) -> usize, rng: &mut ChaCha8Rng) -> Vec<usize> {
     let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &sample in samples {
@@ -286,49 +295,49 @@ mod tests {
     }
 
     #[test]
-    fn batches_keep_the_order_and_leave_out_what_cannot_be_read() {
-        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 1 << 20));
+    fn batches_keep_the_order_and_leave_out_unreadable_pictures() {
+        let cache = Arc::new(PictureCache::new(Arc::new(Drawn), 16, 1 << 20));
         for _first_from_disk_then_from_memory in 0..2 {
-            let batches: Vec<Batch> = load(&shelf, vec![9, 3, 1, 0, 7], 2, 0).collect();
+            let batches: Vec<Batch> = load(&cache, vec![9, 3, 1, 0, 7], 2, 0).collect();
             let samples: Vec<usize> = batches.iter().flat_map(|batch| batch.samples.clone()).collect();
             let places: Vec<usize> = batches.iter().flat_map(|batch| batch.places.clone()).collect();
             assert_eq!((samples, places), (vec![9, 1, 0, 7], vec![0, 2, 3, 4]));
             assert_eq!(batches[0].pixels.len(), 16 * 16 * 3);
             assert_eq!([batches[0].pixels[0], batches[1].pixels[0], batches[2].pixels[0]], [9, 1, 7]);
         }
-        assert_eq!(shelf.unreadable().keys().copied().collect::<Vec<_>>(), [3]);
-        let told = &shelf.unreadable()[&3];
-        assert!(told.starts_with("picture 3: ") && !told.contains('\n'), "{told:?}");
+        assert_eq!(cache.unreadable().keys().copied().collect::<Vec<_>>(), [3]);
+        let line = &cache.unreadable()[&3];
+        assert!(line.starts_with("picture 3: ") && !line.contains('\n'), "{line:?}");
     }
 
     #[test]
-    fn pictures_are_kept_as_far_as_there_is_room() {
-        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 2 * 16 * 16 * 3 + 1));
-        assert_eq!(load(&shelf, vec![0, 1, 2, 4, 5], 2, 0).count(), 3);
-        assert_eq!(shelf.kept.iter().filter(|kept| kept.get().is_some()).count(), 2);
+    fn pictures_are_kept_until_the_capacity_is_used_up() {
+        let cache = Arc::new(PictureCache::new(Arc::new(Drawn), 16, 2 * 16 * 16 * 3 + 1));
+        assert_eq!(load(&cache, vec![0, 1, 2, 4, 5], 2, 0).count(), 3);
+        assert_eq!(cache.kept.iter().filter(|kept| kept.get().is_some()).count(), 2);
     }
 
-    /// As `predict` sees it: phones keep their pictures as the sensor lies.
+    /// As in `predict`. Phones store pictures as the sensor was held, with the orientation in EXIF.
     #[test]
     fn a_picture_taken_sideways_is_trained_on_upright() {
         let sideways = InMemory(vec![crate::picture::sideways()]);
-        let shelf = Arc::new(PictureShelf::new(Arc::new(sideways), 20, 0));
-        let batch = load(&shelf, vec![0], 1, 0).next().unwrap();
+        let cache = Arc::new(PictureCache::new(Arc::new(sideways), 20, 0));
+        let batch = load(&cache, vec![0], 1, 0).next().unwrap();
         let [first, last] = [0, batch.pixels.len() - 20 * 3].map(|at| batch.pixels[at..][..20 * 3].to_vec());
         assert!(first.iter().all(|&value| value > 200) && last.iter().all(|&value| value < 50));
     }
 
     #[test]
-    fn a_batch_is_split_without_loss_and_never_into_single_pictures() {
+    fn the_parts_of_a_batch_cover_it_and_are_never_single_pictures() {
         let batch = |count| Batch { samples: vec![0; count], places: vec![0; count], pixels: Vec::new() };
         assert_eq!(batch(7).parts(5).collect::<Vec<_>>(), [0..2, 2..4, 4..7]);
         assert!(batch(1).parts(5).eq(iter::once(0..1)));
     }
 
     #[test]
-    fn a_resumed_epoch_begins_at_its_step() {
-        let shelf = Arc::new(PictureShelf::new(Arc::new(Drawn), 16, 1 << 20));
-        let rest: Vec<Batch> = load(&shelf, vec![0, 1, 2, 4, 5], 2, 1).collect();
+    fn a_resumed_epoch_starts_at_its_next_step() {
+        let cache = Arc::new(PictureCache::new(Arc::new(Drawn), 16, 1 << 20));
+        let rest: Vec<Batch> = load(&cache, vec![0, 1, 2, 4, 5], 2, 1).collect();
         assert_eq!(rest[0].samples, [2, 4]);
         assert_eq!(rest[0].places, [2, 3]);
     }
@@ -337,43 +346,46 @@ mod tests {
     fn balanced_sampling_shows_each_class_equally_often() {
         let samples: Vec<usize> = (0..90).collect();
         let label = |sample: usize| usize::from(sample >= 80);
-        let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, 0, 1));
+        let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, Stream::Order, 1));
         assert_eq!(order.iter().filter(|&&sample| label(sample) == 1).count(), 45);
         let small: std::collections::BTreeSet<_> = order.iter().filter(|&&s| label(s) == 1).collect();
         assert_eq!(small.len(), 10, "no sample repeats before all were seen");
     }
 
-    /// The steps of an epoch are counted by its samples: fewer draws would leave the last of them without pictures.
+    /// The number of steps follows from the number of samples: with fewer draws the last steps would have no pictures.
     #[test]
     fn balanced_sampling_draws_as_often_as_there_are_samples() {
         for count in 3..30 {
             let samples: Vec<usize> = (0..count).collect();
             let label = |sample: usize| (sample % 5).min(2);
-            let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, 0, 1));
+            let order = epoch_order(&samples, label, Sampling::Balanced, &mut epoch_rng(1, Stream::Order, 1));
             let draws = [0, 1, 2].map(|class| order.iter().filter(|&&sample| label(sample) == class).count());
             assert_eq!(draws.iter().sum::<usize>(), count);
             assert!(draws.iter().max().unwrap() - draws.iter().min().unwrap() <= 1, "{draws:?}");
         }
     }
 
-    /// Trap 16: the reference's sampler weighs by the labels of the beginning, however many were changed since.
+    /// The sampler of SCN's public code weighs by the labels at the start of the run, however many have changed since.
     #[test]
-    fn balanced_sampling_goes_by_the_labels_in_force() {
+    fn balanced_sampling_uses_the_labels_in_force() {
         let samples: Vec<usize> = (0..40).collect();
         let (given, mut current) = (vec![0; 40], vec![0; 40]);
         current[..10].fill(1);
         let of_class_one = |labels: &[usize]| {
-            let order =
-                epoch_order(&samples, |sample| labels[sample], Sampling::Balanced, &mut epoch_rng(1, 0, 2));
+            let mut rng = epoch_rng(1, Stream::Order, 2);
+            let order = epoch_order(&samples, |sample| labels[sample], Sampling::Balanced, &mut rng);
             order.into_iter().filter(|&sample| current[sample] == 1).count()
         };
         assert_eq!((of_class_one(&given), of_class_one(&current)), (10, 20));
     }
 
     #[test]
-    fn each_epoch_has_an_order_of_its_own_that_the_seed_repeats() {
+    fn each_epoch_has_its_own_order_which_the_seed_reproduces() {
         let samples: Vec<usize> = (0..50).collect();
-        let order = |epoch| epoch_order(&samples, |_| 0, Sampling::Shuffle, &mut epoch_rng(1, 0, epoch));
+        let order = |epoch| {
+            let mut rng = epoch_rng(1, Stream::Order, epoch);
+            epoch_order(&samples, |_| 0, Sampling::Shuffle, &mut rng)
+        };
         assert_eq!(order(1), order(1));
         assert_ne!(order(1), order(2));
     }

@@ -1,4 +1,4 @@
-//! Measures the parts of training apart, on the machine at hand and with what a run itself uses; for `scripts/bench`.
+//! Times the parts of training separately on this machine, through the code that a run uses; for `scripts/bench`.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -11,42 +11,42 @@ use tch::{Device, Kind, Tensor};
 
 use super::data::{Identity, PictureFiles, Pictures, TrainingSet, identity_of};
 use super::error::TrainError;
-use super::loader::{Batch, PictureShelf, load};
+use super::loader::{Batch, PictureCache, load};
 use super::recipe::{Arch, Method, Precision, Recipe};
 use super::training::{RunPlace, Training};
-use super::{augment, epoch, host};
+use super::{augment, epoch, host, step};
 use crate::clock::Stop;
 use crate::types::Split;
 
 const CLASSES: usize = 7;
 
-/// One thing to measure: a line of the bench's questions.
+/// What to time; in JSON, one line that `scripts/bench` sends.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "measure", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Question {
-    /// Training steps of SCN on pictures that are there already, and forward and backward alone.
+pub enum Benchmark {
+    /// Training steps of SCN on pictures in memory, and forward and backward alone.
     Step {
         /// Side of the pictures, pixels.
         px: u32,
         /// Pictures a step.
         batch: usize,
-        /// Steps to measure, after one that is not.
+        /// Steps to time, after one to warm up.
         steps: usize,
         /// `auto`, `cpu` or `cuda:N`.
         device: String,
         /// `auto`, `fp32` or `bf16`.
         precision: Precision,
     },
-    /// The loader and augmentation alone, once over all JPEGs of a folder.
+    /// The loader and augmentation alone, one pass over the JPEG files of a folder.
     Loader {
         /// A folder of JPEG files.
         folder: PathBuf,
-        /// Side of the pictures that come out, pixels.
+        /// Side of the resized pictures, pixels.
         px: u32,
         /// Pictures a batch.
         batch: usize,
     },
-    /// Whole steps as epochs take them, from the JPEGs of a folder: a first epoch, which decodes them, and a second.
+    /// Two whole epochs on the JPEG files of a folder: the first decodes them, the second finds them in memory.
     Epoch {
         /// A folder of JPEG files.
         folder: PathBuf,
@@ -59,32 +59,32 @@ pub enum Question {
     },
 }
 
-/// What was measured.
+/// The result of a [`Benchmark`].
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Answer {
+pub struct Timings {
     /// Device, number format and layout.
     pub device: String,
-    /// Pictures that were seen.
+    /// Pictures processed in `seconds`.
     pub pictures: usize,
     /// Seconds of every whole step, or of the whole pass.
     pub seconds: Vec<f64>,
     /// Seconds of forward and backward alone, step by step; empty where not measured.
     pub forward_backward_s: Vec<f64>,
-    /// Pictures that were seen a second time.
+    /// Pictures processed in `seconds_again`.
     pub pictures_again: usize,
-    /// Seconds of every step of a second epoch, which takes what the first has decoded and memory has room for.
+    /// Seconds of every step of the second epoch, which decodes only what the first could not keep in memory.
     pub seconds_again: Vec<f64>,
 }
 
-/// Measures what is asked.
-pub fn measure(question: &Question) -> Result<Answer, TrainError> {
-    match question {
-        Question::Step { px, batch, steps, device, precision } => {
+/// Runs a benchmark.
+pub fn measure(benchmark: &Benchmark) -> Result<Timings, TrainError> {
+    match benchmark {
+        Benchmark::Step { px, batch, steps, device, precision } => {
             let recipe = Recipe { precision: *precision, ..recipe(*px, *batch) };
             measure_steps(&recipe, *steps, device)
         }
-        Question::Loader { folder, px, batch } => measure_loader(folder, &recipe(*px, *batch)),
-        Question::Epoch { folder, px, batch, device } => measure_epoch(folder, &recipe(*px, *batch), device),
+        Benchmark::Loader { folder, px, batch } => measure_loader(folder, &recipe(*px, *batch)),
+        Benchmark::Epoch { folder, px, batch, device } => measure_epoch(folder, &recipe(*px, *batch), device),
     }
 }
 
@@ -92,62 +92,61 @@ fn recipe(px: u32, batch: usize) -> Recipe {
     Recipe { arch: Arch::Resnet18, image_size: px, batch_size: batch, ..Recipe::new(Method::Scn) }
 }
 
-fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Answer, TrainError> {
-    let set = set_of(Arc::new(Nothing(recipe.batch_size)));
+fn measure_steps(recipe: &Recipe, steps: usize, device: &str) -> Result<Timings, TrainError> {
+    let set = set_of(Arc::new(NoPictures(recipe.batch_size)));
     with_training(recipe, &set, device, |training| {
         let places: Vec<usize> = (0..recipe.batch_size).collect();
         let bytes = (recipe.image_size * recipe.image_size * 3) as usize * recipe.batch_size;
         let pixels = (0..bytes).map(|at| (at * 7 % 251) as u8).collect();
         let batch = Batch { samples: places.clone(), places, pixels };
         let pictures = epoch::pictures(training, &batch, 1);
-        let mut answer = Answer { device: training.device_words.clone(), ..Answer::default() };
+        let mut timings = Timings { device: training.device_words.clone(), ..Timings::default() };
         for step in 0..=steps {
             let began = Instant::now();
-            epoch::step(training, &batch, &pictures, 1)?;
+            step::train_batch(training, &batch, &pictures, 1)?;
             finish(training.net.compute.device);
             let whole_s = began.elapsed().as_secs_f64();
             let began = Instant::now();
             let output = training.net.forward_in_training(&pictures);
             let loss = output.logits.sum(Kind::Float) + output.importance.sum(Kind::Float);
-            let grads = Tensor::run_backward(&[&loss], &training.moved(), false, false);
+            let grads = Tensor::run_backward(&[&loss], &training.trained_tensors(), false, false);
             finish(training.net.compute.device);
             drop(black_box(grads));
             if step > 0 {
-                answer.seconds.push(whole_s);
-                answer.forward_backward_s.push(began.elapsed().as_secs_f64());
-                answer.pictures += recipe.batch_size;
+                timings.seconds.push(whole_s);
+                timings.forward_backward_s.push(began.elapsed().as_secs_f64());
+                timings.pictures += recipe.batch_size;
             }
         }
-        Ok(answer)
+        Ok(timings)
     })
 }
 
-fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Answer, TrainError> {
+fn measure_loader(folder: &Path, recipe: &Recipe) -> Result<Timings, TrainError> {
     host::keep_memory();
     let set = set_of(Arc::new(files_of(folder)?));
-    let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), recipe.image_size, 0));
+    let cache = Arc::new(PictureCache::new(Arc::clone(&set.pictures), recipe.image_size, 0));
     let began = Instant::now();
     let mut pictures = 0;
-    for batch in load(&shelf, (0..set.len()).collect(), recipe.batch_size, 0) {
-        let how = (&recipe.augment, recipe.seed, 1);
-        let _ = black_box(augment::varied(&batch, recipe.image_size, recipe.normalise, how, Device::Cpu));
+    for batch in load(&cache, (0..set.len()).collect(), recipe.batch_size, 0) {
+        let _ = black_box(augment::varied(&batch, recipe, 1, Device::Cpu));
         pictures += batch.samples.len();
     }
-    Ok(Answer { pictures, seconds: vec![began.elapsed().as_secs_f64()], ..Answer::default() })
+    Ok(Timings { pictures, seconds: vec![began.elapsed().as_secs_f64()], ..Timings::default() })
 }
 
-fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Answer, TrainError> {
+fn measure_epoch(folder: &Path, recipe: &Recipe, device: &str) -> Result<Timings, TrainError> {
     let set = set_of(Arc::new(files_of(folder)?));
     with_training(recipe, &set, device, |training| {
         let (first, second) = (pass(training)?, pass(training)?);
-        Ok(Answer {
+        Ok(Timings {
             device: training.device_words.clone(),
-            // The very first step also makes the device ready.
+            // The very first step is left out: it also prepares the device.
             pictures: set.len().saturating_sub(recipe.batch_size),
             seconds: first.into_iter().skip(1).collect(),
             pictures_again: set.len(),
             seconds_again: second,
-            ..Answer::default()
+            ..Timings::default()
         })
     })
 }
@@ -164,7 +163,7 @@ fn pass(training: &mut Training<'_>) -> Result<Vec<f64>, TrainError> {
     Ok(seconds)
 }
 
-/// Waits until a device has done what it was told.
+/// Waits until a GPU has finished its queue.
 fn finish(device: Device) {
     if let Device::Cuda(index) = device {
         tch::Cuda::synchronize(index as i64);
@@ -180,7 +179,7 @@ fn with_training<T>(
     let folder = tempfile::tempdir()
         .map_err(|source| TrainError::Unwritable { path: std::env::temp_dir(), source })?;
     let place = RunPlace { folder: folder.path().to_owned(), device: device.to_owned() };
-    // Nobody listens.
+    // The receiver is dropped at once: events go nowhere.
     let (sender, _) = sync_channel(1);
     let stop = Stop::default();
     work(&mut Training::begin(recipe, set, &place, &sender, &stop)?)
@@ -197,10 +196,10 @@ fn set_of(pictures: Arc<dyn Pictures>) -> TrainingSet {
     }
 }
 
-/// Samples whose pictures nobody asks for.
-struct Nothing(usize);
+/// Samples without pictures, for steps whose pictures are made here.
+struct NoPictures(usize);
 
-impl Pictures for Nothing {
+impl Pictures for NoPictures {
     fn len(&self) -> usize {
         self.0
     }

@@ -1,4 +1,4 @@
-//! What is measured, as pure functions of plain slices: accuracy, calibration, and what happened to the labels.
+//! Measures as pure functions of plain slices: accuracy, calibration, AUC, and the effect on the labels.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,10 +7,10 @@ use super::scn::argmax;
 /// Bins of the calibration error.
 const CALIBRATION_BINS: usize = 15;
 
-/// What the net says of one sample.
+/// A net's prediction of one sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Softmax of the logits as the method weights them, C.
+    /// Softmax of the logits, weighted as the method does, C.
     pub probabilities: Vec<f32>,
     /// α, 0 to 1; `None` where the method trains none.
     pub importance: Option<f32>,
@@ -23,13 +23,13 @@ impl Prediction {
     }
 }
 
-/// Measures of one split against labels that are taken as true.
+/// Measures of one split, against labels that are taken as true.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(Default))]
 pub struct SplitMetrics {
     /// Share of samples whose most probable class is their label.
     pub accuracy: f64,
-    /// Mean of the recalls of all classes that have samples.
+    /// Mean recall of the classes that have samples.
     pub mean_class_accuracy: f64,
     /// Recall of each class; `None` for a class without samples.
     pub recalls: Vec<Option<f64>>,
@@ -42,7 +42,7 @@ pub struct SplitMetrics {
 }
 
 impl SplitMetrics {
-    /// Measures predictions against labels of the same order; both have one entry for each sample. `None` without any.
+    /// Both have one entry for each sample, in the same order. `None` without samples.
     pub fn of(predictions: &[Prediction], labels: &[usize], classes: usize) -> Option<Self> {
         if labels.is_empty() {
             return None;
@@ -93,7 +93,7 @@ pub fn calibration_error(predictions: &[Prediction], labels: &[usize]) -> f64 {
         / labels.len().max(1) as f64
 }
 
-/// What became of labels whose truth is known.
+/// How relabelling changed labels whose truth is known.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct LabelAudit {
     /// Share of the originally wrong labels that are right in the end; `None` when none was wrong.
@@ -104,7 +104,7 @@ pub struct LabelAudit {
     pub left: f64,
     /// Share of all labels that were wrong in the beginning.
     pub before: f64,
-    /// Share of the changed labels that are right now; `None` when none changed.
+    /// Share of the changed labels that are right in the end; `None` when none changed.
     pub precision: Option<f64>,
 }
 
@@ -131,9 +131,9 @@ impl LabelAudit {
     }
 }
 
-/// The accuracy that follows from a confusion (rows are true labels, columns predictions) if the true labels had gone
-/// wrong as `given` went wrong from `truth`: what a net would show on held-out samples that are as noisy as its
-/// training samples.
+/// The accuracy that a confusion matrix (rows are true labels, columns predictions) would give if its labels were as
+/// noisy as `given` is against `truth`: what a net would reach on held-out samples with the noise of its training
+/// samples.
 pub fn accuracy_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize]) -> f64 {
     let classes = confusion.len();
     let mut became = vec![vec![0_u64; classes]; classes];
@@ -153,8 +153,18 @@ pub fn accuracy_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize
     right / all.max(1) as f64
 }
 
-/// Area under the ROC curve: the chance that a value of `higher` exceeds one of `lower`, equal ones counted half.
-/// `None` when either is empty. Used for importance (right labels against wrong ones).
+/// The chance that a right label's importance exceeds a wrong one's; each item says whether a label is right, and its
+/// importance. `None` when all are right or all are wrong.
+pub fn importance_auc(items: impl IntoIterator<Item = (bool, f32)>) -> Option<f64> {
+    let (mut right, mut wrong) = (Vec::new(), Vec::new());
+    for (is_right, importance) in items {
+        if is_right { &mut right } else { &mut wrong }.push(importance);
+    }
+    auc(&right, &wrong)
+}
+
+/// Area under the ROC curve: the chance that a value of `higher` exceeds one of `lower`; ties count half. `None` when
+/// either is empty.
 pub fn auc(higher: &[f32], lower: &[f32]) -> Option<f64> {
     if higher.is_empty() || lower.is_empty() {
         return None;
@@ -181,14 +191,14 @@ pub fn histogram(importances: impl IntoIterator<Item = f32>) -> [u64; 10] {
     bins
 }
 
-/// Mean of the last five values, or of all where there are fewer: the rule that papers of this field follow. The best
-/// epoch alone would be too favourable.
+/// Mean of the last five values, or of all if there are fewer: the usual rule of papers on noisy labels. The best epoch
+/// alone would be too favourable.
 pub fn last_five_mean(values: &[f64]) -> Option<f64> {
     let last = &values[values.len().saturating_sub(5)..];
     (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
 }
 
-/// All that one epoch leaves in `metrics.jsonl`, the catalog and the report.
+/// What one epoch writes to `metrics.jsonl`, the catalog and the report.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochMetrics {
     /// One-based.
@@ -203,13 +213,13 @@ pub struct EpochMetrics {
     pub rank_regularisation: f64,
     /// Share of steps in which rank regularisation was 0.
     pub rank_zero_share: f64,
-    /// Training accuracy against the labels as given. Against the net's own relabels it would be too favourable.
+    /// Training accuracy against the given labels. Against the net's own relabels it would be too favourable.
     pub train_accuracy: f64,
     /// Training accuracy against the labels in force.
     pub train_accuracy_in_force: f64,
-    /// Counts of importances seen in ten equal bins from 0 to 1; all 0 where the method has none.
+    /// Counts of importances in ten equal bins from 0 to 1; all 0 where the method has none.
     pub importance_histogram: [u64; 10],
-    /// Mean importance of the batches' important groups; `None` where the method has none or no step could rank.
+    /// Mean importance of the batches' important groups; `None` where the method has none, or no step had such a group.
     #[serde(default)]
     pub importance_high: Option<f64>,
     /// Mean importance of the other groups.
@@ -217,17 +227,17 @@ pub struct EpochMetrics {
     pub importance_low: Option<f64>,
     /// Chance that a right label's importance exceeds a wrong one's, where truth is known.
     pub importance_auc: Option<f64>,
-    /// Labels changed at the end of this epoch; of `cure`, which decides about them after its last one, all in that one.
+    /// Labels changed at the end of this epoch. `cure` decides once, after the last epoch, and counts them there.
     pub relabelled: usize,
-    /// What became of the labels so far, where truth is known.
+    /// The state of the labels at the end of this epoch, where truth is known.
     pub labels: Option<LabelAudit>,
     /// δ1 at the end of this epoch, learnt or not; `None` where the method has none.
     pub margin_1: Option<f64>,
-    /// Measures on held-out samples: those that choose the best epoch.
+    /// Measures on the validation samples, which choose the best epoch.
     pub validation: Option<SplitMetrics>,
-    /// Measures on the test samples; they choose nothing, and are taken in the last five epochs only.
+    /// Measures on the test samples, in the last five epochs only; nothing is chosen by them.
     pub test: Option<SplitMetrics>,
-    /// Training pictures a second, waiting included.
+    /// Training pictures a second, including waiting.
     pub images_per_s: f64,
     /// Share of the time that steps waited for the loader.
     pub data_wait_share: f64,
@@ -244,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_net_that_is_always_right_is_as_often_wrong_by_noisy_labels_as_they_are() {
+    fn a_perfect_net_is_as_accurate_against_noisy_labels_as_they_are_right() {
         let confusion = [vec![10, 0], vec![0, 30]];
         let (truth, given) = ([0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0]);
         assert!((accuracy_if_noisy(&confusion, &given, &truth) - (5.0 + 22.5) / 40.0).abs() < 1e-12);
@@ -264,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_net_that_is_as_sure_as_right_has_no_calibration_error() {
+    fn a_net_whose_confidence_equals_its_accuracy_has_no_calibration_error() {
         let three_of_four = [prediction(&[0.75, 0.25]), prediction(&[0.75, 0.25])];
         let twice = [three_of_four.clone(), three_of_four].concat();
         assert!(calibration_error(&twice, &[0, 0, 0, 1]).abs() < 1e-7);
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_counts_fixed_broken_and_left_apart() {
+    fn an_audit_counts_fixed_broken_and_remaining_wrong_labels() {
         // wrong: 0 and 1; fixed: 0; broken: 2; left wrong in the end: 1 and 2.
         let audit = LabelAudit::of(&[1, 1, 0, 0], &[0, 1, 1, 0], &[0, 0, 0, 0]);
         assert_eq!((audit.fixed, audit.broken, audit.precision), (Some(0.5), Some(0.5), Some(0.5)));
@@ -280,28 +290,33 @@ mod tests {
     }
 
     #[test]
-    fn where_no_label_is_wrong_there_is_none_to_fix() {
+    fn with_no_wrong_label_there_is_no_share_fixed() {
         let audit = LabelAudit::of(&[0, 1], &[0, 0], &[0, 1]);
         assert_eq!((audit.fixed, audit.broken, audit.left), (None, Some(0.5), 0.5));
         assert_eq!(LabelAudit::of(&[1], &[0], &[0]).broken, None);
     }
 
     #[test]
-    fn what_nobody_was_asked_about_has_no_accuracy() {
+    fn no_samples_give_no_metrics() {
         assert_eq!(SplitMetrics::of(&[], &[], 2), None);
     }
 
     #[test]
-    fn auc_is_one_when_apart_and_a_half_when_alike() {
+    fn auc_is_one_when_separated_and_a_half_when_equal() {
         assert_eq!(auc(&[0.9, 0.8], &[0.1, 0.2]), Some(1.0));
         assert_eq!(auc(&[0.5, 0.5], &[0.5]), Some(0.5));
         assert_eq!(auc(&[0.3], &[0.2, 0.4]), Some(0.5));
         assert_eq!(auc(&[], &[0.2]), None);
     }
 
-    /// Trap 21: the best epoch is not the last five.
     #[test]
-    fn the_last_five_epochs_count_not_the_best_one() {
+    fn importance_auc_compares_right_labels_with_wrong_ones() {
+        assert_eq!(importance_auc([(true, 0.9), (false, 0.2), (true, 0.1), (false, 0.1)]), Some(0.625));
+        assert_eq!(importance_auc([(true, 0.9)]), None);
+    }
+
+    #[test]
+    fn the_last_five_epochs_count_and_not_the_best_one() {
         assert_eq!(last_five_mean(&[0.9, 0.5, 0.5, 0.5, 0.5, 0.5]), Some(0.5));
         assert_eq!(last_five_mean(&[0.4, 0.6]), Some(0.5));
         assert_eq!(last_five_mean(&[]), None);

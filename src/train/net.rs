@@ -1,8 +1,9 @@
-//! Backbones with torchvision's layers and names, a classifier, and SCN's importance head `alpha` on the feature that
-//! the classifier reads. It knows no loss and no data.
+//! Backbones with torchvision's layers and names, a classifier, and SCN's importance head `alpha`, which reads the same
+//! feature as the classifier. It knows no loss and no data; only [`Output`] knows the method.
 
 mod layers;
 mod mobilenet;
+mod output;
 mod resnet;
 mod vgg;
 
@@ -12,18 +13,11 @@ use super::params::{ParamMaker, Params, channels_last};
 use super::recipe::Arch;
 use layers::Linear;
 use mobilenet::MobileNetV2;
+pub(crate) use output::Output;
 use resnet::ResNet;
 use vgg::Vgg16;
 
-/// What the net says of N pictures, always in f32.
-pub(crate) struct Output {
-    /// Before the softmax and before weighting, N×C.
-    pub(crate) logits: Tensor,
-    /// α, 0 to 1, N.
-    pub(crate) importance: Tensor,
-}
-
-/// How a net computes: where, in which memory layout, in which number format.
+/// The device, memory layout and number format that a net computes with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Compute {
     pub(crate) device: Device,
@@ -32,7 +26,7 @@ pub(crate) struct Compute {
     pub(crate) kind: Kind,
 }
 
-/// A backbone with its two heads.
+/// A backbone with a classifier and an importance head.
 pub(crate) struct Net {
     pub(crate) params: Params,
     pub(crate) compute: Compute,
@@ -41,7 +35,7 @@ pub(crate) struct Net {
     alpha: Linear,
 }
 
-/// From pictures to features.
+/// Maps pictures to features.
 enum Backbone {
     ResNet(ResNet),
     MobileNetV2(MobileNetV2),
@@ -49,7 +43,7 @@ enum Backbone {
 }
 
 impl Net {
-    /// Fresh params by seed.
+    /// A net with random params from a seed.
     pub(crate) fn new(arch: Arch, classes: usize, seed: u64, compute: Compute) -> Self {
         let mut maker = ParamMaker::new(seed, compute.device, compute.channels_last);
         let (backbone, width) = Backbone::new(&mut maker, arch);
@@ -61,13 +55,13 @@ impl Net {
         Self { params: maker.finish(), compute, backbone, classifier, alpha }
     }
 
-    /// Pictures N×3×H×W to logits and importance, with the batch statistics that training gathered.
+    /// Pictures N×3×H×W to logits and importance, with the running batch statistics of training.
     pub(crate) fn forward(&self, pictures: &Tensor) -> Output {
         self.through(pictures, false)
     }
 
-    /// The same in training: uses and updates batch statistics, and drops features where the architecture does so, by
-    /// libtorch's own chance (see [`Net::has_dropout`]).
+    /// The same in training: uses the batch's statistics and updates the running ones; where the architecture has
+    /// dropout, it draws from libtorch's random generator (see [`Net::has_dropout`]).
     pub(crate) fn forward_in_training(&self, pictures: &Tensor) -> Output {
         self.through(pictures, true)
     }
@@ -87,7 +81,8 @@ impl Net {
         }
     }
 
-    /// Whether training draws chance from libtorch, which must be seeded for each step to be repeatable.
+    /// Whether training draws from libtorch's random generator, which must then be seeded before each forward pass for
+    /// runs to be repeatable.
     pub(crate) fn has_dropout(&self) -> bool {
         !matches!(self.backbone, Backbone::ResNet(_))
     }
@@ -103,7 +98,7 @@ pub(crate) fn classifier_name(arch: Arch) -> &'static str {
 }
 
 impl Backbone {
-    /// The backbone, and the width of its feature.
+    /// The backbone and the width of its feature.
     fn new(maker: &mut ParamMaker, arch: Arch) -> (Self, i64) {
         match arch {
             Arch::MobilenetV2 => (Self::MobileNetV2(MobileNetV2::new(maker)), mobilenet::WIDTH),
@@ -123,7 +118,7 @@ mod tests {
 
     const CPU: Compute = Compute { device: Device::Cpu, channels_last: false, kind: Kind::Float };
 
-    /// Counted in torchvision 0.26 with 1000 classes.
+    /// The counts are those of torchvision 0.26 with 1000 classes.
     #[test]
     fn the_backbones_have_as_many_params_as_torchvision_s() {
         for (arch, expected) in [
@@ -139,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_layout_changes_no_answer() {
+    fn the_memory_layout_does_not_change_the_logits() {
         let pictures = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu));
         let plain = Net::new(Arch::Tiny, 8, 1, CPU).forward(&pictures);
         let other = Net::new(Arch::Tiny, 8, 1, Compute { channels_last: true, ..CPU }).forward(&pictures);
         assert!((plain.logits - other.logits).abs().max().double_value(&[]) < 1e-4);
     }
 
-    /// For machines with a GPU, where `scripts/gpu-check` lets nobody skip it; elsewhere it says that it was skipped.
+    /// Skipped, and says so, where there is no GPU; `scripts/gpu-check` sets a variable that makes skipping a failure.
     #[test]
     fn a_gpu_gives_the_same_logits() {
         if let Err(why) = cuda_devices() {
@@ -167,25 +162,25 @@ mod tests {
         }
     }
 
-    /// Trap 15: in bf16 the sigmoid's last steps are 0.4 % apart, and importance saturates.
+    /// In bf16 the sigmoid's values near 1 are 0.4 % apart, and importance saturates.
     #[test]
-    fn importance_is_made_in_full_precision_under_bf16() {
+    fn importance_is_computed_in_f32_under_bf16() {
         let net = Net::new(Arch::Tiny, 8, 1, Compute { kind: Kind::BFloat16, ..CPU });
         let output = tch::no_grad(|| net.forward(&waves(&[16, 3, 32, 32], 5.0)));
         assert_eq!((output.importance.kind(), output.logits.kind()), (Kind::Float, Kind::Float));
         let rounded = output.importance.to_kind(Kind::BFloat16).to_kind(Kind::Float);
-        assert!(!rounded.equal(&output.importance), "the importances are bf16 numbers");
+        assert!(!rounded.equal(&output.importance), "the importances were rounded to bf16");
     }
 
     #[test]
-    fn one_seed_makes_one_net() {
+    fn the_seed_determines_the_params() {
         let first = |seed| Net::new(Arch::Tiny, 8, seed, CPU).params.0[0].tensor.double_value(&[0, 0, 0, 0]);
         assert_eq!(first(1), first(1));
         assert_ne!(first(1), first(2));
     }
 
-    /// Logits of torchvision 0.26's `resnet18(num_classes=8)` (torch 2.11, CPU) for the same params and pictures, which
-    /// both sides make by [`waves`].
+    /// Expected: torchvision 0.26's `resnet18(num_classes=8)` (torch 2.11, CPU) for params and pictures that both sides
+    /// make with [`waves`].
     #[test]
     fn the_logits_equal_torchvision_s() {
         let expected = [
@@ -205,8 +200,8 @@ mod tests {
         }
     }
 
-    /// The same of `mobilenet_v2` and `vgg16`, with params by [`chaos`]; dropout is off outside training (trap 12: the
-    /// reference's stays on). Pictures as small as a recipe may have them go through in training as well.
+    /// The same for `mobilenet_v2` and `vgg16`, with params made by [`chaos`]. Dropout is off outside training (in
+    /// SCN's public code it stays on). The smallest pictures that a recipe may have pass in training as well.
     #[test]
     fn the_logits_of_the_other_backbones_equal_torchvision_s() {
         let expected = [
@@ -227,7 +222,7 @@ mod tests {
         }
     }
 
-    /// sin(0.37·i² + phase) for the i-th of 9973 numbers, over and over.
+    /// sin(0.37·i² + phase) for the i-th of 9973 numbers, repeated.
     fn chaos(shape: &[i64], phase: f64) -> Tensor {
         const PERIOD: i64 = 9973;
         let numbers: Vec<f32> = (0..PERIOD).map(|i| ((i * i) as f64 * 0.37 + phase).sin() as f32).collect();

@@ -1,4 +1,4 @@
-//! A net's numbers by name: made from a seed, in one order, trained or merely kept. It knows no layer.
+//! A net's tensors by name, made from a seed in a fixed order. It knows no layer.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,13 +8,12 @@ use tch::{Device, Kind, Tensor};
 pub(crate) struct Param {
     /// PyTorch's name, e.g. `layer1.0.conv1.weight`.
     pub(crate) name: String,
-    /// Its value.
     pub(crate) tensor: Tensor,
-    /// Whether gradients move it; running means and variances are only kept.
+    /// Whether the optimizer updates it; running means and variances are not trained.
     pub(crate) trained: bool,
 }
 
-/// All tensors of a net, in the order they were made.
+/// All tensors of a net, in the order in which they were made.
 #[derive(Default)]
 pub(crate) struct Params(pub(crate) Vec<Param>);
 
@@ -25,7 +24,7 @@ impl Params {
     }
 }
 
-/// Makes params on a device from a seed; the same on every device.
+/// Makes params on a device from a seed; the values are the same on every device.
 pub(crate) struct ParamMaker {
     params: Params,
     rng: ChaCha8Rng,
@@ -52,23 +51,23 @@ impl ParamMaker {
         tensor
     }
 
-    /// A trained tensor that begins as one value everywhere.
+    /// A trained tensor whose elements all start at `value`.
     pub(crate) fn filled(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
         self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), true)
     }
 
-    /// The same, but merely kept: no gradient moves it.
-    pub(crate) fn kept(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
+    /// The same, but not trained.
+    pub(crate) fn untrained(&mut self, name: String, shape: &[i64], value: f64) -> Tensor {
         self.add(name, Tensor::full(shape, value, (Kind::Float, Device::Cpu)), false)
     }
 
-    /// Normal numbers of deviation √(2 / fan-out): torchvision's convolutions. Shape out×in×k×k.
+    /// A trained tensor out×in×k×k, normal with deviation √(2 / fan-out), as torchvision initialises convolutions.
     pub(crate) fn kaiming_normal(&mut self, name: String, shape: [i64; 4]) -> Tensor {
         let deviation = (2.0 / (shape[0] * shape[2] * shape[3]) as f32).sqrt();
         self.normal(name, &shape, deviation)
     }
 
-    /// Normal numbers of a deviation.
+    /// A trained tensor, normal with this deviation.
     pub(crate) fn normal(&mut self, name: String, shape: &[i64], deviation: f32) -> Tensor {
         let count = shape.iter().product::<i64>() as usize;
         let mut numbers = Vec::with_capacity(count + 1);
@@ -79,7 +78,7 @@ impl ParamMaker {
         self.add(name, Tensor::from_slice(&numbers[..count]).reshape(shape), true)
     }
 
-    /// Even numbers within ±1/√fan-in: PyTorch's linear layers.
+    /// A trained tensor, uniform within ±1/√fan-in, as PyTorch initialises linear layers.
     pub(crate) fn linear(&mut self, name: String, shape: &[i64], fan_in: i64) -> Tensor {
         let reach = 1.0 / (fan_in as f32).sqrt();
         let count = shape.iter().product::<i64>();
@@ -88,7 +87,7 @@ impl ParamMaker {
     }
 }
 
-/// Two independent standard normal numbers (Box and Muller).
+/// Two independent standard normal numbers (Box–Muller transform).
 fn normal_pair(rng: &mut ChaCha8Rng) -> (f32, f32) {
     let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
     let (sin, cos) = (std::f32::consts::TAU * rng.random::<f32>()).sin_cos();
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn convolutions_begin_with_the_deviation_of_torchvision() {
+    fn convolutions_start_with_torchvision_s_deviation() {
         let mut maker = ParamMaker::new(1, Device::Cpu, false);
         let tensor = maker.kaiming_normal("conv".to_owned(), [64, 32, 3, 3]);
         let expected = (2.0_f64 / (64.0 * 9.0)).sqrt();
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_last_changes_the_memory_and_not_the_values() {
+    fn channels_last_changes_the_memory_layout_and_not_the_values() {
         let tensor = Tensor::arange(24, (Kind::Float, Device::Cpu)).reshape([1, 2, 3, 4]);
         let other = channels_last(&tensor);
         assert_eq!(other.stride()[1], 1);

@@ -1,4 +1,4 @@
-//! Using a net after training: load a checkpoint, ask it about pictures, write it for others.
+//! Using a net after training: load it from a checkpoint, predict pictures, measure it on a set.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,20 +11,21 @@ use serde_json::Value;
 use tch::{Tensor, no_grad};
 
 use super::data::{DataError, TrainingSet};
-use super::epoch::probabilities;
 use super::error::TrainError;
-use super::loader::{Batch, PictureShelf, resize};
+use super::loader::{Batch, PictureCache, resize};
 use super::metrics::{Prediction, SplitMetrics};
-use super::net::{Net, Output};
-use super::recipe::{Method, Precision, Recipe};
+use super::net::Net;
+#[cfg(test)]
+use super::recipe::{Arch, Method};
+use super::recipe::{Precision, Recipe};
 use super::resume::AVERAGED;
 use super::training::{BEST, Training};
 use super::{augment, checkpoint, device, host, judge};
 
-/// Pictures asked about at once.
+/// Pictures in one forward pass.
 const BATCH: usize = 64;
 
-/// What a file of params must say of itself to be used: kept in every checkpoint.
+/// What is needed to use a net's params; kept in every file of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NetCard {
     /// How it was trained, with its picture size and normalisation.
@@ -33,7 +34,7 @@ pub struct NetCard {
     pub classes: Vec<String>,
     /// The data it was trained on, with counts.
     pub data: String,
-    /// The flags that these were made with, by name; earlier releases did not write them down.
+    /// The flags that recipe and data were made with, by name; files of earlier releases lack them.
     #[serde(default)]
     pub flags: BTreeMap<String, Value>,
 }
@@ -47,11 +48,11 @@ impl NetCard {
 
 /// The part of a checkpoint's state that prediction needs.
 #[derive(Serialize, Deserialize)]
-pub(super) struct State {
+pub(super) struct CardState {
     pub(super) net: NetCard,
 }
 
-/// A trained net that answers questions.
+/// A trained net with its card.
 pub struct Predictor {
     card: NetCard,
     pub(super) net: Net,
@@ -65,20 +66,20 @@ impl Predictor {
     }
 
     /// The same on the CPU and in 32-bit floats, whatever it was trained in: for an export, whose users may have no
-    /// more.
+    /// GPU.
     pub fn load_plain(path: &Path) -> Result<Self, TrainError> {
         Self::load_in(path, "cpu", Some(Precision::Fp32))
     }
 
     fn load_in(path: &Path, device: &str, precision: Option<Precision>) -> Result<Self, TrainError> {
-        let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<State>(path)?;
+        let checkpoint::Loaded { mut tensors, state } = checkpoint::load::<CardState>(path)?;
         let card = state.net;
         host::keep_memory();
         let precision = precision.unwrap_or(card.recipe.precision);
         let (compute, _) = device::choose(device, precision)?;
         let net = Net::new(card.recipe.arch, card.classes.len(), card.recipe.seed, compute);
         for param in &net.params.0 {
-            // An averaged net is the one that was judged; exports have plain names.
+            // Where params were averaged, these are the ones that were evaluated; exports have plain names.
             let named = [AVERAGED, "net.", ""]
                 .iter()
                 .find_map(|prefix| tensors.remove(&format!("{prefix}{}", param.name)));
@@ -92,16 +93,16 @@ impl Predictor {
         Ok(Self { card, net })
     }
 
-    /// What the net says of itself.
+    /// How the net was made.
     pub fn card(&self) -> &NetCard {
         &self.card
     }
 
-    /// Classes of face crops, in their order. Crops should be aligned as the training pictures were.
+    /// Predictions of face crops, in their order. The crops should be aligned as the training pictures were.
     pub fn predict(&self, pictures: &[RgbImage]) -> Result<Vec<Prediction>, TrainError> {
         let side = self.card.recipe.image_size;
         let mut resizer = Resizer::new();
-        let mut told = Vec::with_capacity(pictures.len());
+        let mut predicted = Vec::with_capacity(pictures.len());
         for chunk in pictures.chunks(BATCH) {
             let mut pixels = Vec::new();
             for picture in chunk {
@@ -109,75 +110,54 @@ impl Predictor {
             }
             let samples: Vec<usize> = (0..chunk.len()).collect();
             let batch = Batch { places: samples.clone(), samples, pixels };
-            let pictures = augment::plain(&batch, side, self.card.recipe.normalise, self.net.compute.device);
-            told.extend(predictions(&self.card.recipe, &no_grad(|| self.net.forward(&pictures)))?);
+            let pictures = augment::plain(&batch, &self.card.recipe, self.net.compute.device);
+            predicted.extend(no_grad(|| self.net.forward(&pictures)).predictions(&self.card.recipe)?);
         }
-        Ok(told)
+        Ok(predicted)
     }
 
-    /// Measures what the net says of samples of a set. `labels` gives each sample's position its true class, by the
-    /// order of this net's classes.
+    /// Measures the net on samples of a set. `labels` are their true classes by position, as indices of this net's
+    /// classes.
     ///
     /// # Errors
-    /// When too many of the pictures cannot be read; a few are left out and named.
+    /// [`TrainError::TooManyUnreadable`]; a few unreadable pictures are left out and named.
     pub fn measure(
         &self,
         set: &TrainingSet,
         labels: &BTreeMap<usize, usize>,
     ) -> Result<Measured, TrainError> {
-        // Each picture is needed once: none is kept.
-        let shelf = Arc::new(PictureShelf::new(Arc::clone(&set.pictures), self.card.recipe.image_size, 0));
+        // Each picture is needed once: the cache keeps none.
+        let cache = Arc::new(PictureCache::new(Arc::clone(&set.pictures), self.card.recipe.image_size, 0));
         let samples: Vec<usize> = labels.keys().copied().collect();
-        let told = judge::ask(&self.net, &self.card.recipe, &shelf, &samples)?;
-        judge::check_unreadable(&shelf, samples.len())?;
-        let truth: Vec<usize> = told.iter().map(|(sample, _)| labels[sample]).collect();
-        let predictions: Vec<Prediction> = told.into_iter().map(|(_, prediction)| prediction).collect();
+        let predicted = judge::ask(&self.net, &self.card.recipe, &cache, &samples)?;
+        judge::check_unreadable(&cache, samples.len())?;
+        let truth: Vec<usize> = predicted.iter().map(|(sample, _)| labels[sample]).collect();
+        let predictions: Vec<Prediction> = predicted.into_iter().map(|(_, prediction)| prediction).collect();
         let metrics = SplitMetrics::of(&predictions, &truth, self.card.classes.len());
         let nothing = || DataError::Empty { name: set.name.clone(), what: "picture to measure on" };
         Ok(Measured {
             samples: truth.len(),
-            unreadable: shelf.unreadable().into_values().collect(),
+            unreadable: cache.unreadable().into_values().collect(),
             metrics: metrics.ok_or_else(nothing)?,
         })
     }
 }
 
-/// What [`Predictor::measure`] found.
+/// The result of [`Predictor::measure`].
 pub struct Measured {
-    /// How many pictures were measured.
+    /// Number of pictures that were measured.
     pub samples: usize,
     /// Name and cause of every picture that was left out.
     pub unreadable: Vec<String>,
-    /// What they came to.
+    /// Measures on them.
     pub metrics: SplitMetrics,
 }
 
-/// Rows of a net's output as plain numbers.
-///
-/// # Errors
-/// [`TrainError::NoNumbers`] when one of them is none: it would count as the first class.
-pub(crate) fn predictions(recipe: &Recipe, output: &Output) -> Result<Vec<Prediction>, TrainError> {
-    let failed = |error: tch::TchError| TrainError::Torch(error.to_string());
-    let rows = probabilities(recipe, output);
-    let classes = rows.size()[1] as usize;
-    let rows = Vec::<f32>::try_from(rows.reshape([-1])).map_err(failed)?;
-    let importance = Vec::<f32>::try_from(&output.importance).map_err(failed)?;
-    if !rows.iter().chain(&importance).all(|number| number.is_finite()) {
-        return Err(TrainError::NoNumbers);
-    }
-    let has_importance = recipe.method == Method::Scn;
-    let prediction = |(row, &importance): (&[f32], &f32)| Prediction {
-        probabilities: row.to_vec(),
-        importance: has_importance.then_some(importance),
-    };
-    Ok(rows.chunks(classes).zip(&importance).map(prediction).collect())
-}
-
-/// Writes the params of a run alone, without the rest of its state.
+/// Writes the params of a run without the rest of its state.
 pub(crate) fn save_net(training: &Training<'_>, name: &str) -> Result<(), TrainError> {
     let named = |param: &super::params::Param| (format!("net.{}", param.name), param.tensor.shallow_clone());
     let tensors: Vec<(String, Tensor)> = training.judged().params.0.iter().map(named).collect();
-    let state = State { net: NetCard::of(training.recipe, training.set) };
+    let state = CardState { net: NetCard::of(training.recipe, training.set) };
     checkpoint::save(&training.folder.join(name), tensors, &state)
 }
 
@@ -192,9 +172,9 @@ pub(crate) fn load_best(training: &Training<'_>) -> Result<Net, TrainError> {
 
 #[cfg(test)]
 impl Predictor {
-    /// A narrow net that learnt nothing, for tests that only need answers.
+    /// A small untrained net, for tests that only need predictions.
     pub(crate) fn untrained(method: Method, classes: &[&str]) -> Self {
-        let recipe = Recipe { arch: super::recipe::Arch::Tiny, image_size: 32, ..Recipe::new(method) };
+        let recipe = Recipe { arch: Arch::Tiny, image_size: 32, ..Recipe::new(method) };
         let (compute, _) = device::choose("cpu", recipe.precision).expect("a CPU is there");
         let net = Net::new(recipe.arch, classes.len(), recipe.seed, compute);
         let classes = classes.iter().map(|&class| class.to_owned()).collect();
@@ -209,7 +189,7 @@ mod tests {
     use crate::train::drawn::shapes;
 
     #[test]
-    fn an_exported_net_can_be_asked_and_measured() {
+    fn an_exported_net_predicts_and_can_be_measured() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("net.safetensors");
         let net = Predictor::untrained(Method::Scn, &["square", "cross", "ring"]);
@@ -217,15 +197,15 @@ mod tests {
         let loaded = Predictor::load(&path, "cpu").unwrap();
         assert_eq!(loaded.card(), net.card());
         let picture = RgbImage::from_pixel(40, 40, image::Rgb([200, 20, 90]));
-        let told = net.predict(std::slice::from_ref(&picture)).unwrap();
-        assert_eq!(loaded.predict(&[picture]).unwrap(), told);
-        assert!(told[0].importance.is_some());
+        let predicted = net.predict(std::slice::from_ref(&picture)).unwrap();
+        assert_eq!(loaded.predict(&[picture]).unwrap(), predicted);
+        assert!(predicted[0].importance.is_some());
 
         let set = shapes(12, 1);
         let labels = BTreeMap::from([(3, 0), (7, 2)]);
         let Measured { samples, unreadable, metrics } = loaded.measure(&set, &labels).unwrap();
         assert_eq!((samples, metrics.confusion.iter().flatten().sum::<u64>()), (2, 2));
         assert!(unreadable.is_empty());
-        assert_eq!(metrics.recalls[1], None, "no sample of the second class was asked about");
+        assert_eq!(metrics.recalls[1], None, "no sample is of the second class");
     }
 }

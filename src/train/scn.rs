@@ -1,5 +1,5 @@
-//! The three modules of the Self-Cure Network (Wang et al., CVPR 2020, arXiv 2002.10392) as pure functions.
-//! They know no net, no data set and no loop.
+//! The three modules of the Self-Cure Network (Wang et al., CVPR 2020, arXiv 2002.10392) as pure functions: importance
+//! weighting, rank regularisation, relabelling. They know no net, no data set and no loop.
 //!
 //! Shapes: N samples, C classes; `logits` and probabilities are N×C, `importance` (α, 0 to 1) and `labels` are N.
 
@@ -29,16 +29,16 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 /// M = ⌊β·N⌋, the number of samples in the important group.
-pub fn high_count(samples: usize, beta: f64) -> usize {
-    // The small summand makes good what rounding loses: 0.29 × 100 is 28.999…
+fn high_count(samples: usize, beta: f64) -> usize {
+    // The small summand corrects rounding: 0.29 × 100 is 28.999…
     (((samples as f64) * beta + 1e-9).floor() as usize).min(samples)
 }
 
-/// Equation 4: α_H − α_L, the mean importance of the M most important samples less the mean of all others.
+/// Equation 4: α_H − α_L, the mean importance of the M most important samples minus the mean of all others.
 ///
-/// `None` when either group is empty (a batch of one, β of 0 or 1): there is nothing to rank. The groups never
-/// overlap, also when all importances are equal.
-pub fn importance_gap(importance: &Tensor, beta: f64) -> Option<Tensor> {
+/// `None` when either group is empty (a batch of one, β of 0 or 1). The groups never overlap, even when all importances
+/// are equal.
+fn importance_gap(importance: &Tensor, beta: f64) -> Option<Tensor> {
     let importance = importance.to_kind(Kind::Float).reshape([-1]);
     let samples = importance.size()[0];
     let high = i64::try_from(high_count(usize::try_from(samples).ok()?, beta)).ok()?;
@@ -51,21 +51,17 @@ pub fn importance_gap(importance: &Tensor, beta: f64) -> Option<Tensor> {
     Some(high_mean - low_mean)
 }
 
-/// Equation 3, rank regularisation: max(0, δ1 − (α_H − α_L)). A scalar; 0 where nothing can be ranked.
-pub fn rank_regularisation(importance: &Tensor, beta: f64, margin_1: f64) -> Tensor {
-    let margin = Tensor::from(margin_1).to_kind(Kind::Float).to_device(importance.device());
-    rank_regularisation_learnt(importance, beta, &margin)
-}
-
-/// Equation 3 with a learnt δ1: `margin_1` is a scalar tensor that may require a gradient.
-pub fn rank_regularisation_learnt(importance: &Tensor, beta: f64, margin_1: &Tensor) -> Tensor {
+/// Equation 3, rank regularisation: max(0, δ1 − (α_H − α_L)). A scalar; 0 where either group is empty.
+///
+/// `margin_1` (δ1) is a scalar of f32 on the device of `importance`; where δ1 is learnt, it requires a gradient.
+pub fn rank_regularisation(importance: &Tensor, beta: f64, margin_1: &Tensor) -> Tensor {
     match importance_gap(importance, beta) {
         Some(gap) => (margin_1 - gap).relu(),
         None => Tensor::zeros([], (Kind::Float, importance.device())),
     }
 }
 
-/// Joins the two losses: γ·RR + (1 − γ)·WCE, or their plain sum as in the public code.
+/// Joins the two losses: γ·RR + (1 − γ)·WCE, or their plain sum, as in SCN's public code.
 pub fn join_losses(form: LossForm, gamma: f64, rank: &Tensor, cross_entropy: &Tensor) -> Tensor {
     match form {
         LossForm::Gamma => rank * gamma + cross_entropy * (1.0 - gamma),
@@ -73,8 +69,8 @@ pub fn join_losses(form: LossForm, gamma: f64, rank: &Tensor, cross_entropy: &Te
     }
 }
 
-/// Which samples of a batch are in the low-importance group: all but the ⌊β·N⌋ most important.
-/// Of equal importances the earlier sample counts as more important.
+/// Which samples of a batch are in the low-importance group: all but the ⌊β·N⌋ most important. Of equally important
+/// samples, earlier ones rank higher.
 pub fn low_group(importance: &[f32], beta: f64) -> Vec<bool> {
     let mut order: Vec<usize> = (0..importance.len()).collect();
     order.sort_by(|&a, &b| importance[b].total_cmp(&importance[a]).then(a.cmp(&b)));
@@ -94,7 +90,7 @@ pub fn relabel(probabilities: &[f32], given: usize, margin_2: f32) -> Option<usi
     (lead > margin_2).then_some(best)
 }
 
-/// The place of the largest value; the first of equal ones; `None` when empty.
+/// The index of the largest value, the first of equal ones; `None` when empty.
 pub fn argmax(values: &[f32]) -> Option<usize> {
     (0..values.len()).reduce(|best, next| if values[next] > values[best] { next } else { best })
 }
@@ -111,10 +107,15 @@ mod tests {
         tensor.double_value(&[])
     }
 
-    /// Two samples worked by hand: α·z = (1, 0.5, 0) and (0, 0.5, 1), labels 0 and 1.
+    /// Rank regularisation with a fixed δ1.
+    fn rank(importance: &Tensor, beta: f64, margin_1: f32) -> Tensor {
+        rank_regularisation(importance, beta, &Tensor::from(margin_1))
+    }
+
+    /// Two samples by hand: α·z = (1, 0.5, 0) and (0, 0.5, 1), labels 0 and 1.
     /// −log softmax: ln(e¹ + e^½ + e⁰) − 1 = 0.680270 and ln(…) − 0.5 = 1.180270; mean 0.930270.
     #[test]
-    fn the_weighted_cross_entropy_equals_the_sum_worked_by_hand() {
+    fn the_weighted_cross_entropy_equals_the_value_worked_by_hand() {
         let logits = Tensor::from_slice2(&[[2.0_f32, 1.0, 0.0], [0.0, 1.0, 2.0]]);
         let importance = Tensor::from_slice(&[0.5_f32, 0.5]);
         let loss = weighted_cross_entropy(&logits, &importance, &Tensor::from_slice(&[0_i64, 1]));
@@ -124,7 +125,7 @@ mod tests {
     /// α·z = (1, 0.5, 0), and L = ln(e¹ + e^½ + e⁰) = 1.680270:
     /// half of class 0 and half of class 2 cost L − 0.5.
     #[test]
-    fn shares_of_classes_are_a_label_too() {
+    fn a_label_may_be_shares_of_classes() {
         let logits = Tensor::from_slice2(&[[2.0_f32, 1.0, 0.0]]);
         let importance = Tensor::from_slice(&[0.5_f32]);
         let loss = |labels: &Tensor| number(&weighted_cross_entropy(&logits, &importance, labels));
@@ -132,7 +133,7 @@ mod tests {
         close(loss(&Tensor::from_slice2(&[[1.0_f32, 0.0, 0.0]])), loss(&Tensor::from_slice(&[0_i64])));
     }
 
-    /// Equation 2 by hand: dL/dα = Σ (p − y)·z, −0.93 when the label agrees with z = (3, 0, 0) at α = 0.5, +2.07 when not.
+    /// Equation 2 by hand: dL/dα = Σ (p − y)·z at α = 0.5 and z = (3, 0, 0): −0.93 if the label agrees, +2.07 if not.
     #[test]
     fn disagreement_pushes_importance_down_and_agreement_pushes_it_up() {
         for (label, expected) in [(0_i64, -0.925_685), (1, 2.074_315)] {
@@ -146,36 +147,36 @@ mod tests {
 
     #[test]
     fn rank_regularisation_is_the_missing_part_of_the_margin() {
-        // 7 high (mean 0.8), 3 low (mean 0.7): the gap is 0.1.
+        // 7 high (mean 0.8) and 3 low (mean 0.7): the gap is 0.1.
         let importance = Tensor::from_slice(&[0.8_f32, 0.7, 0.8, 0.8, 0.7, 0.8, 0.8, 0.7, 0.8, 0.8]);
-        close(number(&rank_regularisation(&importance, 0.7, 0.15)), 0.05);
-        close(number(&rank_regularisation(&importance, 0.7, 0.07)), 0.0);
+        close(number(&rank(&importance, 0.7, 0.15)), 0.05);
+        close(number(&rank(&importance, 0.7, 0.07)), 0.0);
     }
 
-    /// Trap 14: the reference's last batch of one sample costs the whole margin; and equal importances share samples.
+    /// In SCN's public code a last batch of one sample costs the whole margin.
     #[test]
     fn a_batch_of_one_or_an_empty_group_costs_nothing() {
         let one = Tensor::from_slice(&[0.9_f32]);
-        close(number(&rank_regularisation(&one, 0.7, 0.15)), 0.0);
+        close(number(&rank(&one, 0.7, 0.15)), 0.0);
         let four = Tensor::from_slice(&[0.1_f32, 0.2, 0.3, 0.4]);
         for beta in [0.0, 1.0] {
-            close(number(&rank_regularisation(&four, beta, 0.15)), 0.0);
+            close(number(&rank(&four, beta, 0.15)), 0.0);
         }
     }
 
-    /// Trap 14: with equal importances, top-k largest and top-k smallest would name the same samples.
+    /// With equal importances, the top k of the largest and of the smallest would be the same samples.
     #[test]
-    fn equal_importances_still_make_two_groups_without_a_shared_sample() {
+    fn equal_importances_still_make_two_disjoint_groups() {
         let low = low_group(&[0.5; 10], 0.7);
         assert_eq!(low.iter().filter(|&&is_low| is_low).count(), 3);
         let importance = Tensor::from_slice(&[0.5_f32; 10]).set_requires_grad(true);
-        rank_regularisation(&importance, 0.7, 0.15).backward();
+        rank(&importance, 0.7, 0.15).backward();
         let slopes = Vec::<f32>::try_from(importance.grad()).unwrap();
         assert_eq!(slopes.iter().filter(|slope| **slope < 0.0).count(), 7);
         assert_eq!(slopes.iter().filter(|slope| **slope > 0.0).count(), 3);
     }
 
-    /// Trap 15: in bf16 these two importances are one number.
+    /// In bf16 these two importances would be equal.
     #[test]
     fn importance_is_ranked_in_full_precision() {
         let importance = Tensor::from_slice(&[0.999_f32, 0.997]);
@@ -183,7 +184,7 @@ mod tests {
         let weighted = weighted_logits(&logits, &importance);
         assert_eq!(weighted.kind(), Kind::Float);
         assert!(weighted.double_value(&[0, 0]) > weighted.double_value(&[1, 0]));
-        close(number(&rank_regularisation(&importance, 0.5, 0.15)), 0.148);
+        close(number(&rank(&importance, 0.5, 0.15)), 0.148);
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         let importance = Tensor::from_slice(&[0.9_f32, 0.8]);
         for (margin, expected) in [(0.15_f32, 1.0), (0.05, 0.0)] {
             let margin = Tensor::from(margin).set_requires_grad(true);
-            rank_regularisation_learnt(&importance, 0.5, &margin).backward();
+            rank_regularisation(&importance, 0.5, &margin).backward();
             close(number(&margin.grad()), expected);
         }
     }

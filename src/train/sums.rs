@@ -1,5 +1,5 @@
-//! The books of the epoch under way: what every step adds, and the epoch's measures that come of it. It knows no net
-//! and no tensor; a checkpoint keeps it, so that a run can go on in the middle of an epoch.
+//! Sums over the steps of the epoch under way, and the epoch's measures that follow from them. It knows no net and no
+//! tensor. A checkpoint keeps them, so that a run can resume in the middle of an epoch.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::metrics::{EpochMetrics, histogram};
 /// Sums over the steps of an epoch.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EpochSums {
-    pub(crate) samples: u64,
+    samples: u64,
     loss: f64,
     cross_entropy: f64,
     rank: f64,
@@ -18,13 +18,13 @@ pub(crate) struct EpochSums {
     right_in_force: u64,
     importance: [GroupSum; 2],
     importance_histogram: [u64; 10],
-    /// Time of all steps, waiting included.
+    /// Time of all steps, including waiting.
     pub(crate) seconds: f64,
     /// Time that steps waited for the loader.
     pub(crate) waited_s: f64,
 }
 
-/// Importances of one of the two groups of every batch.
+/// Importances of one of the two groups, over all batches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct GroupSum {
     sum: f64,
@@ -38,7 +38,7 @@ impl GroupSum {
 }
 
 impl EpochSums {
-    /// Adds a step: its samples, and its loss with the two parts of it.
+    /// Adds a step: the number of its samples, its loss, and the loss's two terms.
     pub(crate) fn add_step(&mut self, samples: usize, [loss, cross_entropy, rank]: [f32; 3]) {
         self.samples += samples as u64;
         self.loss += f64::from(loss) * samples as f64;
@@ -48,13 +48,13 @@ impl EpochSums {
         self.rank_zero_steps += u64::from(rank == 0.0);
     }
 
-    /// Adds whether a prediction was right, by the label as given and by the one in force.
-    pub(crate) fn add_prediction(&mut self, is_right_given: bool, is_right_in_force: bool) {
-        self.right_given += u64::from(is_right_given);
-        self.right_in_force += u64::from(is_right_in_force);
+    /// Adds the predicted class of a view, to be compared with the sample's given label and its label in force.
+    pub(crate) fn add_prediction(&mut self, predicted: Option<usize>, given: usize, in_force: usize) {
+        self.right_given += u64::from(predicted == Some(given));
+        self.right_in_force += u64::from(predicted == Some(in_force));
     }
 
-    /// Adds a batch's importances; `low` says who is in the low group.
+    /// Adds a batch's importances; `low` marks those of the low group.
     pub(crate) fn add_importances(&mut self, importances: &[f32], low: &[bool]) {
         for (&importance, &is_low) in importances.iter().zip(low) {
             let group = &mut self.importance[usize::from(is_low)];
@@ -65,12 +65,12 @@ impl EpochSums {
         self.importance_histogram.iter_mut().zip(seen).for_each(|(sum, count)| *sum += count);
     }
 
-    /// Share of the pictures so far that were predicted as their labels were given.
+    /// Share of the pictures so far whose prediction equals their given label.
     pub(crate) fn accuracy(&self) -> f64 {
         self.right_given as f64 / self.samples.max(1) as f64
     }
 
-    /// Pictures a second so far, waiting included.
+    /// Pictures a second so far, including waiting.
     pub(crate) fn images_per_s(&self) -> f64 {
         self.samples as f64 / self.seconds.max(1e-9)
     }
@@ -80,7 +80,7 @@ impl EpochSums {
         self.waited_s / self.seconds.max(1e-9)
     }
 
-    /// What the sums say of their epoch; the rest is measured after it.
+    /// The measures that follow from the sums; the others are left at their defaults.
     pub(crate) fn metrics(&self, epoch: u32) -> EpochMetrics {
         let samples = self.samples.max(1) as f64;
         let [high, low] = self.importance;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_without_importances_knows_no_groups() {
+    fn an_epoch_without_importances_has_no_group_means() {
         let mut sums = EpochSums::default();
         sums.add_step(4, [0.5, 0.5, 0.0]);
         let metrics = sums.metrics(1);

@@ -1,4 +1,4 @@
-//! The whole loop on drawn shapes: it learns, repeats itself, resumes, and fails in words.
+//! Whole runs on drawn shapes: they learn, are reproducible, resume, and fail with clear errors.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn small(method: Method, epochs: u32) -> Recipe {
     recipe
 }
 
-/// Trains in `folder`; asks to stop when `stop_at(epoch, step)` says so.
+/// Trains in `folder`, and asks to stop after the first step for which `stop_at(epoch, step)` is true.
 fn run(
     recipe: &Recipe,
     set: &TrainingSet,
@@ -79,8 +79,8 @@ fn a_baseline_learns_shapes_and_its_checkpoint_predicts_them() {
     assert!(trained.last5_accuracy.unwrap() > 0.6, "{:?}", trained.last5_accuracy);
     assert!(trained.best_accuracy.unwrap() > 0.8, "{:?}", trained.best_accuracy);
     assert_eq!(trained.opinions.len(), 240);
-    // Trap 21: the reference keeps the epoch that is best on the test; here validation chooses, and the test is looked
-    // at in the last five epochs only.
+    // SCN's public code keeps the epoch that is best on the test. Here validation chooses, and the test is measured in
+    // the last five epochs only.
     let held_out = |epoch: &EpochMetrics| epoch.validation.as_ref().unwrap().accuracy;
     let first_best =
         trained.epochs.iter().reduce(|best, next| if held_out(next) > held_out(best) { next } else { best });
@@ -91,9 +91,9 @@ fn a_baseline_learns_shapes_and_its_checkpoint_predicts_them() {
 
     let predictor = Predictor::load(&folder.path().join("last.safetensors"), "cpu").unwrap();
     let picture = image::load_from_memory(&set.pictures.encoded(4).unwrap()).unwrap().into_rgb8();
-    let told = &predictor.predict(&[picture]).unwrap()[0];
-    assert_eq!(told.class(), trained.opinions[4].predicted);
-    assert!((told.probabilities[told.class()] - trained.opinions[4].p_predicted).abs() < 1e-4);
+    let predicted = &predictor.predict(&[picture]).unwrap()[0];
+    assert_eq!(predicted.class(), trained.opinions[4].predicted);
+    assert!((predicted.probabilities[predicted.class()] - trained.opinions[4].p_predicted).abs() < 1e-4);
 }
 
 #[test]
@@ -108,16 +108,16 @@ fn scn_relabels_training_samples_only_and_reports_what_it_fixed() {
     assert!(labels.fixed.unwrap() > 0.3 && labels.left < labels.before, "{labels:?}");
     assert!(trained.relabels.iter().all(|relabel| set.splits[relabel.sample] == Split::Train));
     assert!(trained.relabels.iter().all(|relabel| relabel.epoch >= 4), "not before its time");
-    // Trap 3: the accuracy that is reported is against the labels as given, of which a fifth is wrong.
+    // The reported accuracy is against the given labels, of which a fifth is wrong.
     let last = trained.epochs.last().unwrap();
     assert!(last.train_accuracy <= 0.9, "{last:?}");
-    assert_ne!(last.train_accuracy, last.train_accuracy_in_force, "the two are told apart");
+    assert_ne!(last.train_accuracy, last.train_accuracy_in_force, "the two are distinguished");
     assert_eq!(last.importance_histogram.iter().sum::<u64>(), 144);
     assert!(last.importance_high > last.importance_low, "{last:?}");
-    assert_eq!(last.margin_1, Some(recipe.scn.margin_1), "also where it is not learnt");
+    assert_eq!(last.margin_1, Some(recipe.scn.margin_1), "even if it is not learnt");
 }
 
-/// Trap 20: the reference forgets its relabels; ours resume to the bit, from the middle of an epoch too.
+/// A resumed run of SCN's public code has lost its relabels. Ours resumes bit for bit, even in the middle of an epoch.
 #[test]
 fn a_run_that_is_stopped_twice_equals_one_that_is_not() {
     let mut set = shapes(120, 2);
@@ -140,7 +140,7 @@ fn a_run_that_is_stopped_twice_equals_one_that_is_not() {
 }
 
 #[test]
-fn a_cure_keeps_its_memory_over_a_stop_and_decides_at_the_end() {
+fn a_stopped_cure_equals_one_that_is_not_and_decides_at_the_end() {
     let mut set = shapes(120, 2);
     add_noise(&mut set, 0.2, NoiseKind::Symmetric, 5);
     let recipe = small(Method::Cure, 3);
@@ -154,9 +154,9 @@ fn a_cure_keeps_its_memory_over_a_stop_and_decides_at_the_end() {
     assert_eq!(judged.map(|opinion| opinion.sample).collect::<Vec<_>>(), set.of_split(Split::Train));
 }
 
-/// What a cure decides is a point of its curves too, told once, also by a run that was killed before it could tell.
+/// The last epoch is sent once, with the labels that `cure` decides, even if a run was killed before it could send it.
 #[test]
-fn the_last_epoch_of_a_cure_is_told_with_what_became_of_the_labels() {
+fn the_last_epoch_of_a_cure_is_sent_with_the_decided_labels() {
     let mut set = shapes(120, 2);
     add_noise(&mut set, 0.2, NoiseKind::Symmetric, 5);
     let mut recipe = small(Method::Cure, 2);
@@ -165,7 +165,7 @@ fn the_last_epoch_of_a_cure_is_told_with_what_became_of_the_labels() {
     for known in [0, 1] {
         let (trained, events) = run(&recipe, &set, folder.path(), |_, _| false);
         let trained = trained.unwrap();
-        let told: Vec<&EpochMetrics> = events
+        let sent: Vec<&EpochMetrics> = events
             .iter()
             .flat_map(|event| match event {
                 TrainEvent::Began { history, .. } => history.iter().collect(),
@@ -174,9 +174,9 @@ fn the_last_epoch_of_a_cure_is_told_with_what_became_of_the_labels() {
             })
             .collect();
         assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == known));
-        assert_eq!(told.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!((told[1].relabelled, told[1].labels), (trained.relabels.len(), trained.labels));
-        assert_eq!(trained.epochs.last(), told.last().copied());
+        assert_eq!(sent.iter().map(|epoch| epoch.epoch).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!((sent[1].relabelled, sent[1].labels), (trained.relabels.len(), trained.labels));
+        assert_eq!(trained.epochs.last(), sent.last().copied());
     }
 }
 
@@ -208,7 +208,7 @@ fn a_loss_that_explodes_stops_the_run_and_the_epoch_before_is_good() {
     let (best, hint) = (folder.path().join("best.safetensors"), error.failure().hint.unwrap());
     assert!(hint.contains("lower --lr") && hint.contains(&best.display().to_string()), "{hint}");
 
-    // What the hint says works, and the checkpoint is of the epoch before.
+    // The hint works, and the checkpoint is of the epoch before.
     let mut gentle = small(Method::Baseline, 1);
     gentle.init = Some(best);
     to_the_end(&gentle, &shapes(120, 2), tempfile::tempdir().unwrap().path());
@@ -216,14 +216,14 @@ fn a_loss_that_explodes_stops_the_run_and_the_epoch_before_is_good() {
     assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1));
 }
 
-/// The loss is looked at before a step moves the params: of a set so small that an epoch is one step, it tells too late.
+/// The loss of a step is that before its update, so in the last step of an epoch the params must be checked themselves.
 #[test]
-fn params_that_explode_in_the_last_step_of_an_epoch_are_neither_saved_nor_judged() {
+fn params_that_explode_in_the_last_step_of_an_epoch_are_neither_saved_nor_evaluated() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = small(Method::Baseline, 1);
     recipe.batch_size = 256;
     recipe.optimizer.kind = super::recipe::OptimizerKind::Sgd;
-    // Params that are numbers still may say nothing that is one.
+    // Finite params may still give an output that is not.
     for (lr, expected) in [(1e30, "answers"), (1e39, "params")] {
         recipe.optimizer.lr = lr;
         let (result, _) = run(&recipe, &shapes(120, 2), folder.path(), |_, _| false);
@@ -239,7 +239,7 @@ fn params_that_explode_in_the_last_step_of_an_epoch_are_neither_saved_nor_judged
 }
 
 #[test]
-fn a_checkpoint_that_is_cut_off_is_refused_with_a_remedy_that_works() {
+fn a_truncated_checkpoint_is_refused_with_a_remedy_that_works() {
     let folder = tempfile::tempdir().unwrap();
     let (recipe, set) = (small(Method::Baseline, 1), shapes(60, 2));
     to_the_end(&recipe, &set, folder.path());
@@ -253,7 +253,7 @@ fn a_checkpoint_that_is_cut_off_is_refused_with_a_remedy_that_works() {
     to_the_end(&recipe, &set, folder.path());
 }
 
-/// A set some of whose pictures are cut off.
+/// A set with some truncated pictures.
 fn torn(mut set: TrainingSet, which: Vec<usize>) -> TrainingSet {
     struct Torn(Arc<dyn Pictures>, Vec<usize>);
     impl Pictures for Torn {
@@ -278,7 +278,7 @@ fn torn(mut set: TrainingSet, which: Vec<usize>) -> TrainingSet {
     set
 }
 
-/// Ten pictures may be unreadable; each is counted and named. An eleventh is too many.
+/// Ten pictures of sixty may be unreadable; an eleventh is too many.
 #[test]
 fn unreadable_pictures_are_counted_and_named_up_to_a_limit() {
     let torn = |count: usize| {
@@ -295,7 +295,7 @@ fn unreadable_pictures_are_counted_and_named_up_to_a_limit() {
 }
 
 #[test]
-fn a_test_part_that_cannot_be_read_is_refused_before_anything_is_trained() {
+fn an_unreadable_test_part_is_refused_before_the_first_step() {
     let set = shapes(60, 2);
     let which = set.of_split(Split::Test)[..7].to_vec();
     let folder = tempfile::tempdir().unwrap();
@@ -330,7 +330,7 @@ fn counted(mut set: TrainingSet) -> (TrainingSet, Arc<[AtomicUsize]>) {
 }
 
 #[test]
-fn pictures_that_memory_holds_are_read_once_and_held_out_ones_not_again_before_a_run_goes_on() {
+fn cached_pictures_are_read_once_and_a_resumed_run_does_not_check_held_out_pictures_again() {
     let (recipe, folder) = (small(Method::Baseline, 2), tempfile::tempdir().unwrap());
     let (set, reads) = counted(shapes(120, 2));
     to_the_end(&recipe, &set, tempfile::tempdir().unwrap().path());
@@ -341,7 +341,7 @@ fn pictures_that_memory_holds_are_read_once_and_held_out_ones_not_again_before_a
     let held_out = [set.of_split(Split::Validation), set.of_split(Split::Test)].concat();
     assert!(held_out.iter().all(|&sample| read(sample) == 1), "before the first step");
     let _ = run(&recipe, &set, folder.path(), |_, _| true);
-    assert!(held_out.iter().all(|&sample| read(sample) == 0), "before the first step of a run that goes on");
+    assert!(held_out.iter().all(|&sample| read(sample) == 0), "before the first step of a resumed run");
 }
 
 #[test]
@@ -359,9 +359,9 @@ fn how_fast_an_epoch_is() {
     }
 }
 
-/// A running mean of params and a step in parts are resumed to the bit as well, and the mean is what is judged.
+/// A running mean of the params, and steps in parts, resume bit for bit too; the mean is what predicts.
 #[test]
-fn averaged_params_survive_a_stop_and_are_the_ones_that_are_asked() {
+fn averaged_params_survive_a_stop_and_are_the_ones_that_predict() {
     let set = shapes(120, 2);
     let mut recipe = small(Method::Scn, 2);
     (recipe.average, recipe.accumulate) = (0.9, 3);
@@ -375,13 +375,13 @@ fn averaged_params_survive_a_stop_and_are_the_ones_that_are_asked() {
 
     let predictor = Predictor::load(&whole.path().join("last.safetensors"), "cpu").unwrap();
     let picture = image::load_from_memory(&set.pictures.encoded(4).unwrap()).unwrap().into_rgb8();
-    let told = &predictor.predict(&[picture]).unwrap()[0];
-    assert!((told.probabilities[told.class()] - expected.opinions[4].p_predicted).abs() < 1e-4);
+    let predicted = &predictor.predict(&[picture]).unwrap()[0];
+    assert!((predicted.probabilities[predicted.class()] - expected.opinions[4].p_predicted).abs() < 1e-4);
 }
 
-/// Dropout draws chance from libtorch, which no checkpoint holds.
+/// Dropout draws from libtorch's generator, whose state no checkpoint holds.
 #[test]
-fn a_net_with_dropout_resumes_to_the_bit() {
+fn a_net_with_dropout_resumes_bit_for_bit() {
     let set = shapes(40, 2);
     let mut recipe = small(Method::Baseline, 1);
     (recipe.arch, recipe.batch_size) = (Arch::MobilenetV2, 6);
@@ -394,7 +394,7 @@ fn a_net_with_dropout_resumes_to_the_bit() {
 }
 
 #[test]
-fn a_run_without_progress_ends_early_and_its_last_epochs_are_tested() {
+fn a_run_without_progress_ends_early_and_its_last_epochs_measure_the_test() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = small(Method::Baseline, 50);
     recipe.optimizer.lr = 1e-12;
@@ -403,17 +403,19 @@ fn a_run_without_progress_ends_early_and_its_last_epochs_are_tested() {
     assert!(trained.epochs.len() < 10, "{} epochs", trained.epochs.len());
     let since_best = trained.epochs.len() as u32 - trained.best_epoch.unwrap();
     assert_eq!(since_best, 2);
-    assert!(trained.epochs.iter().all(|epoch| epoch.test.is_some()), "fewer than five epochs to mean over");
+    assert!(
+        trained.epochs.iter().all(|epoch| epoch.test.is_some()),
+        "the mean would be over fewer than five epochs"
+    );
 }
 
-/// From now on no file of this process grows beyond so many bytes: to who writes as good as a full disk, and in anybody's
-/// power.
+/// Limits the size of the files that this process writes: it fails like a full disk, and needs no privileges.
 fn leave_room(bytes: u64) {
     let (_, most) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, bytes.min(most), most).unwrap();
 }
 
-/// Has a test done by a process of its own, in which a file that grows too large is an error of who writes it.
+/// Runs a test in a process of its own, in which writing beyond the file size limit is an error and not a signal.
 fn alone(test: &str) {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(env::current_exe().unwrap());
@@ -423,13 +425,13 @@ fn alone(test: &str) {
     assert!(said.contains("1 passed"), "{said}");
 }
 
-/// Is set for that process.
+/// Set in that process.
 const ALONE: &str = "WEBEMOTION_TEST_ALONE";
 
 #[test]
-fn a_full_disk_leaves_the_old_checkpoint_whole_and_the_run_goes_on_from_it() {
+fn a_full_disk_leaves_the_old_checkpoint_intact_and_the_run_resumes_from_it() {
     if env::var_os(ALONE).is_none() {
-        alone("train::tests::a_full_disk_leaves_the_old_checkpoint_whole_and_the_run_goes_on_from_it");
+        alone("train::tests::a_full_disk_leaves_the_old_checkpoint_intact_and_the_run_resumes_from_it");
         return;
     }
     let set = shapes(60, 2);
@@ -450,11 +452,11 @@ fn a_full_disk_leaves_the_old_checkpoint_whole_and_the_run_goes_on_from_it() {
     assert_eq!(failure.reason, crate::failure::Reason::Disk);
     assert!(failure.detail.contains("last.safetensors"), "{}", failure.detail);
     assert!(failure.hint.unwrap().contains("the last checkpoint, which is whole"));
-    assert!(!full.path().join("last.safetensors.part").exists(), "what was half written is gone");
+    assert!(!full.path().join("last.safetensors.part").exists(), "the partial file is gone");
     assert!(std::fs::read(&checkpoint).unwrap() == old.into_inner().unwrap());
     leave_room(u64::MAX);
     let (ended, events) = run(&recipe, &set, full.path(), |_, _| false);
     ended.unwrap();
-    assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1), "went on");
+    assert!(matches!(&events[0], TrainEvent::Began { history, .. } if history.len() == 1), "resumed");
     assert_eq!(params(whole.path()), params(full.path()));
 }

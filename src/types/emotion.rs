@@ -1,4 +1,4 @@
-//! The eight emotions: what is searched for, and what a sample begins with.
+//! The eight emotions: what is searched for, and the labels that samples begin with.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,7 +47,7 @@ impl Emotion {
         }
     }
 
-    /// Its place in [`Emotion::ALL`], the class index that training uses.
+    /// Its index in [`Emotion::ALL`], the class index that training uses.
     pub fn index(self) -> usize {
         self as usize
     }

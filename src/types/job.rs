@@ -1,4 +1,4 @@
-//! The words of the job table: which stage works, and how a job stands.
+//! The stages and the job states, as the job table stores them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -66,15 +66,15 @@ impl FromStr for StageName {
     }
 }
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
-    /// Waits to be taken: new, given back or put off.
+    /// Waits to be claimed: new, given back or postponed.
     Open,
-    /// In a worker's hands, until its lease ends.
+    /// Held by a worker, until its lease ends.
     Held,
-    /// Ended well.
+    /// Ended with a result.
     Done,
     /// Ended with a verdict about its subject.
     Rejected,
@@ -83,7 +83,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// All five, in the order jobs come to them.
+    /// All five, in the order in which jobs reach them.
     pub const ALL: [Self; 5] = [Self::Open, Self::Held, Self::Done, Self::Rejected, Self::Dead];
 
     /// The word that the catalog stores.
@@ -97,7 +97,7 @@ impl JobState {
         }
     }
 
-    /// Whether nobody takes the job up any more until a person says so.
+    /// Whether the job has ended: it is not claimed again unless it is reopened.
     pub fn is_finished(self) -> bool {
         match self {
             Self::Done | Self::Rejected | Self::Dead => true,
@@ -105,7 +105,7 @@ impl JobState {
         }
     }
 
-    /// Whether it came to an end, and not to a good one.
+    /// Whether the job ended without a result.
     pub fn is_lost(self) -> bool {
         match self {
             Self::Rejected | Self::Dead => true,
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_of_the_job_table_survives_the_catalog_json_and_the_command_line() {
+    fn stages_and_states_round_trip_through_the_catalog_json_and_the_command_line() {
         for stage in StageName::ALL {
             assert_eq!(stage.as_str().parse::<StageName>().unwrap(), stage);
             assert_eq!(serde_json::to_value(stage).unwrap(), stage.as_str());
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_none_is_told_with_those_that_are() {
+    fn an_unknown_word_is_refused_with_a_list_of_the_known_ones() {
         let stage = "Scan".parse::<StageName>().unwrap_err().to_string();
         assert!(stage.ends_with(&StageName::ALL.map(StageName::as_str).join(", ")), "{stage}");
         let state = "gone".parse::<JobState>().unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! Where text from outside becomes safe: ids are checked, titles and messages lose what a terminal or a file system
-//! could obey. It knows no meaning, only characters.
+//! Makes text from outside safe: ids are checked, and characters that could control a terminal or a file system are
+//! removed from titles and messages. It knows no meaning, only characters.
 
 use std::fmt;
 
@@ -71,13 +71,13 @@ pub(super) fn message(bytes: &[u8]) -> String {
     text.chars().skip(surplus).collect()
 }
 
-/// A channel's id, if it looks like one.
+/// A channel's id, if the text looks like one.
 pub(super) fn channel_id(text: &str) -> Option<String> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(is_id_byte);
     fits.then(|| text.to_owned())
 }
 
-/// Neither a control character nor one that turns the direction of writing.
+/// Neither a control character nor one that changes the direction of writing.
 fn is_harmless(c: char) -> bool {
     let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !c.is_control() && !turns

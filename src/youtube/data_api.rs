@@ -24,6 +24,7 @@ use super::error::YoutubeError;
 use super::search::{Answer, FoundVideo, Question, SearchProvider};
 use crate::clock::Stop;
 use crate::config::{CrawlConfig, LicencePolicy};
+use crate::words::{plural, were};
 
 /// `search.list` calls that a project without a raised quota has a day, each page one, as of June 2026.
 pub const SEARCHES_A_DAY: u64 = 100;
@@ -33,9 +34,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const PAGE_SIZE: usize = 50;
 /// Each page costs one of the day's hundred calls.
 const MAX_PAGES: usize = 3;
-/// So often a pause that the API asks for is kept within one question.
+/// The API calls videos below four minutes `short`, in seconds.
+const SHORT_S: u32 = 240;
+/// How often one search waits for a pause that the API asks for.
 const MAX_WAITS: u32 = 2;
-/// A longer pause is the whole stage's affair.
+/// A longer pause is left to the stage.
 const LONGEST_WAIT_S: u64 = 120;
 /// Much larger than any true answer.
 const LONGEST_BODY: usize = 8 * 1_024 * 1_024;
@@ -51,7 +54,18 @@ pub struct DataApi {
     key: ApiKey,
     licence: LicencePolicy,
     region: Option<String>,
+    only_short: bool,
     doubt: Doubt,
+}
+
+/// Whether a crawl asks the Data API for short videos alone: it does where its policy keeps no others.
+pub(crate) fn asks_for_short(crawl: &CrawlConfig) -> bool {
+    crawl.max_duration_s <= SHORT_S
+}
+
+/// The most `search.list` calls that one search takes when this many results are wanted of it.
+pub(crate) fn calls_a_search(results: u32) -> u64 {
+    u64::from(results).div_ceil(PAGE_SIZE as u64).clamp(1, MAX_PAGES as u64)
 }
 
 impl DataApi {
@@ -71,7 +85,8 @@ impl DataApi {
         let client = client.build().map_err(|error| unanswered(error, &key))?;
         let base_url = crawl.data_api_url.trim_end_matches('/').to_owned();
         let (licence, region) = (crawl.licence, crawl.region.clone());
-        Ok(Self { client, base_url, key, licence, region, doubt: Doubt::default() })
+        let only_short = asks_for_short(crawl);
+        Ok(Self { client, base_url, key, licence, region, only_short, doubt: Doubt::default() })
     }
 
     /// Asks about videos by their ids; those that are gone or private are simply not in the answer. Fifty cost one unit
@@ -113,22 +128,34 @@ impl DataApi {
         stop: &Stop,
     ) -> Result<(Vec<u8>, SearchPage), YoutubeError> {
         let size = PAGE_SIZE.to_string();
+        let mut query = self.query(text, language, token);
+        query.push(("maxResults", &size));
+        self.get("search", &query, stop).await
+    }
+
+    fn query<'a>(
+        &'a self,
+        text: &'a str,
+        language: Option<&'a str>,
+        token: Option<&'a str>,
+    ) -> Vec<(&'static str, &'a str)> {
         let mut query = vec![
             ("part", "snippet"),
             ("q", text),
             ("type", "video"),
-            ("videoDuration", "short"),
             ("order", "relevance"),
             ("safeSearch", "moderate"),
-            ("maxResults", &size),
         ];
+        if self.only_short {
+            query.push(("videoDuration", "short"));
+        }
         if self.licence == LicencePolicy::CreativeCommons {
             query.push(("videoLicense", "creativeCommon"));
         }
         query.extend(self.region.as_deref().map(|region| ("regionCode", region)));
         query.extend(language.map(|language| ("relevanceLanguage", language)));
         query.extend(token.map(|token| ("pageToken", token)));
-        self.get("search", &query, stop).await
+        query
     }
 
     async fn details(
@@ -148,7 +175,7 @@ impl DataApi {
         Ok(details)
     }
 
-    /// Asks; a short pause that the API wants is kept here, a few times, so that no stage has to stand still for it.
+    /// Sends a request. Waits for a short pause that the API asks for, a few times, so that the stage need not pause.
     async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -200,7 +227,8 @@ impl DataApi {
         Ok((body, value))
     }
 
-    /// Joins what the search and the details say. A video without details was removed in between: it is no hit.
+    /// Joins the results of the search and the details. A video without details was removed in between and is not a
+    /// hit.
     fn answer(
         &self,
         found: Vec<(SiteId, Searched)>,
@@ -220,7 +248,10 @@ impl DataApi {
         let note = match (count, missing) {
             (0, _) => Some("an empty answer".to_owned()),
             (_, 0) => None,
-            _ => Some(format!("{missing} videos were gone when asked for details")),
+            _ => {
+                let (videos, were) = (plural(missing, "video"), were(missing as u64));
+                Some(format!("{videos} {were} gone when asked for details"))
+            }
         };
         Answer { tool_version: "data-api v3".to_owned(), pages, hits, note, broke_off: None }
     }
@@ -262,4 +293,24 @@ fn install_crypto_provider() {
     ONCE.call_once(|| {
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_videos_are_asked_for_where_the_policy_keeps_them() {
+        let asks_for_short = |max_duration_s| {
+            let crawl = CrawlConfig { max_duration_s, ..CrawlConfig::default() };
+            let api = DataApi::new(ApiKey::new("a-key").unwrap(), &crawl);
+            api.unwrap().query("happy", None, None).contains(&("videoDuration", "short"))
+        };
+        assert!(asks_for_short(240) && !asks_for_short(241));
+    }
+
+    #[test]
+    fn a_search_takes_as_many_calls_as_it_has_pages() {
+        assert_eq!([1, 20, 50, 51, 150, 500].map(calls_a_search), [1, 1, 1, 2, 3, 3]);
+    }
 }

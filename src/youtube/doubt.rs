@@ -1,17 +1,17 @@
-//! Tells one strange video from trouble that all of them share: only several different failures in a row, without a
-//! success between, speak against the tool or the network. It forgets at the end of the process.
+//! Distinguishes one strange video from a fault that affects all: only several different failures in a row, without a
+//! success between, indicate that the tool or the network is at fault. The state is lost at the end of the process.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::classes::Class;
 use super::error::YoutubeError;
+use super::refusals::Refusal;
 
-/// Different videos or searches that must fail in a row to speak against the tool.
+/// This many different videos or searches in a row indicate a fault of the tool.
 const TOO_MANY: usize = 5;
-/// And so many that reach nobody to speak against the network: a false alarm costs minutes only.
+/// This many without a response indicate a fault of the network: a false alarm costs only minutes.
 const TOO_MANY_UNREACHED: usize = 3;
-/// And so many that the Data API calls wrong to speak against what all searches ask alike: the region, the language.
+/// This many that the Data API calls invalid indicate a fault in what all searches share: the region, the language.
 const TOO_MANY_WRONG: usize = 3;
 /// So often one of them may speak against the network; then it is its own matter again, and holds up no others.
 const MOST_ALARMS: usize = 3;
@@ -24,14 +24,15 @@ pub(super) struct Doubt(Arc<Mutex<Failed>>);
 struct Failed {
     /// What the tool did not understand, or was refused in words that we do not know, each once.
     misread: Vec<String>,
-    /// What reached nobody, as often as it did.
+    /// What got no response, and how often.
     unreached: Vec<String>,
-    /// What was called wrong, each once.
+    /// What the Data API called invalid, each once.
     wrong: Vec<String>,
 }
 
 impl Doubt {
-    /// Notes how the request for `what` ended, and makes more of it when it was one failure too many.
+    /// Records how the request for `what` ended; returns it as a fault of the tool or the network if too many have
+    /// failed.
     pub(super) fn note<T>(&self, what: &str, result: Result<T, YoutubeError>) -> Result<T, YoutubeError> {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
@@ -44,7 +45,7 @@ impl Doubt {
                 Err(if is_shared { YoutubeError::Offline { said: error.to_string() } } else { error })
             }
             Err(error) => {
-                // Whoever refuses was reached.
+                // A refusal is a response.
                 if error.is_an_answer() {
                     failed.unreached.clear();
                 }
@@ -55,16 +56,16 @@ impl Doubt {
 }
 
 impl Failed {
-    /// Raises the class of what the tool did not understand, once there was too much of it, and lowers a wrong request
-    /// to the matter of its one search, until there is.
+    /// Turns a refusal that the tool did not understand into one of an outdated tool once there were too many, and an
+    /// invalid request into a fault of its one search until there were.
     fn raised(&mut self, what: &str, error: YoutubeError) -> YoutubeError {
         match error {
             YoutubeError::Refused {
                 what: named,
-                class: Class::ToolBroken | Class::MediaRefused | Class::Unknown,
+                refusal: Refusal::ToolBroken | Refusal::MediaRefused | Refusal::Unknown,
                 said,
             } if is_one_too_many(&mut self.misread, what, TOO_MANY) => {
-                YoutubeError::Refused { what: named, class: Class::ToolOutdated, said }
+                YoutubeError::Refused { what: named, refusal: Refusal::ToolOutdated, said }
             }
             YoutubeError::BadRequest { said } if !is_one_too_many(&mut self.wrong, what, TOO_MANY_WRONG) => {
                 YoutubeError::BadSearch { said }
@@ -73,7 +74,7 @@ impl Failed {
         }
     }
 
-    /// Whether the network is to blame for what reached nobody.
+    /// Whether the network is at fault.
     fn is_network_down(&mut self, what: &str) -> bool {
         let before = self.unreached.iter().filter(|it| *it == what).count();
         if before == MOST_ALARMS {
@@ -84,7 +85,7 @@ impl Failed {
     }
 }
 
-/// Notes one more failure; says whether there are too many different ones.
+/// Records one more failure; returns whether there are too many different ones.
 fn is_one_too_many(failed: &mut Vec<String>, what: &str, too_many: usize) -> bool {
     if failed.len() < too_many && !failed.iter().any(|it| it == what) {
         failed.push(what.to_owned());
@@ -96,15 +97,15 @@ fn is_one_too_many(failed: &mut Vec<String>, what: &str, too_many: usize) -> boo
 mod tests {
     use super::*;
 
-    fn note(doubt: &Doubt, number: u32, class: Class) -> YoutubeError {
+    fn note(doubt: &Doubt, number: u32, refusal: Refusal) -> YoutubeError {
         let what = format!("video-{number}");
-        let refused = YoutubeError::Refused { what: what.clone(), class, said: String::new() };
+        let refused = YoutubeError::Refused { what: what.clone(), refusal, said: String::new() };
         doubt.note::<()>(&what, Err(refused)).unwrap_err()
     }
 
-    fn class(error: &YoutubeError) -> Class {
+    fn refusal(error: &YoutubeError) -> Refusal {
         match error {
-            YoutubeError::Refused { class, .. } => *class,
+            YoutubeError::Refused { refusal, .. } => *refusal,
             other => panic!("{other:?}"),
         }
     }
@@ -117,41 +118,41 @@ mod tests {
     fn only_different_failures_in_a_row_speak_against_the_tool() {
         let doubt = Doubt::default();
         for number in [1, 2, 3, 4, 4, 4] {
-            assert_eq!(class(&note(&doubt, number, Class::ToolBroken)), Class::ToolBroken);
+            assert_eq!(refusal(&note(&doubt, number, Refusal::ToolBroken)), Refusal::ToolBroken);
         }
-        assert_eq!(class(&note(&doubt.clone(), 5, Class::ToolBroken)), Class::ToolOutdated);
-        assert_eq!(class(&note(&doubt, 6, Class::MediaRefused)), Class::ToolOutdated);
+        assert_eq!(refusal(&note(&doubt.clone(), 5, Refusal::ToolBroken)), Refusal::ToolOutdated);
+        assert_eq!(refusal(&note(&doubt, 6, Refusal::MediaRefused)), Refusal::ToolOutdated);
         doubt.note("video-6", Ok(())).unwrap();
-        assert_eq!(class(&note(&doubt, 7, Class::ToolBroken)), Class::ToolBroken);
+        assert_eq!(refusal(&note(&doubt, 7, Refusal::ToolBroken)), Refusal::ToolBroken);
     }
 
     #[test]
     fn many_refusals_in_unknown_words_speak_against_the_tool_too() {
         let doubt = Doubt::default();
         for number in 1..=4 {
-            assert_eq!(class(&note(&doubt, number, Class::Unknown)), Class::Unknown);
+            assert_eq!(refusal(&note(&doubt, number, Refusal::Unknown)), Refusal::Unknown);
         }
-        assert_eq!(class(&note(&doubt, 5, Class::Unknown)), Class::ToolOutdated);
+        assert_eq!(refusal(&note(&doubt, 5, Refusal::Unknown)), Refusal::ToolOutdated);
     }
 
     #[test]
     fn only_different_requests_that_reach_nobody_speak_against_the_network() {
         let doubt = Doubt::default();
         for number in [1, 2, 2, 1] {
-            assert!(!is_offline(&note(&doubt, number, Class::Network)));
+            assert!(!is_offline(&note(&doubt, number, Refusal::Network)));
         }
-        assert!(is_offline(&note(&doubt.clone(), 3, Class::Network)));
-        assert!(is_offline(&note(&doubt, 1, Class::Network)));
+        assert!(is_offline(&note(&doubt.clone(), 3, Refusal::Network)));
+        assert!(is_offline(&note(&doubt, 1, Refusal::Network)));
         doubt.note("video-4", Ok(())).unwrap();
-        assert!(!is_offline(&note(&doubt, 5, Class::Network)));
+        assert!(!is_offline(&note(&doubt, 5, Refusal::Network)));
     }
 
     #[test]
     fn whoever_refuses_was_reached() {
         let doubt = Doubt::default();
         for number in [1, 3, 5, 7] {
-            assert!(!is_offline(&note(&doubt, number, Class::Network)));
-            note(&doubt, number + 1, Class::Private);
+            assert!(!is_offline(&note(&doubt, number, Refusal::Network)));
+            note(&doubt, number + 1, Refusal::Private);
         }
     }
 
@@ -191,7 +192,7 @@ mod tests {
         let doubt = Doubt::default();
         let told: Vec<bool> = [1, 2, 3, 3, 3, 3, 3]
             .into_iter()
-            .map(|number| is_offline(&note(&doubt, number, Class::Network)))
+            .map(|number| is_offline(&note(&doubt, number, Refusal::Network)))
             .collect();
         assert_eq!(told, [false, false, true, true, true, false, false]);
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::classes::Class;
+use super::refusals::Refusal;
 use crate::failure::{Failure, Reason};
 
 /// Why a search or a download brought nothing.
@@ -17,11 +17,11 @@ pub enum YoutubeError {
         /// The video's id or the search's text.
         what: String,
         /// Which kind of refusal.
-        class: Class,
+        refusal: Refusal,
         /// The tool's words.
         said: String,
     },
-    /// What the site told before the download is against the policy.
+    /// What the site says of the video just before the download violates the policy.
     #[error("{what}: {detail}")]
     NotAllowed {
         /// The video's id.
@@ -95,7 +95,7 @@ pub enum YoutubeError {
         /// What happened, without key and address.
         said: String,
     },
-    /// Several different requests in a row reached nobody.
+    /// Several different requests in a row got no response.
     #[error("nobody is reached any more: {said}")]
     Offline {
         /// What the last of them met.
@@ -132,7 +132,7 @@ impl YoutubeError {
     pub fn failure(&self) -> Failure {
         let detail = self.to_string();
         match self {
-            Self::Refused { class, .. } => class.failure(detail),
+            Self::Refused { refusal, .. } => refusal.failure(detail),
             Self::NotAllowed { reason, .. } => Failure::rejected(*reason, detail),
             Self::TimedOut { .. }
             | Self::NoFile { .. }
@@ -160,7 +160,7 @@ impl YoutubeError {
     pub(super) fn reached_nobody(&self) -> bool {
         matches!(
             self,
-            Self::Refused { class: Class::Network, .. }
+            Self::Refused { refusal: Refusal::Network, .. }
                 | Self::TimedOut { has_moved: false, .. }
                 | Self::Unanswered { .. }
         )
@@ -168,9 +168,10 @@ impl YoutubeError {
 
     /// Whether the site refused in words that only it can have said, or was too slow with what only it can have sent.
     pub(super) fn is_an_answer(&self) -> bool {
-        let is_ours = |class: &Class| matches!(class, Class::Local | Class::Options | Class::Unknown);
+        let is_ours =
+            |refusal: &Refusal| matches!(refusal, Refusal::Local | Refusal::Options | Refusal::Unknown);
         match self {
-            Self::Refused { class, .. } => *class != Class::Network && !is_ours(class),
+            Self::Refused { refusal, .. } => *refusal != Refusal::Network && !is_ours(refusal),
             Self::NotAllowed { .. } | Self::BadRequest { .. } | Self::BadSearch { .. } => true,
             Self::TimedOut { has_moved, .. } => *has_moved,
             _ => false,
@@ -191,8 +192,10 @@ mod tests {
 
     #[test]
     fn what_pauses_everything_ends_with_five_and_a_refused_key_with_two() {
-        let refused = |class| YoutubeError::Refused { what: "x".into(), class, said: String::new() };
-        for pause in [refused(Class::RateLimited), refused(Class::Blocked), refused(Class::ToolOutdated)] {
+        let refused = |refusal| YoutubeError::Refused { what: "x".into(), refusal, said: String::new() };
+        for pause in
+            [refused(Refusal::RateLimited), refused(Refusal::Blocked), refused(Refusal::ToolOutdated)]
+        {
             assert_eq!(pause.failure().exit(), Exit::Paused);
         }
         assert_eq!(YoutubeError::Quota { bucket: "units" }.failure().exit(), Exit::Paused);
@@ -203,8 +206,8 @@ mod tests {
     #[test]
     fn a_refusal_names_its_video_once() {
         let told = |said: &str| {
-            let (what, class) = ("vid00000001".into(), Class::Unknown);
-            YoutubeError::Refused { what, class, said: said.into() }.to_string()
+            let (what, refusal) = ("vid00000001".into(), Refusal::Unknown);
+            YoutubeError::Refused { what, refusal, said: said.into() }.to_string()
         };
         let named = "ERROR: [youtube] vid00000001: The stars are not right";
         assert_eq!(told(named), named);
@@ -214,7 +217,8 @@ mod tests {
 
     #[test]
     fn what_every_request_would_meet_is_booked_against_none_and_ends_the_run() {
-        let options = YoutubeError::Refused { what: "x".into(), class: Class::Options, said: String::new() };
+        let options =
+            YoutubeError::Refused { what: "x".into(), refusal: Refusal::Options, said: String::new() };
         assert_eq!(options.failure().exit(), Exit::Unusable);
         assert_eq!(YoutubeError::BadRequest { said: String::new() }.failure().exit(), Exit::Usage);
     }

@@ -1,5 +1,5 @@
-//! The words that are asked: a TOML file of emotion words, countries and age words, and the searches that follow from
-//! it. It knows nothing of who answers them.
+//! The search words: a TOML file of emotion words, countries and age words, and the searches that follow from it. It
+//! knows nothing of providers.
 
 mod check;
 
@@ -23,12 +23,12 @@ pub struct Lexicon {
     minor_age_words: Vec<String>,
 }
 
-/// One search that a lexicon asks for.
+/// One search of a lexicon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedSearch {
     /// The emotion whose evidence its results are.
     pub emotion: Emotion,
-    /// The text that is asked.
+    /// The text that is searched for.
     pub text: String,
     /// The emotion word in it.
     pub word: String,
@@ -38,7 +38,7 @@ pub struct PlannedSearch {
     pub age_word: Option<String>,
     /// ISO 639-1 code of the language that results should prefer.
     pub language: Option<String>,
-    /// Its age word mostly finds minors: ask it only when told to.
+    /// Its age word mostly finds minors: it is asked only on request.
     pub surfaces_minors: bool,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for LexiconError {
     }
 }
 
-/// The file as written; every value remembers where it stands.
+/// The file as written; every value has its position.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -140,7 +140,7 @@ impl Lexicon {
         }
     }
 
-    /// What stands in for a place holder: each word of its list, or nothing once if the join has no such place.
+    /// The values of a placeholder: each word of its list, or a single none if the join has no such placeholder.
     fn choices<'a>(&self, place: &str, list: &'a [String]) -> Vec<Option<&'a str>> {
         if self.join.contains(place) {
             list.iter().map(|word| Some(word.as_str())).collect()

@@ -2,23 +2,31 @@
 //! and yt-dlp; it knows nothing of the catalog.
 //!
 //! A [`Lexicon`] plans searches; a [`SearchProvider`] ([`YtDlp`] without a key, [`DataApi`] with one) answers them;
-//! [`policy`] judges what was found; [`YtDlp::download`] fetches one video. Text from outside is cleaned in `border`
-//! before anything else sees it, and refusals end in the closed list [`Class`].
+//! [`policy`] judges the videos found; [`YtDlp::download`] fetches one video.
+//!
+//! ```text
+//! lexicon                          the searches: words, countries, age words
+//! search → ytdlp · data_api        who answers them; `ytdlp` also downloads
+//! policy                           which videos are too long, too short or not wanted
+//! border                           cleans all text from outside before anything else sees it
+//! refusals → error · doubt         what a refusal means: for one job, and when many come in a row
+//! ```
 
 mod border;
-mod classes;
 mod data_api;
 mod doubt;
 mod error;
 pub mod lexicon;
 pub mod policy;
+mod refusals;
 mod search;
 mod ytdlp;
 
 pub use border::SiteId;
-pub use classes::{Class, classify};
 pub use data_api::{ApiKey, DataApi, IDS_A_CALL, SEARCHES_A_DAY};
+pub(crate) use data_api::{asks_for_short, calls_a_search};
 pub use error::YoutubeError;
 pub use lexicon::{Lexicon, LexiconError, PlannedSearch};
+pub use refusals::{Refusal, classify};
 pub use search::{Answer, FoundVideo, Question, SearchProvider};
 pub use ytdlp::{Downloaded, Extracted, Limits, Progress, ToolFacts, YtDlp};

@@ -1,5 +1,5 @@
 //! Which videos may be taken: pure verdicts over what is known, before the download and again just before its first
-//! byte. It asks nobody.
+//! byte. It sends no request.
 
 use super::search::FoundVideo;
 use super::ytdlp::Extracted;

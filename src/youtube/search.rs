@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::YoutubeError;
 use crate::clock::Stop;
 
-/// What is asked.
+/// A search, as a provider is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The search text.
@@ -17,10 +17,10 @@ pub struct Question<'a> {
     pub language: Option<&'a str>,
 }
 
-/// What came back.
+/// A provider's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Who answered: `yt-dlp 2026.10.26` or `data-api v3`.
+    /// The tool that answered: `yt-dlp 2026.10.26` or `data-api v3`.
     pub tool_version: String,
     /// The raw answers, in the order asked; for the ledger.
     pub pages: Vec<Vec<u8>>,

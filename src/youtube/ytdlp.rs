@@ -109,7 +109,7 @@ impl YtDlp {
     }
 
     /// Sends yt-dlp to another host than YouTube's own, in documented words. Only the `web` page and the player's
-    /// scripts are skipped: the `next` call stays, because a video's licence stands in its answer.
+    /// scripts are skipped: the `next` call stays, because its answer contains the video's licence.
     fn add_host(&self, command: &mut Command) {
         if let Some(host) = &self.crawl.youtube_host {
             let youtube = format!(

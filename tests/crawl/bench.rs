@@ -77,7 +77,7 @@ async fn a_hundred_thousand_videos() {
     let claim = Claim { stage: StageName::Fetch, rev: "1", worker: "bench", lease_ms: 60_000 };
     let (jobs_taken, began) = (10_000_u32, Instant::now());
     for _ in 0..jobs_taken {
-        let held = jobs::claim(&catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+        let held = jobs::claim(&catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
         let mut tx = catalog.begin().await.unwrap();
         assert!(jobs::finish(&mut tx, &held).await.unwrap());
         tx.commit().await.unwrap();

@@ -32,12 +32,13 @@ async fn a_limit_that_is_reached_ends_well_and_the_next_crawl_goes_on() {
 
 #[tokio::test]
 async fn time_that_is_up_ends_the_crawl_and_nothing_spins() {
-    let place = Place::scripted(1, 2);
+    // All of it would take twelve seconds at least.
+    let place = Place::scripted(1, 20);
     place.set("egress = 'slow'");
     place.replace("pause_s = 0.0", "pause_s = 0.6");
     let began = Instant::now();
-    let ended = place.expect(0, &["crawl", "--max-runtime", "1s"]).await;
-    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let ended = place.expect(0, &["crawl", "--max-runtime", "3s"]).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(ended.stdout.contains("the limit is reached, more is due"), "{}", ended.stdout);
     let used = ask(&place.data, "select identity from budget").await;
     assert_eq!(used, ["slow"]);

@@ -35,7 +35,7 @@ async fn removed_videos_are_no_hits_and_ranks_keep_their_gap() {
     let answer = search(&bench, "good-key", 20).await.unwrap();
     let found: Vec<(&str, u32)> = answer.hits.iter().map(|hit| (hit.site_id.as_str(), hit.rank)).collect();
     assert_eq!(found, [("video-00003", 2)]);
-    assert!(answer.note.unwrap().contains("1 videos were gone"));
+    assert!(answer.note.unwrap().contains("1 video was gone"));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use webemotion::clock::Stop;
 use webemotion::config::LicencePolicy;
 use webemotion::demo::site::{MediaFault, SiteAnswer, SiteLicence, SiteVideo};
 use webemotion::failure::{FailureKind, Reason};
-use webemotion::youtube::{Class, Progress, SiteId, YoutubeError};
+use webemotion::youtube::{Progress, Refusal, SiteId, YoutubeError};
 
 use super::bench::{Bench, faulty, id, media_bytes, video};
 
@@ -81,11 +81,11 @@ async fn a_rate_limit_pauses_and_passes() {
     ])
     .await;
     let error = bench.download(1).await.unwrap_err();
-    assert!(matches!(error, YoutubeError::Refused { class: Class::RateLimited, .. }), "{error}");
+    assert!(matches!(error, YoutubeError::Refused { refusal: Refusal::RateLimited, .. }), "{error}");
     assert!(bench.download(1).await.is_ok());
     // Only a warning tells of this one; the error after it speaks of missing formats.
     let error = bench.download(2).await.unwrap_err();
-    assert!(matches!(error, YoutubeError::Refused { class: Class::RateLimited, .. }), "{error}");
+    assert!(matches!(error, YoutubeError::Refused { refusal: Refusal::RateLimited, .. }), "{error}");
 }
 
 #[tokio::test]

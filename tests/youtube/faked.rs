@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use webemotion::clock::Stop;
 use webemotion::config::{CrawlConfig, LicencePolicy};
 use webemotion::failure::{Exit, Reason};
-use webemotion::youtube::{Class, Downloaded, Question, SearchProvider, SiteId, YoutubeError, YtDlp};
+use webemotion::youtube::{Downloaded, Question, Refusal, SearchProvider, SiteId, YoutubeError, YtDlp};
 
 use super::bench::hurried;
 
@@ -74,8 +74,8 @@ async fn a_flood_of_errors_is_kept_within_bounds_and_still_read() {
     let script = "yes 'some noise that fills the pipe' | head -c 20000000 >&2\n\
                   echo 'ERROR: [youtube] video-00001: Private video' >&2\nexit 1";
     let error = download(&folder, script).await.unwrap_err();
-    let YoutubeError::Refused { class, said, .. } = error else { panic!("{error}") };
-    assert_eq!(class, Class::Private);
+    let YoutubeError::Refused { refusal, said, .. } = error else { panic!("{error}") };
+    assert_eq!(refusal, Refusal::Private);
     assert!(said.len() < 5_000 && said.ends_with("Private video"));
 }
 
@@ -86,7 +86,7 @@ async fn bytes_that_are_no_text_hurt_nobody() {
         "{STARTED}\nprintf '\\377\\376@D {{\\n@P \\200\\n@D {{\"id\"'\nprintf '\\303(\\033[2J' >&2\nexit 1"
     );
     let error = download(&folder, &script).await.unwrap_err();
-    assert!(matches!(&error, YoutubeError::Refused { class: Class::Unknown, .. }), "{error}");
+    assert!(matches!(&error, YoutubeError::Refused { refusal: Refusal::Unknown, .. }), "{error}");
     assert!(!error.to_string().contains('\u{1b}'));
 }
 

@@ -4,7 +4,7 @@ use webemotion::clock::{Clock, Stop};
 use webemotion::config::LicencePolicy;
 use webemotion::demo::site::{FoundBy, SearchFault, SiteLicence, SiteVideo};
 use webemotion::failure::Reason;
-use webemotion::youtube::{Class, Question, SearchProvider, YoutubeError};
+use webemotion::youtube::{Question, Refusal, SearchProvider, YoutubeError};
 
 use super::bench::{Bench, video};
 
@@ -105,7 +105,7 @@ async fn a_page_of_another_shape_is_no_empty_answer() {
     let bench = Bench::new(vec![video(1)]).await;
     bench.site.break_search(Some(SearchFault::OtherShape));
     let error = bench.ytdlp().search(question("happy", 5), &Stop::default()).await.unwrap_err();
-    assert!(matches!(&error, YoutubeError::Refused { class: Class::ToolOutdated, .. }), "{error}");
+    assert!(matches!(&error, YoutubeError::Refused { refusal: Refusal::ToolOutdated, .. }), "{error}");
     assert!(error.to_string().contains("page has changed"), "{error}");
 }
 

@@ -1,2 +1,2 @@
--- crops::Crops::jpeg; primary key.
+-- crops::get; primary key.
 select jpeg from crop where sample_id = $1

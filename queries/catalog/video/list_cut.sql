@@ -1,4 +1,4 @@
--- videos::cut_to_the_end; job_outcome, then video and job by primary key and unique (stage, subject_id). Files that
+-- videos::finished_sources; job_outcome, then video and job by primary key and unique (stage, subject_id). Files that
 -- nobody needs any more: looked at, and cut or found to give no clip.
 select video.id, file_path as "file_path!", coalesce(size_bytes, 0) as "size_bytes!: i64"
 from job as cut

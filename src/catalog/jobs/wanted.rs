@@ -1,4 +1,4 @@
-//! What is to be done: jobs asked for, asked for again, and wanted no more. Nobody holds them here.
+//! Which jobs there are to do: enqueued, reopened, overruled or withdrawn. None of these functions needs a lease.
 
 use super::Verdict;
 use crate::catalog::answers::Asking;
@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, Result, Transaction, json};
 use crate::failure::Reason;
 use crate::types::{StageName, VideoId};
 
-/// Asks for one piece of work; lower `priority` comes first. Asking twice is harmless, a new `rev` makes it new.
+/// Enqueues a job; lower `priority` comes first. Doing it twice changes nothing; with a new `rev` the job is due again.
 pub async fn enqueue(
     tx: &mut Transaction,
     stage: StageName,
@@ -17,7 +17,7 @@ pub async fn enqueue(
     enqueue_all(tx, stage, rev, priority, &[subject_id]).await
 }
 
-/// Asks for work on many subjects at once; says how much of it is new.
+/// Enqueues jobs on many subjects at once; returns how many are new.
 pub async fn enqueue_all(
     tx: &mut Transaction,
     stage: StageName,
@@ -32,7 +32,7 @@ pub async fn enqueue_all(
     Ok(done.rows_affected())
 }
 
-/// Gives the work of a stage that has one revision another one: what is finished stays so.
+/// Changes the revision of a stage's jobs: finished jobs stay finished.
 pub async fn set_rev(tx: &mut Transaction, stage: StageName, from: &str, to: &str) -> Result<u64> {
     let stage = stage.as_str();
     let done = sqlx::query_file!("queries/catalog/job/set_rev.sql", stage, from, to)
@@ -41,8 +41,8 @@ pub async fn set_rev(tx: &mut Transaction, stage: StageName, from: &str, to: &st
     Ok(done.rows_affected())
 }
 
-/// Gives searches that have a whole answer to the same asking a revision, and has them done: nobody asks twice. Says how
-/// many. Ask before [`enqueue_all`] opens the others.
+/// Marks searches that have a complete answer to the same asking as done with this revision, so that they are not asked
+/// again. Returns how many. Call it before [`enqueue_all`] opens the others.
 pub async fn keep_answered(
     tx: &mut Transaction,
     rev: &str,
@@ -50,15 +50,20 @@ pub async fn keep_answered(
     searches: &[i64],
 ) -> Result<u64> {
     let list = json(searches)?;
-    let done =
-        sqlx::query_file!("queries/catalog/job/keep_answered.sql", rev, asking.beside, asking.wanted, list)
-            .execute(tx.connection())
-            .await?;
+    let done = sqlx::query_file!(
+        "queries/catalog/job/keep_answered.sql",
+        rev,
+        asking.fingerprint,
+        asking.wanted,
+        list
+    )
+    .execute(tx.connection())
+    .await?;
     Ok(done.rows_affected())
 }
 
-/// Writes down a job on a video that is rejected before it began, so that `retry` finds it: also one that was asked for
-/// and waits to be begun, unless a list names the video or its file is wanted again. Work that is done stays done.
+/// Records a job on a video as rejected before it began, so that `retry` finds it. It replaces one that is enqueued and
+/// not yet begun, unless a list names the video or its file is wanted again. A job that is done stays done.
 pub async fn enqueue_rejected(
     tx: &mut Transaction,
     stage: StageName,
@@ -82,7 +87,7 @@ pub async fn enqueue_rejected(
     Ok(())
 }
 
-/// Asks for work after all that was rejected for a reason which no longer holds; says whether it was.
+/// Reopens a job that was rejected for a reason which no longer holds; returns whether there was one.
 pub async fn overrule(
     tx: &mut Transaction,
     stage: StageName,
@@ -98,7 +103,7 @@ pub async fn overrule(
     Ok(done.rows_affected() == 1)
 }
 
-/// Takes open jobs back, as for retired searches; says how many.
+/// Removes open jobs, as for retired searches; returns how many.
 pub async fn withdraw(tx: &mut Transaction, stage: StageName, subject_ids: &[i64]) -> Result<u64> {
     let (stage, list) = (stage.as_str(), json(subject_ids)?);
     let done =
@@ -106,8 +111,8 @@ pub async fn withdraw(tx: &mut Transaction, stage: StageName, subject_ids: &[i64
     Ok(done.rows_affected())
 }
 
-/// Makes rejected and dead jobs of a reason due again, of one stage or of all; says how many. Those that wait for their
-/// video's file wait on.
+/// Reopens jobs that were rejected or given up for a reason, of one stage or of all; returns how many. Jobs that wait for
+/// their video's file go on waiting.
 pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<StageName>) -> Result<u64> {
     let (reason, stage) = (reason.as_str(), stage.map(StageName::as_str));
     let now_ms = catalog.clock.now_ms();
@@ -117,8 +122,8 @@ pub async fn retry(catalog: &Catalog, reason: Reason, stage: Option<StageName>) 
     Ok(done.rows_affected())
 }
 
-/// Has the discarded files fetched again of videos whose look or cut did not come to its end with a revision of the
-/// look; says how many. Ask before [`retry`] opens those looks.
+/// Has discarded files fetched again for videos whose scan or cut did not end in `done` with a revision of the scan;
+/// returns how many. Call it before [`retry`] reopens those scans.
 pub async fn fetch_again(catalog: &Catalog, rev: &str) -> Result<u64> {
     let now_ms = catalog.clock.now_ms();
     let done = sqlx::query_file!("queries/catalog/job/fetch_again.sql", rev, now_ms)
@@ -127,7 +132,7 @@ pub async fn fetch_again(catalog: &Catalog, rev: &str) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
-/// Has finished work done once more, as for files that are gone; says how many jobs that are.
+/// Reopens finished jobs, as when their files are gone; returns how many.
 pub async fn reopen(tx: &mut Transaction, stage: StageName, subject_ids: &[i64]) -> Result<u64> {
     let (stage, list, now_ms) = (stage.as_str(), json(subject_ids)?, tx.now_ms());
     let done = sqlx::query_file!("queries/catalog/job/reopen.sql", stage, list, now_ms)
@@ -136,8 +141,8 @@ pub async fn reopen(tx: &mut Transaction, stage: StageName, subject_ids: &[i64])
     Ok(done.rows_affected())
 }
 
-/// Has a video cut again of which lists mean parts, where a cut was asked for before; a cut that goes on is thrown away.
-/// Says how many jobs that are.
+/// Has a video of which lists name parts cut again, if a cut was enqueued before; the result of one under way will be
+/// discarded. Returns the number of jobs, 0 or 1.
 pub async fn cut_again(tx: &mut Transaction, video: VideoId) -> Result<u64> {
     let now_ms = tx.now_ms();
     let done = sqlx::query_file!("queries/catalog/job/cut_again.sql", video.0, now_ms)
@@ -146,8 +151,8 @@ pub async fn cut_again(tx: &mut Transaction, video: VideoId) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
-/// Has a video whose file is there again looked at and cut, where that ended for want of the file; says how many jobs
-/// that are.
+/// Reopens the scan and the cut of a video whose file is there again, if they ended because it was missing; returns the
+/// number of jobs.
 pub async fn source_is_back(tx: &mut Transaction, video: VideoId) -> Result<u64> {
     let now_ms = tx.now_ms();
     let done = sqlx::query_file!("queries/catalog/job/source_is_back.sql", video.0, now_ms)
@@ -156,8 +161,8 @@ pub async fn source_is_back(tx: &mut Transaction, video: VideoId) -> Result<u64>
     Ok(done.rows_affected())
 }
 
-/// Has finished work done once more when the videos' files are there again; says how many jobs that are. Until then they
-/// are rejected, since without a file nobody can do them.
+/// Has finished jobs done again once the videos' files are there; returns how many. Until then they are rejected, since
+/// they cannot be done without a file.
 pub async fn await_source(
     tx: &mut Transaction,
     stage: StageName,

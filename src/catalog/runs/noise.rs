@@ -1,4 +1,4 @@
-//! What made labels of a run wrong on purpose.
+//! Label noise that was added to a run on purpose.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::share;
 
-/// Labels that were made wrong on purpose before a run began. A share or a list; neither where an earlier release, which
-/// did not write it down, made them wrong.
+/// Labels that were made wrong on purpose before a run began: a share or a list. Neither is known for a run of an earlier
+/// release, which did not record it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Noise {
-    /// The share of each class's training labels, 0 to 1.
+    /// The share of wrong ones among each class's training labels, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
-    /// Where these went: `symmetric` or `pair`.
+    /// How the wrong classes were chosen: `symmetric` or `pair`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// The list that all training labels are from.
+    /// The file of labels that replaced all training labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_survives_the_catalog_and_is_told_in_words() {
+    fn noise_round_trips_through_the_catalog_and_has_a_description() {
         let of_share = Noise { share: Some(0.4), kind: Some("pair".to_owned()), list: None };
         let of_list = Noise { list: Some("noise.txt".to_owned()), ..Noise::default() };
         for (noise, stored, told) in [

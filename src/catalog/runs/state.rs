@@ -1,17 +1,17 @@
-//! The words for how a training run stands.
+//! The states of a training run.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How a run stands.
+/// The state of a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
-    /// Under way, or killed on its way.
+    /// Under way, or killed.
     Open,
-    /// At its end.
+    /// Trained to the end.
     Done,
     /// Ended by a failure.
     Failed,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_survives_the_catalog_and_json_and_a_word_that_is_none_is_told_with_those_that_are() {
+    fn states_round_trip_and_an_unknown_word_is_refused_with_a_list_of_the_known_ones() {
         for state in RunState::ALL {
             assert_eq!(state.as_str().parse::<RunState>().unwrap(), state);
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());

@@ -1,5 +1,5 @@
-//! `webemotion clips --explain VIDEO`: what was seen in a video, and which rule kept what of it from becoming clips and
-//! samples. Told from stored rows alone; the video itself is not opened. Drawn in `view`.
+//! `webemotion clips --explain VIDEO`: what was found in a video, and how many tracks, clips and samples each rule removed.
+//! From stored rows alone; the video is not opened. `view` lays it out as text.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use crate::types::{JobState, Scan, TrackId, VideoId};
 use super::super::{Session, is_coloured, named, say};
 use super::view;
 
-/// What became of a video's faces. Times are milliseconds of the video's own time.
+/// The object of `--json`. Times are milliseconds of the video.
 #[derive(Debug, Serialize)]
 pub(super) struct Explained {
     event: &'static str,
     pub(super) video: i64,
     pub(super) site: String,
     pub(super) site_id: String,
-    /// What is left of the source: its path below the data folder; none when it was discarded.
+    /// The source's path below the data folder; `None` when it was discarded.
     pub(super) file: Option<String>,
     pub(super) width: u32,
     pub(super) height: u32,
@@ -34,30 +34,30 @@ pub(super) struct Explained {
     pub(super) elapsed_ms: i64,
     /// Start and end of each shot.
     pub(super) shots: Vec<[i64; 2]>,
-    /// What every rule was asked of and removed, in the order in which they are asked.
+    /// In the order in which they apply.
     pub(super) rules: Vec<Rule>,
     pub(super) tracks: Vec<TrackSeen>,
     pub(super) clips_planned: usize,
     pub(super) clips: usize,
     pub(super) samples: usize,
     pub(super) samples_in_use: usize,
-    /// How the cut stands; open where nobody asked for it.
+    /// State of the cut job; `open` where there is none.
     pub(super) cut: JobState,
     pub(super) cut_reason: Option<Reason>,
-    /// The recipe of the look.
+    /// Hash of the scan's recipe.
     pub(super) recipe: String,
-    /// What the settings in force would make of the same look, when they are others.
+    /// What the current settings would make of the same scan; `None` when they are the scan's.
     pub(super) in_force: Option<InForce>,
 }
 
-/// One rule.
+/// One rule: what reached it, and what it removed.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Rule {
-    /// What it says of what it removes.
+    /// The reason that it gives for what it removes.
     pub(super) reason: Reason,
-    /// In words, with its threshold; empty where it has none.
+    /// What passes, in words, with the threshold; empty for a rule without one.
     pub(super) keeps: String,
-    /// What it is asked of: `tracks`, `clips` or `samples`.
+    /// What it applies to: `tracks`, `clips` or `samples`.
     pub(super) of: &'static str,
     /// How many reached this rule.
     pub(super) asked: usize,
@@ -71,19 +71,19 @@ pub(super) struct TrackSeen {
     pub(super) shot: usize,
     pub(super) start_ms: i64,
     pub(super) end_ms: i64,
-    /// Frames on which the face was looked for and seen.
+    /// Looks that found the face.
     pub(super) looks: usize,
     /// Median of the shorter side of its boxes, pixels.
     pub(super) face_px: f32,
-    /// Share of its looked-at frames that show the face, 0 to 1.
+    /// Share of its looks that found the face, 0 to 1.
     pub(super) coverage: f32,
     /// Clips in the catalog.
     pub(super) clips: usize,
-    /// Why it became no clip; none when it did or may.
+    /// Why it became no clip; `None` when it did or may.
     pub(super) reason: Option<Reason>,
 }
 
-/// The same look with other thresholds.
+/// The same scan with the current settings.
 #[derive(Debug, Serialize)]
 pub(super) struct InForce {
     pub(super) recipe: String,
@@ -110,32 +110,32 @@ async fn gather(session: &Session, video: &videos::Video) -> Result<Explained, F
     let recipe = recipe_of(session, &stored.recipe_hash).await?;
     let (rows, measured): (Vec<TrackId>, Vec<_>) =
         tracks::of_scan(catalog, stored.id).await?.into_iter().unzip();
-    let looked = Scan { tracks: measured.iter().map(|track| track.track.clone()).collect(), ..stored.scan };
+    let scan = Scan { tracks: measured.iter().map(|track| track.track.clone()).collect(), ..stored.scan };
     let parts = cut::parts_of(catalog, video.id).await?;
-    let (pieces, explain) = parts::select(&looked, &recipe, &parts);
+    let (plans, explain) = parts::select(&scan, &recipe, &parts);
     let job = jobs::get(catalog, cut::NAME, video.id.0).await?;
     let cut = job.as_ref().map_or(JobState::Open, |job| job.state);
     let kept = Kept::of(session, video.id, &rows).await?;
     let seen = |(track, row): (&tracks::MeasuredTrack, &TrackId)| {
         TrackSeen::of(track, kept.clips.get(row).copied().unwrap_or(0))
     };
-    let in_force = in_force(session, (&looked, &parts), &stored.recipe_hash);
+    let in_force = in_force(session, &scan, &parts, &stored.recipe_hash);
     Ok(Explained {
         event: "explained",
         video: video.id.0,
         site: video.found.site.clone(),
         site_id: video.found.site_id.clone(),
         file: video.file.as_ref().map(|file| file.path.display().to_string()),
-        width: looked.width,
-        height: looked.height,
-        duration_ms: looked.duration_ms,
-        frames_decoded: looked.frames_decoded,
-        frames_detected: looked.frames_detected,
+        width: scan.width,
+        height: scan.height,
+        duration_ms: scan.duration_ms,
+        frames_decoded: scan.frames_decoded,
+        frames_detected: scan.frames_detected,
         elapsed_ms: stored.elapsed_ms,
-        shots: looked.shots.iter().map(|shot| [shot.start_ms, shot.end_ms]).collect(),
+        shots: scan.shots.iter().map(|shot| [shot.start_ms, shot.end_ms]).collect(),
         rules: rules(&explain, &kept, cut == JobState::Done, &recipe),
         tracks: measured.iter().zip(&rows).map(seen).collect(),
-        clips_planned: pieces.len(),
+        clips_planned: plans.len(),
         clips: kept.clips.values().sum(),
         samples: kept.samples,
         samples_in_use: kept.samples - kept.rejected.values().sum::<usize>(),
@@ -162,13 +162,13 @@ impl TrackSeen {
     }
 }
 
-/// What is in the catalog of a scan's tracks.
+/// The clips and samples of a scan's tracks that are in the catalog.
 #[derive(Default)]
 struct Kept {
     /// Clips of each track.
     clips: BTreeMap<TrackId, usize>,
     samples: usize,
-    /// Samples that are not used, by reason.
+    /// Counts of rejected samples, by reason.
     rejected: BTreeMap<Reason, usize>,
 }
 
@@ -191,7 +191,7 @@ impl Kept {
     }
 }
 
-/// Every rule in turn: those that tracks must pass, the checks of finished clips, and those of samples.
+/// Every rule in turn: those for tracks, then, for a video that is cut, those for clips and samples.
 fn rules(explain: &select::Explain, kept: &Kept, is_cut: bool, recipe: &ClipRecipe) -> Vec<Rule> {
     let mut rules = Vec::new();
     let mut asked = explain.tracks;
@@ -226,16 +226,16 @@ fn keeps(reason: Reason, recipe: &ClipRecipe) -> String {
     }
 }
 
-fn in_force(session: &Session, (looked, parts): (&Scan, &[Part]), hash: &str) -> Option<InForce> {
+fn in_force(session: &Session, scan: &Scan, parts: &[Part], hash: &str) -> Option<InForce> {
     let recipe = &session.config.clips;
     let now = scan::recipe_hash(recipe);
     (now != hash).then(|| {
-        let explain = parts::select(looked, recipe, parts).1;
+        let explain = parts::select(scan, recipe, parts).1;
         InForce { recipe: now, tracks_kept: explain.kept, clips_planned: explain.clips }
     })
 }
 
-/// The recipe that a look was made with.
+/// The recipe with this hash.
 async fn recipe_of(session: &Session, hash: &str) -> Result<ClipRecipe, Failure> {
     let body = recipes::get(&session.catalog, hash).await?.unwrap_or_default();
     serde_json::from_str(&body).map_err(|error| {
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_is_asked_of_what_the_one_before_left() {
+    fn every_rule_applies_to_what_the_one_before_kept() {
         let removed = BTreeMap::from([(Reason::FaceTooSmall, 3), (Reason::FaceTooPatchy, 1)]);
         let explain = select::Explain { tracks: 7, kept: 3, clips: 5, removed, ..Default::default() };
         let kept = Kept {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn where_lists_mean_parts_the_first_rule_is_what_they_name() {
+    fn where_lists_name_parts_the_first_rule_is_not_listed() {
         let removed = BTreeMap::from([(Reason::NotListed, 2)]);
         let explain = select::Explain { tracks: 3, kept: 1, removed, in_parts: true, ..Default::default() };
         let rules = rules(&explain, &Kept::default(), false, &ClipRecipe::default());

@@ -1,12 +1,12 @@
-//! `webemotion clips --recrop`: makes the samples' pictures again, of another size or with more of the head, from what is
-//! stored of their faces.
+//! `webemotion clips --recrop`: makes the samples' pictures again from the stored places of their faces, with another size
+//! or with more of the head.
 
 use futures_util::StreamExt;
 use serde_json::json;
 
 use crate::catalog::crops::{self, MadeOtherwise};
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::recrop::{self, Wanted};
+use crate::pipeline::recrop::Recropper;
 use crate::progress::{Event, Reporter};
 use crate::types::{CropStyle, VideoId};
 
@@ -15,18 +15,18 @@ use super::ClipsArgs;
 
 const TASK: &str = "recrop";
 
-/// What became of the crops that were made otherwise.
+/// The result for crops of another style than the wanted one.
 #[derive(Debug, Default)]
 struct Done {
     videos: usize,
     samples: usize,
-    /// Videos whose file is gone, and their samples: these keep their old crops.
+    /// Videos without a file, and their samples, which keep their old crops.
     gone: (usize, u64),
     failed: usize,
 }
 
 impl Done {
-    /// Counts a video, and tells how far the work is. One that was interrupted is neither done nor failed.
+    /// Counts a video and reports progress. An interrupted one counts as neither done nor failed.
     fn count(&mut self, video: VideoId, outcome: Result<usize, Failure>, reporter: &dyn Reporter) {
         match outcome {
             Ok(samples) => {
@@ -60,12 +60,11 @@ pub(super) async fn run(session: &Session, args: &ClipsArgs) -> anyhow::Result<E
         side_px: args.side.unwrap_or(recipe.sample_side_px),
         margin: args.margin.unwrap_or(CropStyle::MARGIN),
     };
-    let wanted = Wanted { style, jpeg_quality: recipe.jpeg_quality };
     let others = crops::made_otherwise(&session.catalog, style).await.map_err(Failure::from)?;
     let (there, gone): (Vec<_>, Vec<_>) = others.into_iter().partition(|video| video.has_file);
-    let mut done = make(session, args, &there, wanted).await?;
+    let mut done = recrop_all(session, args, &there, style).await?;
     done.gone = (gone.len(), gone.iter().map(|video| video.samples).sum());
-    told(session, style, &done);
+    print_summary(session, style, &done);
     Ok(if session.stop.is_asked() {
         Exit::Interrupted
     } else if done.failed > 0 {
@@ -77,21 +76,28 @@ pub(super) async fn run(session: &Session, args: &ClipsArgs) -> anyhow::Result<E
     })
 }
 
-async fn make(
+async fn recrop_all(
     session: &Session,
     args: &ClipsArgs,
     videos: &[MadeOtherwise],
-    wanted: Wanted,
+    style: CropStyle,
 ) -> anyhow::Result<Done> {
     let (cpu, workers) = super::workers(session, args)?;
     let total = Some(videos.len() as u64);
     session.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
-    let (store, hands) = (&session.store, (&cpu, &session.stop));
+    let recropper = Recropper {
+        catalog: &session.catalog,
+        store: &session.store,
+        cpu: &cpu,
+        stop: &session.stop,
+        style,
+        jpeg_quality: session.config.clips.jpeg_quality,
+    };
     let one = async |video: &MadeOtherwise| {
         if session.stop.is_asked() {
             return (video.video, Err(Failure::transient(Reason::Interrupted, "interrupted")));
         }
-        (video.video, recrop::recrop(&session.catalog, store, hands, video.video, wanted).await)
+        (video.video, recropper.recrop(video.video).await)
     };
     let mut done = Done::default();
     {
@@ -105,7 +111,7 @@ async fn make(
     Ok(done)
 }
 
-fn told(session: &Session, CropStyle { side_px, margin }: CropStyle, done: &Done) {
+fn print_summary(session: &Session, CropStyle { side_px, margin }: CropStyle, done: &Done) {
     let Done { videos, samples, gone: (gone, kept), failed } = done;
     if session.json {
         say(json!({"event": "recropped", "side_px": side_px, "margin": margin, "videos": videos,

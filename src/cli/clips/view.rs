@@ -1,4 +1,4 @@
-//! Sets what became of a video's faces as text for a terminal. Knows no catalog.
+//! The output of `clips --explain` as text for a terminal. Knows no catalog.
 
 use crate::report::{Table, plain};
 use crate::types::JobState;

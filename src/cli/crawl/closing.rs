@@ -1,13 +1,14 @@
-//! The closing line of a crawl: what was done, and when to come back.
+//! The closing line of a crawl: what was done, and when to start it again.
 
 use serde_json::{Value, json};
 
 use crate::pipeline::Driven;
+use crate::words::noun;
 
 use super::super::drive::outlook;
 use super::super::{Session, say};
 
-/// Says what was done; `facts` are the command's own numbers.
+/// Prints what was done; `facts` are the command's own numbers.
 pub(super) fn close(
     session: &Session,
     mut facts: Value,
@@ -21,21 +22,25 @@ pub(super) fn close(
         say(facts);
         return;
     }
-    let part = |what: &str, summary: &Driven| format!("{} {what}{}", summary.done, others(summary));
     let mut parts = Vec::new();
     if let Some(summary) = searched {
         let is_told_below = fetched.is_some_and(|fetched| pauses_alike(summary, fetched));
         let outlook = if is_told_below { String::new() } else { outlook(session, summary) };
-        parts.push(part("searches asked", summary) + &outlook);
+        parts.push(part(summary, "searches", "asked") + &outlook);
     }
     match fetched {
-        Some(summary) => parts.push(part("videos fetched", summary) + &outlook(session, summary)),
+        Some(summary) => parts.push(part(summary, "videos", "fetched") + &outlook(session, summary)),
         None => parts.push("metadata only: say --accept-terms to download (see README)".to_owned()),
     }
     say(format_args!("crawl: {}", parts.join("; ")));
 }
 
-/// Whether two stages stand still for one cause, and until the same moment.
+/// The number of jobs that are done, and the other outcomes.
+fn part(summary: &Driven, nouns: &str, done: &str) -> String {
+    format!("{} {} {done}{}", summary.done, noun(summary.done, nouns), others(summary))
+}
+
+/// Whether two stages are paused for the same reason, until the same time.
 fn pauses_alike(one: &Driven, other: &Driven) -> bool {
     let until = |summary: &Driven| {
         let pause = summary.paused.as_ref()?;
@@ -44,7 +49,7 @@ fn pauses_alike(one: &Driven, other: &Driven) -> bool {
     until(one).is_some_and(|pause| until(other) == Some(pause))
 }
 
-/// How many ended otherwise, as far as some did.
+/// The counts of other outcomes, without those that are 0.
 fn others(summary: &Driven) -> String {
     [(summary.rejected, "rejected"), (summary.dead, "given up"), (summary.postponed, "put off")]
         .into_iter()
@@ -69,7 +74,7 @@ mod tests {
     use crate::types::StageName;
 
     #[test]
-    fn a_pause_of_both_stages_is_told_once_unless_a_person_has_to_lift_both() {
+    fn a_pause_of_both_stages_is_reported_once_unless_a_person_has_to_lift_both() {
         let paused = |stage, resume_at| {
             let (reason, detail) = (Reason::RateLimited, String::new());
             let pause = Pause { stage, reason, detail, since: 0, resume_at };
@@ -82,10 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_up_or_put_off_is_said_and_what_is_none_is_not() {
+    fn other_outcomes_are_reported_unless_they_are_zero() {
         let summary = Driven { done: 4, dead: 2, postponed: 1, ..Driven::default() };
         assert_eq!(others(&summary), ", 2 given up, 1 put off");
         assert_eq!(others(&Driven { done: 4, ..Driven::default() }), "");
         assert_eq!(numbers(&summary)["postponed"], 1);
+        let one = Driven { done: 1, ..Driven::default() };
+        assert_eq!(part(&one, "searches", "asked"), "1 search asked");
+        assert_eq!(part(&summary, "videos", "fetched"), "4 videos fetched, 2 given up, 1 put off");
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::catalog::jobs::Only;
-use crate::catalog::listed::{self, Differing, Outcome};
+use crate::catalog::jobs::JobFilter;
+use crate::catalog::listed::{self, Differing, OutcomeCount};
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::pipeline::budget::Budget;
@@ -26,14 +26,14 @@ pub(super) async fn crawl(
     policy: CrawlConfig,
     mut limits: Limits,
 ) -> anyhow::Result<Exit> {
-    let checked = Checked::read(list, args.wanted.emotion)?;
+    let checked = Checked::read(list, args.wanted.emotion, &session.stop)?;
     let on_site = checked.on_site();
     if on_site > 0 && !terms::accepted(session, args.accept_terms || policy.accept_terms).await? {
         return Err(rebuild::needs_terms(on_site).into());
     }
     let rebuild = rebuild::take_in(&session.catalog, &checked).await?;
     limits.slots = session.config.crawl.at_once;
-    limits.only = Only { list: Some(rebuild.list.clone()), ..Only::default() };
+    limits.only = JobFilter { list: Some(rebuild.list.clone()), ..JobFilter::default() };
     let mut ytdlp = None;
     if rebuild.on_site > 0 {
         let tool = YtDlp::new(session.config.tools.find_ytdlp()?, &policy);
@@ -44,32 +44,38 @@ pub(super) async fn crawl(
     let outcomes = listed::outcomes(&session.catalog, &rebuild.list).await.map_err(Failure::from)?;
     let differing = listed::differing(&session.catalog, &rebuild.list).await.map_err(Failure::from)?;
     let loss = Loss::of(&rebuild, outcomes);
-    let facts = json!({"list": rebuild.list, "rows": rebuild.rows, "videos": loss.videos, "there": loss.there,
-        "waiting": loss.waiting, "lost": loss.lost, "loss_rate": loss.rate(),
+    let facts = json!({"list": rebuild.list, "rows": rebuild.rows, "new": rebuild.new,
+        "videos": loss.videos, "there": loss.there, "waiting": loss.waiting, "lost": loss.lost, "loss_rate": loss.rate(),
         "unreadable": rebuild.unreadable, "differing": differing.len()});
     closing::close(session, facts, None, Some(&fetched));
     if !session.json {
+        if rebuild.new > 0 {
+            say(format_args!("list: {} of {} new", rebuild.new, plural(rebuild.rows, "row")));
+        }
         loss.print();
         first_of(&rebuild.unreadable.iter().map(|problem| plain(problem)).collect::<Vec<_>>());
-        tell_differing(&differing);
+        report_differing(&differing);
     }
-    Ok(exit(session, &[&fetched]))
+    Ok(match exit(session, &[&fetched]) {
+        Exit::NothingToDo if rebuild.new > 0 => Exit::Done,
+        exit => exit,
+    })
 }
 
-/// Lines that are told of one kind at most.
-const MOST_TOLD: usize = 20;
+/// The most lines printed of one kind.
+const MOST_LINES: usize = 20;
 
-/// Says the first lines, and how many there are more.
+/// Prints the first lines, and the number of the others.
 fn first_of(lines: &[String]) {
-    lines.iter().take(MOST_TOLD).for_each(|line| say(format_args!("  {line}")));
-    if lines.len() > MOST_TOLD {
-        say(format_args!("  … and {} more", lines.len() - MOST_TOLD));
+    lines.iter().take(MOST_LINES).for_each(|line| say(format_args!("  {line}")));
+    if lines.len() > MOST_LINES {
+        say(format_args!("  … and {} more", lines.len() - MOST_LINES));
     }
 }
 
-/// Says how many rows were made from other files than are here, and which of the files on disk these are. A site encodes
-/// its videos anew every now and then.
-fn tell_differing(differing: &[Differing]) {
+/// Prints how many rows were made from other files than those here, and names those on disk. A site re-encodes its videos
+/// now and then.
+fn report_differing(differing: &[Differing]) {
     if differing.is_empty() {
         return;
     }
@@ -85,18 +91,18 @@ fn tell_differing(differing: &[Differing]) {
     first_of(&on_disk);
 }
 
-/// What is there of a list, and what is not.
+/// The outcome of a list's videos.
 struct Loss {
     videos: u64,
     there: u64,
-    /// Not tried to the end yet.
+    /// Not finished yet.
     waiting: u64,
     /// By reason, most frequent first.
     lost: Vec<(String, u64)>,
 }
 
 impl Loss {
-    fn of(rebuild: &Rebuild, outcomes: Vec<Outcome>) -> Self {
+    fn of(rebuild: &Rebuild, outcomes: Vec<OutcomeCount>) -> Self {
         let mut loss = Self { videos: 0, there: 0, waiting: 0, lost: Vec::new() };
         for outcome in outcomes {
             match outcome.state {
@@ -123,7 +129,7 @@ impl Loss {
         }
     }
 
-    /// Share of the videos tried to the end that is lost, 0 to 1.
+    /// Share of lost videos among the finished ones, 0 to 1.
     fn rate(&self) -> f64 {
         let lost: u64 = self.lost.iter().map(|(_, videos)| videos).sum();
         lost as f64 / (lost + self.there).max(1) as f64
@@ -148,10 +154,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loss_rate_is_of_what_was_tried() {
+    fn the_loss_rate_counts_finished_videos_only() {
         let unreadable = vec!["row 3: cannot read a.mp4".to_owned()];
-        let rebuild = Rebuild { list: "x".into(), rows: 12, on_site: 9, forgotten: 1, unreadable };
-        let outcome = |state, reason, videos| Outcome { state, reason, videos };
+        let rebuild = Rebuild { list: "x".into(), rows: 12, new: 12, on_site: 9, forgotten: 1, unreadable };
+        let outcome = |state, reason, videos| OutcomeCount { state, reason, videos };
         let loss = Loss::of(
             &rebuild,
             vec![

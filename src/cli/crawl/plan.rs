@@ -1,4 +1,4 @@
-//! `crawl plan`: which searches a lexicon asks for, and what they cost in time.
+//! `crawl plan`: the searches of a lexicon, and the time they take.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,15 +9,15 @@ use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::types::Emotion;
 use crate::words::count;
-use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY};
+use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY, calls_a_search};
 
 use super::super::{Global, say, session};
 use super::{Source, Wanted};
 
-/// Of the results of its searches, WebEmotion kept 41,000 of 216,000 videos.
+/// WebEmotion kept 41,000 of the 216,000 videos that its searches found.
 const PAPERS_SHARE: f64 = 0.19;
 
-/// The lexicon that the flag means, else the settings.
+/// The lexicon of the flag, else of the settings.
 pub(super) fn lexicon(flag: Option<&Path>, policy: &CrawlConfig) -> anyhow::Result<Lexicon> {
     let Some(path) = flag.or(policy.lexicon.as_deref()) else {
         return Ok(Lexicon::builtin());
@@ -31,17 +31,17 @@ pub(super) fn lexicon(flag: Option<&Path>, policy: &CrawlConfig) -> anyhow::Resu
     })
 }
 
-/// The name of the lexicon that the settings mean.
+/// The name of the lexicon of the settings.
 pub(crate) fn lexicon_of_settings(policy: &CrawlConfig) -> anyhow::Result<String> {
     Ok(lexicon(None, policy)?.name().to_owned())
 }
 
-/// Whether a search is asked.
+/// Whether a search is wanted by the flags.
 pub(super) fn is_wanted(search: &PlannedSearch, wanted: &Wanted) -> bool {
     wanted.include_minors || !search.surfaces_minors
 }
 
-/// Prints counts, budget and days. Asks nothing and writes nothing.
+/// Prints counts, budget and days. Sends no request and writes nothing.
 pub(super) fn print(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
     if let Source::Local(folder) = &wanted.source {
         let detail =
@@ -57,14 +57,14 @@ pub(super) fn print(wanted: &Wanted, global: &Global) -> anyhow::Result<Exit> {
             "results_per_search": config.results_per_search, "most_videos": cost.most_videos(),
             "videos_per_hour": config.videos_per_hour,
             "days_of_searches": cost.days(cost.searches()), "most_days": cost.days(cost.most_requests()),
-            "days_of_search_quota": cost.searches().div_ceil(SEARCHES_A_DAY)}));
+            "days_of_search_quota": cost.days_of_quota()}));
     } else {
         cost.print(&lexicon);
     }
     Ok(Exit::Done)
 }
 
-/// What a plan comes to.
+/// The totals of a plan.
 struct Cost<'a> {
     config: &'a CrawlConfig,
     of_emotions: BTreeMap<Emotion, u64>,
@@ -93,7 +93,12 @@ impl<'a> Cost<'a> {
         self.searches() * u64::from(self.config.results_per_search)
     }
 
-    /// Without a key a search costs the site as much as a video does, and takes from the same budget.
+    /// Days that the Data API's quota lasts for: a search takes a call for each page of results.
+    fn days_of_quota(&self) -> u64 {
+        (self.searches() * calls_a_search(self.config.results_per_search)).div_ceil(SEARCHES_A_DAY)
+    }
+
+    /// Without a key of the Data API a search takes a token from the same budget as a video does.
     fn most_requests(&self) -> u64 {
         self.searches() + self.most_videos()
     }
@@ -127,7 +132,7 @@ impl<'a> Cost<'a> {
         say(format_args!("  searches without a key    {:>6.1} days", self.days(searches)));
         say(format_args!(
             "  searches with a key       {:>6} days ({SEARCHES_A_DAY} a day is the Data API's quota)",
-            searches.div_ceil(SEARCHES_A_DAY)
+            self.days_of_quota()
         ));
         say(format_args!("  videos, as many as WebEmotion kept {:>6.1} days", self.days(like_the_paper)));
         say(format_args!("  videos, at most           {:>6.1} days", self.days(self.most_videos())));

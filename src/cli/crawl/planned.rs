@@ -1,9 +1,9 @@
-//! The plan that a crawl writes down: which searches are asked, how, and which of them have their answers already.
+//! The stored plan of a crawl: its searches, how they are asked, and which are answered already.
 
 use std::collections::BTreeMap;
 
 use crate::catalog::answers::Asking;
-use crate::catalog::jobs::Only;
+use crate::catalog::jobs::JobFilter;
 use crate::catalog::{Catalog, answers, jobs, searches};
 use crate::config::CrawlConfig;
 use crate::failure::Failure;
@@ -15,21 +15,21 @@ use super::super::Session;
 use super::Wanted;
 use super::plan::{is_wanted, lexicon};
 
-/// What a crawl asks for.
+/// The searches of a crawl.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Planned {
-    /// The lexicon's name: its searches are asked, and no others.
+    /// The lexicon's name: only its searches are asked.
     pub(super) lexicon: String,
     /// The revision under which they are asked.
     pub(super) rev: String,
     /// Searches of the lexicon and the emotion that are wanted.
     pub(super) searches: usize,
-    /// Searches of other lexicons that are due; they wait for a crawl with theirs.
+    /// Searches of other lexicons that are due; they wait for a crawl with that lexicon.
     pub(super) of_others: u64,
 }
 
-/// Writes down what the lexicon asks for, and asks for the answers that there are not yet.
-pub(super) async fn write_down(
+/// Stores the lexicon's searches, and enqueues those that have no answer yet.
+pub(super) async fn store(
     session: &Session,
     wanted: &Wanted,
     policy: &CrawlConfig,
@@ -39,13 +39,13 @@ pub(super) async fn write_down(
     let planned: Vec<searches::NewSearch> =
         lexicon.searches().filter(|search| is_wanted(search, wanted)).map(new_search).collect();
     let plan = Plan { lexicon: lexicon.name(), emotion: wanted.emotion, asking };
-    settle_first(&session.catalog, asking).await?;
-    plan.write_down(&session.catalog, &planned).await?;
-    Ok(plan.look(&session.catalog).await?)
+    adopt_first_rev(&session.catalog, asking).await?;
+    plan.store(&session.catalog, &planned).await?;
+    Ok(plan.planned(&session.catalog).await?)
 }
 
-/// What was written down before, as it stands.
-pub(super) async fn look(
+/// The plan stored before.
+pub(super) async fn stored(
     session: &Session,
     wanted: &Wanted,
     policy: &CrawlConfig,
@@ -53,11 +53,11 @@ pub(super) async fn look(
 ) -> anyhow::Result<Planned> {
     let lexicon = lexicon(wanted.lexicon.as_deref(), policy)?;
     let plan = Plan { lexicon: lexicon.name(), emotion: wanted.emotion, asking };
-    Ok(plan.look(&session.catalog).await?)
+    Ok(plan.planned(&session.catalog).await?)
 }
 
-/// Searches that do not tell how they were asked count as asked like this.
-async fn settle_first(catalog: &Catalog, asking: &Asking) -> Result<(), Failure> {
+/// Treats answers of an earlier release, which did not record how they were asked for, as asked for like this.
+async fn adopt_first_rev(catalog: &Catalog, asking: &Asking) -> Result<(), Failure> {
     let mut tx = catalog.begin().await?;
     answers::set_asked_before(&mut tx, search::FIRST_REV, asking).await?;
     jobs::set_rev(&mut tx, search::NAME, search::FIRST_REV, &search::rev(asking)).await?;
@@ -65,7 +65,7 @@ async fn settle_first(catalog: &Catalog, asking: &Asking) -> Result<(), Failure>
     Ok(())
 }
 
-/// Whose searches are asked, of which emotion, and how.
+/// The lexicon and the emotion of the searches, and how they are asked.
 struct Plan<'a> {
     lexicon: &'a str,
     emotion: Option<Emotion>,
@@ -73,9 +73,9 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// Makes these the searches of the lexicon and asks for their answers. The nth search of each emotion comes before the
-    /// (n + 1)th of any, so that all emotions grow together.
-    async fn write_down(&self, catalog: &Catalog, planned: &[searches::NewSearch]) -> Result<(), Failure> {
+    /// Makes these the searches of the lexicon and enqueues them. The second search of any emotion comes after the
+    /// first of every other, and so on, so that the emotions grow evenly.
+    async fn store(&self, catalog: &Catalog, planned: &[searches::NewSearch]) -> Result<(), Failure> {
         let mut tx = catalog.begin().await?;
         let changed = searches::plan(&mut tx, "youtube", self.lexicon, planned).await?;
         let retired: Vec<i64> = changed.retired.iter().map(|id| id.0).collect();
@@ -100,7 +100,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// The lexicon's searches in force, of the emotions that are wanted.
+    /// The lexicon's searches in force, of the wanted emotion if one is named.
     async fn asked(&self, catalog: &Catalog) -> Result<Vec<searches::Search>, Failure> {
         let mut asked = searches::list(catalog, "youtube").await?;
         asked.retain(|search| {
@@ -109,9 +109,9 @@ impl Plan<'_> {
         Ok(asked)
     }
 
-    /// What there is to do now.
-    async fn look(&self, catalog: &Catalog) -> Result<Planned, Failure> {
-        let own = Only { lexicon: Some(self.lexicon.to_owned()), ..Only::default() };
+    /// The plan as it is stored now.
+    async fn planned(&self, catalog: &Catalog) -> Result<Planned, Failure> {
+        let own = JobFilter { lexicon: Some(self.lexicon.to_owned()), ..JobFilter::default() };
         let own_due = jobs::count_due_of(catalog, search::NAME, &own).await?;
         let of_others = jobs::count_due(catalog, search::NAME).await?.saturating_sub(own_due);
         let (lexicon, rev) = (self.lexicon.to_owned(), search::rev(self.asking));
@@ -165,16 +165,16 @@ mod tests {
         let asking = search::asking(&CrawlConfig::default(), false);
         let rev = search::rev(&asking);
         let (one, other) = ([search("scared"), search("afraid")], [search("afraid"), search("timid")]);
-        // What both ask is asked by who planned last; the rest of the first still waits for its own crawl.
+        // A search that both have belongs to the lexicon planned last; the rest of the first still waits for its own crawl.
         for (lexicon, words, of_others) in [("one", one, 0), ("other", other, 1)] {
             let plan = plan(lexicon, &asking);
-            plan.write_down(&catalog, &words).await.unwrap();
+            plan.store(&catalog, &words).await.unwrap();
             let planned = Planned { lexicon: lexicon.to_owned(), rev: rev.clone(), searches: 2, of_others };
-            assert_eq!(plan.look(&catalog).await.unwrap(), planned);
+            assert_eq!(plan.planned(&catalog).await.unwrap(), planned);
         }
         let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
         for (lexicon, texts) in [("other", vec!["afraid", "timid"]), ("one", vec!["scared"])] {
-            let only = Only { lexicon: Some(lexicon.to_owned()), ..Only::default() };
+            let only = JobFilter { lexicon: Some(lexicon.to_owned()), ..JobFilter::default() };
             assert!(jobs::next_due_ms(&catalog, search::NAME, &only).await.unwrap().is_some());
             let mut asked = Vec::new();
             while let Some(job) = jobs::claim(&catalog, claim, &only).await.unwrap() {
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    /// A search gets its answer, which tells how it was asked, or does not.
+    /// Answers a search; with `asking`, it is recorded how it was asked.
     async fn end(catalog: &Catalog, job: &jobs::HeldJob, asking: Option<&Asking>) {
         let mut tx = catalog.begin().await.unwrap();
         let page = answers::NewAnswer {
@@ -205,10 +205,10 @@ mod tests {
         tx.commit().await.unwrap();
     }
 
-    /// Answers what is due to who asks so; says how many searches that were.
+    /// Answers all searches that are due for this asking; returns how many.
     async fn answer(catalog: &Catalog, asking: &Asking) -> usize {
         let rev = search::rev(asking);
-        let only = Only { rev: Some(rev.clone()), ..Only::default() };
+        let only = JobFilter { rev: Some(rev.clone()), ..JobFilter::default() };
         let claim = jobs::Claim { stage: search::NAME, rev: &rev, worker: "w", lease_ms: 60_000 };
         let mut asked = 0;
         while let Some(job) = jobs::claim(catalog, claim, &only).await.unwrap() {
@@ -232,7 +232,7 @@ mod tests {
         let abroad = CrawlConfig { region: Some("FR".to_owned()), ..policy.clone() };
         let ask = async |policy: &CrawlConfig| {
             let asking = search::asking(policy, false);
-            plan("one", &asking).write_down(&catalog, &[search("scared")]).await.unwrap();
+            plan("one", &asking).store(&catalog, &[search("scared")]).await.unwrap();
             answer(&catalog, &asking).await
         };
         let mut asked = Vec::new();
@@ -243,36 +243,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_asked_for_under_another_policy_waits_for_its_own_crawl() {
+    async fn searches_enqueued_under_another_policy_wait_for_its_own_crawl() {
         let (_folder, catalog) = empty().await;
         let (policy, any) = policies();
         let (first, second) = (search::asking(&policy, false), search::asking(&any, false));
         let words = [search("scared"), search("afraid")];
-        plan("one", &first).write_down(&catalog, &words).await.unwrap();
+        plan("one", &first).store(&catalog, &words).await.unwrap();
         assert_eq!(answer(&catalog, &first).await, 2);
-        plan("one", &second).write_down(&catalog, &words).await.unwrap();
+        plan("one", &second).store(&catalog, &words).await.unwrap();
         assert_eq!(answer(&catalog, &first).await, 0, "these are asked otherwise");
         // Planned again, the first has its answers, and nothing waits.
-        plan("one", &first).write_down(&catalog, &words).await.unwrap();
+        plan("one", &first).store(&catalog, &words).await.unwrap();
         assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 0);
-        plan("one", &second).write_down(&catalog, &words).await.unwrap();
+        plan("one", &second).store(&catalog, &words).await.unwrap();
         assert_eq!(answer(&catalog, &second).await, 2);
     }
 
     #[tokio::test]
-    async fn one_emotion_asks_for_nothing_of_the_others() {
+    async fn a_crawl_for_one_emotion_enqueues_no_other() {
         let (_folder, catalog) = empty().await;
         let asking = search::asking(&CrawlConfig::default(), false);
         let words = [search("scared"), searches::NewSearch { emotion: Emotion::Anger, ..search("angry") }];
         let plan = Plan { emotion: Some(Emotion::Fear), ..plan("one", &asking) };
-        plan.write_down(&catalog, &words).await.unwrap();
-        assert_eq!(plan.look(&catalog).await.unwrap().searches, 1);
+        plan.store(&catalog, &words).await.unwrap();
+        assert_eq!(plan.planned(&catalog).await.unwrap().searches, 1);
         assert_eq!(jobs::count_due(&catalog, search::NAME).await.unwrap(), 1);
         assert_eq!(searches::list(&catalog, "youtube").await.unwrap().len(), 2, "none is retired");
     }
 
     #[tokio::test]
-    async fn searches_of_a_catalog_of_before_count_as_asked_under_the_policy_in_force() {
+    async fn answers_of_an_earlier_release_count_as_asked_for_under_the_policy_in_force() {
         let (_folder, catalog) = empty().await;
         let (policy, any) = policies();
         let mut tx = catalog.begin().await.unwrap();
@@ -282,13 +282,13 @@ mod tests {
         tx.commit().await.unwrap();
         let claim =
             jobs::Claim { stage: search::NAME, rev: search::FIRST_REV, worker: "w", lease_ms: 60_000 };
-        let job = jobs::claim(&catalog, claim, &Only::default()).await.unwrap().unwrap();
+        let job = jobs::claim(&catalog, claim, &JobFilter::default()).await.unwrap().unwrap();
         end(&catalog, &job, None).await;
         let mut asked = Vec::new();
         for policy in [&any, &policy, &any] {
             let asking = search::asking(policy, false);
-            settle_first(&catalog, &asking).await.unwrap();
-            plan("one", &asking).write_down(&catalog, &[search("scared")]).await.unwrap();
+            adopt_first_rev(&catalog, &asking).await.unwrap();
+            plan("one", &asking).store(&catalog, &[search("scared")]).await.unwrap();
             asked.push(answer(&catalog, &asking).await);
         }
         assert_eq!(asked, [0, 1, 0]);

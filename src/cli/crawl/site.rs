@@ -1,4 +1,4 @@
-//! `crawl` of YouTube: plans, asks and downloads, both at once and from one budget.
+//! `crawl` of YouTube: plans, then searches and downloads, both at once and from one budget.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::catalog::answers::{self, Asking};
-use crate::catalog::jobs::Only;
+use crate::catalog::jobs::JobFilter;
 use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure};
@@ -14,12 +14,16 @@ use crate::pipeline::Driven;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::fetch::FetchStage;
 use crate::pipeline::search::{self, SearchStage};
+use crate::words::{are, noun};
 use crate::youtube::{ApiKey, DataApi, YtDlp};
 
 use super::super::drive::{Limits, drive, exit};
 use super::super::{Session, say};
 use super::planned::{self, Planned};
 use super::{CrawlArgs, closing, fetch_stage, terms};
+
+/// Searches that a round asks in one go while there is no room for videos: clips may make room meanwhile.
+const SEARCHES_WITHOUT_ROOM: u64 = 20;
 
 pub(super) async fn crawl(
     session: &Session,
@@ -28,29 +32,31 @@ pub(super) async fn crawl(
     limits: Limits,
 ) -> anyhow::Result<Exit> {
     let tools = Tools::find(session, policy)?;
-    let planned = planned::write_down(session, &args.wanted, &tools.policy, &tools.asking()).await?;
+    let planned = planned::store(session, &args.wanted, &tools.policy, &tools.asking()).await?;
     if planned.of_others > 0 && !session.json {
         say(format_args!(
-            "crawl: {} searches of other lexicons are due; a crawl with theirs asks them",
-            planned.of_others
+            "crawl: {} {} of other lexicons {} due; a crawl with their lexicon asks for the answers",
+            planned.of_others,
+            noun(planned.of_others, "searches"),
+            are(planned.of_others)
         ));
     }
     ask_and_fetch(session, args, tools, planned, limits).await
 }
 
-/// Goes on with what was planned when the crawl began.
-pub(super) async fn go_on(
+/// Continues with the plan made when the crawl began.
+pub(super) async fn resume(
     session: &Session,
     args: &CrawlArgs,
     policy: CrawlConfig,
     limits: Limits,
 ) -> anyhow::Result<Exit> {
     let tools = Tools::find(session, policy)?;
-    let planned = planned::look(session, &args.wanted, &tools.policy, &tools.asking()).await?;
+    let planned = planned::stored(session, &args.wanted, &tools.policy, &tools.asking()).await?;
     ask_and_fetch(session, args, tools, planned, limits).await
 }
 
-/// What the site is asked with.
+/// What is needed to ask the site.
 struct Tools {
     ytdlp: YtDlp,
     key: Option<ApiKey>,
@@ -78,12 +84,18 @@ async fn ask_and_fetch(
     let Tools { ytdlp, key, policy } = tools;
     let may_download = terms::accepted(session, args.accept_terms || policy.accept_terms).await?;
     let (lexicon, rev) = (Some(planned.lexicon.clone()), Some(planned.rev.clone()));
-    limits.only = Only { emotion: args.wanted.emotion, lexicon, rev, ..Only::default() };
+    limits.only = JobFilter { emotion: args.wanted.emotion, lexicon, rev, ..JobFilter::default() };
     let budget = Budget::new(session.catalog.clone(), &policy);
     let searching = search_stage(&ytdlp, key, &policy, &budget)?;
     if !may_download {
-        let searched = drive(session, &searching, &Limits { max_jobs: None, ..limits }).await?;
+        let searched = drive(session, &searching, &of_searches(&limits)).await?;
         close(session, &planned, &searched, None).await?;
+        return Ok(exit(session, &[&searched]));
+    }
+    if limits.room == Some(0) {
+        let some = Limits { room: Some(SEARCHES_WITHOUT_ROOM), ..of_searches(&limits) };
+        let searched = drive(session, &searching, &some).await?;
+        close(session, &planned, &searched, Some(&Driven::default())).await?;
         return Ok(exit(session, &[&searched]));
     }
     let fetching = fetch_stage(session, args, &policy, &limits, Some((ytdlp, budget)))?;
@@ -92,7 +104,12 @@ async fn ask_and_fetch(
     Ok(exit(session, &[&searched, &fetched]))
 }
 
-/// The closing line, and how many answers lack what came after the site broke off.
+/// The limits for searches: what limits the number of videos does not limit them.
+fn of_searches(limits: &Limits) -> Limits {
+    Limits { max_jobs: None, room: None, ..limits.clone() }
+}
+
+/// The closing line, with the number of answers that the site broke off.
 async fn close(
     session: &Session,
     planned: &Planned,
@@ -113,38 +130,44 @@ async fn close(
     Ok(())
 }
 
-/// Searches and downloads side by side. Downloads wait for what searches find; searches end once enough was downloaded,
-/// or downloads fail. A crawl that wants no video has enough at once.
+/// Runs searches and downloads concurrently. Downloads wait for what searches find; searches end once enough was
+/// downloaded, which is at once if no video is wanted, or if downloads fail.
 async fn both(
     session: &Session,
     searching: &SearchStage,
     fetching: &FetchStage,
     limits: &Limits,
 ) -> Result<(Driven, Driven), Failure> {
-    let (all_asked, enough) = (Stop::default(), limits.enough.clone().unwrap_or_default());
+    let searches_ended = Stop::default();
+    let no_more_claims = limits.no_more_claims.clone().unwrap_or_default();
     if limits.max_jobs == Some(0) {
-        enough.ask();
+        no_more_claims.ask();
     }
     let searches = async {
-        let searched = drive(session, searching, &Limits { max_jobs: None, ..limits.clone() }).await;
-        all_asked.ask();
+        let searched = drive(session, searching, &of_searches(limits)).await;
+        searches_ended.ask();
         if searched.is_err() {
-            enough.ask();
+            no_more_claims.ask();
         }
         searched
     };
     let downloads = async {
-        let limits =
-            Limits { until: Some(all_asked.clone()), slots: session.config.crawl.at_once, ..limits.clone() };
+        let limits = Limits {
+            upstream_ended: Some(searches_ended.clone()),
+            slots: session.config.crawl.at_once,
+            ..limits.clone()
+        };
         let fetched = drive(session, fetching, &limits).await;
-        enough.ask();
+        no_more_claims.ask();
         fetched
     };
     let (searched, fetched) = tokio::join!(searches, downloads);
-    Ok((searched?, fetched?))
+    let (mut searched, fetched) = (searched?, fetched?);
+    searched.is_limited &= !limits.is_room_used(&fetched);
+    Ok((searched, fetched))
 }
 
-/// The key of the Data API, from the environment or a file that it names.
+/// The key of the Data API, from the environment or from a file named there.
 pub(crate) fn key() -> Result<Option<ApiKey>, Failure> {
     let from_environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     match (from_environment(ApiKey::VARIABLE), from_environment("WEBEMOTION_YOUTUBE_API_KEY_FILE")) {

@@ -1,5 +1,4 @@
-//! The world that a data folder keeps: its catalog, its films and the truth about them belong to one world, and to no
-//! other.
+//! The demo world of a data folder: its catalog, videos and true labels belong to one world.
 
 use std::path::Path;
 
@@ -11,10 +10,10 @@ use crate::files::{Part, write_whole};
 
 use super::{DemoArgs, TRUTH};
 
-/// What the world was planned by, beside it.
+/// The file with the world's parameters.
 const FLAGS: &str = "demo/flags.json";
 
-/// What decides a world. It stands beside the truth, so that who comes back need not say it again.
+/// The parameters of a world. They are stored, so that later commands need not repeat them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct WorldFlags {
     pub(super) small: bool,
@@ -23,7 +22,7 @@ pub(super) struct WorldFlags {
 }
 
 impl WorldFlags {
-    /// The flags as they are given; what is left out is that of the world in the data folder.
+    /// The parameters from the flags; those not given are of the world in the data folder.
     pub(super) fn of(args: &DemoArgs, data: &Path) -> Self {
         let there = std::fs::read(data.join(FLAGS)).ok().and_then(|text| serde_json::from_slice(&text).ok());
         let there = there.unwrap_or(Self { small: false, seed: 1, wrong: WRONG_SHARE });
@@ -40,7 +39,7 @@ impl WorldFlags {
     }
 }
 
-/// Writes down what is true of the world, unless another one is there: the catalog and the films beside it are of that one.
+/// Stores the true labels and the parameters of the world. Refuses if the data folder has another world.
 pub(super) fn keep_world(world: &World, flags: WorldFlags, data: &Path) -> Result<(), Failure> {
     let truth = data.join(TRUTH);
     let failed = |error| Failure::unwritable(&truth, &error);
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_keeps_its_world_and_another_one_does_not_take_its_place() {
+    fn a_folder_keeps_its_world_and_refuses_another_one() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path();
         std::fs::create_dir(crate::store::demo_in(data)).unwrap();

@@ -1,4 +1,4 @@
-//! The grid of an experiment: which trainings belong to it, where each has its folder, and what it trains on.
+//! The grid of an experiment: its trainings, the folder of each, and what it trains on.
 
 use std::fs::File;
 use std::io;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::noise::NoiseArgs;
 use super::table::Measured;
-use crate::cli::train::dataset::{know, say_remarks, word};
+use crate::cli::train::dataset::{read_identity, say_remarks, word};
 use crate::cli::train::folder;
 use crate::cli::train::{Caller, CommonArgs, MethodArg, check_training};
 use crate::failure::{Failure, Reason};
 use crate::train::data::TrainingSet;
 use crate::train::recipe::{Method, Recipe};
 
-/// What an experiment's folder was made for.
+/// The file that describes an experiment's folder.
 const CARD: &str = "experiment.json";
 /// Held by a process while it writes a file of the folder.
 const LOCK: &str = "lock";
@@ -25,19 +25,19 @@ const LOCK: &str = "lock";
 /// One training of a grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
-    /// Share of each class's training labels that is made wrong.
+    /// Share of each class's training labels to make wrong, 0 to 1.
     pub(super) noise: f64,
     pub(super) method: Method,
     pub(super) seed: u64,
 }
 
 impl Cell {
-    /// What its folder is called.
+    /// The name of its folder.
     fn name(&self) -> String {
         format!("{}-{}-seed{}", self.method.as_str(), self.noise, self.seed)
     }
 
-    /// The cell of a folder, whatever number follows.
+    /// The cell of a folder, without the number at the end of its name.
     fn of_name(name: &str) -> Option<Self> {
         let mut words = name.split('-');
         let method = MethodArg::from_str(words.next()?, false).ok()?.into();
@@ -45,18 +45,18 @@ impl Cell {
         Some(Self { noise, method, seed: words.next()?.strip_prefix("seed")?.parse().ok()? })
     }
 
-    /// In words, for those who wait.
+    /// In words, for progress messages.
     pub(super) fn words(&self) -> String {
         let percent = (1_000.0 * self.noise).round() / 10.0;
         format!("{} with {percent} % wrong labels, seed {}", self.method.as_str(), self.seed)
     }
 }
 
-/// How far a cell is.
+/// The state of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum CellState {
     Done,
-    /// Cut off; it goes on from its last checkpoint.
+    /// Interrupted; it resumes from its last checkpoint.
     Begun,
     New,
 }
@@ -65,7 +65,7 @@ pub(super) enum Standing {
 pub(super) struct Grid {
     /// The experiment's folder; each cell has one in it.
     pub(super) folder: PathBuf,
-    /// Seeds outermost: a grid that is cut short has whole rows of fewer seeds.
+    /// The cells, seeds outermost: an interrupted grid has complete rows with fewer seeds.
     pub(super) cells: Vec<Cell>,
     common: CommonArgs,
     clean: TrainingSet,
@@ -73,11 +73,11 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// Reads the data and lays the grid out in one of the folders below `experiments`; writes nothing. `catalog` is what was
-    /// read where the catalog is named.
+    /// Reads the data and plans the grid in one of the folders below `experiments`; writes nothing. `catalog` is the
+    /// catalog's set, if it is among the data sets.
     ///
     /// # Errors
-    /// [`Reason::Interrupted`] as soon as the caller asks to stop.
+    /// [`Reason::Interrupted`] as soon as a stop is requested.
     pub(super) async fn of(
         args: &NoiseArgs,
         experiments: &Path,
@@ -97,25 +97,25 @@ impl Grid {
             false => clean.check_training()?,
         }
         say_remarks(&clean);
-        know(&clean, caller).await?;
+        read_identity(&clean, caller).await?;
         let card = card(common, &clean);
         let folder = folder_of(experiments, &card);
         Ok(Self { folder, cells, common: common.clone(), clean, card })
     }
 
-    /// The name of its data, and how the first seed divides them.
+    /// The name of its data, and their split with the first seed.
     pub(super) fn data(&self) -> String {
         let set = self.held_out(&self.common);
         format!("{}, {}", set.name, set.summary())
     }
 
-    /// Makes the folder; another one when an experiment that begins at the same moment was first.
+    /// Creates the folder, or another one if another experiment has just created it.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         loop {
             let made = std::fs::create_dir_all(&self.folder);
             made.map_err(|error| Failure::unwritable(&self.folder, &error))?;
             let path = self.folder.join(CARD);
-            let is_own = self.alone(|| match folder::read_json::<Value>(&path) {
+            let is_own = self.with_lock(|| match folder::read_json::<Value>(&path) {
                 Some(known) => Ok(known == self.card),
                 None => folder::write_json(&path, &self.card).map(|()| true),
             })?;
@@ -127,8 +127,8 @@ impl Grid {
         }
     }
 
-    /// Does something in the experiment's folder while no other process does: several may fill one grid.
-    pub(super) fn alone<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    /// Runs a function while holding the lock of the experiment's folder, since several processes may fill one grid.
+    pub(super) fn with_lock<T>(&self, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
         let path = self.folder.join(LOCK);
         let unwritable = |error: io::Error| folder::unwritable(&path, &error);
         let lock = File::create(&path).map_err(unwritable)?;
@@ -137,14 +137,14 @@ impl Grid {
         work()
     }
 
-    /// The data without noise, with the validation part of these flags' seed.
+    /// The data without noise, with the validation part of the flags' seed.
     fn held_out(&self, common: &CommonArgs) -> TrainingSet {
         let mut set = self.clean.clone();
         set.hold_out_validation(common.validation, common.seed);
         set
     }
 
-    /// What a cell trains by and on. The same seed makes the same labels wrong for every method.
+    /// The recipe and the training set of a cell. The same seed makes the same labels wrong for every method.
     pub(super) fn work(&self, cell: &Cell) -> Result<(Recipe, TrainingSet), Failure> {
         let common = CommonArgs { seed: cell.seed, ..self.common.clone() };
         let mut set = self.held_out(&common);
@@ -154,15 +154,15 @@ impl Grid {
         Ok((recipe, set))
     }
 
-    /// The folder of a cell, which need not be there.
+    /// The folder of a cell, which may not exist.
     pub(super) fn place(&self, cell: &Cell, recipe: &Recipe, set: &TrainingSet) -> PathBuf {
         let word = cell.name();
-        // A second one only where an older version of this program trained by another recipe.
+        // There is a second one only if an earlier release used another recipe.
         let name = |number| if number == 1 { word.clone() } else { format!("{word}-{number}") };
         folder::place(&|number| self.folder.join(name(number)), recipe, set, &|_| false)
     }
 
-    /// What is done of the experiment, by whichever process; also cells that nobody asks for now.
+    /// The finished cells of the experiment, of all processes, including cells outside the current grid.
     pub(super) fn done(&self) -> Result<Vec<Measured>, Failure> {
         let mut done = Vec::new();
         for path in self.folders()? {
@@ -185,22 +185,22 @@ impl Grid {
         })
     }
 
-    /// How far a cell is.
-    pub(super) fn standing(&self, cell: &Cell) -> Result<(PathBuf, Standing), Failure> {
+    /// The state of a cell.
+    pub(super) fn state(&self, cell: &Cell) -> Result<(PathBuf, CellState), Failure> {
         let (recipe, set) = self.work(cell)?;
         let path = self.place(cell, &recipe, &set);
-        let standing = if folder::closing_line(&path).is_some() {
-            Standing::Done
+        let state = if folder::closing_line(&path).is_some() {
+            CellState::Done
         } else if path.exists() {
-            Standing::Begun
+            CellState::Begun
         } else {
-            Standing::New
+            CellState::New
         };
-        Ok((path, standing))
+        Ok((path, state))
     }
 }
 
-/// What a cell's folder says that it came to; `None` while it is not done.
+/// The result in a cell's folder; `None` while it is not done.
 pub(super) fn measured(cell: &Cell, folder: &Path) -> Option<Measured> {
     let measures = folder::closing_line(folder)?.measures;
     let importance_auc = folder::result(folder)?.importance_auc;
@@ -224,7 +224,7 @@ fn cells(args: &NoiseArgs) -> Vec<Cell> {
     cells
 }
 
-/// What makes two grids one experiment: data and recipe. Shares, methods and seeds may be added later.
+/// The identity of an experiment: its data and recipe. Shares, methods and seeds may be added later.
 fn card(common: &CommonArgs, clean: &TrainingSet) -> Value {
     let recipe = CommonArgs { seed: 0, ..common.clone() }.recipe(Method::Baseline);
     json!({
@@ -236,7 +236,7 @@ fn card(common: &CommonArgs, clean: &TrainingSet) -> Value {
     })
 }
 
-/// The experiment's folder of this card, else a new one.
+/// The folder of the experiment with this card, else a new path.
 fn folder_of(experiments: &Path, card: &Value) -> PathBuf {
     let mut number = 1;
     loop {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_cut_short_has_whole_rows_and_names_no_cell_twice() {
+    fn an_interrupted_grid_has_complete_rows_and_no_cell_twice() {
         let grid = grid(
             &["--levels", "0.1,0.2,0.1", "--methods", "baseline,scn", "--seeds", "2", "--seed", "7"],
             Path::new("x"),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_s_name_tells_its_cell() {
+    fn the_name_of_a_folder_identifies_its_cell() {
         let cell = Cell { noise: 0.15, method: Method::Cure, seed: 12 };
         for name in ["cure-0.15-seed12", "cure-0.15-seed12-2"] {
             assert_eq!(Cell::of_name(name), Some(cell));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn all_methods_of_a_seed_see_the_same_wrong_labels() {
+    fn all_methods_of_a_seed_have_the_same_wrong_labels() {
         let grid = grid(&["--levels", "0.3", "--seeds", "2"], Path::new("x"));
         let labels: Vec<Vec<usize>> =
             grid.cells.iter().map(|cell| grid.work(cell).unwrap().1.labels).collect();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grid_may_grow_in_its_folder_and_another_recipe_gets_another_folder() {
+    fn a_grid_can_grow_in_its_folder_and_another_recipe_has_another_folder() {
         let data = tempfile::tempdir().unwrap();
         let mut first = grid(&["--levels", "0.1"], data.path());
         first.begin().unwrap();
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_experiment_is_known_again_to_the_last_digit() {
+    fn the_recipe_of_an_experiment_is_compared_to_the_last_digit() {
         let data = tempfile::tempdir().unwrap();
         let grid = || grid(&["--lr", "0.000011289428729933203"], data.path());
         grid().begin().unwrap();
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn experiments_that_begin_at_the_same_moment_have_folders_of_their_own() {
+    fn experiments_that_begin_simultaneously_have_different_folders() {
         let data = tempfile::tempdir().unwrap();
         let mut grids = [&[][..], &["--epochs", "7"]].map(|words| grid(words, data.path()));
         grids.iter_mut().for_each(|grid| grid.begin().unwrap());
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_experiment_below_a_file_says_which() {
+    fn an_experiment_below_a_file_names_the_file() {
         let data = tempfile::tempdir().unwrap();
         let file = data.path().join("notes.txt");
         std::fs::write(&file, "no folder").unwrap();
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_are_described_as_they_are_trained_on() {
+    fn the_data_are_described_with_their_validation_part() {
         let mut grid = grid(&["--validation", "0.25", "--levels", "0"], Path::new("x"));
         grid.clean.splits.iter_mut().filter(|split| **split == Split::Validation).for_each(|split| {
             *split = Split::Train;

@@ -1,10 +1,11 @@
-//! `webemotion experiment noise`: walks the grid of shares of wrong labels, methods and seeds, and keeps its table.
+//! `webemotion experiment noise`: trains a grid of shares of wrong labels, methods and seeds, and keeps its table up to
+//! date.
 
 use std::path::Path;
 
 use serde_json::json;
 
-use super::grid::{self, Cell, Grid, Standing};
+use super::grid::{self, Cell, CellState, Grid};
 use super::published::Column;
 use super::table::{self, Measured};
 use crate::cli::train::command::train_in;
@@ -58,14 +59,14 @@ pub(super) struct NoiseArgs {
 
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.trim().parse().map_err(|_| format!("'{text}' is no number"))?;
-    // A folder is named after it, and -0 is 0.
+    // Folders are named after it, and -0 is 0.
     if (0.0..=1.0).contains(&share) { Ok(share.abs()) } else { Err("not 0 to 1".to_owned()) }
 }
 
-/// How the trainings of a grid are done, and who hears of them.
-struct Watch<'a> {
+/// How the trainings of a grid are run, and who receives the progress.
+struct TrainContext<'a> {
     device: &'a str,
-    /// What stands beside the table.
+    /// What is printed with the table.
     paper: Option<Column>,
     caller: Caller,
     json: bool,
@@ -86,8 +87,8 @@ pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit
     }
     let paper = Column::of(&args.common);
     grid.begin()?;
-    let watch = Watch { device: &args.common.device, paper, caller, json: global.json };
-    let (done, failed) = walk(&grid, &watch).await?;
+    let context = TrainContext { device: &args.common.device, paper, caller, json: global.json };
+    let (done, failed) = walk(&grid, &context).await?;
     let rows = table::rows(&done, paper);
     if global.json {
         say(table::json(&grid.data(), &rows, paper));
@@ -105,11 +106,11 @@ pub(super) async fn run(args: NoiseArgs, global: &Global) -> anyhow::Result<Exit
 fn say_plan(grid: &Grid, json: bool) -> Result<(), Failure> {
     let mut counts = [0; 3];
     for cell in &grid.cells {
-        let (path, standing) = grid.standing(cell)?;
-        let (place, word) = match standing {
-            Standing::Done => (0, "done"),
-            Standing::Begun => (1, "begun"),
-            Standing::New => (2, "new"),
+        let (path, state) = grid.state(cell)?;
+        let (place, word) = match state {
+            CellState::Done => (0, "done"),
+            CellState::Begun => (1, "begun"),
+            CellState::New => (2, "new"),
         };
         counts[place] += 1;
         if json {
@@ -131,27 +132,27 @@ fn say_plan(grid: &Grid, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Trains what is not done. A cell that fails does not stop the others, unless it is the first: then the flags are
-/// wrong. Returns what is done, and how many cells were given up.
-async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), Failure> {
-    let reporter = &watch.caller.reporter;
+/// Trains the cells that are not done. A failed cell does not stop the others, unless it is the first one, since then the
+/// flags are probably wrong. Returns what is done, and the number of failed cells.
+async fn walk(grid: &Grid, context: &TrainContext<'_>) -> Result<(Vec<Measured>, usize), Failure> {
+    let reporter = &context.caller.reporter;
     let total = Some(grid.cells.len() as u64);
     reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "trainings".to_owned() });
     let (mut done, mut failed) = (Vec::new(), 0);
     for (number, cell) in grid.cells.iter().enumerate() {
-        match train(grid, cell, watch).await {
+        match train(grid, cell, context).await {
             Ok(measured) => done.push(measured),
-            // Another cell may succeed; not so when somebody asks to stop, or the disk is full.
+            // Another cell may succeed, except after a request to stop or with a full disk.
             Err(failure) if !done.is_empty() && failure.kind == FailureKind::Permanent => {
                 failed += 1;
-                say_failure(cell, &failure, watch);
+                say_failure(cell, &failure, context);
             }
             Err(failure) => {
                 let detail = format!("{}: {}", cell.words(), failure.detail);
                 return Err(Failure { detail, ..failure });
             }
         }
-        write_table(grid, watch.paper)?;
+        write_table(grid, context.paper)?;
         let (done, note) = (number as u64 + 1, cell.words());
         reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note, throughput: None });
     }
@@ -159,21 +160,21 @@ async fn walk(grid: &Grid, watch: &Watch<'_>) -> Result<(Vec<Measured>, usize), 
     Ok((done, failed))
 }
 
-/// Trains a cell unless it is done, and says what it came to.
-async fn train(grid: &Grid, cell: &Cell, watch: &Watch<'_>) -> Result<Measured, Failure> {
+/// Trains a cell unless it is done; returns its result.
+async fn train(grid: &Grid, cell: &Cell, context: &TrainContext<'_>) -> Result<Measured, Failure> {
     let (recipe, set) = grid.work(cell)?;
     let folder = RunFolder::take(&grid.place(cell, &recipe, &set), &recipe, &set)?;
     let measured = match grid::measured(cell, &folder.path) {
         Some(measured) => measured,
         None => {
-            watch.caller.reporter.report(&Event::Said { text: cell.words() });
-            let trained = train_in(&folder, recipe, set, watch.device, &watch.caller).await?;
+            context.caller.reporter.report(&Event::Said { text: cell.words() });
+            let trained = train_in(&folder, recipe, set, context.device, &context.caller).await?;
             folder.close(&trained.closing_line(&folder.name()))?;
             grid::measured(cell, &folder.path)
                 .ok_or_else(|| Failure::bug("the result that was just written cannot be read"))?
         }
     };
-    if watch.json {
+    if context.json {
         let mut line = json!(measured);
         line["event"] = json!("cell");
         line["run"] = json!(folder.name());
@@ -183,23 +184,23 @@ async fn train(grid: &Grid, cell: &Cell, watch: &Watch<'_>) -> Result<Measured, 
     Ok(measured)
 }
 
-fn say_failure(cell: &Cell, failure: &Failure, watch: &Watch<'_>) {
+fn say_failure(cell: &Cell, failure: &Failure, context: &TrainContext<'_>) {
     let text = format!("{}: given up: {}", cell.words(), failure.with_remedy());
-    if watch.json {
+    if context.json {
         let Cell { noise, method, seed } = cell;
         say(
             json!({"event": "cell", "noise": noise, "method": method, "seed": seed, "failed": failure.with_remedy()}),
         );
     } else {
-        watch.caller.reporter.report(&Event::Said { text: text.clone() });
+        context.caller.reporter.report(&Event::Said { text: text.clone() });
     }
     tracing::warn!("{text}");
 }
 
-/// The table of all that lies in the grid's folder: several processes may fill it.
+/// The table of all finished cells in the grid's folder, which several processes may fill.
 fn write_table(grid: &Grid, paper: Option<Column>) -> Result<(), Failure> {
     let path: &Path = &grid.folder.join("table.md");
-    grid.alone(|| {
+    grid.with_lock(|| {
         let rows = table::rows(&grid.done()?, paper);
         let text = table::markdown(&grid.data(), &rows, paper);
         write_whole(path, text.as_bytes()).map_err(|error| folder::unwritable(path, &error))?;
@@ -229,7 +230,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_paper_s_grid_is_what_is_meant_when_nothing_is_said() {
+    fn the_default_is_the_papers_grid() {
         let args = parse(&[]);
         assert_eq!((args.levels, args.seeds), (vec![0.1, 0.2, 0.3], 3));
         assert_eq!(args.methods, [MethodArg::Baseline, MethodArg::Scn, MethodArg::Cure]);
@@ -244,7 +245,7 @@ pub(super) mod tests {
         global: Global,
     }
 
-    /// Videos of two emotions with two samples each, as many as it takes to have all splits; their crops are pictures.
+    /// Enough videos of two emotions, with two samples each, to have all splits; their crops are real pictures.
     async fn fill(folder: &Path) {
         let catalog = Session::still(folder).await.catalog;
         let mut jpeg = std::io::Cursor::new(Vec::new());

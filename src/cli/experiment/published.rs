@@ -1,4 +1,4 @@
-//! What the paper prints of noisy labels (CVPR 2020, tables 2 and 4), to stand beside what was measured here.
+//! The paper's results with noisy labels (CVPR 2020, tables 2 and 4), for comparison with those measured here.
 //!
 //! The numbers are accuracies on the test part (AffectNet: mean class accuracy, which is the same on its equal classes)
 //! with ResNet-18. RAF-DB at 10 % from scratch and all values of table 4 with face params were confirmed by a second
@@ -9,7 +9,7 @@ use crate::train::OwnCard;
 use crate::train::data::NoiseKind;
 use crate::train::recipe::Method;
 
-/// A data set of the paper, as a place in the rows below.
+/// A data set of the paper; its value is an index into the rows below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Data {
     RafDb,
@@ -17,7 +17,7 @@ enum Data {
     Ferplus,
 }
 
-/// The column of a data set and a beginning.
+/// The column of a data set and an initialisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Column {
     data: Data,
@@ -42,8 +42,8 @@ const PRETRAINED: [Row; 4] = [
 ];
 
 impl Column {
-    /// The paper's column for these flags; `None` where the data, their classes or the noise are not the paper's, or nets
-    /// begin with those that this program trained before.
+    /// The paper's column for these flags; `None` if the data, their classes or the noise are not the paper's, or if the
+    /// nets begin with params that this program trained.
     pub(super) fn of(args: &CommonArgs) -> Option<Self> {
         let data = match args.dataset.as_slice() {
             [DatasetArg::RafDb(_)] => Data::RafDb,
@@ -68,7 +68,7 @@ impl Column {
         }
     }
 
-    /// What the numbers are of.
+    /// A description of the column.
     pub(super) fn note(self) -> &'static str {
         if self.pretrained {
             "paper: SCN (CVPR 2020), tables 2 and 4, ResNet-18 with MS-Celeb-1M params"
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paper_stands_beside_its_own_data_only() {
+    fn the_paper_is_compared_on_its_own_data_only() {
         let column = |words: &str| column(&words.split(' ').collect::<Vec<_>>());
         let scratch = column("--dataset raf-db:x").unwrap();
         assert_eq!(scratch.accuracy(Method::Scn, 0.1), Some(0.7026));
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paper_s_face_params_do_not_stand_for_a_net_that_this_program_trained() {
+    fn params_trained_by_this_program_are_not_the_papers_face_params() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("net.safetensors");
         Predictor::untrained(Method::Scn, &["anger", "fear"]).export(&own).unwrap();

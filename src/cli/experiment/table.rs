@@ -1,4 +1,4 @@
-//! From cells to the table: one row for each share of wrong labels and method, over seeds. Pure.
+//! The table of an experiment: one row for each share of wrong labels and method, over seeds.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::cli::train::spread::{Spread, Spreads};
 use crate::train::Measures;
 use crate::train::recipe::Method;
 
-/// What one training of the grid came to.
+/// The result of one training of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Measured {
     /// Share of wrong labels.
@@ -17,7 +17,7 @@ pub(super) struct Measured {
     pub(super) seed: u64,
     #[serde(flatten)]
     pub(super) measures: Measures,
-    /// Chance that a right label's importance exceeds a wrong one's.
+    /// AUC of importance: the probability that a correct label's exceeds a wrong one's.
     pub(super) importance_auc: Option<f64>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Row {
     pub(super) paper: Option<f64>,
 }
 
-/// The rows of what is done so far; shares ascend, methods stand in the order of their names' enum.
+/// The rows of the finished cells, by ascending share, then in the order of [`Method`].
 pub(super) fn rows(cells: &[Measured], paper: Option<Column>) -> Vec<Row> {
     let mut keys: Vec<(f64, Method)> = cells.iter().map(|cell| (cell.noise, cell.method)).collect();
     keys.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| (a.1 as u8).cmp(&(b.1 as u8))));
@@ -146,7 +146,7 @@ mod tests {
         Measured { noise, method, seed, measures, importance_auc }
     }
 
-    /// The order of the walk is by seed: the table's is not. 0.5 and 0.7 have mean 0.6 and deviation √0.02 = 0.141.
+    /// Cells come by seed, rows do not. 0.5 and 0.7 have mean 0.6 and deviation √0.02 = 0.141.
     #[test]
     fn cells_of_one_share_and_method_become_one_row() {
         let cells = [
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_paper_s_data_there_is_no_column_for_it() {
+    fn without_the_papers_data_there_is_no_column_for_it() {
         let text = markdown("folder", &rows(&[cell(0.1, Method::Scn, 0, 0.5)], None), None);
         assert!(!text.contains("paper"), "{text}");
         let table = json("folder", &rows(&[cell(0.1, Method::Scn, 0, 0.5)], None), None);

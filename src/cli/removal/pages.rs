@@ -1,9 +1,11 @@
-//! Cleans the pages below `reports/`. A page has the crops of samples as they were when it was made: a picture stays if
-//! it is, byte for byte, the crop of a sample that the catalog keeps, and all others go. Names go from wherever they
-//! stand. The numbers stay. Of a page that a killed process began nothing stays.
+//! Cleans the pages below `reports/`. A page contains the crops of samples as they were when it was made: a picture stays
+//! if it is, byte for byte, the crop of a sample that the catalog keeps; all others are removed. Names are removed
+//! everywhere. The numbers stay. Unfinished pages of killed processes are deleted. A file that is no page stays as it is,
+//! and is named where it has such a name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::catalog::names::Names;
@@ -13,9 +15,9 @@ use crate::files;
 use crate::report::pages::{self as written, Form, Shown};
 use crate::types::SampleId;
 
-/// What is to leave pages.
+/// What is to be removed from pages.
 pub(super) struct Leaving<'a> {
-    /// The samples whose pictures go, beside those that no row knows.
+    /// The samples whose pictures are removed, in addition to those without a row.
     pub(super) samples: &'a HashSet<SampleId>,
     /// The names.
     pub(super) names: &'a Names,
@@ -24,15 +26,15 @@ pub(super) struct Leaving<'a> {
 /// The pages of a folder.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
-    /// Those that lose something.
+    /// Those from which something is removed.
     pub(super) cleaned: BTreeSet<PathBuf>,
-    /// How many pictures they lose.
+    /// The number of pictures removed.
     pub(super) pictures: usize,
-    /// Those that cannot be read or written, as a page of another program may be: they stay as they are.
+    /// Those that cannot be read or written, and files with such names that are no pages: they stay as they are.
     pub(super) unclean: BTreeSet<PathBuf>,
 }
 
-/// Takes out of every page of a folder what is to leave it, or only looks which pages have some.
+/// Removes this from every page of a folder, or only finds the pages that contain some of it.
 pub(super) async fn clean(
     catalog: &Catalog,
     folder: &Path,
@@ -44,15 +46,21 @@ pub(super) async fn clean(
     if !dry_run {
         remove_left(&paths, &mut found.unclean);
     }
-    for page in paths {
-        let Some(form) = Form::of(&page) else { continue };
-        let text = match std::fs::read_to_string(&page) {
+    for page in paths.into_iter().filter(|path| !is_part(path)) {
+        let text = match read(&page) {
             Ok(text) => text,
             Err(error) => {
                 pass_over("read", &page, &error);
                 found.unclean.insert(page);
                 continue;
             }
+        };
+        let Some(form) = Form::of(&page).or_else(|| Form::of_text(&text)) else {
+            if leaving.names.are_in(&text) {
+                tracing::warn!("{} tells of them and is no page: remove it", page.display());
+                found.unclean.insert(page);
+            }
+            continue;
         };
         let (left, pictures) = without(catalog, form, &text, &leaving).await?;
         if left == text {
@@ -70,16 +78,28 @@ pub(super) async fn clean(
     Ok(found)
 }
 
-fn pass_over(action: &str, page: &Path, error: &std::io::Error) {
-    tracing::warn!("cannot {action} {}: {error}: if it tells of them, remove it", page.display());
+/// Warns that a file stays as it is.
+pub(super) fn pass_over(action: &str, file: &Path, error: &io::Error) {
+    tracing::warn!("cannot {action} {}: {error}: if it tells of them, remove it", file.display());
 }
 
-/// Removes pages that nobody makes any more.
+/// The text of a file; of one that is no page as much as is text.
+fn read(file: &Path) -> io::Result<String> {
+    match String::from_utf8(std::fs::read(file)?) {
+        Ok(text) => Ok(text),
+        Err(error) if Form::of(file).is_none() => Ok(String::from_utf8_lossy(error.as_bytes()).into_owned()),
+        Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    }
+}
+
+/// Whether a file is an unfinished page.
+fn is_part(file: &Path) -> bool {
+    file.extension().is_some_and(|end| end == "part") && Form::of(&file.with_extension("")).is_some()
+}
+
+/// Removes unfinished pages that no process is writing.
 fn remove_left(paths: &[PathBuf], unclean: &mut BTreeSet<PathBuf>) {
-    let is_part = |file: &&PathBuf| {
-        file.extension().is_some_and(|end| end == "part") && Form::of(&file.with_extension("")).is_some()
-    };
-    for part in paths.iter().filter(is_part) {
+    for part in paths.iter().filter(|path| is_part(path)) {
         if let Err(error) = files::remove_left(part) {
             pass_over("remove", part, &error);
             unclean.insert(part.clone());
@@ -87,20 +107,31 @@ fn remove_left(paths: &[PathBuf], unclean: &mut BTreeSet<PathBuf>) {
     }
 }
 
-fn paths(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
+/// The files of a folder at any depth, sorted. Links to folders are not followed, and pipes, which may never end, are left
+/// out.
+pub(super) fn paths(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let (mut paths, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        if !folder.is_dir() {
+            continue;
+        }
+        let failed =
+            |error| Failure::transient(Reason::Disk, format!("cannot list {}: {error}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let path = entry.path();
+            if entry.file_type().map_err(failed)?.is_dir() {
+                folders.push(path);
+            } else if path.is_file() {
+                paths.push(path);
+            }
+        }
     }
-    let failed =
-        |error| Failure::transient(Reason::Disk, format!("cannot list {}: {error}", folder.display()));
-    let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let paths: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
-    let mut paths = paths.map_err(failed)?;
     paths.sort();
     Ok(paths)
 }
 
-/// A page without what is to leave it, and how many pictures it loses.
+/// A page after the removal, and the number of pictures removed.
 async fn without<'a>(
     catalog: &Catalog,
     form: Form,
@@ -153,7 +184,7 @@ mod tests {
             emotion: "fear".to_owned(),
             jpeg: jpeg.to_vec(),
         };
-        // One that stays, one that goes, one that was made otherwise, and one that no row knows.
+        // One that stays, one that is removed, one in another style, and one without a row.
         let pictures = vec![
             picture(ids[0].0, &[0; 3]),
             picture(ids[1].0, &[1; 3]),
@@ -165,7 +196,9 @@ mod tests {
         std::fs::write(&files[0], &page).unwrap();
         std::fs::write(&files[1], "{\"example\": \"iu6mbBBDm7S: private\"}").unwrap();
         std::fs::write(&files[2], "see iu6mbBBDm7S").unwrap();
-        std::fs::write(folder.path().join("notes.txt"), "mine: iu6mbBBDm7S").unwrap();
+        for (name, said) in [("notes.txt", "mine: iu6mbBBDm7S"), ("other.txt", "mine: nobody")] {
+            std::fs::write(folder.path().join(name), said).unwrap();
+        }
         let begun = folder.path().join("round-0002.html.part");
         std::fs::write(&begun, &page).unwrap();
 
@@ -184,6 +217,28 @@ mod tests {
         assert_eq!(text(&files[1]), "{\"example\": \"(forgotten)\"}");
         assert_eq!(text(&files[2]), "see (forgotten)");
         let again = clean(&session.catalog, folder.path(), &leaving, false).await.unwrap();
-        assert!(again.cleaned.is_empty() && again.unclean.is_empty());
+        assert!(again.cleaned.is_empty());
+        assert_eq!(again.unclean, BTreeSet::from([folder.path().join("notes.txt")]), "no page, but named");
+    }
+
+    #[tokio::test]
+    async fn pages_are_cleaned_at_any_depth_and_whatever_they_are_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let picture = Picture { sample_id: 99, jpeg: vec![3; 3], ..Picture::default() };
+        let page = report::round_html(&RoundReport { pictures: vec![picture], ..RoundReport::default() });
+        let pages = folder.path().join("reports");
+        std::fs::create_dir_all(pages.join("archive")).unwrap();
+        let files = ["archive/x.html", "x.HTML", "x.txt"].map(|name| pages.join(name));
+        for file in &files {
+            std::fs::write(file, &page).unwrap();
+        }
+        nix::unistd::mkfifo(&pages.join("pipe.html"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let leaving = Leaving { samples: &HashSet::new(), names: &Names::default() };
+        let found = clean(&session.catalog, &pages, &leaving, false).await.unwrap();
+        assert_eq!((found.cleaned, found.pictures), (BTreeSet::from(files.clone()), 3));
+        for file in &files {
+            assert!(written::pictures(&std::fs::read_to_string(file).unwrap()).is_empty(), "{file:?}");
+        }
     }
 }

@@ -5,13 +5,14 @@ use super::*;
 use crate::catalog::jobs::Claim;
 use crate::catalog::{Catalog, pauses, rounds};
 use crate::clock::Clock;
-use crate::store;
 use crate::types::StageName;
+use crate::{files, store};
 
 pub(crate) const ID: &str = "abcdefghijk";
+const OTHER: &str = "zyxwvutsrqp";
 const TITLE: &str = "Jane Doe cries";
 
-/// A video with samples, files and work that was begun.
+/// A video with samples, files and unfinished work.
 pub(crate) async fn with_a_video(folder: &Path) -> (Session, VideoId) {
     let session = Session::still(folder).await;
     let mut tx = session.catalog.begin().await.unwrap();
@@ -32,13 +33,13 @@ pub(crate) async fn with_a_video(folder: &Path) -> (Session, VideoId) {
     (session, id)
 }
 
-/// A worker takes its job for a second.
+/// Claims the video's job for a second.
 pub(crate) async fn take(session: &Session) {
     let claim = Claim { stage: StageName::Cut, rev: "1", worker: "host-1:4711:0/0", lease_ms: 1_000 };
-    jobs::claim(&session.catalog, claim, &jobs::Only::default()).await.unwrap().unwrap();
+    jobs::claim(&session.catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
 }
 
-/// What other rows, pages and summaries tell of the video.
+/// Other rows, pages and summaries that name the video.
 async fn tell_of(session: &Session) {
     let said = format!("ERROR: [youtube] {ID}: '{TITLE}' is private");
     let mut tx = session.catalog.begin().await.unwrap();
@@ -53,9 +54,15 @@ async fn tell_of(session: &Session) {
     for page in ["round-0001.html", "scn-1.md"] {
         std::fs::write(reports.join(page), &said).unwrap();
     }
+    let line = |id: &str, title: &str| {
+        format!("{{\"video\":{{\"site\":\"youtube\",\"site_id\":\"{id}\",\"title\":\"{title}\"}}}}\n")
+    };
+    let list = format!("{{\"webemotion_shard\":2}}\n{}{}", line(ID, TITLE), line(OTHER, "another"));
+    std::fs::create_dir_all(session.store.shards()).unwrap();
+    std::fs::write(session.store.shards().join("shard-00000-of-00001.jsonl"), list).unwrap();
 }
 
-/// The files of a folder, at any depth, that have these bytes or are called by them.
+/// The files below a folder that contain these bytes or have them in their name.
 fn naming(folder: &Path, name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -72,16 +79,19 @@ fn naming(folder: &Path, name: &str) -> Vec<PathBuf> {
 }
 
 #[tokio::test]
-async fn whoever_removes_a_video_leaves_nothing_of_it_but_its_tombstone() {
+async fn only_its_tombstone_is_left_of_a_removed_video() {
     let folder = tempfile::tempdir().unwrap();
     let (session, id) = with_a_video(folder.path()).await;
     tell_of(&session).await;
     let would = remove_rows(&session, &[id], "gone from the site", true).await.unwrap();
     assert_eq!((would.videos.len(), would.files.len(), would.pages.len()), (1, 3, 3));
+    assert_eq!(would.lists.len(), 1);
     assert!(!naming(session.store.root(), TITLE).is_empty(), "a dry run removes nothing");
 
     let removed = remove_rows(&session, &[id], "gone from the site", false).await.unwrap();
     assert_eq!((&removed.files, &removed.pages), (&would.files, &would.pages));
+    assert_eq!(removed.lists, would.lists);
+    assert_eq!(naming(session.store.root(), OTHER), removed.lists.into_iter().collect::<Vec<_>>());
     assert_eq!(session.store.unfinished().unwrap(), ["cut-11-12345678"], "that of another video");
     assert!(wipe(&session).await.unwrap());
     let left = naming(session.store.root(), TITLE);
@@ -92,7 +102,7 @@ async fn whoever_removes_a_video_leaves_nothing_of_it_but_its_tombstone() {
 }
 
 #[tokio::test]
-async fn of_many_videos_those_in_hand_are_left_and_the_others_go() {
+async fn of_many_videos_those_with_a_worker_are_left_and_the_others_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (session, held) = with_a_video(folder.path()).await;
     let mut tx = session.catalog.begin().await.unwrap();
@@ -112,7 +122,7 @@ async fn of_many_videos_those_in_hand_are_left_and_the_others_go() {
 }
 
 #[tokio::test]
-async fn a_video_that_somebody_takes_while_pages_are_cleaned_stays() {
+async fn a_video_that_is_claimed_while_pages_are_cleaned_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (session, id) = with_a_video(folder.path()).await;
     let wanted = [Wanted::of(videos::get(&session.catalog, id).await.unwrap())];
@@ -127,30 +137,43 @@ async fn a_video_that_somebody_takes_while_pages_are_cleaned_stays() {
 }
 
 #[tokio::test]
-async fn while_pages_are_read_others_write() {
+async fn other_processes_can_write_while_pages_are_cleaned_and_their_pages_are_cleaned_too() {
     let folder = tempfile::tempdir().unwrap();
     let (session, id) = with_a_video(folder.path()).await;
-    let page = session.store.absolute("reports/slow.md");
-    std::fs::create_dir_all(page.parent().unwrap()).unwrap();
-    nix::unistd::mkfifo(&page, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let path = session.store.catalog();
+    let reports = session.store.reports();
+    std::fs::create_dir_all(&reports).unwrap();
+    let (page, later) = (reports.join("slow.md"), reports.join("later.md"));
+    std::fs::write(&page, ID).unwrap();
+    // What goes first says that the pages are listed; until the part is dropped its page cannot be written.
+    let left = reports.join("begun.md.part");
+    std::fs::write(&left, ID).unwrap();
+    let part = files::Part::of(&page).unwrap();
+    let (path, meanwhile) = (session.store.catalog(), later.clone());
     let writer = std::thread::spawn(move || {
-        // Opens once it is read, and is read until it is closed.
-        let _pipe = std::fs::File::options().write(true).open(&page).unwrap();
+        while left.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::fs::write(meanwhile, ID).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let writing = async {
             let other = Catalog::open(&path, &Clock::fixed(1_000_000)).await.unwrap();
             other.begin().await.unwrap().commit().await.unwrap();
         };
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(9), writing).await.is_ok() })
+        let is_written =
+            runtime.block_on(async { tokio::time::timeout(Duration::from_secs(9), writing).await.is_ok() });
+        drop(part);
+        is_written
     });
     let removed = remove_rows(&session, &[id], "gone from the site", false).await.unwrap();
-    assert_eq!(removed.videos.len(), 1);
-    assert!(writer.join().unwrap(), "the catalog was locked while a page was read");
+    assert!(writer.join().unwrap(), "the catalog was locked while a page was cleaned");
+    assert_eq!((removed.videos.len(), &removed.pages), (1, &BTreeSet::from([page.clone(), later.clone()])));
+    for page in [page, later] {
+        assert_eq!(std::fs::read_to_string(page).unwrap(), "(forgotten)");
+    }
 }
 
 #[tokio::test]
-async fn once_somebody_asks_to_stop_no_further_video_goes() {
+async fn after_a_request_to_stop_no_further_video_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (session, id) = with_a_video(folder.path()).await;
     session.stop.ask();
@@ -159,7 +182,7 @@ async fn once_somebody_asks_to_stop_no_further_video_goes() {
 }
 
 #[tokio::test]
-async fn of_a_video_on_disk_every_path_goes_that_it_was_met_at() {
+async fn every_path_of_a_removed_local_video_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let session = Session::still(folder.path()).await;
     let mut tx = session.catalog.begin().await.unwrap();

@@ -1,18 +1,18 @@
-//! What a round does, and why: decided from how things stand, without doing anything. `run`, `run --dry-run`, `status`
-//! and the morning report all say the same, for they all ask here.
+//! Decides what a round does, and why, without doing anything. Used by `run`, `run --dry-run`, `status` and the round's
+//! report, so that they all agree.
 
 use crate::config::{Config, Leg};
 use crate::pipeline::{cut, fetch, scan, search};
 use crate::report::RoundStep;
 use crate::types::StageName;
-use crate::words::bytes;
+use crate::words::{are, bytes, noun, plural};
 
 use super::standing::Standing;
 
 /// One command of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// Which.
+    /// The command.
     pub(crate) leg: Leg,
     /// Whether it has anything to do.
     pub(crate) is_due: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// As the morning report shows what comes next.
+    /// As the round's report shows what is next.
     pub(crate) fn outlook(&self) -> RoundStep {
         RoundStep {
             command: self.leg.as_str().to_owned(),
@@ -32,7 +32,7 @@ impl Step {
     }
 }
 
-/// How many videos may be downloaded before the clips have to catch up; none while the disk is low.
+/// How many more videos may be downloaded before clips must catch up; 0 while the disk is low.
 pub(crate) fn room(standing: &Standing, config: &Config) -> u64 {
     if is_disk_low(standing, config) {
         0
@@ -41,12 +41,12 @@ pub(crate) fn room(standing: &Standing, config: &Config) -> u64 {
     }
 }
 
-/// Whether less is free than a download may find.
+/// Whether less disk space is free than downloads require.
 pub(crate) fn is_disk_low(standing: &Standing, config: &Config) -> bool {
     standing.free_bytes < config.crawl.min_free_bytes
 }
 
-/// The stages that the commands of a round work at.
+/// The stages that the commands of a round drive.
 pub(crate) fn stages(config: &Config) -> Vec<StageName> {
     let of = |leg: &Leg| match leg {
         Leg::Crawl if config.run.source == "youtube" => vec![search::NAME, fetch::NAME],
@@ -82,14 +82,14 @@ fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
     let searching = match standing.pause_of(search::NAME) {
         Some(reason) => Err(format!("searching is paused ({reason})")),
         None if !standing.is_planned => Ok("the lexicon's searches are to be planned".to_owned()),
-        None => Ok(format!("{} searches are due", standing.searches)),
+        None => Ok(due(standing.searches, "searches")),
     };
-    let downloading = format!("{} downloads are due{note}", standing.downloads);
+    let downloading = due(standing.downloads, "downloads") + &note;
     let has_downloads = may_download && standing.downloads > 0;
     match searching {
         Ok(words) => {
             let has_searches = !standing.is_planned || standing.searches > 0;
-            // A changed lexicon is seen only by planning it: that is cheap, and done every time.
+            // Only planning shows whether the lexicon changed. It is cheap, and done every time.
             let words = if has_searches || has_downloads {
                 words
             } else {
@@ -101,7 +101,12 @@ fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
     }
 }
 
-/// Whether downloading may go on, and what holds it up.
+/// Jobs that are due: "9 downloads are due".
+fn due(number: u64, nouns: &str) -> String {
+    format!("{number} {} {} due", noun(number, nouns), are(number))
+}
+
+/// Whether downloads may go on, and what blocks them.
 fn downloads(standing: &Standing, config: &Config) -> (bool, String) {
     if let Some(reason) = standing.pause_of(fetch::NAME) {
         (false, format!(", but downloading is paused ({reason})"))
@@ -113,19 +118,24 @@ fn downloads(standing: &Standing, config: &Config) -> (bool, String) {
     } else if room(standing, config) == 0 {
         let waiting = standing.waiting + standing.unseen_files;
         let most = config.run.max_waiting_videos;
-        (false, format!(", but {waiting} videos wait to be cut (run.max_waiting_videos {most}): clips first"))
+        let videos = plural(waiting, "video") + if waiting == 1 { " waits" } else { " wait" };
+        (false, format!(", but {videos} to be cut (run.max_waiting_videos {most}): clips first"))
     } else {
         (true, String::new())
     }
 }
 
 fn clips(standing: &Standing, crawls: bool) -> (bool, String) {
+    let cuts = match standing.cuts {
+        1 => "1 scan or cut is due".to_owned(),
+        cuts => format!("{cuts} scans and cuts are due"),
+    };
     match (standing.cuts, standing.unseen_files) {
         (0, 0) if crawls => (true, "whatever crawl brings".to_owned()),
         (0, 0) => (false, "no video waits".to_owned()),
-        (cuts, 0) => (true, format!("{cuts} looks and cuts are due")),
-        (cuts, files) => {
-            (true, format!("{cuts} looks and cuts are due; {files} files were not seen with these settings"))
+        (_, 0) => (true, cuts),
+        (_, files) => {
+            (true, format!("{cuts}; not yet scanned with these settings: {}", plural(files, "file")))
         }
     }
 }
@@ -173,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_downloaded_while_clips_lag_or_the_disk_is_low() {
+    fn nothing_is_downloaded_while_clips_lag_behind_or_the_disk_is_low() {
         let config = Config::default();
         assert_eq!(room(&standing(), &config), 200);
         let lagging = Standing { waiting: 150, unseen_files: 60, ..standing() };
@@ -185,6 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn one_job_is_due_and_more_are() {
+        let of = |searches, downloads| step(&Standing { searches, downloads, ..standing() }, Leg::Crawl).1;
+        assert_eq!(of(1, 1), "1 search is due; 1 download is due");
+        assert_eq!(of(2, 0), "2 searches are due; 0 downloads are due");
+        assert_eq!(step(&Standing { cuts: 1, ..standing() }, Leg::Clips).1, "1 scan or cut is due");
+    }
+
+    #[test]
     fn a_paused_stage_is_named_with_its_reason() {
         let paused = vec![(StageName::Search, Reason::Quota), (StageName::Fetch, Reason::RateLimited)];
         let (is_due, why) = step(&Standing { paused, ..standing() }, Leg::Crawl);
@@ -192,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn training_waits_for_enough_samples_but_not_a_run_that_was_cut_off() {
+    fn training_waits_for_enough_samples_but_an_interrupted_run_is_resumed() {
         assert!(!step(&Standing { new_samples: 999, ..standing() }, Leg::Train).0);
         assert!(step(&Standing { new_samples: 1_000, ..standing() }, Leg::Train).0);
         let (is_due, why) = step(&Standing { cut_off: Some("scn-2".to_owned()), ..standing() }, Leg::Train);
@@ -200,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_commands_that_are_wanted_are_there_and_in_order() {
+    fn only_the_wanted_commands_are_listed_in_order() {
         let mut config = Config::default();
         config.run.commands = vec![Leg::Train, Leg::Clips];
         let legs: Vec<Leg> = agenda(&standing(), &config).iter().map(|step| step.leg).collect();

@@ -1,4 +1,4 @@
-//! What a round leaves behind: its row, its pages, its summary, metrics, and the word to whoever is to be notified.
+//! Records a round: its row, its pages, its summary, metrics, and the notification.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use super::legs::StepDone;
 use super::verdict::{Circumstances, rank, verdict};
 use super::{Standing, Work, metrics};
 
-/// A shell command that is to be notified may take this long.
+/// The notified shell command may take this long.
 const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
-/// Rounds that are looked through for one that was killed.
-const LOOK_BACK: u32 = 20;
+/// The number of earlier rounds that are checked for having been killed.
+const CHECKED_ROUNDS: u32 = 20;
 
 /// A round that has begun.
 pub(super) struct Ledger {
@@ -33,10 +33,10 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Writes down that the round begins, and that those before it whose process is no more were killed. `holder` is the
-    /// name that stands in its locks.
+    /// Records that the round begins, and that earlier rounds whose process is dead were killed. `holder` is the name in
+    /// its locks.
     pub(super) async fn begin(session: &Session, locks: &[Lock], holder: &str) -> anyhow::Result<Self> {
-        let all = rounds::list(&session.catalog, LOOK_BACK).await.map_err(Failure::from)?;
+        let all = rounds::list(&session.catalog, CHECKED_ROUNDS).await.map_err(Failure::from)?;
         let died = |before: &String| {
             takeover::is_dead(before)
                 || locks.iter().any(|lock| lock.taken_over_from.as_ref() == Some(before))
@@ -57,8 +57,8 @@ impl Ledger {
         Ok(Self { round, started_at_ms, before })
     }
 
-    /// Gathers what was done and writes it down everywhere, for [`say_end`] to say it. `planned` are the commands of the settings: the next
-    /// round does not know what this one was told to leave out.
+    /// Gathers and records what was done; [`say_end`] prints it. `planned` are the commands in the settings, since flags that
+    /// leave some out apply to this round only.
     pub(super) async fn close(
         self,
         session: &Session,
@@ -68,7 +68,7 @@ impl Ledger {
     ) -> anyhow::Result<(Exit, RoundReport)> {
         let gathered = report::gather_round(&session.catalog, self.round, self.started_at_ms).await;
         let mut report = gathered.map_err(Failure::from)?;
-        let standing = Standing::look(session, work).await?;
+        let standing = Standing::read(session, work).await?;
         report.before = self.before;
         report.free_bytes = standing.free_bytes;
         let mut next = session.config.clone();
@@ -87,14 +87,14 @@ impl Ledger {
         let (exit, outcome) = verdict(&report, &circumstances);
         (report.exit, report.outcome) = (exit as u8, outcome);
         report.steps = steps.into_iter().map(|done| done.step).collect();
-        write_down(session, report, exit).await
+        record(session, report, exit).await
     }
 }
 
-/// The row first: everything after it can be made again from it. A file that cannot be written does not keep the others
-/// from being written, nor anybody from being told. Returns the worst exit code, the round's own or that of a file;
-/// this is also the one that is told, while the row and the files have the round's own.
-async fn write_down(
+/// Writes the row first: everything after it can be made again from it. If a file cannot be written, the others still
+/// are, and the notification is sent. Returns the worst exit code, of the round or of a file, which is also in the
+/// notification; the row and the files have the round's own.
+async fn record(
     session: &Session,
     mut report: RoundReport,
     exit: Exit,
@@ -125,8 +125,8 @@ async fn write_down(
     Ok((worst, report))
 }
 
-/// The page of the round, its summary beside it, that of a training run that came to its end, and the index of all.
-/// Returns why one of them could not be written.
+/// Writes the page of the round, its summary, the page of a training run that ended in it, and the index. Returns the
+/// errors.
 async fn write_pages(session: &Session, report: &RoundReport) -> Vec<anyhow::Error> {
     let mut failed: Vec<anyhow::Error> = Vec::new();
     let page = report::round_html(report);
@@ -147,20 +147,20 @@ async fn write_pages(session: &Session, report: &RoundReport) -> Vec<anyhow::Err
     failed
 }
 
-/// The page of a run, and the index with it.
+/// Writes the page of a run, and the index.
 async fn write_run(session: &Session, name: &str) -> anyhow::Result<()> {
     let words = ["--run".to_owned(), name.to_owned()];
     pages::report(session, &typed("report", &words)?).await.map(|_| ())
 }
 
-/// Tells a shell command. That it fails is said, and changes nothing.
+/// Runs the notified shell command. A failure of it is logged only.
 async fn notify(command: &str, summary: &str) {
     let told = async {
         let mut shell = tokio::process::Command::new("/bin/sh");
         shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
         let mut child = shell.stderr(Stdio::inherit()).spawn()?;
         if let Some(mut input) = child.stdin.take() {
-            // Who does not read to the end has heard enough.
+            // A command that does not read all of its input is no failure.
             let _ = input.write_all(summary.as_bytes()).await;
         }
         child.wait().await
@@ -173,7 +173,7 @@ async fn notify(command: &str, summary: &str) {
     }
 }
 
-/// The closing line, and where the page is unless that is too much.
+/// Prints the closing line and, unless quiet, the path of the page.
 pub(super) fn say_end(session: &Session, report: &RoundReport, is_quiet: bool) -> anyhow::Result<()> {
     if session.json {
         let mut line = serde_json::to_value(report)?;
@@ -204,21 +204,21 @@ mod tests {
     use crate::report::RunSummary;
 
     #[tokio::test]
-    async fn what_cannot_be_written_keeps_nobody_from_being_told() {
+    async fn the_notification_is_sent_although_a_file_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let mut session = Session::still(folder.path()).await;
         let told = folder.path().join("told.json");
         session.config.run.notify =
             Some(format!("cat > '{}'", told.display().to_string().replace('\'', r"'\''")));
         session.config.run.metrics = Some(folder.path().join("nowhere/webemotion.prom"));
-        // A file where the folder of the pages would be.
+        // A file in place of the folder of pages.
         std::fs::write(folder.path().join("reports"), "").unwrap();
         for (exit, worst) in [(Exit::Paused, Exit::Usage), (Exit::Unusable, Exit::Unusable)] {
             let mut tx = session.catalog.begin().await.unwrap();
             let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
             tx.commit().await.unwrap();
             let report = RoundReport { round, exit: exit as u8, ..RoundReport::default() };
-            assert_eq!(write_down(&session, report, exit).await.unwrap().0, worst);
+            assert_eq!(record(&session, report, exit).await.unwrap().0, worst);
             let heard: serde_json::Value =
                 serde_json::from_str(&std::fs::read_to_string(&told).unwrap()).unwrap();
             assert_eq!((&heard["round"], &heard["exit"]), (&round.into(), &(worst as u8).into()));
@@ -226,13 +226,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_cannot_be_written_keeps_no_other_from_being_written() {
+    async fn other_pages_are_written_although_one_cannot_be() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let run = RunSummary { name: "gone".to_owned(), ..RunSummary::default() };
         let report = RoundReport { round: 7, run: Some(run), ..RoundReport::default() };
         let reports = session.store.absolute("reports");
-        // A folder where the summary would be; and of the run there is no row.
+        // A folder in place of the summary; and the run has no row.
         std::fs::create_dir_all(reports.join(format!("{}.json", report.name()))).unwrap();
         assert_eq!(write_pages(&session, &report).await.len(), 2);
         for page in [format!("{}.html", report.name()), "index.html".to_owned()] {

@@ -1,49 +1,47 @@
-//! Walks a round: crawl and clips side by side, so that neither network nor cores stand idle, then training. Each is the
-//! body of its own command; here is only when it is called, and with how much room and time.
+//! Runs a round: crawl and clips concurrently, so that neither network nor cores are idle, then training. Each is the
+//! body of its own command; here is only when it is called, and with which limits.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::catalog::rounds;
 use crate::config::Leg;
 use crate::failure::{Exit, Failure, Reason};
-use crate::pipeline::{cut, fetch, scan};
 use crate::report::RoundStep;
 
 use super::super::Session;
 use super::super::clips::{self, ClipsArgs};
-use super::super::crawl::{self, CrawlArgs};
-use super::agenda::{Step, agenda, is_disk_low, room};
+use super::agenda::{Step, agenda};
+use super::crawl_leg::crawl_leg;
 use super::{Standing, Work};
 
-/// Clips begin as soon as so many looks and cuts are due, while crawl is at work: fewer are not worth starting workers
+/// While crawl is at work, clips begin as soon as this many scans and cuts are due: fewer are not worth starting workers
 /// for.
 const BATCH: u64 = 8;
 /// Or after this time, with fewer.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// While one of the two waits for the other and is not woken, it looks at the catalog again after this time. Such a
-/// look costs a fifth of a second where there are hundreds of thousands of jobs.
-const LOOK: Duration = Duration::from_secs(3);
+/// While one of the two waits for the other, it checks the catalog at least this often. With hundreds of thousands of
+/// jobs a check takes a fifth of a second.
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// What became of a command.
+/// The outcome of a command.
 pub(super) struct StepDone {
     /// For the report.
     pub(super) step: RoundStep,
-    /// With which failure it ended, if so.
+    /// Its failure, if it failed.
     pub(super) failure: Option<Failure>,
-    /// The training run that came to its end.
+    /// The training run that ended in it.
     pub(super) run: Option<String>,
 }
 
-/// Does what is due. A command that fails does not stop the others.
+/// Runs the commands that are due. A failed command does not stop the others.
 pub(super) async fn walk(
     session: &Session,
     work: &Work,
     deadline_ms: Option<i64>,
 ) -> anyhow::Result<Vec<StepDone>> {
-    let standing = Standing::look(session, work).await?;
+    let standing = Standing::read(session, work).await?;
     let steps = agenda(&standing, &session.config);
     let trains = steps.iter().any(|step| step.leg == Leg::Train && step.is_due);
     let gathering_until = gathering_until(session, deadline_ms, trains);
@@ -54,8 +52,7 @@ pub(super) async fn walk(
     Ok(done)
 }
 
-/// The time from which crawl and clips begin nothing new: earlier than the end of the round where training is to have
-/// its share.
+/// The time from which crawl and clips begin nothing new: before the end of the round, if training is to have its share.
 fn gathering_until(session: &Session, deadline_ms: Option<i64>, trains: bool) -> Option<i64> {
     let now_ms = session.clock.now_ms();
     let share = if trains { session.config.run.training_share.clamp(0.0, 1.0) } else { 0.0 };
@@ -63,10 +60,10 @@ fn gathering_until(session: &Session, deadline_ms: Option<i64>, trains: bool) ->
     deadline_ms.map(|end_ms| end_ms - ((end_ms - now_ms) as f64 * share) as i64)
 }
 
-/// What crawl or clips is doing, as the other of the two sees it.
+/// What crawl or clips is doing, for the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pace {
-    /// It has something in hand.
+pub(super) enum Pace {
+    /// It is at work.
     Working,
     /// It waits for the other one.
     Waiting,
@@ -74,14 +71,14 @@ enum Pace {
     Ended,
 }
 
-/// The paces of both.
-struct Both {
-    crawl: SharedPace,
-    clips: SharedPace,
+/// The paces of crawl and clips.
+pub(super) struct Both {
+    pub(super) crawl: SharedPace,
+    pub(super) clips: SharedPace,
 }
 
-/// A pace that one of the two sets and the other one waits for.
-struct SharedPace {
+/// A pace that one of the two sets and the other one can wait for.
+pub(super) struct SharedPace {
     pace: Cell<Pace>,
     changed: Notify,
 }
@@ -91,34 +88,34 @@ impl SharedPace {
         Self { pace: Cell::new(pace), changed: Notify::new() }
     }
 
-    fn get(&self) -> Pace {
+    pub(super) fn get(&self) -> Pace {
         self.pace.get()
     }
 
-    fn set(&self, pace: Pace) {
+    pub(super) fn set(&self, pace: Pace) {
         if self.pace.replace(pace) != pace {
             self.changed.notify_one();
         }
     }
 
-    /// Waits until it changes, no longer than until the next look is due or the user wants to stop.
-    async fn change(&self, session: &Session) {
+    /// Waits until it changes, at most until the next check is due or a stop is requested.
+    pub(super) async fn change(&self, session: &Session) {
         tokio::select! {
             () = self.changed.notified() => {}
             () = session.stop.asked() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
         }
     }
 }
 
-/// Crawl and clips, side by side until both have no more to do.
+/// Runs crawl and clips concurrently until both have nothing left to do.
 async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> Vec<StepDone> {
     let of = |leg| steps.iter().find(|step: &&Step| step.leg == leg);
     let both = Both { crawl: SharedPace::new(Pace::Working), clips: SharedPace::new(Pace::Waiting) };
     let crawling = async {
         let began = Instant::now();
-        let ended = match of(Leg::Crawl).filter(|step| step.is_due) {
-            Some(_) => Some(crawl_leg(session, deadline_ms, &both).await),
+        let ended = match of(Leg::Crawl) {
+            Some(step) => Some(crawl_leg(session, step.is_due, deadline_ms, &both).await),
             None => None,
         };
         both.crawl.set(Pace::Ended);
@@ -137,57 +134,11 @@ async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> 
     crawled.into_iter().chain(clipped).collect()
 }
 
-/// Searches, and downloads as long as there is room for more videos.
-async fn crawl_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> anyhow::Result<Option<Exit>> {
-    let mut exit = None;
-    let mut left = match session.config.run.max_videos {
-        0 => u64::MAX,
-        most => most,
-    };
-    while goes_on(session, deadline_ms) {
-        let before = Standing::of_queue(session).await?;
-        let may = before.may_download && before.pause_of(fetch::NAME).is_none();
-        let wants = may && left > 0 && before.downloads > 0 && !is_disk_low(&before, &session.config);
-        let room = room(&before, &session.config).min(left);
-        if exit.is_some() && (!wants || room == 0 && !may_get_room(&before, both)) {
-            break;
-        }
-        if exit.is_some() && room == 0 {
-            both.crawl.set(Pace::Waiting);
-            both.clips.change(session).await;
-            continue;
-        }
-        both.crawl.set(Pace::Working);
-        let wanted = CrawlArgs::of_round(&session.config.run.source, room, time_left(session, deadline_ms))?;
-        exit = Some(match exit {
-            None => crawl::crawl(session, &wanted).await?,
-            Some(_) => crawl::go_on(session, &wanted).await?,
-        });
-        // Not by what is due: searches bring new downloads while others end.
-        let fetched = fetched_since(session, before.at_ms).await?;
-        left = left.saturating_sub(room.min(fetched));
-        if wants && room > 0 && fetched == 0 {
-            break;
-        }
-    }
-    Ok(exit)
-}
-
-/// Whether clips will make room: they are at work, or have something to do that nothing holds up.
-fn may_get_room(standing: &Standing, both: &Both) -> bool {
-    let is_held_up = standing.pause_of(scan::NAME).or(standing.pause_of(cut::NAME)).is_some();
-    match both.clips.get() {
-        Pace::Working => true,
-        Pace::Waiting => standing.cuts + standing.unseen_files > 0 && !is_held_up,
-        Pace::Ended => false,
-    }
-}
-
-/// Looks and cuts: in batches while crawl is at work, then what is left.
+/// Scans and cuts: in batches while crawl is at work, then the rest.
 async fn clips_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> anyhow::Result<Option<Exit>> {
     let (mut exit, mut waits_since) = (None, None);
     while goes_on(session, deadline_ms) {
-        // Read before looking: what crawl leaves behind while it ends is then still seen.
+        // Read before the catalog, so that what crawl adds just before its end is not missed.
         let crawl = both.crawl.get();
         let standing = Standing::of_queue(session).await?;
         let due = standing.cuts + standing.unseen_files;
@@ -208,27 +159,21 @@ async fn clips_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> 
     Ok(exit)
 }
 
-/// How many downloads came to an end since a moment.
-async fn fetched_since(session: &Session, since_ms: i64) -> Result<u64, Failure> {
-    let ended = rounds::ended(&session.catalog, since_ms, i64::MAX).await?;
-    Ok(ended.iter().filter(|it| it.stage == fetch::NAME).map(|it| it.jobs).sum())
-}
-
-fn goes_on(session: &Session, deadline_ms: Option<i64>) -> bool {
+pub(super) fn goes_on(session: &Session, deadline_ms: Option<i64>) -> bool {
     !session.stop.is_asked() && deadline_ms.is_none_or(|end_ms| session.clock.now_ms() < end_ms)
 }
 
-/// Milliseconds until a moment.
-fn time_left(session: &Session, deadline_ms: Option<i64>) -> Option<i64> {
+/// Milliseconds until a time.
+pub(super) fn time_left(session: &Session, deadline_ms: Option<i64>) -> Option<i64> {
     deadline_ms.map(|end_ms| (end_ms - session.clock.now_ms()).max(1))
 }
 
-/// The training step as things stand after crawl and clips: they may have brought enough samples.
+/// The training step, decided anew after crawl and clips, which may have added enough samples.
 async fn due_training(session: &Session, work: &Work, before: &[Step]) -> anyhow::Result<Option<Step>> {
     if !before.iter().any(|step| step.leg == Leg::Train) {
         return Ok(None);
     }
-    let standing = Standing::look(session, work).await?;
+    let standing = Standing::read(session, work).await?;
     Ok(agenda(&standing, &session.config).into_iter().find(|step| step.leg == Leg::Train))
 }
 
@@ -257,7 +202,7 @@ async fn train(session: &Session, _work: &Work, step: Step, _deadline_ms: Option
     step_done(session, &step, Instant::now(), ended)
 }
 
-/// What to write down of a command; `ended` is `None` when it did not begin.
+/// The record of a command; `ended` is `None` if it did not begin.
 fn step_done(
     session: &Session,
     step: &Step,
@@ -290,7 +235,7 @@ fn step_done(
     StepDone { step, failure, run: None }
 }
 
-/// The failure that an error holds; an error without one is a defect.
+/// The failure in an error; an error without one is a bug.
 fn failure_of(error: &anyhow::Error) -> Failure {
     match error.chain().find_map(|cause| cause.downcast_ref::<Failure>()) {
         Some(failure) => failure.clone(),

@@ -1,5 +1,5 @@
-//! A round's numbers for the textfile collector of Prometheus' node exporter. The names are a contract: README of
-//! `scripts/schedule` lists them.
+//! A round's numbers for the textfile collector of Prometheus's node exporter. The names are a public contract, listed in
+//! the README of `scripts/schedule`.
 
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -9,11 +9,11 @@ use crate::failure::Failure;
 use crate::files::Part;
 use crate::report::RoundReport;
 
-/// Writes the file whole or not at all: the collector may read at any moment.
+/// Writes the file atomically, since the collector may read it at any time.
 pub(super) fn write(file: &Path, report: &RoundReport) -> Result<(), Failure> {
     let written = Part::of(file).and_then(|part| {
         std::fs::write(part.path(), text(report))?;
-        // The collector runs as somebody else.
+        // The collector runs as another user.
         std::fs::set_permissions(part.path(), PermissionsExt::from_mode(0o644))?;
         part.place()
     });

@@ -1,6 +1,6 @@
-//! How things stand before a round: what is due, what waits, how much room there is. Numbers only; decides nothing.
+//! The situation before a round: what is due, what waits, how much disk is free. Numbers only; decides nothing.
 
-use crate::catalog::jobs::Only;
+use crate::catalog::jobs::JobFilter;
 use crate::catalog::{acceptances, funnel, jobs, pauses, runs, samples};
 use crate::failure::{Failure, Reason};
 use crate::pipeline::{cut, fetch, scan, search};
@@ -9,58 +9,59 @@ use crate::types::StageName;
 use super::super::{Session, crawl};
 use super::Work;
 
-/// What a round needs to know to decide.
+/// What a round's decisions are based on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Standing {
-    /// When this was, milliseconds since 1970.
+    /// When it was read, milliseconds since 1970.
     pub(crate) at_ms: i64,
     /// Whether any search was ever planned.
     pub(crate) is_planned: bool,
-    /// Whether the site's terms were accepted, as they stand now.
+    /// Whether the site's current terms were accepted.
     pub(crate) may_download: bool,
     /// Searches of the lexicon due now.
     pub(crate) searches: u64,
     /// Downloads due now, as far as a crawl of the round's source takes them.
     pub(crate) downloads: u64,
-    /// Looks and cuts due now.
+    /// Scans and cuts due now.
     pub(crate) cuts: u64,
-    /// Videos with a file that were not looked at with the settings in force.
+    /// Videos with a file that were not scanned with the settings in force.
     pub(crate) unseen_files: u64,
-    /// Videos that are downloaded and not cut to the end: due, held or put off.
+    /// Videos that are downloaded but not cut yet: due, held or postponed.
     pub(crate) waiting: u64,
     /// Free disk, bytes.
     pub(crate) free_bytes: u64,
-    /// Stages that stand still, and why.
+    /// Stages that are paused.
     pub(crate) paused: Vec<(StageName, Reason)>,
     /// Samples that no finished run of the method has seen.
     pub(crate) new_samples: u64,
-    /// A run of the recipe that was cut off.
+    /// An interrupted run of the recipe.
     pub(crate) cut_off: Option<String>,
 }
 
 impl Standing {
-    /// Looks at the catalog and the disk.
-    pub(crate) async fn look(session: &Session, work: &Work) -> anyhow::Result<Self> {
+    /// Reads the catalog and the disk.
+    pub(crate) async fn read(session: &Session, work: &Work) -> anyhow::Result<Self> {
         let new_samples =
             samples::count_unseen(&session.catalog, &work.method()).await.map_err(Failure::from)?;
         let cut_off = cut_off(session, work).await?;
         Ok(Self { new_samples, cut_off, ..Self::of_queue(session).await? })
     }
 
-    /// The same without what concerns training: that can be asked every few seconds.
+    /// The same without training, which is cheap enough for every few seconds.
     pub(crate) async fn of_queue(session: &Session) -> anyhow::Result<Self> {
         let catalog = &session.catalog;
         let of_stages = funnel::stages(catalog).await.map_err(Failure::from)?;
         let unended = of_stages.iter().filter(|it| !it.state.is_finished());
         let waiting =
             unended.filter(|it| [scan::NAME, cut::NAME].contains(&it.stage)).map(|it| it.jobs).sum();
-        let due =
-            async |stage, only: Only| jobs::count_due_of(catalog, stage, &only).await.map_err(Failure::from);
+        let due = async |stage, only: JobFilter| {
+            jobs::count_due_of(catalog, stage, &only).await.map_err(Failure::from)
+        };
         let rev = scan::rev(&session.config.clips);
         let paused = pauses::in_force(catalog).await.map_err(Failure::from)?;
         let accepted = acceptances::latest(catalog, crawl::TERMS).await.map_err(Failure::from)?;
         let is_local = session.config.run.source != "youtube";
-        // Without a lexicon that can be read all are counted; the crawl says what is wrong with it.
+        // If the lexicon cannot be read, all are counted; the crawl reports what is wrong with it.
         let lexicon = crawl::lexicon_of_settings(&session.config.crawl).ok();
         let site = is_local.then_some("local");
         Ok(Self {
@@ -69,9 +70,9 @@ impl Standing {
             may_download: is_local
                 || session.config.crawl.accept_terms
                 || accepted.as_ref().is_some_and(crawl::stands),
-            searches: due(search::NAME, Only { lexicon, ..Only::default() }).await?,
-            downloads: due(fetch::NAME, Only { site, ..Only::default() }).await?,
-            cuts: due(scan::NAME, Only::default()).await? + due(cut::NAME, Only::default()).await?,
+            searches: due(search::NAME, JobFilter { lexicon, ..JobFilter::default() }).await?,
+            downloads: due(fetch::NAME, JobFilter { site, ..JobFilter::default() }).await?,
+            cuts: due(scan::NAME, JobFilter::default()).await? + due(cut::NAME, JobFilter::default()).await?,
             unseen_files: jobs::count_unasked(catalog, &rev).await.map_err(Failure::from)?,
             waiting,
             free_bytes: session.store.free_bytes().map_err(Failure::from)?,
@@ -80,7 +81,7 @@ impl Standing {
         })
     }
 
-    /// Why a stage stands still, if it does.
+    /// The pause of a stage, if it has one.
     pub(crate) fn pause_of(&self, stage: StageName) -> Option<Reason> {
         self.paused.iter().find(|(paused, _)| *paused == stage).map(|(_, reason)| *reason)
     }

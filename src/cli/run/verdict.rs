@@ -1,24 +1,25 @@
-//! What a round's exit code is, and how it is said. Pure.
+//! The exit code of a round, and its sentence.
 
 use crate::failure::{Exit, Failure};
 use crate::report::{PausedStage, RoundReport};
 use crate::types::StageName;
+use crate::words::{plural, were};
 
-/// What decides beside the report's own numbers.
+/// What decides in addition to the report's numbers.
 #[derive(Debug, Default)]
 pub(super) struct Circumstances<'a> {
     /// Ctrl-C or SIGTERM.
     pub(super) is_interrupted: bool,
-    /// Failures of whole commands.
+    /// Failures of commands.
     pub(super) failures: Vec<&'a Failure>,
-    /// The stages of the round's commands: a pause of another one is not its business.
+    /// The stages of the round's commands; pauses of others do not matter.
     pub(super) stages: Vec<StageName>,
     /// No download could begin.
     pub(super) is_disk_low: bool,
 }
 
-/// The exit code and its sentence: what a person has to do comes first, then what passes, then what was done. A pause
-/// without an end is for a person too, who has to read what the site said and to lift it.
+/// The exit code and its sentence: a need for a person comes first, then what passes by itself, then what was done. A pause
+/// without an end also needs a person, who has to read the site's message and lift it.
 pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -> (Exit, String) {
     let done = report.jobs(|work| work.done + work.rejected);
     let dead = report.jobs(|work| work.given_up);
@@ -32,7 +33,7 @@ pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -
     let (paused, waits_for_a_person) = pauses(report, circumstances);
     if dead > 0 {
         let but = if paused.is_empty() { String::new() } else { format!("; {paused}") };
-        return (Exit::SomeDead, format!("done, but {dead} jobs were given up{but}"));
+        return (Exit::SomeDead, format!("done, but {} {} given up{but}", plural(dead, "job"), were(dead)));
     }
     if !paused.is_empty() {
         return (if waits_for_a_person { Exit::SomeDead } else { Exit::Paused }, paused);
@@ -46,7 +47,7 @@ pub(super) fn verdict(report: &RoundReport, circumstances: &Circumstances<'_>) -
     }
 }
 
-/// What holds the round's stages up, in words, and whether a person has to lift any of it.
+/// The pauses of the round's stages, in words, and whether a person has to lift one of them.
 fn pauses(report: &RoundReport, circumstances: &Circumstances<'_>) -> (String, bool) {
     let own = |pause: &&PausedStage| circumstances.stages.contains(&pause.stage);
     let (passing, lasting): (Vec<_>, Vec<_>) =
@@ -63,7 +64,7 @@ fn pauses(report: &RoundReport, circumstances: &Circumstances<'_>) -> (String, b
     (said.join("; "), !lasting.is_empty())
 }
 
-/// Which of several failures the exit code tells.
+/// The rank of a failure: the exit code is that of the highest one.
 pub(super) fn rank(exit: Exit) -> u8 {
     match exit {
         Exit::Bug => 7,
@@ -93,16 +94,17 @@ mod tests {
     }
 
     #[test]
-    fn the_exit_code_tells_the_scheduler_what_happened() {
+    fn each_outcome_has_its_exit_code() {
         let calm = Circumstances::default();
         assert_eq!(exit(&report(3, 0), &calm), 0);
         assert_eq!(exit(&report(3, 1), &calm), 1);
+        assert_eq!(verdict(&report(3, 1), &calm).1, "done, but 1 job was given up");
         assert_eq!(exit(&report(0, 0), &calm), 4);
         assert_eq!(exit(&report(1, 0), &Circumstances { is_disk_low: true, ..calm }), 5);
     }
 
     #[test]
-    fn a_pause_that_waits_for_a_person_is_no_quiet_end_and_hides_no_job_that_was_given_up() {
+    fn a_pause_without_an_end_needs_a_person_and_hides_no_job_that_was_given_up() {
         let of = |reason: &str, resume_at_ms, given_up| {
             let pause = PausedStage { stage: StageName::Fetch, reason: reason.to_owned(), resume_at_ms };
             RoundReport { paused: vec![pause], ..report(3, given_up) }
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_said_also_where_a_stage_of_another_round_waits_for_it_already() {
+    fn a_full_disk_is_reported_although_a_stage_outside_the_round_is_paused_for_it() {
         let pause = PausedStage { stage: StageName::Scan, reason: "disk".to_owned(), resume_at_ms: Some(9) };
         let waiting = RoundReport { paused: vec![pause], ..report(0, 0) };
         let crawls = |stages| Circumstances { stages, is_disk_low: true, ..Circumstances::default() };
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_tool_outweighs_a_pause_and_an_interruption_all() {
+    fn a_missing_tool_outranks_a_pause_and_an_interruption_everything() {
         let (missing, disk) =
             (Failure::permanent(Reason::ToolMissing, "no yt-dlp"), Failure::transient(Reason::Disk, "full"));
         let failures = vec![&disk, &missing];

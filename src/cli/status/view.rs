@@ -1,4 +1,4 @@
-//! Draws how things stand as text for a terminal. Knows no catalog.
+//! Formats the status as text for a terminal.
 
 use crate::report::{self, Table};
 use crate::words::{bytes, date, plural, span};
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_headed() {
+    fn empty_sections_have_no_heading() {
         let quiet = Status {
             paused: vec![],
             leases: vec![],

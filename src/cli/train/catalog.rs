@@ -1,4 +1,4 @@
-//! A training run on the catalog: which one is gone on with, and the sample list that is frozen before a new one.
+//! A training run on the catalog: finds the one to resume, or freezes a sample list for a new one.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -10,15 +10,15 @@ use tokio::sync::OnceCell;
 use crate::catalog::runs::{FrozenSample, ListedSample, NewRun, Run, RunState};
 use crate::catalog::{Catalog, recipes, relabels, runs, samples, splits};
 use crate::failure::{Failure, Reason};
-use crate::pipeline::twins;
+use crate::pipeline::duplicates;
 use crate::store::run_path;
 use crate::train::data::TrainingSet;
 use crate::train::recipe::Recipe;
 use crate::train::{ClosingLine, device_in_words};
-use crate::types::{ClipId, Emotion, SampleId, VideoId};
+use crate::types::{ClipId, Emotion, SampleId, Split, VideoId};
 
 use super::super::{Session, named};
-use super::dataset::know;
+use super::dataset::read_identity;
 use super::pictures::CatalogPictures;
 use super::rows::Rows;
 use super::{Caller, TrainArgs, folder, json_line};
@@ -27,15 +27,17 @@ use super::{Caller, TrainArgs, folder, json_line};
 pub(super) struct CatalogRun {
     /// Its row.
     pub(super) run: Run,
-    /// What it trains on: the frozen list first, then the other sets that were named.
+    /// Its training set: the frozen list first, then the other named sets.
     pub(super) set: TrainingSet,
-    /// Whether it begins with the labels that were frozen: the same were made wrong on purpose.
+    /// Whether it begins with the frozen labels, that is, with the same label noise.
     is_as_frozen: bool,
-    /// Where its first samples stand in the list as it was frozen.
+    /// Whether it holds out what was held out when the list was frozen.
+    has_frozen_splits: bool,
+    /// The position in the frozen list of each sample of its set that is in the catalog; these come first in the set.
     positions: Arc<[usize]>,
 }
 
-/// A sample of a list with the label that it came with, and what it belongs to.
+/// A sample of a list with its own label, its source's split, its clip and its video.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Member {
     frozen: FrozenSample,
@@ -44,8 +46,8 @@ struct Member {
 }
 
 impl CatalogRun {
-    /// The run that is meant: the one that `--resume` names, else the last of this recipe and data that was cut off or
-    /// (unless `--again`) is done, else a new one on a list that is frozen now.
+    /// The run that `--resume` names, else the last one of this recipe and data that was interrupted or (unless
+    /// `--again`) is done, else a new one on a list that is frozen now.
     pub(super) async fn begin(session: &Session, args: &TrainArgs, recipe: &Recipe) -> Result<Self, Failure> {
         let catalog = &session.catalog;
         let device = device_in_words(&args.common.device, recipe.precision)?;
@@ -63,7 +65,7 @@ impl CatalogRun {
                 continue;
             }
             if !is_cut_off {
-                // Asked first: whether other data are the same takes reading all their pictures, for each run anew.
+                // Checked first, since comparing other data means reading all their pictures for each run.
                 let today = today.get_or_try_init(|| candidates(session)).await?;
                 if !is_of_today(catalog, &run, today).await? {
                     continue;
@@ -82,21 +84,23 @@ impl CatalogRun {
         let members: Vec<Member> = list.iter().map(Member::of).collect();
         let set = set_of(&session.catalog, &run.classes, &members).await?;
         let set = args.training_set(Some(set))?;
-        know(&set, &Caller::of(session)).await?;
+        read_identity(&set, &Caller::of(session)).await?;
         let is_as_frozen = list.iter().zip(&set.labels).all(|(line, label)| line.frozen.label == *label);
-        Ok(Self { run, set, is_as_frozen, positions: list.iter().map(|line| line.position).collect() })
+        let has_frozen_splits = list.iter().zip(&set.splits).all(|(line, split)| line.frozen.split == *split);
+        let positions = list.iter().map(|line| line.position).collect();
+        Ok(Self { run, set, is_as_frozen, has_frozen_splits, positions })
     }
 
-    /// Whether its folder was made for its data as they are now, and enough of them is left to train on. A run that was
-    /// killed before it had one trained nothing yet, and takes whatever is named now.
+    /// Whether its folder was made for its data as they are now, and enough of them is left to train on. A run killed
+    /// before it had a folder has trained nothing yet, and uses the data named now.
     fn is_for(&self, session: &Session, recipe: &Recipe) -> bool {
         let folder = session.store.absolute(&self.run.folder);
-        let is_same =
-            folder::is_for_data(&folder, recipe, &self.set) || is_cut_off(&self.run) && !folder.exists();
+        let has_not_begun = is_cut_off(&self.run) && self.has_frozen_splits && !folder.exists();
+        let is_same = has_not_begun || folder::is_for_data(&folder, recipe, &self.set);
         is_same && self.is_as_frozen && self.set.check_training().is_ok()
     }
 
-    /// Refuses to go on with it by another recipe, or on other data or labels.
+    /// Refuses to resume it with another recipe, or on other data or labels.
     fn check_is_for(&self, session: &Session, recipe: &Recipe, hash: &str) -> Result<(), Failure> {
         let folder = session.store.absolute(&self.run.folder);
         match folder.exists() {
@@ -119,14 +123,14 @@ impl CatalogRun {
         serde_json::from_str(self.run.summary.as_deref().filter(|_| is_done)?).ok()
     }
 
-    /// Writes down that the run is under way.
+    /// Records that the run is under way.
     pub(super) async fn reopen(&self, catalog: &Catalog) -> Result<(), Failure> {
         let mut tx = catalog.begin().await?;
         runs::reopen(&mut tx, self.run.id).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Who writes rows while the run goes on, and at its end.
+    /// The writer of the run's rows.
     pub(super) fn rows(&self, catalog: &Catalog, caller: &Caller) -> Rows {
         Rows {
             catalog: catalog.clone(),
@@ -138,23 +142,23 @@ impl CatalogRun {
     }
 }
 
-/// Whether a list frozen now, of these classes and samples, would be a run's.
+/// Whether a list frozen now, of these classes and samples, would equal a run's.
 async fn is_of_today(
     catalog: &Catalog,
     run: &Run,
     (classes, now): &(Vec<String>, Vec<Member>),
 ) -> Result<bool, Failure> {
-    // What other sets add stands behind the catalog's own classes.
+    // Classes of other sets come after the catalog's own.
     Ok(run.classes.starts_with(classes)
         && listed(catalog, run).await?.iter().map(Member::of).eq(now.iter().copied()))
 }
 
-/// The run of a name.
+/// The run with a name.
 async fn find(session: &Session, name: &str) -> Result<Run, Failure> {
     named::run(session, &runs::list(&session.catalog).await?, name).cloned()
 }
 
-/// The last run of a recipe that was cut off and that [`CatalogRun::begin`] goes on with.
+/// The last interrupted run of a recipe that [`CatalogRun::begin`] would resume.
 pub(super) async fn cut_off(
     session: &Session,
     args: &TrainArgs,
@@ -191,21 +195,22 @@ async fn listed(catalog: &Catalog, run: &Run) -> Result<Vec<ListedSample>, Failu
 impl Member {
     fn of(line: &ListedSample) -> Self {
         let label = line.frozen.clean_label.unwrap_or(line.frozen.label);
-        let frozen = FrozenSample { label, clean_label: None, ..line.frozen };
+        let frozen = FrozenSample { label, clean_label: None, split: line.source_split, ..line.frozen };
         Self { frozen, clip: line.clip, video: line.video }
     }
 
-    /// Its line in the list of a run that begins with this label, another one where it was made wrong on purpose.
-    fn begun_with(&self, label: usize) -> FrozenSample {
+    /// Its entry in the frozen list of a run that begins with this label, which differs from its own under label noise,
+    /// and with this split, which differs from its source's if the sample is held out.
+    fn begun_with(&self, label: usize, split: Split) -> FrozenSample {
         let clean_label = (label != self.frozen.label).then_some(self.frozen.label);
-        FrozenSample { label, clean_label, ..self.frozen }
+        FrozenSample { label, clean_label, split, ..self.frozen }
     }
 }
 
 /// The samples in use with the labels in force, and the names of their classes.
 async fn candidates(session: &Session) -> Result<(Vec<String>, Vec<Member>), Failure> {
     let catalog = &session.catalog;
-    twins::settle(catalog, session.config.keep.duplicates).await?;
+    duplicates::mark(catalog, session.config.keep.duplicates).await?;
     splits::assign(catalog).await?;
     let found = samples::for_training(catalog).await?;
     if found.is_empty() {
@@ -235,20 +240,20 @@ async fn candidates(session: &Session) -> Result<(Vec<String>, Vec<Member>), Fai
     Ok((classes.iter().map(Emotion::to_string).collect(), members))
 }
 
-/// Freezes the list with the labels that training begins with, and writes the run down, with the classes of all sets
-/// that it trains on.
+/// Stores a new run and its frozen list, with the labels that training begins with and the classes of all its sets.
 async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &str) -> Result<Run, Failure> {
     let catalog = &session.catalog;
     let (names, members) = candidates(session).await?;
     let set = args.training_set(Some(set_of(catalog, &names, &members).await?))?;
     check_training(&set)?;
     recipe.check_for(&set)?;
+    let begun = set.labels.iter().zip(&set.splits);
     let frozen: Vec<FrozenSample> =
-        members.iter().zip(&set.labels).map(|(member, label)| member.begun_with(*label)).collect();
+        members.iter().zip(begun).map(|(member, (label, split))| member.begun_with(*label, *split)).collect();
     let noise = args.noise();
     let method = recipe.method.as_str();
     let mut tx = catalog.begin().await?;
-    // From here on no other process names a run.
+    // From here on no other process can name a run.
     let name = free_name(&runs::list(catalog).await?, session.store.root(), method);
     let recipe_hash = recipes::insert(&mut tx, RECIPE_KIND, &body(recipe)?).await?;
     let run = NewRun {
@@ -266,7 +271,7 @@ async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &s
     find(session, &name).await
 }
 
-/// What the next run of a method is called. Runs on data sets on disk lie in the same folder.
+/// The name of the next run of a method. Runs on data sets on disk are in the same folder.
 fn free_name(all: &[Run], root: &Path, method: &str) -> String {
     let mut number = 1 + all.iter().filter(|run| run.method == method).count();
     loop {
@@ -279,13 +284,13 @@ fn free_name(all: &[Run], root: &Path, method: &str) -> String {
     }
 }
 
-/// The catalog's samples as they are today, for trainings that write nothing back.
+/// The catalog's samples as they are now, for trainings that store nothing in the catalog.
 pub(crate) async fn todays_samples(session: &Session) -> Result<TrainingSet, Failure> {
     let (classes, members) = candidates(session).await?;
     set_of(&session.catalog, &classes, &members).await
 }
 
-/// Refuses what has too little to train on, as [`TrainingSet::check_training`] does: here more videos mend it.
+/// Refuses a set with too little to train on, as [`TrainingSet::check_training`] does; the hint here is to get more videos.
 pub(crate) fn check_training(set: &TrainingSet) -> Result<(), Failure> {
     set.check_training().map_err(|error| {
         Failure::permanent(Reason::NothingToDo, error.to_string()).with_hint(
@@ -316,7 +321,7 @@ mod tests {
     use super::*;
     use crate::catalog::{crops, forget, videos};
     use crate::cli::train::folder::RunFolder;
-    use crate::types::{CropStyle, Split};
+    use crate::types::CropStyle;
 
     /// Two samples of a new video.
     async fn add(session: &Session, name: &str, emotion: Emotion) -> VideoId {
@@ -328,7 +333,7 @@ mod tests {
         video
     }
 
-    /// Videos of two emotions, as many as it takes to have all splits.
+    /// Enough videos of two emotions to have all splits.
     async fn fill(session: &Session, numbers: Range<u32>) -> Vec<VideoId> {
         let mut videos = Vec::new();
         for number in numbers {
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_lost_its_samples_keeps_no_other_from_beginning() {
+    async fn a_run_that_lost_its_samples_does_not_block_a_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let args = parse(&["--validation", "0"]);
@@ -360,7 +365,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_lost_the_catalog_on_its_way_goes_on_with_the_same_command() {
+    async fn a_run_that_lost_the_catalog_is_resumed_by_the_same_command() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         let args = parse(&["--validation", "0"]);
@@ -378,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn runs_that_begin_at_the_same_moment_have_names_of_their_own() {
+    async fn runs_that_begin_simultaneously_have_different_names() {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (Session::still(folder.path()).await, Session::still(folder.path()).await);
         fill(&one, 0..20).await;
@@ -410,7 +415,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn labels_that_are_made_wrong_are_frozen_so_and_made_wrong_once() {
+    async fn noisy_labels_are_frozen_and_the_noise_is_added_once() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
         fill(&session, 0..20).await;
@@ -442,6 +447,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_held_out_is_frozen_so_and_known_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::still(folder.path()).await;
+        let added = fill(&session, 0..20).await;
+        let mut tx = session.catalog.begin().await.unwrap();
+        for id in added {
+            let source = videos::get(&session.catalog, id).await.unwrap().source;
+            splits::insert(&mut tx, &source, Split::Train).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let begin = async |share: &str| {
+            let args = parse(&["--validation", share]);
+            CatalogRun::begin(&session, &args, &args.recipe()).await.unwrap()
+        };
+        let begun = begin("0.4").await;
+        let list = listed(&session.catalog, &begun.run).await.unwrap();
+        let frozen: Vec<Split> = list.iter().map(|line| line.frozen.split).collect();
+        assert_eq!(frozen, begun.set.splits);
+        assert_eq!(frozen.iter().filter(|split| **split == Split::Validation).count(), 16);
+
+        let recipe = parse(&["--validation", "0.4"]).recipe();
+        RunFolder::take(&session.store.absolute(&begun.run.folder), &recipe, &begun.set).unwrap();
+        assert_eq!(begin("0.4").await.run.name, "scn-1", "it was cut off");
+        assert_eq!(begin("0").await.run.name, "scn-2", "nothing is held out");
+        end(&session, &begun.run).await;
+        assert_eq!(begin("0.4").await.run.name, "scn-1", "it is done");
+    }
+
+    #[tokio::test]
     async fn faces_that_were_cropped_again_are_other_data() {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::still(folder.path()).await;
@@ -463,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_whose_channels_are_all_held_out_has_nothing_to_do_yet() {
+    fn a_catalog_whose_channels_are_all_held_out_has_nothing_to_train_on_yet() {
         let mut set = crate::train::drawn::shapes(6, 1);
         check_training(&set).unwrap();
         set.splits.fill(Split::Test);

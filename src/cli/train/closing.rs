@@ -1,10 +1,10 @@
-//! How the end of a run is told to people. All of it stands in `result.json` and `metrics.jsonl` for programs.
+//! The results of a run as text. Programs find all of it in `result.json` and `metrics.jsonl`.
 
 use crate::train::recipe::Method;
 use crate::train::{MeasuredOn, Measures, Trained};
 use crate::words::{plural, share};
 
-/// Eight heights, and nothing.
+/// A blank, and eight heights of bars.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Accuracies and labels, in one line.
@@ -18,10 +18,10 @@ pub(super) fn words(trained: &Trained) -> String {
             percent(labels.broken)
         )
     });
-    format!("{}: {}{labels}", trained.method, accuracies(&trained.measures()))
+    format!("{}: {}{labels}", trained.method.as_str(), accuracies(&trained.measures()))
 }
 
-/// Accuracies, and on what they were measured.
+/// Accuracies, and the samples they were measured on.
 pub(super) fn accuracies(measures: &Measures) -> String {
     format!(
         "last-5 accuracy {}, best {}, mean class {}{}",
@@ -32,7 +32,7 @@ pub(super) fn accuracies(measures: &Measures) -> String {
     )
 }
 
-/// On what accuracies were measured, to stand behind them.
+/// The samples that accuracies were measured on, as a suffix in parentheses.
 pub(super) fn on(measured_on: Option<MeasuredOn>) -> String {
     match measured_on {
         Some(on) if on.chose_the_best() => format!(" (on {on}, which also chose the best)"),
@@ -41,12 +41,12 @@ pub(super) fn on(measured_on: Option<MeasuredOn>) -> String {
     }
 }
 
-/// A share in percent; a dash where it is not known.
+/// A share in percent, or a dash when it is unknown.
 pub(super) fn percent(known: Option<f64>) -> String {
     known.map_or_else(|| "–".to_owned(), share)
 }
 
-/// What tells whether to trust it: each class, calibration, importance, and what could not be read.
+/// Details that show whether to trust the run: each class, calibration, importance, and unreadable pictures.
 pub(super) fn details(trained: &Trained) -> Vec<String> {
     let parts =
         [classes(trained), importance(trained), unchanged(trained), precision(trained), unreadable(trained)];
@@ -77,7 +77,7 @@ fn importance(trained: &Trained) -> Option<String> {
     ))
 }
 
-/// One character for each bin: the largest bin has the full height, and only an empty one is blank.
+/// One character per bin: the largest bin has the full height, and only an empty one is blank.
 fn bars(counts: &[u64]) -> String {
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     counts
@@ -86,9 +86,9 @@ fn bars(counts: &[u64]) -> String {
         .collect()
 }
 
-/// What to say when SCN changed no label: then its third module, relabelling, did nothing.
+/// A remark if SCN changed no label: its third module, relabelling, did nothing.
 fn unchanged(trained: &Trained) -> Option<String> {
-    let is_scn = trained.method == Method::Scn.as_str();
+    let is_scn = trained.method == Method::Scn;
     (is_scn && trained.relabels.is_empty())
         .then(|| "no label was changed; --relabel-epoch says when relabelling begins".to_owned())
 }
@@ -112,7 +112,7 @@ mod tests {
 
     fn trained() -> Trained {
         Trained {
-            method: "scn".to_owned(),
+            method: Method::Scn,
             recipe_hash: String::new(),
             classes: ["cat", "dog"].map(str::to_owned).to_vec(),
             device: "cpu".to_owned(),
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_tells_whether_to_trust_a_run_is_said() {
+    fn details_cover_classes_importance_labels_and_unreadable_pictures() {
         let said = details(&trained()).join("\n");
         assert_eq!(
             said,
@@ -178,18 +178,18 @@ mod tests {
 
     #[test]
     fn a_baseline_has_no_importance_to_show() {
-        let mut baseline = trained();
+        let mut baseline = Trained { method: Method::Baseline, ..trained() };
         (baseline.labels, baseline.importance_auc, baseline.unreadable) = (None, None, Vec::new());
         baseline.epochs[0].importance_histogram = [0; 10];
         assert_eq!(details(&baseline).len(), 1);
         assert_eq!(
             words(&baseline),
-            "scn: last-5 accuracy 75.0 %, best –, mean class 50.0 % (on 2 test samples)"
+            "baseline: last-5 accuracy 75.0 %, best –, mean class 50.0 % (on 2 test samples)"
         );
     }
 
     #[test]
-    fn it_is_said_that_the_best_was_chosen_on_the_same_samples() {
+    fn the_accuracies_say_if_the_best_was_chosen_on_the_same_samples() {
         let own = Trained { measured_on: Some(Split::Validation), ..trained() };
         let said = words(&own);
         assert!(said.contains("(on 2 validation samples, which also chose the best)"), "{said}");

@@ -1,5 +1,5 @@
-//! What `webemotion train` does around the training itself: names the run, finds one that was cut off or is done, keeps
-//! the trainer on a thread of its own, and says what came of it.
+//! The command around the training: names the run, finds one that was interrupted or is done, starts the trainer on a
+//! thread, and prints the results.
 
 use serde_json::{Value, json};
 
@@ -14,10 +14,10 @@ use crate::train::{ClosingLine, Measures, RunPlace, Trained};
 use super::super::{Global, Session, say, session};
 use super::catalog::{self, CatalogRun};
 use super::closing;
-use super::dataset::{know, say_remarks};
+use super::dataset::{read_identity, say_remarks};
 use super::folder::{self, RunFolder};
 use super::spread::Spreads;
-use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, TrainPlan, run as train};
+use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, TrainPlan, run_trainer};
 
 /// Runs the command.
 pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -40,13 +40,12 @@ pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// Trains on the catalog's samples (and other sets that are named with it) and writes what was learnt back; says what
-/// the run is called.
+/// Trains on the catalog's samples (and other sets named with it) and stores the results in it; returns the run's name.
 pub(crate) async fn on_catalog(session: &Session, args: &TrainArgs) -> Result<String, Failure> {
     Ok(in_catalog(session, args).await?.run)
 }
 
-/// The same, and gives the closing line.
+/// The same; returns the closing line.
 async fn in_catalog(session: &Session, args: &TrainArgs) -> Result<ClosingLine, Failure> {
     let recipe = args.recipe();
     recipe.check()?;
@@ -69,7 +68,7 @@ async fn in_catalog(session: &Session, args: &TrainArgs) -> Result<ClosingLine, 
     close(&folder, &trained, session.json)
 }
 
-/// The run of this recipe that [`on_catalog`] would go on with.
+/// The run of this recipe that [`on_catalog`] would resume.
 pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> Result<Option<Run>, Failure> {
     catalog::cut_off(session, args, &args.recipe()).await
 }
@@ -80,7 +79,7 @@ async fn on_disk(args: &TrainArgs, global: &Global, caller: &Caller) -> Result<C
     let set = args.training_set(None)?;
     set.check_training()?;
     recipe.check_for(&set)?;
-    know(&set, caller).await?;
+    read_identity(&set, caller).await?;
     let runs = store::runs_in(&global.data());
     let folder = match &args.resume {
         Some(run) => {
@@ -99,7 +98,7 @@ async fn on_disk(args: &TrainArgs, global: &Global, caller: &Caller) -> Result<C
     close(&folder, &trained, global.json)
 }
 
-/// Trains in a run's folder, from its last checkpoint on, and writes down what was measured at the end.
+/// Trains in a run's folder, from its last checkpoint if there is one, and stores the results there.
 pub(crate) async fn train_in(
     folder: &RunFolder,
     recipe: Recipe,
@@ -114,14 +113,14 @@ pub(crate) async fn train_in(
     Ok(trained)
 }
 
-/// The trainer blocks for hours: it gets a thread that the async side does not need.
+/// Runs the trainer, which blocks for hours, on a thread outside the async runtime's own.
 async fn on_a_thread(
     plan: TrainPlan,
     caller: &Caller,
     mut watch: impl RunWatch + Send + 'static,
 ) -> Result<Trained, Failure> {
     let caller = caller.clone();
-    let ended = tokio::task::spawn_blocking(move || train(&plan, &caller, &mut watch)).await;
+    let ended = tokio::task::spawn_blocking(move || run_trainer(&plan, &caller, &mut watch)).await;
     ended.map_err(|error| Failure::bug(format!("training ended early: {error}")))?
 }
 
@@ -138,7 +137,7 @@ fn close(folder: &RunFolder, trained: &Trained, json: bool) -> Result<ClosingLin
     Ok(line)
 }
 
-/// Closes runs that differ in their seed.
+/// Prints the summary of runs that differ in their seed.
 fn say_together(lines: &[ClosingLine], json: bool) {
     let runs: Vec<Measures> = lines.iter().map(|line| line.measures).collect();
     let spreads = Spreads::of(&runs);
@@ -149,7 +148,7 @@ fn say_together(lines: &[ClosingLine], json: bool) {
     }
 }
 
-/// The same recipe on the same data gives the same net: what is done is told again, not done again.
+/// Prints the results of a run that was done before: the same recipe on the same data would give the same net.
 fn say_again(folder: &RunFolder, line: &ClosingLine, json: bool) {
     if json {
         let mut line = json!(line);

@@ -1,4 +1,4 @@
-//! Data sets by name: from `--dataset` and its readings to the set that the trainer gets. It trains nothing.
+//! Data sets by name: from `--dataset` and its options to the trainer's training set.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ use crate::catalog::runs::Noise;
 use crate::demo::portraits::Difficulty;
 use crate::failure::{Failure, Reason};
 use crate::progress::Event;
-use crate::train::data::{self, DataError, FerplusOptions, TrainingSet};
+use crate::train::data::{self, AffectnetClasses, DataError, FerplusOptions, TrainingSet};
 
-/// After this time the user is told what is waited for.
+/// After this time the user is told what the command is waiting for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One data set by kind and place.
@@ -79,7 +79,7 @@ impl fmt::Display for DatasetArg {
     }
 }
 
-/// A folder as it was named; a shell leaves a `~` alone that does not begin a word.
+/// A folder, with a leading `~` expanded: a shell does not expand it after `kind:`.
 fn at_home(folder: &str) -> PathBuf {
     let below_home = folder.strip_prefix("~/").and_then(|rest| Some(env::home_dir()?.join(rest)));
     below_home.unwrap_or_else(|| PathBuf::from(folder))
@@ -119,11 +119,15 @@ impl ReadingArgs {
         match dataset {
             DatasetArg::RafDb(folder) => data::raf_db(folder),
             DatasetArg::Ferplus(folder) => data::ferplus(folder, self.ferplus()),
-            DatasetArg::Affectnet(folder) => data::affectnet(folder, self.affectnet_classes == 7),
+            DatasetArg::Affectnet(folder) => data::affectnet(folder, self.affectnet()),
             DatasetArg::Folder(folder) => data::folder(folder),
             DatasetArg::Drawn(difficulty) => Ok(drawn(*difficulty)),
             DatasetArg::Catalog => Err(DataError::Empty { name: "the catalog".to_owned(), what: "folder" }),
         }
+    }
+
+    fn affectnet(&self) -> AffectnetClasses {
+        if self.affectnet_classes == 7 { AffectnetClasses::Seven } else { AffectnetClasses::Eight }
     }
 
     fn ferplus(&self) -> FerplusOptions {
@@ -139,28 +143,27 @@ impl ReadingArgs {
     }
 }
 
-/// Tells those who wait what they should know of how a set was read.
+/// Logs the remarks on how a set was read.
 pub(crate) fn say_remarks(set: &TrainingSet) {
     set.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
 }
 
-/// Reads what tells a set's pictures from others, which may take hours for a million files. [`TrainingSet::hash`] takes
-/// no time from then on.
+/// Reads the identity of a set's pictures, which may take hours for a million files. After that [`TrainingSet::hash`] is
+/// fast.
 ///
 /// # Errors
-/// [`Reason::Interrupted`] as soon as somebody asks to stop.
-pub(crate) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failure> {
+/// [`Reason::Interrupted`] as soon as a stop is requested.
+pub(crate) async fn read_identity(set: &TrainingSet, caller: &Caller) -> Result<(), Failure> {
     let (sender, mut receiver) = oneshot::channel();
     let pictures = Arc::clone(&set.pictures);
     let read = move || {
         pictures.identity();
         let _ = sender.send(());
     };
-    // A thread of its own: the runtime waits for its own threads at the end, even when nobody wants their answer any
-    // more.
+    // Not on a thread of the runtime, which would wait for it at the end even if its result is no longer needed.
     let reader = thread::Builder::new().name("reader".to_owned()).spawn(read);
     reader.map_err(|error| Failure::bug(format!("cannot start the reader: {error}")))?;
-    let is_known = async {
+    let is_read = async {
         if tokio::time::timeout(PATIENCE, &mut receiver).await.is_err() {
             let text = format!("reading {} pictures to know them again", set.len());
             caller.reporter.report(&Event::Said { text });
@@ -168,7 +171,7 @@ pub(crate) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failu
         }
     };
     tokio::select! {
-        () = is_known => Ok(()),
+        () = is_read => Ok(()),
         () = caller.stop.asked() => {
             let interrupted = Failure::transient(Reason::Interrupted, "interrupted before anything was trained");
             Err(interrupted.with_hint("start the same command again"))
@@ -177,20 +180,20 @@ pub(crate) async fn know(set: &TrainingSet, caller: &Caller) -> Result<(), Failu
 }
 
 impl CommonArgs {
-    /// The data sets joined, with the labels that they come with; `catalog` is what the caller read for
-    /// [`DatasetArg::Catalog`]. It comes first, whatever stood first: its samples keep their places in the frozen list.
+    /// The data sets joined, with their own labels; `catalog` is the caller's set for [`DatasetArg::Catalog`]. It comes
+    /// first, no matter where it was named: its samples keep their positions in the frozen list.
     pub(crate) fn clean_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
         let mut sets: Vec<TrainingSet> = catalog.into_iter().collect();
         for dataset in self.dataset.iter().filter(|dataset| **dataset != DatasetArg::Catalog) {
             sets.push(self.readings.read(dataset).map_err(|error| error.failure())?);
         }
         let mut set = data::unite(sets).map_err(|error| error.failure())?;
-        self.write_down(&mut set);
+        self.record_flags(&mut set);
         Ok(set)
     }
 
-    /// Writes into the set which flags it was read with.
-    fn write_down(&self, set: &mut TrainingSet) {
+    /// Records in the set the flags it was read with.
+    fn record_flags(&self, set: &mut TrainingSet) {
         let datasets: Vec<String> = self.dataset.iter().map(DatasetArg::to_string).collect();
         set.write_flag("dataset", json!(datasets));
         set.write_flag("validation", json!(self.validation));
@@ -205,7 +208,7 @@ impl CommonArgs {
         }
     }
 
-    /// Makes this share of each class's training labels wrong, as the seed decides.
+    /// Makes this share of each class's training labels wrong, chosen by the seed.
     pub(crate) fn add_noise(&self, set: &mut TrainingSet, noise: f64) -> Result<(), Failure> {
         if !(0.0..=1.0).contains(&noise) {
             let detail = format!("a noise of {noise} was asked for, but it must be 0 to 1");
@@ -228,7 +231,7 @@ impl TrainArgs {
     pub fn training_set(&self, catalog: Option<TrainingSet>) -> Result<TrainingSet, Failure> {
         let common = &self.common;
         let mut set = common.clean_set(catalog)?;
-        // First: what is held out keeps its labels, and the share of wrong ones is exact among the others.
+        // Before the noise: held-out samples keep their labels, and the share of wrong ones is exact among the others.
         set.hold_out_validation(common.validation, common.seed);
         if let Some(noise) = self.noise {
             common.add_noise(&mut set, noise)?;
@@ -240,7 +243,7 @@ impl TrainArgs {
         Ok(set)
     }
 
-    /// What makes labels wrong on purpose.
+    /// The label noise added on purpose, if any.
     pub(super) fn noise(&self) -> Option<Noise> {
         let list = self.noisy_labels.as_ref().map(|list| list.display().to_string());
         let share = self.noise.filter(|share| *share > 0.0);
@@ -267,7 +270,7 @@ mod tests {
             [DatasetArg::RafDb("/data/raf".into()), DatasetArg::Folder("x".into())]
         );
         assert_eq!(parse(&[]).common.dataset, [DatasetArg::Catalog]);
-        // Not everybody has a home.
+        // There may be no home folder.
         let at_home = env::home_dir().map_or_else(|| "~/raf".into(), |home| home.join("raf"));
         assert_eq!(parse(&["--dataset", "raf-db:~/raf"]).common.dataset, [DatasetArg::RafDb(at_home)]);
         assert!(try_parse(&["--dataset", "imagenet:x"]).is_err());
@@ -282,7 +285,7 @@ mod tests {
 
     /// Accuracy on held-out samples is against their labels: a wrong one would count against a net that is right.
     #[test]
-    fn what_is_held_out_keeps_its_labels_and_the_noise_is_exact_among_the_others() {
+    fn held_out_samples_keep_their_labels_and_the_noise_is_exact_among_the_others() {
         let args = parse(&["--dataset", "drawn:easy", "--noise", "0.2", "--validation", "0.25"]);
         let set = args.training_set(None).unwrap();
         let truth = set.truth.as_ref().unwrap();
@@ -295,7 +298,7 @@ mod tests {
         assert_eq!((wrong(Split::Validation), wrong(Split::Test)), (0.0, 0.0));
     }
 
-    /// A picture that nobody has read before everybody has gone.
+    /// A picture that takes for ever to read.
     struct Slow;
 
     impl Pictures for Slow {
@@ -318,7 +321,7 @@ mod tests {
         }
     }
 
-    /// Asks to stop when it is told what it waits for.
+    /// Asks to stop when it is told what the command waits for.
     struct Impatient(Stop);
 
     impl Reporter for Impatient {
@@ -331,18 +334,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_million_pictures_is_told_and_may_stop() {
+    async fn a_long_read_is_announced_and_can_be_stopped() {
         let stop = Stop::default();
         let caller = Caller { reporter: Arc::new(Impatient(stop.clone())), stop };
         let mut set = shapes(60, 1);
-        know(&set, &caller).await.unwrap();
+        read_identity(&set, &caller).await.unwrap();
         set.pictures = Arc::new(Slow);
-        let failure = know(&set, &caller).await.unwrap_err();
+        let failure = read_identity(&set, &caller).await.unwrap_err();
         assert_eq!(failure.exit(), crate::failure::Exit::Interrupted);
     }
 
     #[test]
-    fn a_set_says_with_which_flags_it_was_made() {
+    fn a_set_records_the_flags_it_was_read_with() {
         let flags = |words: &[&str]| parse(words).training_set(None).unwrap().flags;
         let clean = flags(&["--dataset", "drawn:easy"]);
         assert_eq!(json!(clean), json!({"dataset": ["drawn:easy"], "validation": 0.1}));
@@ -350,7 +353,7 @@ mod tests {
         assert_eq!((&noisy["noise"], &noisy["noise-kind"]), (&json!(0.25), &json!("pair")));
 
         let mut set = shapes(6, 1);
-        parse(&["--dataset", "ferplus:x", "--ferplus-labels", "soft"]).common.write_down(&mut set);
+        parse(&["--dataset", "ferplus:x", "--ferplus-labels", "soft"]).common.record_flags(&mut set);
         assert_eq!(set.flags["dataset"], json!(["ferplus:x"]));
         assert_eq!(
             (&set.flags["ferplus-labels"], &set.flags["ferplus-classes"]),
@@ -359,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn readings_of_ferplus_reach_its_options() {
+    fn flags_of_ferplus_reach_its_options() {
         let args = parse(&["--ferplus-classes", "7", "--ferplus-labels", "argmax"]);
         let options = args.common.readings.ferplus();
         assert!(options.seven_classes && !options.merge_validation);

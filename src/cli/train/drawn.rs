@@ -1,4 +1,4 @@
-//! Drawn faces as a data set: noise experiments for everybody, without a licence-gated download.
+//! Drawn faces as a data set, for noise experiments without a licence-gated download.
 
 use std::io;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use crate::demo::portraits::{Difficulty, Portraits};
 use crate::train::data::{Identity, Pictures, TrainingSet, identity_of};
 use crate::types::{Emotion, Split};
 
-/// One in five portraits is for the test.
+/// One in five portraits is a test sample.
 const TEST_EVERY: usize = 5;
-/// Decides who is drawn; noise and training have seeds of their own.
+/// The seed of the portraits; noise and training have their own.
 const SEED: u64 = 1;
 
-/// Portraits of a difficulty: 2,000 and 500 easy ones for training and for the test, 4,000 and 1,000 hard ones.
+/// The portraits of a difficulty: easy, 2,000 to train and 500 to test; hard, 4,000 and 1,000.
 pub(super) fn drawn(difficulty: Difficulty) -> TrainingSet {
     let (word, count) = match difficulty {
         Difficulty::Easy => ("easy", 2_500),
@@ -44,7 +44,7 @@ impl Pictures for Drawn {
         format!("portrait {index}")
     }
 
-    /// From one picture: the others are drawn by the same code from the same seed.
+    /// Of the first picture only: the others are drawn by the same code from the same seed.
     fn identity(&self) -> Identity {
         identity_of(self.0.png(0))
     }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hard_portraits_are_as_unequal_as_ferplus_and_easy_ones_equal() {
+    fn classes_of_hard_portraits_are_as_unbalanced_as_in_ferplus_and_easy_ones_balanced() {
         let hard = drawn(Difficulty::Hard);
         hard.check().unwrap();
         let counts = hard.class_counts(Split::Train);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_portrait_is_the_same_again_and_another_one_is_another() {
+    fn a_portrait_is_reproducible_and_differs_from_another() {
         let set = drawn(Difficulty::Hard);
         let picture = |index| set.pictures.encoded(index).unwrap();
         assert_eq!(picture(7), picture(7));

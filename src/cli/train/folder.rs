@@ -1,5 +1,5 @@
-//! The folder of a run: which process holds it, what it was made for, and the closing line once the run is done.
-//! It knows no catalog; what the trainer keeps in it is the trainer's.
+//! The folder of a run: which process holds it, its recipe and data, and the closing line once the run is done. The
+//! checkpoints in it belong to the trainer.
 
 use std::fs::File;
 use std::io;
@@ -21,14 +21,14 @@ use crate::train::{ClosingLine, Trained};
 
 /// The recipe, written when the run begins.
 const RECIPE: &str = "recipe.json";
-/// Which data it was made for and with which flags, the sha256 of the params that it began with, and when it began.
+/// The data, its flags, the sha256 of the initial params, and when the run began.
 const DATA: &str = "data.json";
 const INIT: &str = "init_sha256";
 const FLAGS: &str = "flags";
 const STARTED_AT: &str = "started_at_ms";
-/// All that was measured at the end.
+/// All results.
 const RESULT: &str = "result.json";
-/// The closing line: the run came to its end.
+/// The closing line; it is there once the run is done.
 const CLOSING: &str = "closing.json";
 /// Held by the process that trains here.
 const LOCK: &str = "lock";
@@ -40,8 +40,8 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Takes a folder for a run of this recipe and data, making it when it is not there. What it was made for is
-    /// written once and never changed.
+    /// Locks a folder for a run of this recipe and data, creating it if it does not exist. The recipe and the data are
+    /// recorded once and never changed.
     ///
     /// # Errors
     /// [`Reason::Usage`] while another process holds it.
@@ -64,7 +64,7 @@ impl RunFolder {
         Ok(Some(Self { path: path.to_owned(), _lock: lock }))
     }
 
-    /// Takes the folder that [`place`] finds for a run; with `again` one that is done is not found.
+    /// Locks the folder that [`place`] finds for a run; with `again` a run that is done is passed over.
     pub(super) fn find(
         runs: &Path,
         recipe: &Recipe,
@@ -82,7 +82,7 @@ impl RunFolder {
             match (taken, is_for(&path, recipe, set)) {
                 (Some(folder), true) => return Ok(folder),
                 (None, true) => return Err(held(&path)),
-                // A process that begins at the same moment was first.
+                // Another process has just begun a run there.
                 (_, false) => of_others.push(path),
             }
         }
@@ -98,7 +98,7 @@ impl RunFolder {
         closing_line(&self.path)
     }
 
-    /// Writes down what was measured at the end, and what is thought of every sample.
+    /// Stores the results and the opinions on all samples.
     pub(super) fn keep(&self, trained: &Trained, set: &TrainingSet) -> Result<(), Failure> {
         opinions::write(&self.path, trained, set)?;
         write_json(&self.path.join(RESULT), trained)
@@ -110,8 +110,8 @@ impl RunFolder {
     }
 }
 
-/// The folder of a run of this recipe and data: one that was cut off or is done, unless it is passed over; else a new one.
-/// It is not made. `folder` tells where the first, second … one of a kind lies.
+/// The folder of an interrupted or finished run of this recipe and data, unless it is passed over; else a new path, which
+/// is not created. `folder` gives the path of the first, second … folder.
 pub(crate) fn place(
     folder: &dyn Fn(u32) -> PathBuf,
     recipe: &Recipe,
@@ -126,7 +126,7 @@ pub(crate) fn place(
         if is_passed_over(&path) {
             continue;
         }
-        // Killed before it knew what it was for: any run may have it.
+        // Its process was killed before the recipe was recorded: any run may use it.
         if !path.join(RECIPE).is_file() {
             free.get_or_insert(path);
             continue;
@@ -138,7 +138,7 @@ pub(crate) fn place(
     folder(1)
 }
 
-/// The folder that `--resume` means: a path, or a name below `runs`.
+/// The folder that `--resume` names: a path, or a name below `runs`.
 pub(super) fn named(runs: &Path, run: &Path) -> Result<PathBuf, Failure> {
     [run.to_owned(), runs.join(run)].into_iter().find(|folder| folder.join(RECIPE).is_file()).ok_or_else(
         || {
@@ -157,16 +157,15 @@ fn is_for_recipe(folder: &Path, recipe: &Recipe) -> bool {
     read_json::<Value>(&folder.join(RECIPE)) == serde_json::to_value(recipe).ok()
 }
 
-/// Whether a folder was made for this data and the params that the recipe's file holds now. Params whose file is gone
-/// do not matter (a run that began with them goes on without), nor does what the folder of an earlier release does not
-/// say.
+/// Whether a folder was made for this data and for the initial params that the recipe's file now has. Params whose file is
+/// gone are not compared, since a resumed run does not need them; nor is what an earlier release did not record.
 pub(super) fn is_for_data(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> bool {
     let Some(card) = read_json::<Value>(&folder.join(DATA)) else { return false };
     let is_same_init = card[INIT].is_null() || init_sha256(recipe).is_none_or(|init| card[INIT] == init);
     card["hash"] == data_card(set)["hash"] && is_same_init
 }
 
-/// Refuses the folder that `--resume` means when it was made for something else.
+/// Refuses the folder that `--resume` names if it was made for something else.
 pub(super) fn check_is_for(folder: &Path, recipe: &Recipe, set: &TrainingSet) -> Result<(), Failure> {
     match (is_for_recipe(folder, recipe), is_for_data(folder, recipe, set)) {
         (true, true) => Ok(()),
@@ -189,12 +188,12 @@ fn init_sha256(recipe: &Recipe) -> Option<String> {
     crate::store::digest(recipe.init.as_ref()?).ok().map(|(_, sha256)| sha256)
 }
 
-/// Which data a run is for.
+/// Describes and identifies the data of a run.
 pub(crate) fn data_card(set: &TrainingSet) -> Value {
     json!({"name": set.name, "summary": set.summary(), "classes": set.classes, "hash": set.hash()})
 }
 
-/// When the run in a folder began, milliseconds since 1970; `None` where an earlier release began it.
+/// When the run in a folder began, milliseconds since 1970; `None` if an earlier release began it.
 pub(crate) fn started_at_ms(folder: &Path) -> Option<i64> {
     read_json::<Value>(&folder.join(DATA))?[STARTED_AT].as_i64()
 }
@@ -204,30 +203,30 @@ pub(crate) fn closing_line(folder: &Path) -> Option<ClosingLine> {
     read_json(&folder.join(CLOSING))
 }
 
-/// What [`RunFolder::keep`] wrote.
+/// The results that [`RunFolder::keep`] stored.
 pub(crate) fn result(folder: &Path) -> Option<Trained> {
     read_json(&folder.join(RESULT))
 }
 
-/// What a JSON file holds; `None` when it is not there, not whole or something else.
+/// Reads a JSON file; `None` when it is missing, incomplete or of another type.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Writes a JSON file of a folder that is taken, whole or not at all.
+/// Writes a JSON file in a locked folder, whole or not at all.
 pub(crate) fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(content).map_err(|error| unwritable(path, &error.into()))?;
     write_whole(path, &text).map_err(|error| unwritable(path, &error))
 }
 
-/// A file cannot be written in a folder that was taken: its disk is full, or went away since. Nothing is given up.
+/// A file in a locked folder cannot be written: the disk is full or gone. The failure is transient, so the run can resume.
 pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::transient(Reason::Disk, format!("cannot write {}: {error}", path.display())).with_hint(
         "free some disk, or mend it, then start the same command again: it goes on from what is there",
     )
 }
 
-/// `None` while another process holds it.
+/// Locks a folder; `None` while another process holds it.
 fn lock(folder: &Path) -> Result<Option<Flock<File>>, Failure> {
     let path = folder.join(LOCK);
     let unwritable = |error: io::Error| Failure::unwritable(&path, &error);
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_was_cut_off_is_gone_on_with_and_other_data_get_a_run_of_their_own() {
+    fn an_interrupted_run_is_resumed_and_other_data_get_a_run_of_their_own() {
         let runs = tempfile::tempdir().unwrap();
         let (set, other, as_many) = (shapes(20, 1), shapes(25, 1), shapes(20, 2));
         assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
@@ -266,9 +265,9 @@ mod tests {
         assert_eq!(find(runs.path(), &set, false).name(), "scn-1");
     }
 
-    /// A process that is killed between its last commit and its exit must not make its successor train again.
+    /// If a process is killed between its last commit and its exit, the next one must not train again.
     #[test]
-    fn a_run_that_is_done_is_not_begun_a_second_time_unless_asked() {
+    fn a_finished_run_is_not_repeated_unless_asked() {
         let runs = tempfile::tempdir().unwrap();
         let set = shapes(20, 1);
         let line = ClosingLine { run: "scn-1".to_owned(), measures: Measures::default() };
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn other_params_in_the_same_file_are_another_beginning() {
+    fn other_initial_params_in_the_same_file_begin_another_run() {
         let runs = tempfile::tempdir().unwrap();
         let init = runs.path().join("face.safetensors");
         let recipe = Recipe { init: Some(init.clone()), ..Recipe::new(Method::Scn) };
@@ -293,13 +292,13 @@ mod tests {
         };
         let names = [Some("one"), Some("other"), Some("one"), None].map(&mut find);
         assert_eq!(names, ["scn-1", "scn-2", "scn-1", "scn-1"]);
-        // A folder of an earlier release does not say what it began with.
+        // An earlier release did not record the initial params.
         write_json(&runs.path().join("runs/scn-1").join(DATA), &data_card(&set)).unwrap();
         assert_eq!(find(Some("third")), "scn-1");
     }
 
     #[test]
-    fn a_folder_tells_with_which_flags_its_data_were_made_and_when_the_run_began() {
+    fn a_folder_records_the_flags_of_its_data_and_when_the_run_began() {
         let runs = tempfile::tempdir().unwrap();
         let mut set = shapes(20, 1);
         set.write_flag("noise", json!(0.25));
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_another_recipe_or_other_data_is_not_gone_on_with() {
+    fn a_run_of_another_recipe_or_other_data_is_not_resumed() {
         let runs = tempfile::tempdir().unwrap();
         let (set, recipe) = (shapes(20, 1), Recipe::new(Method::Scn));
         let folder = find(runs.path(), &set, false).path.clone();
@@ -324,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_was_made_by_a_process_killed_at_once_is_used() {
+    fn a_folder_left_by_a_process_killed_at_once_is_used() {
         let runs = tempfile::tempdir().unwrap();
         std::fs::create_dir(runs.path().join("scn-1")).unwrap();
         std::fs::write(runs.path().join("scn-1/recipe.part"), "{\"method\"").unwrap();
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_another_process_has_just_made_is_left_to_it() {
+    fn a_folder_that_another_process_has_just_made_is_not_used() {
         let runs = tempfile::tempdir().unwrap();
         let first = runs.path().join("scn-1");
         std::fs::create_dir(&first).unwrap();
@@ -355,9 +354,9 @@ mod tests {
         assert_eq!(find(runs.path(), &set, false).name(), "scn-2");
     }
 
-    /// A quick reader of JSON misses the last bit of one such number in ten.
+    /// Without serde_json's `float_roundtrip` the last bit of one such number in ten is lost.
     #[test]
-    fn a_recipe_is_known_again_to_the_last_digit() {
+    fn a_recipe_is_compared_to_the_last_digit() {
         let runs = tempfile::tempdir().unwrap();
         let mut recipe = Recipe::new(Method::Scn);
         recipe.optimizer.lr = 0.000_011_289_428_729_933_203;
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_goes_away_under_a_run_does_not_end_it_for_good() {
+    fn a_disk_that_disappears_during_a_run_is_a_transient_failure() {
         let runs = tempfile::tempdir().unwrap();
         let folder = find(runs.path(), &shapes(20, 1), false);
         std::fs::remove_dir_all(&folder.path).unwrap();
@@ -378,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn below_a_file_there_is_no_place_for_runs() {
+    fn runs_below_a_file_are_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("notes.txt");
         std::fs::write(&file, "no folder").unwrap();

@@ -1,4 +1,4 @@
-//! The flags of the loop itself: how params move, how pictures are varied, when it ends. They know no method.
+//! The flags of the training loop: optimizer, augmentation, and when it ends.
 
 use clap::{Args, ValueEnum};
 
@@ -82,8 +82,7 @@ fn factor(text: &str) -> Result<f64, String> {
 }
 
 impl LoopArgs {
-    /// Changes what was named. Pictures are made into what the file of `init` learnt from, where nothing else is named
-    /// and the file says it.
+    /// Applies the flags that were given. Without a flag pictures are normalised as the file of `init` says, if it does.
     pub(super) fn apply(&self, recipe: &mut Recipe) {
         recipe.schedule = self.schedule(&recipe.schedule, recipe.epochs);
         set(&mut recipe.optimizer.momentum, self.momentum);
@@ -100,11 +99,11 @@ impl LoopArgs {
         recipe.early_stop = self.early_stop.or(recipe.early_stop);
     }
 
-    /// The schedule that was named, else the `usual` one, with the drops that were named. Those say for themselves that
-    /// there are drops.
+    /// The schedule that was named, else the `usual` one, with the drops that were named. Flags for drops imply a step
+    /// schedule, unless the schedule has drops.
     fn schedule(&self, usual: &Schedule, epochs: u32) -> Schedule {
         let steps = || {
-            // Of one epoch none is left to drop after, of two only one.
+            // With one epoch there is nothing to drop after, with two only one place.
             let mut at = vec![epochs / 2, epochs * 3 / 4];
             at.retain(|&epoch| epoch > 0);
             at.dedup();
@@ -153,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_few_epochs_drops_at_no_epoch_twice_and_never_before_the_first() {
+    fn a_run_of_few_epochs_never_drops_twice_at_one_epoch_or_before_the_first() {
         for (epochs, expected) in [("1", &[][..]), ("2", &[1][..]), ("3", &[1, 2][..]), ("4", &[2, 3][..])] {
             let recipe = parse(&["--schedule", "step", "--epochs", epochs]).recipe();
             assert_eq!(recipe.schedule, Schedule::Step { at: expected.to_vec(), factor: 0.1 });
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_normalised_as_the_file_of_init_says_unless_another_way_is_named() {
+    fn the_file_of_init_decides_the_normalisation_unless_a_flag_does() {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().join("best.safetensors");
         let card = json!({"net": {"classes": ["anger", "fear"], "recipe": {"normalise": "zero-one"}}});
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn drops_that_are_named_change_the_preset_s_and_need_no_other_flag() {
+    fn flags_for_drops_override_the_preset_and_need_no_other_flag() {
         let recipe = parse(&["--preset", "paper", "--drop-after", "1", "--drop-factor", "0.5"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![1], factor: 0.5 });
         let recipe = parse(&["--preset", "reference", "--drop-factor", "0.8"]).recipe();
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_named_stays_as_the_preset_has_it() {
+    fn flags_that_are_not_given_leave_the_preset_unchanged() {
         let recipe = parse(&["--preset", "paper", "--early-stop", "7", "--normalise", "zero-one"]).recipe();
         assert_eq!(recipe.schedule, Schedule::Step { at: vec![15, 30], factor: 0.1 });
         assert_eq!((recipe.early_stop, recipe.normalise), (Some(7), Normalise::ZeroOne));

@@ -1,4 +1,4 @@
-//! The flags of the methods that doubt labels: SCN's numbers and readings, and those of cure. They know no loop.
+//! The flags of the methods that change labels: SCN and cure.
 
 use clap::{Args, ValueEnum};
 
@@ -107,14 +107,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_gamma_is_used() {
+    fn a_given_gamma_is_used() {
         assert_eq!(parse(&["--gamma", "0.3"]).recipe().scn.loss_form, LossForm::Gamma);
         assert_eq!(parse(&["--gamma", "0.3", "--loss", "sum"]).recipe().scn.loss_form, LossForm::Sum);
         assert_eq!(parse(&[]).recipe().scn.loss_form, LossForm::Sum);
     }
 
     #[test]
-    fn what_is_named_changes_and_the_rest_stays() {
+    fn flags_that_are_given_apply_and_the_rest_stays() {
         let usual = parse(&[]).recipe();
         let recipe = parse(&["--method", "cure", "--risk", "0.05", "--scout-share", "0.5"]).recipe();
         assert_eq!((recipe.cure.risk, recipe.cure.scout_share), (0.05, 0.5));

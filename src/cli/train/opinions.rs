@@ -1,4 +1,4 @@
-//! What a run thinks of every sample, as a table for people who clean a data set: `opinions.csv` in the run's folder.
+//! A run's opinions on all samples, as a table for people who clean a data set: `opinions.csv` in the run's folder.
 
 use std::path::Path;
 
@@ -55,7 +55,7 @@ mod tests {
     use crate::types::Split;
 
     #[test]
-    fn a_doubted_label_is_a_row_that_a_person_can_act_on() {
+    fn a_row_names_the_sample_its_labels_and_the_decision() {
         let set = shapes(6, 1);
         let opinion = Opinion {
             sample: 4,

@@ -1,11 +1,11 @@
-//! What a run on the catalog finds, as rows: its epochs and relabels while it goes on, its opinions and its end. Another
-//! program that holds the catalog meanwhile keeps the run waiting, and costs it nothing else.
+//! Stores what a run on the catalog finds: its epochs and relabels while it runs, then its opinions and its end. While
+//! another program holds the catalog, the run waits.
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::catalog::runs::{Opinion, RunState};
+use crate::catalog::runs::{RunState, StoredOpinion};
 use crate::catalog::{Catalog, relabels, runs};
 use crate::failure::{Failure, FailureKind, Reason};
 use crate::progress::Event;
@@ -15,15 +15,15 @@ use crate::types::{Relabel, RunId};
 
 use super::{Caller, RunWatch, json_line};
 
-/// Turns what the trainer says into rows.
+/// Stores the trainer's results as rows.
 #[derive(Clone)]
 pub(super) struct Rows {
     pub(super) catalog: Catalog,
-    /// On it the trainer's thread, which is not async, waits for the catalog.
+    /// Runs the queries, for which the trainer's thread blocks.
     pub(super) runtime: Handle,
     pub(super) caller: Caller,
     pub(super) run: RunId,
-    /// Where the first samples of its set stand in the list as it was frozen.
+    /// The position in the frozen list of each sample of its set that is in the catalog; these come first in the set.
     pub(super) positions: Arc<[usize]>,
 }
 
@@ -38,7 +38,7 @@ impl RunWatch for Rows {
     }
 
     fn relabelled(&mut self, relabels: &[Relabel]) -> Result<(), Failure> {
-        // The catalog knows no samples of other sets.
+        // Samples of other sets are not in the catalog.
         let own =
             |relabel: &Relabel| Some(Relabel { sample: *self.positions.get(relabel.sample)?, ..*relabel });
         let own: Vec<Relabel> = relabels.iter().filter_map(own).collect();
@@ -51,7 +51,7 @@ impl RunWatch for Rows {
 }
 
 impl Rows {
-    /// Writes down how the run of this name ended, well or not, and its opinions.
+    /// Stores how the run ended and, if it is done, its opinions; `name` is the run's.
     pub(super) async fn end(
         &self,
         name: &str,
@@ -64,11 +64,11 @@ impl Rows {
                 patiently(&self.caller, write).await?;
             }
             Err(failure) => {
-                // Interrupted, or the disk is full: the same command goes on from the last checkpoint.
+                // Interrupted, or the disk is full: the same command resumes from the last checkpoint.
                 let may_go_on = failure.kind == FailureKind::Transient;
                 let state = if may_go_on { RunState::Stopped } else { RunState::Failed };
                 if let Err(error) = self.put_end(state, None, &[]).await {
-                    // It stays open, and is gone on with as if it had been killed.
+                    // It stays open, and is resumed as if it had been killed.
                     tracing::warn!("the catalog does not say how run {name} ended: {error}");
                 }
             }
@@ -80,7 +80,7 @@ impl Rows {
         &self,
         state: RunState,
         summary: Option<&str>,
-        opinions: &[(usize, Opinion)],
+        opinions: &[(usize, StoredOpinion)],
     ) -> Result<(), Failure> {
         let mut tx = self.catalog.begin().await?;
         runs::set_opinions(&mut tx, self.run, opinions).await?;
@@ -88,10 +88,10 @@ impl Rows {
         Ok(tx.commit().await?)
     }
 
-    /// By position in the frozen list; those of other sets are left out.
-    fn opinions(&self, trained: &Trained) -> Vec<(usize, Opinion)> {
+    /// The opinions by position in the frozen list, without those on samples of other sets.
+    fn opinions(&self, trained: &Trained) -> Vec<(usize, StoredOpinion)> {
         let own = trained.opinions.iter().filter_map(|it| {
-            let opinion = Opinion {
+            let opinion = StoredOpinion {
                 importance: it.importance,
                 predicted: it.predicted,
                 p_predicted: it.p_predicted,
@@ -103,8 +103,8 @@ impl Rows {
     }
 }
 
-/// Writes as soon as no other program holds the catalog, unless somebody says stop: days of training are worth a wait.
-/// Each try waits half a minute by itself.
+/// Retries a write while another program holds the catalog, until a stop is requested: days of training are worth a wait.
+/// Each try itself waits half a minute, SQLite's busy timeout.
 async fn patiently(caller: &Caller, write: impl AsyncFn() -> Result<(), Failure>) -> Result<(), Failure> {
     loop {
         match write().await {
@@ -130,15 +130,19 @@ mod tests {
     use crate::clock::Stop;
     use crate::progress::Reporter;
 
-    /// Keeps what it is told, and says stop after so many words.
-    struct Minutes(Mutex<Vec<Event>>, usize, Stop);
+    /// Records events, and asks to stop after some.
+    struct Recorder {
+        events: Mutex<Vec<Event>>,
+        stop_after: usize,
+        stop: Stop,
+    }
 
-    impl Reporter for Minutes {
+    impl Reporter for Recorder {
         fn report(&self, event: &Event) {
-            let mut told = self.0.lock().unwrap();
-            told.push(event.clone());
-            if told.len() >= self.1 {
-                self.2.ask();
+            let mut events = self.events.lock().unwrap();
+            events.push(event.clone());
+            if events.len() >= self.stop_after {
+                self.stop.ask();
             }
         }
     }
@@ -147,17 +151,17 @@ mod tests {
         Failure::transient(Reason::Catalog, "database is locked")
     }
 
-    /// Tries to write to a catalog that is held three times; says how it ended, after how many tries and words.
+    /// Writes to a catalog that fails three times; returns the result, the number of tries and of reported events.
     async fn held_thrice(stop_after: usize, held: Failure) -> (Result<(), Failure>, u32, usize) {
         let stop = Stop::default();
-        let minutes = Arc::new(Minutes(Mutex::default(), stop_after, stop.clone()));
-        let caller = Caller { reporter: minutes.clone(), stop };
+        let recorder = Arc::new(Recorder { events: Mutex::default(), stop_after, stop: stop.clone() });
+        let caller = Caller { reporter: recorder.clone(), stop };
         let tries = AtomicU32::new(0);
         let write =
             async || if tries.fetch_add(1, Ordering::Relaxed) < 3 { Err(held.clone()) } else { Ok(()) };
         let ended = patiently(&caller, write).await;
-        let words = minutes.0.lock().unwrap().len();
-        (ended, tries.load(Ordering::Relaxed), words)
+        let events = recorder.events.lock().unwrap().len();
+        (ended, tries.load(Ordering::Relaxed), events)
     }
 
     #[tokio::test]
@@ -166,12 +170,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_is_told_to_stop_waits_no_longer() {
+    async fn a_run_that_is_asked_to_stop_waits_no_longer() {
         assert_eq!(held_thrice(2, busy()).await, (Err(busy()), 3, 2));
     }
 
     #[tokio::test]
-    async fn a_run_does_not_wait_for_what_does_not_pass_by_itself() {
+    async fn a_run_does_not_retry_other_failures() {
         for other in [Failure::transient(Reason::Disk, "full"), Failure::permanent(Reason::Catalog, "torn")] {
             assert_eq!(held_thrice(9, other.clone()).await, (Err(other), 1, 0));
         }

@@ -1,4 +1,4 @@
-//! What runs came to that differ in nothing but their seed: mean and deviation of what their closing lines say. Pure.
+//! Mean and standard deviation of the results of runs that differ only in their seed.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of the values that are known; `None` when none is.
+    /// Of the known values; `None` when there is none.
     pub(crate) fn of(values: impl IntoIterator<Item = Option<f64>>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().flatten().collect();
         let count = values.len() as f64;
@@ -64,8 +64,8 @@ impl Spreads {
         }
     }
 
-    /// The closing line of `train --seeds`: the keys of one run's closing line with means, the same with deviations
-    /// below `sd`, and which runs they are of.
+    /// The closing line of `train --seeds`: the keys of one run's closing line with means, the same keys with deviations
+    /// below `sd`, and the names of the runs.
     pub(crate) fn closing_line(&self, runs: &[ClosingLine]) -> Value {
         let mut line = self.numbers(|spread| Some(spread.mean));
         line["event"] = json!("trained");
@@ -114,20 +114,20 @@ mod tests {
 
     /// 0.5, 0.6, 0.7: the mean is 0.6, the squares sum to 0.02, divided by two the root is 0.1.
     #[test]
-    fn the_deviation_is_a_sample_s() {
+    fn the_deviation_is_the_sample_standard_deviation() {
         let spread = Spread::of([0.5, 0.6, 0.7].map(Some)).unwrap();
         assert!((spread.mean - 0.6).abs() < 1e-12 && (spread.sd.unwrap() - 0.1).abs() < 1e-12);
         assert_eq!(spread.percent(), "60.0 ± 10.0");
     }
 
     #[test]
-    fn one_run_has_no_deviation_and_what_nobody_knows_has_no_mean() {
+    fn one_run_has_no_deviation_and_an_unknown_measure_no_mean() {
         assert_eq!(Spread::of([None, Some(0.25)]), Some(Spread { mean: 0.25, sd: None }));
         assert_eq!(Spread::of([None, None]), None);
     }
 
     #[test]
-    fn the_closing_line_of_seeds_has_the_keys_of_a_run_s_and_their_deviations() {
+    fn the_closing_line_of_seeds_has_all_keys_of_one_runs_and_their_deviations() {
         let line = |run: &str, accuracy: f64, left: Option<f64>| ClosingLine {
             run: run.to_owned(),
             measures: Measures {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_leave_out_labels_whose_truth_is_unknown() {
+    fn the_description_leaves_out_labels_whose_truth_is_unknown() {
         let run =
             Measures { last5_accuracy: Some(0.5), mean_class_accuracy: Some(0.4), ..Measures::default() };
         assert_eq!(Spreads::of(&[run]).describe(), "last-5 accuracy 50.0 %, best –, mean class 40.0 %");

@@ -1,5 +1,5 @@
 //! Event files for TensorBoard: TFRecord frames around the few protocol buffers that scalars and histograms need
-//! (tensorflow/core/util/event.proto and framework/summary.proto). It knows no run.
+//! (tensorflow/core/util/event.proto and framework/summary.proto).
 
 use std::fs::File;
 use std::io::Write;
@@ -7,14 +7,14 @@ use std::path::Path;
 
 use crate::train::metrics::{EpochMetrics, SplitMetrics};
 
-/// Its name must hold `tfevents`; there is one for a run, written anew when the run goes on.
+/// Its name must contain `tfevents`. There is one per run, rewritten when the run resumes.
 const FILE: &str = "events.out.tfevents.0.webemotion";
 
 /// An open event file.
 pub(super) struct EventFile(File);
 
 impl EventFile {
-    /// Begins a run's file in `folder`; `now_ms` since 1970.
+    /// Creates a run's file in `folder`; `now_ms` is since 1970.
     pub(super) fn create(folder: &Path, now_ms: i64) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut file = Self(File::create(folder.join(FILE))?);
@@ -42,7 +42,7 @@ impl EventFile {
         self.record(&event.0)
     }
 
-    /// Length, its checksum, the bytes, their checksum.
+    /// Writes a TFRecord: length, its checksum, the bytes, their checksum.
     fn record(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         let length = (bytes.len() as u64).to_le_bytes();
         let mut frame = length.to_vec();
@@ -75,7 +75,7 @@ fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
     };
     of_split("validation", &metrics.validation);
     of_split("test", &metrics.test);
-    // Of a method without importance the share of RR = 0 says nothing.
+    // The share of RR = 0 is meaningless for a method without importance.
     let has_importance = metrics.importance_histogram.iter().any(|&count| count > 0);
     let optional = [
         ("loss/rank_zero_share", Some(metrics.rank_zero_share).filter(|_| has_importance)),
@@ -108,7 +108,7 @@ fn histogram(bins: &[u64; 10]) -> Message {
         .bytes(7, &counts)
 }
 
-/// A protocol buffer in the making.
+/// An unfinished protocol buffer.
 #[derive(Default)]
 struct Message(Vec<u8>);
 
@@ -157,12 +157,12 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// TFRecord's checksum: CRC-32C, rotated and moved so that it differs from a checksum of a checksum.
+/// TFRecord's checksum: CRC-32C, masked so that checksums of data that contain checksums stay useful.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32 with Castagnoli's polynomial, bit by bit: an epoch's event is a kilobyte.
+/// CRC-32 with Castagnoli's polynomial, bit by bit: fast enough, since an epoch's event is a kilobyte.
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     let add = |crc: u32, &byte: &u8| {
@@ -177,7 +177,7 @@ mod tests {
 
     /// RFC 3720, appendix B.4.
     #[test]
-    fn the_checksum_is_castagnoli_s() {
+    fn the_checksum_is_castagnolis() {
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&(0..32).collect::<Vec<u8>>()), 0x46dd_794e);
     }

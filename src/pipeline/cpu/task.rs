@@ -1,4 +1,4 @@
-//! What workers are asked, and what they answer. Paths and values only: it starts nothing.
+//! The tasks of workers, and their results. Plain data.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ use crate::types::{CropStyle, Scan, SeenFace, VideoFacts};
 /// One piece of heavy work. Paths are absolute.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Task {
-    /// Does this file hold a video that decodes, about as long as was promised?
+    /// Check that the file is a video that decodes and lasts about as long as promised.
     Check {
         /// The file.
         path: PathBuf,
-        /// What the site said, if it said anything.
+        /// The site's duration, if it gave one.
         promised_duration_ms: Option<i64>,
     },
     /// Find the shots and follow the faces.
@@ -26,29 +26,13 @@ pub enum Task {
         path: PathBuf,
         /// The thresholds.
         recipe: ClipRecipe,
-        /// Where clips are laid down that can be cut on the way; none where they are not wanted.
+        /// The folder for clips that are cut on the way; `None` when none are wanted.
         clips: Option<PathBuf>,
     },
     /// Cut clips and take their samples.
-    Cut {
-        /// The source video.
-        path: PathBuf,
-        /// The faces to follow, and the stretches to cut.
-        plans: Vec<ClipPlan>,
-        /// The thresholds.
-        recipe: ClipRecipe,
-        /// Where the clips are laid down.
-        clips: PathBuf,
-    },
+    Cut(CutTask),
     /// Follow the faces of a video and crop them.
-    Faces {
-        /// The file.
-        path: PathBuf,
-        /// The thresholds.
-        recipe: ClipRecipe,
-        /// Side of a crop, pixels.
-        side_px: u32,
-    },
+    Faces(FacesTask),
     /// Make the crops of known faces.
     Recrop {
         /// The file.
@@ -56,23 +40,47 @@ pub enum Task {
         /// Which faces, and how.
         recrop: Recrop,
     },
-    /// Say what is in a picture or video.
+    /// Find the faces of a picture, or the shots and tracks of a video, for people.
     Inspect {
-        /// The file, as it was named.
+        /// The file, as the user named it.
         path: PathBuf,
-        /// What to look for.
+        /// What to look for, and what to draw.
         options: InspectOptions,
-        /// The thresholds that the options start from.
+        /// The thresholds, before the options change some.
         recipe: ClipRecipe,
     },
 }
 
-/// Faces that were found earlier, and how they are to be cropped.
+/// A video whose faces are to be followed and cropped.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FacesTask {
+    /// The file.
+    pub path: PathBuf,
+    /// The thresholds.
+    pub recipe: ClipRecipe,
+    /// Side of a crop, pixels.
+    pub side_px: u32,
+}
+
+/// Clips to cut from one video.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CutTask {
+    /// The source video.
+    pub path: PathBuf,
+    /// The stretches to cut, and the faces to follow in them.
+    pub plans: Vec<ClipPlan>,
+    /// The thresholds.
+    pub recipe: ClipRecipe,
+    /// The folder for the clips.
+    pub clips: PathBuf,
+}
+
+/// Faces that were found earlier, and how to crop them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recrop {
     /// The faces.
     pub faces: Vec<SeenFace>,
-    /// Size and margin.
+    /// Side and margin.
     pub style: CropStyle,
     /// JPEG quality, 1 to 100.
     pub jpeg_quality: u8,
@@ -86,38 +94,40 @@ pub struct Picture {
     pub jpeg: Vec<u8>,
 }
 
-/// What a task came to.
+/// The result of a task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Product {
     /// Of [`Task::Check`].
     Checked(VideoFacts),
     /// Of [`Task::Scan`].
     Scanned(Scan),
-    /// Of [`Task::Cut`]: the clips lie in the folder.
+    /// Of [`Task::Cut`]: the clips are in the folder.
     Cut,
-    /// Of [`Task::Faces`].
-    Faces(Vec<FollowedFace>),
+    /// Of [`Task::Faces`]: every face was sent as a [`Message::Face`].
+    Faces,
     /// Of [`Task::Recrop`]: a crop of each face, in their order.
     Recropped(Vec<Picture>),
     /// Of [`Task::Inspect`].
     Inspected(Inspection),
 }
 
-/// What a worker says.
+/// What a worker sends: any number of the first three, then one of the others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Answer {
-    /// Still at work: so much of the video is behind it.
+pub enum Message {
+    /// The task goes on.
     Working {
-        /// Milliseconds of video done; a second pass comes on top.
+        /// Milliseconds of video done; a second pass continues the count.
         done_ms: i64,
     },
-    /// A line for the user, not tied to the task.
+    /// A line for the user, not about the task.
     Said {
         /// The line.
         text: String,
     },
+    /// A face of [`Task::Faces`]. Faces are sent one by one: together they may take gigabytes.
+    Face(FollowedFace),
     /// The task is done.
     Done(Box<Product>),
-    /// It is not.
+    /// The task failed.
     Failed(Failure),
 }

@@ -1,40 +1,46 @@
-//! Frames on a pipe (length, then MessagePack), and the worker's own side of it. Blocking; it knows no process.
+//! The wire format (messages of a little-endian `u32` length, then MessagePack), and the worker's side of the pipe.
+//! Blocking.
 
 use std::io::{Read, Write};
 
 use serde::de::DeserializeOwned;
 
-use super::task::{Answer, Product, Task};
+use super::task::{Message, Product, Task};
 use crate::failure::Failure;
 
+/// The length to send before these bytes.
 pub(super) fn frame_length(bytes: &[u8]) -> std::io::Result<u32> {
     u32::try_from(bytes.len()).map_err(std::io::Error::other)
 }
 
-/// The other side: reads tasks, answers each by `work`, and ends when the input ends. `work` may answer before its end:
-/// how far it is, or what else is to be said.
+/// The worker's loop: reads tasks, runs `work` on each and sends its result, until the input ends. Meanwhile `work` may
+/// send any message but the last.
+///
+/// # Errors
+/// When the input is not a task, or either pipe breaks.
 pub fn serve(
     mut input: impl Read,
     mut output: impl Write,
-    mut work: impl FnMut(Task, &mut dyn FnMut(Answer)) -> Result<Product, Failure>,
+    mut work: impl FnMut(Task, &mut dyn FnMut(Message)) -> Result<Product, Failure>,
 ) -> std::io::Result<()> {
     while let Some(task) = read_frame(&mut input)? {
-        let mut trouble = None;
-        let mut tell = |answer: Answer| {
-            if let Err(error) = write_frame(&mut output, &answer) {
-                trouble = Some(error);
+        let mut broken = None;
+        let mut send = |message: Message| {
+            if let Err(error) = write_frame(&mut output, &message) {
+                broken = Some(error);
             }
         };
-        let outcome = work(task, &mut tell);
-        if let Some(error) = trouble {
+        let outcome = work(task, &mut send);
+        if let Some(error) = broken {
             return Err(error);
         }
-        let answer = outcome.map_or_else(Answer::Failed, |outcome| Answer::Done(Box::new(outcome)));
-        write_frame(&mut output, &answer)?;
+        let last = outcome.map_or_else(Message::Failed, |product| Message::Done(Box::new(product)));
+        write_frame(&mut output, &last)?;
     }
     Ok(())
 }
 
+/// The next message; `None` when the input has ended.
 fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> std::io::Result<Option<T>> {
     let mut length = [0; 4];
     match input.read_exact(&mut length) {
@@ -46,8 +52,8 @@ fn read_frame<T: DeserializeOwned>(input: &mut impl Read) -> std::io::Result<Opt
     rmp_serde::from_slice(&bytes).map(Some).map_err(std::io::Error::other)
 }
 
-fn write_frame(output: &mut impl Write, answer: &Answer) -> std::io::Result<()> {
-    let bytes = rmp_serde::to_vec_named(answer).map_err(std::io::Error::other)?;
+fn write_frame(output: &mut impl Write, message: &Message) -> std::io::Result<()> {
+    let bytes = rmp_serde::to_vec_named(message).map_err(std::io::Error::other)?;
     output.write_all(&frame_length(&bytes)?.to_le_bytes())?;
     output.write_all(&bytes)?;
     output.flush()
@@ -71,20 +77,20 @@ mod tests {
             input.extend(bytes);
         }
         let mut output = Vec::new();
-        serve(input.as_slice(), &mut output, |_, tell| {
-            tell(Answer::Said { text: "by the way".to_owned() });
-            tell(Answer::Working { done_ms: 40 });
+        serve(input.as_slice(), &mut output, |_, send| {
+            send(Message::Said { text: "by the way".to_owned() });
+            send(Message::Working { done_ms: 40 });
             Err(Failure::rejected(Reason::NotAVideo, "no video"))
         })
         .unwrap();
         let mut output = output.as_slice();
         for _ in 0..2 {
             assert!(
-                matches!(read_frame(&mut output).unwrap(), Some(Answer::Said { text }) if text == "by the way")
+                matches!(read_frame(&mut output).unwrap(), Some(Message::Said { text }) if text == "by the way")
             );
-            assert!(matches!(read_frame(&mut output).unwrap(), Some(Answer::Working { done_ms: 40 })));
-            assert!(matches!(read_frame(&mut output).unwrap(), Some(Answer::Failed(_))));
+            assert!(matches!(read_frame(&mut output).unwrap(), Some(Message::Working { done_ms: 40 })));
+            assert!(matches!(read_frame(&mut output).unwrap(), Some(Message::Failed(_))));
         }
-        assert!(read_frame::<Answer>(&mut output).unwrap().is_none());
+        assert!(read_frame::<Message>(&mut output).unwrap().is_none());
     }
 }

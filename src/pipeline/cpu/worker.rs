@@ -1,4 +1,4 @@
-//! One worker process as its parent sees it: started, asked, ended, and, when it died, why. It knows no pool.
+//! One worker process, seen from its parent: starts it, runs tasks in it, kills it, and reports why it died.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -6,65 +6,71 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::task::{Answer, Product, Task};
+use super::MORE_MEMORY;
+use super::task::{Message, Product, Task};
 use super::wire::frame_length;
 use crate::clock::Stop;
 use crate::config::WorkerConfig;
-use crate::failure::{Failure, FailureKind, Reason};
+use crate::failure::{Failure, Reason};
+use crate::pipeline::inspection::FollowedFace;
 use crate::youtube::ApiKey;
 
-/// How a task ended without an outcome.
-pub(super) enum Ending {
-    /// The worker said so and lives on.
+/// Why a task has no result.
+pub(super) enum NoProduct {
+    /// The worker reported a failure, and can take the next task.
     Failed(Failure),
-    /// The worker is gone.
-    Lost(Failure),
+    /// The worker has died or was killed.
+    WorkerLost(Failure),
 }
 
-/// Why no answer came.
-enum Trouble {
-    /// The pipe broke: the worker died.
+/// Why a worker's messages broke off.
+enum Interruption {
+    /// The pipe broke: the worker has died.
     Broken(std::io::Error),
-    /// It has to be ended.
+    /// The worker must be killed.
     Stuck(Failure),
 }
 
-impl From<std::io::Error> for Trouble {
+impl From<std::io::Error> for Interruption {
     fn from(error: std::io::Error) -> Self {
         Self::Broken(error)
     }
 }
 
-/// A child process that takes one task at a time.
+/// A child process that runs one task at a time.
 pub(super) struct Worker {
     child: Child,
     input: ChildStdin,
     output: ChildStdout,
+    /// Collects the end of its stderr.
     last_words: JoinHandle<String>,
-    /// It was heard at least once: the program can run here.
+    /// It has sent at least one message, so the program can run here.
     was_heard: bool,
 }
 
-/// A worker needs pictures of the same sizes again and again: glibc is not to give their memory back each time, which
-/// costs more than all copies of them. Nor is each thread to have a heap of its own: what they keep adds up.
-const KEEPS_MEMORY: [(&str, &str); 3] = [
+/// Settings of glibc's allocator. A worker allocates pictures of the same few sizes all the time: returning them to the
+/// kernel costs more than all copies of them. Few arenas, because every arena keeps what it has freed.
+const ALLOCATOR: [(&str, &str); 3] = [
     ("MALLOC_MMAP_THRESHOLD_", "1073741824"),
     ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
     ("MALLOC_ARENA_MAX", "3"),
 ];
+/// How much of the end of a worker's stderr is kept.
 const LAST_WORDS_BYTES: usize = 4_000;
-/// What a shell and the system's loader end with where a program, or a library that it needs, cannot be loaded.
+/// Exit codes of a shell and of the dynamic loader when a program, or a library that it needs, cannot be loaded.
 const CANNOT_LOAD: [i32; 2] = [126, 127];
 
 impl Worker {
-    /// Starts a worker, in a group of its own: Ctrl-C in a terminal must not reach it, for work in hand is to end.
+    /// Starts a worker in a process group of its own: Ctrl-C in a terminal must not reach it, so that it can finish the
+    /// task in hand.
     pub(super) fn start(program: &Path, arguments: &[String]) -> Result<Self, Failure> {
         let mut child = Command::new(program)
             .args(arguments)
             .env_remove(ApiKey::VARIABLE)
-            .envs(KEEPS_MEMORY)
+            .envs(ALLOCATOR)
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -80,48 +86,64 @@ impl Worker {
         Ok(Self { child, input, output, last_words, was_heard: false })
     }
 
-    /// Has a task done. A worker that falls silent, gets no further, or is wanted no more is ended.
+    /// Runs a task. Kills a worker that is silent or makes no progress for too long, and on an urgent stop.
     pub(super) async fn run(
         &mut self,
         task: &Task,
         limits: &WorkerConfig,
         stop: &Stop,
-    ) -> Result<Product, Ending> {
+        faces: Option<&mpsc::Sender<FollowedFace>>,
+    ) -> Result<Product, NoProduct> {
         let asked = tokio::select! {
-            asked = self.ask(task, limits) => asked,
-            () = stop.urgent() => Err(Trouble::Stuck(Failure::transient(Reason::Interrupted, "interrupted"))),
+            asked = self.ask(task, limits, faces) => asked,
+            () = stop.urgent() => {
+                Err(Interruption::Stuck(Failure::transient(Reason::Interrupted, "interrupted")))
+            }
         };
         match asked {
-            Ok(outcome) => outcome.map_err(Ending::Failed),
-            Err(Trouble::Broken(error)) => Err(Ending::Lost(self.bury(&error.to_string()).await)),
-            Err(Trouble::Stuck(failure)) => {
+            // It never returns memory to the kernel: the next task gets a new worker.
+            Ok(Err(failure)) if failure.reason == Reason::WorkerOutOfMemory => {
                 self.kill().await;
-                Err(Ending::Lost(failure))
+                Err(NoProduct::WorkerLost(failure))
+            }
+            Ok(outcome) => outcome.map_err(NoProduct::Failed),
+            Err(Interruption::Broken(error)) => {
+                Err(NoProduct::WorkerLost(self.post_mortem(&error.to_string()).await))
+            }
+            Err(Interruption::Stuck(failure)) => {
+                self.kill().await;
+                Err(NoProduct::WorkerLost(failure))
             }
         }
     }
 
-    /// Sends a task and waits for its outcome, as long as the worker gets on with it.
-    async fn ask(&mut self, task: &Task, limits: &WorkerConfig) -> Result<Result<Product, Failure>, Trouble> {
+    /// Sends a task and waits for its result, within the limits on silence and on time without progress.
+    async fn ask(
+        &mut self,
+        task: &Task,
+        limits: &WorkerConfig,
+        faces: Option<&mpsc::Sender<FollowedFace>>,
+    ) -> Result<Result<Product, Failure>, Interruption> {
         let silence = Duration::from_secs(limits.silence_timeout_s);
         let patience = Duration::from_secs(limits.task_timeout_s);
-        let fell_silent = |_| Trouble::Stuck(silent(silence));
+        let fell_silent = |_| Interruption::Stuck(silent(silence));
         tokio::time::timeout(silence, self.send(task)).await.map_err(fell_silent)??;
         let (mut farthest_ms, mut advanced) = (i64::MIN, Instant::now());
         loop {
             let answer = tokio::time::timeout(silence, self.receive()).await.map_err(fell_silent)??;
             self.was_heard = true;
             match answer {
-                Answer::Working { done_ms } if done_ms > farthest_ms => {
+                Message::Working { done_ms } if done_ms > farthest_ms => {
                     (farthest_ms, advanced) = (done_ms, Instant::now());
                 }
-                Answer::Working { .. } if advanced.elapsed() > patience => {
-                    return Err(Trouble::Stuck(no_further(farthest_ms, patience)));
+                Message::Working { .. } if advanced.elapsed() > patience => {
+                    return Err(Interruption::Stuck(no_further(farthest_ms, patience)));
                 }
-                Answer::Working { .. } => {}
-                Answer::Said { text } => tracing::warn!("{text}"),
-                Answer::Done(outcome) => return Ok(Ok(*outcome)),
-                Answer::Failed(failure) => return Ok(Err(failure)),
+                Message::Working { .. } => {}
+                Message::Said { text } => tracing::warn!("{text}"),
+                Message::Face(face) => forward(face, faces).await?,
+                Message::Done(outcome) => return Ok(Ok(*outcome)),
+                Message::Failed(failure) => return Ok(Err(failure)),
             }
         }
     }
@@ -133,21 +155,21 @@ impl Worker {
         self.input.flush().await
     }
 
-    async fn receive(&mut self) -> std::io::Result<Answer> {
+    async fn receive(&mut self) -> std::io::Result<Message> {
         let length = self.output.read_u32_le().await?;
         let mut bytes = vec![0; length as usize];
         self.output.read_exact(&mut bytes).await?;
         rmp_serde::from_slice(&bytes).map_err(std::io::Error::other)
     }
 
-    /// Ends the worker whatever it is at. An idle one has nothing to put in order, and libtorch would take its time.
+    /// Kills the worker, whatever it is doing. An idle one has nothing to clean up, and libtorch would exit slowly.
     pub(super) async fn kill(&mut self) {
-        // It may have died by itself a moment ago, which is what is wanted.
+        // Fails if it has just died by itself, which is as good.
         let _ = self.child.kill().await;
     }
 
-    /// Why the worker's pipe broke, as far as its exit status and last words tell.
-    async fn bury(&mut self, error: &str) -> Failure {
+    /// The failure for a broken pipe, from the worker's exit status and the end of its stderr.
+    async fn post_mortem(&mut self, error: &str) -> Failure {
         let status = match tokio::time::timeout(Duration::from_secs(2), self.child.wait()).await {
             Ok(status) => status.ok(),
             Err(_) => {
@@ -162,6 +184,15 @@ impl Worker {
         let never_ran = !self.was_heard && code.is_some_and(|code| CANNOT_LOAD.contains(&code));
         if never_ran && failure.reason == Reason::WorkerCrashed { unloadable(&last_words) } else { failure }
     }
+}
+
+/// Passes a face on. Waits while its receiver is busy, which does not count as the worker's silence.
+async fn forward(face: FollowedFace, faces: Option<&mpsc::Sender<FollowedFace>>) -> Result<(), Interruption> {
+    let Some(faces) = faces else {
+        return Err(Interruption::Stuck(Failure::bug("a worker sent a face that no task asked for")));
+    };
+    let gone = |_| Interruption::Stuck(Failure::bug("the receiver of a video's faces is gone"));
+    faces.send(face).await.map_err(gone)
 }
 
 async fn keep_last_words(mut errors: tokio::process::ChildStderr) -> String {
@@ -191,13 +222,13 @@ fn timed_out(how: &str, setting: &str) -> Failure {
     Failure::transient(Reason::WorkerTimedOut, format!("the worker was ended: {how}")).with_hint(hint)
 }
 
-/// The program is missing: the next worker would fail in the same way.
+/// The program cannot be started; neither could the next worker.
 fn missing(program: &Path, error: &std::io::Error) -> Failure {
     Failure::permanent(Reason::ToolMissing, format!("cannot start {}: {error}", program.display()))
         .with_hint("cargo build --release makes it; it must lie beside webemotion")
 }
 
-/// The program is there, but not all that it needs.
+/// The program exists, but a library that it needs does not.
 fn unloadable(last_words: &str) -> Failure {
     let said = if last_words.is_empty() { "it said nothing" } else { last_words };
     Failure::permanent(Reason::ToolMissing, format!("a worker cannot be loaded: {said}")).with_hint(
@@ -220,12 +251,8 @@ fn crashed(status: Option<ExitStatus>, error: &str, last_words: &str) -> Failure
     };
     let status = status.map_or_else(|| error.to_owned(), |status| status.to_string());
     let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
-    Failure {
-        kind: FailureKind::Transient,
-        reason,
-        detail: format!("a worker died ({status}){said}"),
-        hint: None,
-    }
+    let failure = Failure::transient(reason, format!("a worker died ({status}){said}"));
+    if reason == Reason::WorkerOutOfMemory { failure.with_hint(MORE_MEMORY) } else { failure }
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! Draws boxes, landmarks and scores over pictures, for people who look at what the detector saw.
+//! Draws boxes, landmarks and scores over pictures, to show people what the detector found.
 
 use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
 
-use super::{DECODER_THREADS, Watch, tell};
+use super::{DECODER_THREADS, Watch, notify};
 use crate::failure::{Failure, Reason};
 use crate::media::{ClipWriter, Decoder};
 use crate::types::{Face, FaceBox, Scan, Track};
 
-/// One colour a track or face, in turn.
+/// The colours of tracks or faces, in turn.
 const COLOURS: [[u8; 3]; 6] =
     [[80, 255, 80], [255, 190, 40], [70, 200, 255], [255, 90, 200], [255, 255, 90], [170, 130, 255]];
 
@@ -31,7 +31,7 @@ pub(super) fn draw_face(picture: &mut RgbImage, face: &Face, colour: usize) {
     }
 }
 
-/// Writes the whole video again with every track drawn; for the watcher this is the second half of the work.
+/// Encodes the whole video again with every track drawn; the watcher sees this as the second half of the work.
 pub(super) fn draw_video(
     path: &Path,
     scan: &Scan,
@@ -43,14 +43,14 @@ pub(super) fn draw_video(
     let mut writer = ClipWriter::create(drawing, scan.width, scan.height, frame_rate)?;
     while let Some(frame) = decoder.next_frame()? {
         let t_ms = frame.time_ms();
-        tell(watch, scan.duration_ms + t_ms, 2 * scan.duration_ms, path)?;
+        notify(watch, scan.duration_ms + t_ms, 2 * scan.duration_ms, path)?;
         writer.push(&drawn(frame.picture()?, scan, t_ms), t_ms)?;
     }
     writer.finish()?;
     Ok(())
 }
 
-/// Writes the looked-at frame with most faces, the first of them; the video's first frame where there is no face.
+/// Writes the look with the most faces (the earliest of several) as a picture; without faces, the first frame.
 pub(super) fn draw_frame(
     path: &Path,
     scan: &Scan,
@@ -63,7 +63,7 @@ pub(super) fn draw_frame(
     let mut decoder = Decoder::open(path, DECODER_THREADS)?;
     decoder.seek(best_ms)?;
     while let Some(frame) = decoder.next_frame()? {
-        tell(watch, scan.duration_ms + frame.time_ms(), 2 * scan.duration_ms, path)?;
+        notify(watch, scan.duration_ms + frame.time_ms(), 2 * scan.duration_ms, path)?;
         if frame.time_ms() >= best_ms {
             return save(&drawn(frame.picture()?, scan, frame.time_ms()), drawing);
         }
@@ -87,7 +87,7 @@ fn drawn(mut picture: RgbImage, scan: &Scan, t_ms: i64) -> RgbImage {
     picture
 }
 
-/// The face between two looks, moved in a straight line.
+/// The face at a time between two looks, interpolated linearly.
 fn face_at(track: &Track, t_ms: i64) -> Option<Face> {
     let after = track.faces.partition_point(|seen| seen.t_ms <= t_ms);
     let before = track.faces.get(after.saturating_sub(1))?;
@@ -109,7 +109,7 @@ fn face_at(track: &Track, t_ms: i64) -> Option<Face> {
     })
 }
 
-/// Fills left, top, right, bottom (in pixels), as far as they lie in the picture.
+/// Fills a rectangle (left, top, right, bottom, in pixels), clipped to the picture.
 fn fill(picture: &mut RgbImage, [left, top, right, bottom]: [f32; 4], colour: Rgb<u8>) {
     let inside = |value: f32, length: u32| value.round().clamp(0.0, length as f32) as u32;
     let (width, height) = picture.dimensions();

@@ -1,79 +1,98 @@
-//! The faces of a video as upright crops, for a net that is asked about them: follows the faces, then decodes once more
-//! and keeps a few looks of each. Knows no net.
+//! The faces of a video as upright crops, for a net that classifies them: follows the faces, then decodes once more and
+//! crops some looks of each. A face is handed over as soon as its crops are made, so that memory stays bounded.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::super::inspection::{FollowedFace, Look};
-use super::{DECODER_THREADS, Watch, scan_video, tell};
-use crate::config::ClipRecipe;
+use super::super::inspection::{FaceCrop, FollowedFace};
+use super::{DECODER_THREADS, Watch, notify, scan_video};
 use crate::face::Detector;
 use crate::face::align::aligned;
 use crate::failure::Failure;
 use crate::media::Decoder;
+use crate::pipeline::cpu::FacesTask;
 use crate::types::{Face, Scan, SeenFace, Track};
 
-/// Looks of one face that are kept; more tell little and take memory.
-const LOOKS: usize = 16;
+/// At most this many crops of one face: more take memory and hardly change their mean.
+const MAX_CROPS: usize = 16;
 
-/// Every face that is followed through a video, by start, with at most `LOOKS` crops `side_px` wide and high, evenly
-/// spread over its time.
+/// Faces to crop, each with the index of its track, by the time of their frame.
+type FacesByTime = BTreeMap<i64, Vec<(usize, Face)>>;
+
+/// A watcher that also takes the faces of a video.
+pub trait FaceSink: Watch {
+    /// One followed face, with all its crops.
+    fn face(&mut self, face: FollowedFace);
+}
+
+/// Follows every face of a video, and makes at most `MAX_CROPS` crops of each, spread evenly over the looks at it. A face
+/// is handed over when its last crop is made.
 ///
 /// # Errors
 /// When the file does not decode, the detector fails, or the watcher stops the work.
 pub fn faces_of_video(
-    path: &Path,
-    recipe: &ClipRecipe,
-    side_px: u32,
+    task: &FacesTask,
     detector: &mut dyn Detector,
-    watch: &mut dyn Watch,
-) -> Result<Vec<FollowedFace>, Failure> {
-    let scan = scan_video(path, recipe, detector, None, watch)?;
-    let mut wanted: BTreeMap<i64, Vec<(usize, Face)>> = BTreeMap::new();
+    sink: &mut dyn FaceSink,
+) -> Result<(), Failure> {
+    let scan = scan_video(&task.path, &task.recipe, detector, None, sink)?;
+    let mut wanted = FacesByTime::new();
     for (at, track) in scan.tracks.iter().enumerate() {
         for seen in spread(&track.faces) {
             wanted.entry(seen.t_ms).or_default().push((at, seen.face));
         }
     }
-    let mut faces: Vec<FollowedFace> = scan.tracks.iter().map(without_looks).collect();
-    take_looks(path, &scan, wanted, side_px, (&mut faces, watch))?;
-    faces.retain(|face| !face.looks.is_empty());
-    Ok(faces)
+    let mut unfinished: Vec<FollowedFace> = scan.tracks.iter().enumerate().map(without_crops).collect();
+    crop_all(task, &scan, wanted, &mut unfinished, sink)?;
+    // Where the video has no frame at a time, a crop is missing.
+    unfinished.into_iter().filter(|face| !face.crops.is_empty()).for_each(|face| sink.face(face));
+    Ok(())
 }
 
-fn take_looks(
-    path: &Path,
+/// Decodes the video and crops the wanted faces. `unfinished` has a face for each track: one whose crops are complete
+/// goes to the sink, and keeps none of them.
+fn crop_all(
+    task: &FacesTask,
     scan: &Scan,
-    mut wanted: BTreeMap<i64, Vec<(usize, Face)>>,
-    side_px: u32,
-    (faces, watch): (&mut [FollowedFace], &mut dyn Watch),
+    mut wanted: FacesByTime,
+    unfinished: &mut [FollowedFace],
+    sink: &mut dyn FaceSink,
 ) -> Result<(), Failure> {
-    let mut decoder = Decoder::open(path, DECODER_THREADS)?;
+    let mut decoder = Decoder::open(&task.path, DECODER_THREADS)?;
     while let Some(frame) = decoder.next_frame()?.filter(|_| !wanted.is_empty()) {
         let t_ms = frame.time_ms();
-        tell(watch, scan.duration_ms + t_ms, 2 * scan.duration_ms, path)?;
+        notify(sink, scan.duration_ms + t_ms, 2 * scan.duration_ms, &task.path)?;
         let Some(here) = wanted.remove(&t_ms) else { continue };
         let picture = frame.picture()?;
         for (at, face) in here {
-            let rgb = aligned(&picture, &face, side_px).into_raw();
-            faces[at].looks.push(Look { t_s: t_ms as f64 / 1_000.0, face_box: face.face_box, rgb });
+            let rgb = aligned(&picture, &face, task.side_px).into_raw();
+            let followed = &mut unfinished[at];
+            followed.crops.push(FaceCrop { t_s: t_ms as f64 / 1_000.0, face_box: face.face_box, rgb });
+            if followed.crops.len() == crop_count(&scan.tracks[at].faces) {
+                sink.face(FollowedFace { crops: std::mem::take(&mut followed.crops), ..*followed });
+            }
         }
     }
     Ok(())
 }
 
-fn without_looks(track: &Track) -> FollowedFace {
+fn without_crops((at, track): (usize, &Track)) -> FollowedFace {
     let seconds = |ms: i64| ms as f64 / 1_000.0;
     FollowedFace {
+        track: at,
         start_s: seconds(track.span.start_ms),
         end_s: seconds(track.span.end_ms),
-        looks: Vec::new(),
+        crops: Vec::new(),
     }
 }
 
+fn crop_count(faces: &[SeenFace]) -> usize {
+    faces.len().min(MAX_CROPS)
+}
+
+/// At most `MAX_CROPS` of a track's faces, evenly spread.
 fn spread(faces: &[SeenFace]) -> Vec<SeenFace> {
-    let count = faces.len().min(LOOKS);
-    (0..count).map(|look| faces[(2 * look + 1) * faces.len() / (2 * count)]).collect()
+    let count = crop_count(faces);
+    (0..count).map(|at| faces[(2 * at + 1) * faces.len() / (2 * count)]).collect()
 }
 
 #[cfg(test)]
@@ -82,7 +101,7 @@ mod tests {
     use crate::types::FaceBox;
 
     #[test]
-    fn looks_are_spread_over_the_whole_time_and_never_repeat() {
+    fn the_cropped_faces_are_spread_over_the_whole_track_and_never_repeat() {
         let face_box = FaceBox { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
         let face = Face { face_box, landmarks: [[0.0; 2]; 5], detector_score: 1.0 };
         for count in [1, 5, 16, 17, 100] {

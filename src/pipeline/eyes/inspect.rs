@@ -1,4 +1,4 @@
-//! What the eyes see in one picture or video, without a catalog: for people who tune thresholds, and for judging.
+//! What is detected in one picture or video, without a catalog: for tuning thresholds and judging results.
 
 use std::io;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::failure::{Failure, Reason};
 use crate::files::Part;
 use crate::types::{Face, Landmarks, Scan, Span, Track};
 
-/// Looks at one picture or video, with the recipe of [`InspectOptions::recipe`] and a detector made for it.
+/// Inspects one picture or video. `recipe` is that of [`InspectOptions::recipe`], and the detector is made for it.
 ///
 /// # Errors
-/// When the file is neither, does not decode, cannot be drawn where asked, or the watcher stops the work.
+/// When the file is neither, does not decode, the drawing cannot be written, or the watcher stops the work.
 pub fn inspect_file(
     path: &Path,
     options: &InspectOptions,
@@ -32,8 +32,8 @@ pub fn inspect_file(
     scan.tracks.retain(|track| track.span.length_ms() as f64 >= options.min_seconds * 1_000.0);
     if let Some(drawing) = &options.draw {
         match extension(drawing).as_str() {
-            "mp4" => whole(drawing, |part| draw::draw_video(path, &scan, part, watch))?,
-            "png" => whole(drawing, |part| draw::draw_frame(path, &scan, part, watch))?,
+            "mp4" => write_whole(drawing, |part| draw::draw_video(path, &scan, part, watch))?,
+            "png" => write_whole(drawing, |part| draw::draw_frame(path, &scan, part, watch))?,
             _ => return Err(no_drawing(drawing)),
         }
     }
@@ -55,18 +55,18 @@ fn inspect_picture(
         for (at, face) in faces.iter().enumerate() {
             draw::draw_face(&mut picture, face, at);
         }
-        whole(drawing, |part| draw::save(&picture, part))?;
+        write_whole(drawing, |part| draw::save(&picture, part))?;
     }
     let seen = |face: &Face| {
-        let (face_box, landmarks, score) = parts(face);
+        let (face_box, landmarks, score) = face_fields(face);
         FaceSeen { face_box, landmarks, score }
     };
     let faces = faces.iter().map(seen).collect();
     Ok(Inspection::Image { file: path.display().to_string(), width, height, faces })
 }
 
-/// Has a drawing made beside its place and moves it there: until then, and when it fails, what stood there stays.
-fn whole(drawing: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
+/// Has `make` write a part file beside the drawing, then moves it into place. On failure an older drawing stays.
+fn write_whole(drawing: &Path, make: impl FnOnce(&Path) -> Result<(), Failure>) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::unwritable(drawing, &error);
     let part = Part::of(drawing).map_err(failed)?;
     make(part.path())?;
@@ -87,7 +87,7 @@ fn of_scan(path: &Path, scan: &Scan) -> Inspection {
 
 fn of_track(track: &Track) -> TrackSeen {
     let faces = track.faces.iter().map(|seen| {
-        let (face_box, landmarks, score) = parts(&seen.face);
+        let (face_box, landmarks, score) = face_fields(&seen.face);
         TimedFace { t_s: seconds(seen.t_ms), face_box, landmarks, score }
     });
     TrackSeen {
@@ -98,7 +98,7 @@ fn of_track(track: &Track) -> TrackSeen {
     }
 }
 
-fn parts(face: &Face) -> ([f32; 4], Landmarks, f32) {
+fn face_fields(face: &Face) -> ([f32; 4], Landmarks, f32) {
     let face_box = face.face_box;
     ([face_box.x, face_box.y, face_box.width, face_box.height], face.landmarks, face.detector_score)
 }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_becomes_the_documented_object() {
+    fn a_picture_gives_the_documented_json_object() {
         let folder = tempfile::tempdir().unwrap();
         let path = picture(folder.path());
         let options =
@@ -159,23 +159,23 @@ mod tests {
     }
 
     #[test]
-    fn a_drawing_that_fails_leaves_what_stood_there() {
+    fn a_drawing_that_fails_leaves_the_older_one_in_place() {
         let folder = tempfile::tempdir().unwrap();
         let drawing = folder.path().join("drawn.png");
-        std::fs::write(&drawing, "of yesterday").unwrap();
-        let failed = whole(&drawing, |part| {
+        std::fs::write(&drawing, "older").unwrap();
+        let failed = write_whole(&drawing, |part| {
             std::fs::write(part, "half").unwrap();
             Err(Failure::bug("the pen broke"))
         });
         assert!(failed.is_err());
-        assert_eq!(std::fs::read_to_string(&drawing).unwrap(), "of yesterday");
+        assert_eq!(std::fs::read_to_string(&drawing).unwrap(), "older");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a part is left behind");
-        let nowhere = whole(&folder.path().join("none/drawn.png"), |_| Ok(())).unwrap_err();
+        let nowhere = write_whole(&folder.path().join("none/drawn.png"), |_| Ok(())).unwrap_err();
         assert_eq!(nowhere.reason, Reason::Usage);
     }
 
     #[test]
-    fn a_low_score_opens_all_three_nets_and_a_high_one_only_shuts_the_last() {
+    fn a_low_score_lowers_all_three_thresholds_and_a_high_one_raises_only_the_last() {
         let thresholds = |score| {
             let options = InspectOptions { min_score: Some(score), ..InspectOptions::default() };
             options.recipe(Path::new("film.mp4"), &ClipRecipe::default()).detector_thresholds
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_file_is_no_video() {
+    fn a_text_file_is_not_a_video() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("words.mp4");
         std::fs::write(&path, "not a video").unwrap();

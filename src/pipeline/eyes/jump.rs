@@ -1,31 +1,30 @@
-//! Decodes a file from stretch to stretch, and jumps over what nobody asked for where that is worth it. Knows nothing of
-//! what the frames are for.
+//! Decodes the needed stretches of a file, and seeks over what lies between them where that is faster.
 
 use crate::media::{Decoder, MediaError, VideoFrame};
 
-/// A stretch that nobody asked for and that is shorter than this is decoded rather than jumped over.
+/// A stretch that is not needed but shorter than this is decoded: seeking would not be faster.
 const WORTH_A_JUMP_MS: i64 = 3_000;
 
-/// A decoder that jumps forward, but never to the same place twice: where key frames lie far apart, that would gain
+/// A decoder that seeks forward, but never to the same place twice: where key frames are far apart, that would gain
 /// nothing.
 pub(super) struct Jumper {
     decoder: Decoder,
-    /// When the last frame was.
+    /// Time of the last frame.
     now_ms: i64,
-    /// Where the last jump was to lead.
+    /// Target of the last seek.
     sought_ms: i64,
-    /// A jump must leave out more than this.
+    /// A seek must skip more than this.
     worth_ms: i64,
 }
 
 impl Jumper {
-    /// One that stands at the decoder's first frame.
+    /// Begins at the decoder's first frame.
     pub(super) fn new(decoder: Decoder) -> Self {
         Self { decoder, now_ms: 0, sought_ms: 0, worth_ms: WORTH_A_JUMP_MS }
     }
 
-    /// The next frame, or none at the end. If `wanted_ms` is given, frames before it are not needed and may be left
-    /// out; after a jump, frames that were seen may come once more.
+    /// The next frame, or `None` at the end. Frames before `wanted_ms` are not needed and may be skipped; after a seek,
+    /// earlier frames may come again.
     ///
     /// # Errors
     /// As for [`Decoder::seek`] and [`Decoder::next_frame`].
@@ -39,7 +38,7 @@ impl Jumper {
         let frame = self.decoder.next_frame()?;
         if let Some(frame) = &frame {
             if target_ms.is_some() && frame.time_ms() <= self.now_ms {
-                // The jump led back to a key frame: with so few of them, only longer jumps save anything.
+                // The seek went back to an earlier key frame: they are so rare that only longer seeks save time.
                 self.worth_ms = self.worth_ms.saturating_mul(2);
             }
             self.now_ms = frame.time_ms();

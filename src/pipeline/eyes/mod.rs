@@ -1,17 +1,27 @@
-//! The glue of media and faces: a whole video in, a scan or a clip out. Blocking; knows no catalog and no job, and
-//! whoever calls it decides on which thread and in which process.
+//! Media and faces put together: a whole video in; a scan, clips or crops out. Blocking; knows no catalog and no job.
+//! The caller chooses the thread and the process.
+//!
+//! ```text
+//! scan → looker · views                        one decode: which frames are detected, and how thoroughly
+//! live_cutter → clip_buffer · framing          clips cut during the scan; the window that follows the face
+//! cut · recrop · faces                         clips, other crops, and faces for a net: from the file, after a scan
+//! face_check                                   whether a finished clip shows its face
+//! inspect → draw                               for people
+//! jump · background                            seeking; work on other threads
+//! ```
 
-mod aside;
+mod background;
+mod clip_buffer;
 mod cut;
 mod draw;
+mod face_check;
 mod faces;
 mod framing;
 mod inspect;
 mod jump;
+mod live_cutter;
 mod looker;
 mod recrop;
-mod reel;
-mod reels;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -23,7 +33,7 @@ use std::path::Path;
 use crate::failure::{Failure, Reason};
 
 pub use cut::cut_clips;
-pub use faces::faces_of_video;
+pub use faces::{FaceSink, faces_of_video};
 pub use inspect::inspect_file;
 pub use recrop::recrop_video;
 pub use scan::scan_video;
@@ -31,18 +41,19 @@ pub use scan::scan_video;
 /// Threads that decode one video.
 const DECODER_THREADS: u32 = 2;
 
-/// Frames that wait to be framed on another thread hold no more memory than this, bytes; how many they are stays within
-/// [`FRAMES_ASIDE`] all the same.
-const BYTES_ASIDE: u64 = 32 << 20;
-const FRAMES_ASIDE: std::ops::RangeInclusive<u64> = 2..=16;
+/// Memory of the frames that wait to be framed on another thread, bytes.
+const MAX_QUEUED_BYTES: u64 = 32 << 20;
+/// How many of them may wait, whatever [`MAX_QUEUED_BYTES`] says.
+const QUEUED_FRAMES: std::ops::RangeInclusive<u64> = 2..=16;
 
-/// Hears of every decoded frame and may stop the work there.
+/// Is called for every decoded frame, and may stop the work there.
 pub trait Watch {
-    /// `done_ms` of about `total_ms` milliseconds are decoded; a second pass goes on counting. `Break` stops the work.
+    /// About `done_ms` of `total_ms` milliseconds are decoded; a second pass continues the count. `Break` stops the
+    /// work.
     fn frame(&mut self, done_ms: i64, total_ms: i64) -> ControlFlow<()>;
 }
 
-/// Nobody watches.
+/// Never stops the work.
 #[derive(Debug, Default)]
 pub struct Unwatched;
 
@@ -53,12 +64,15 @@ impl Watch for Unwatched {
 }
 
 /// How many frames of this size may wait to be framed.
-fn frames_aside(frame_bytes: u64) -> usize {
-    (BYTES_ASIDE / frame_bytes.max(1)).clamp(*FRAMES_ASIDE.start(), *FRAMES_ASIDE.end()) as usize
+fn framing_queue_len(frame_bytes: u64) -> usize {
+    (MAX_QUEUED_BYTES / frame_bytes.max(1)).clamp(*QUEUED_FRAMES.start(), *QUEUED_FRAMES.end()) as usize
 }
 
-/// Tells a watcher; its wish to stop becomes the failure that ends the work.
-fn tell(watch: &mut dyn Watch, done_ms: i64, total_ms: i64, path: &Path) -> Result<(), Failure> {
+/// Calls the watcher.
+///
+/// # Errors
+/// [`Reason::Interrupted`] when it stops the work.
+fn notify(watch: &mut dyn Watch, done_ms: i64, total_ms: i64, path: &Path) -> Result<(), Failure> {
     match watch.frame(done_ms, total_ms) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {

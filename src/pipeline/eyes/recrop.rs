@@ -1,22 +1,21 @@
-//! Makes the crops of known faces again, of another size or with more around them. It looks for no face: where they are
-//! was stored when they were found.
+//! Crops known faces again, at another size or with more around them. Nothing is detected: their places were stored by the
+//! scan.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::jump::Jumper;
-use super::{DECODER_THREADS, Watch, tell, views};
+use super::{DECODER_THREADS, Watch, notify, views};
 use crate::failure::{Failure, Reason};
 use crate::media::{Decoder, VideoFrame};
 use crate::pipeline::cpu::{Picture, Recrop};
 use crate::types::SeenFace;
 
-/// The crops of all faces that are asked for, in their order. Between them the file is jumped over where that is worth
-/// it.
+/// The crops of all given faces, in their order.
 ///
 /// # Errors
-/// When the file does not decode, the watcher stops the work, or a face's time is that of no frame: then it is not the
-/// file in which the faces were found.
+/// When the file does not decode, the watcher stops the work, or the file has no frame at a face's time: then it is not
+/// the file in which the faces were found.
 pub fn recrop_video(path: &Path, recrop: &Recrop, watch: &mut dyn Watch) -> Result<Vec<Picture>, Failure> {
     let mut wanted: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     for (at, seen) in recrop.faces.iter().enumerate() {
@@ -28,7 +27,7 @@ pub fn recrop_video(path: &Path, recrop: &Recrop, watch: &mut dyn Watch) -> Resu
     while let Some((&next_ms, _)) = wanted.first_key_value() {
         let frame = frames.next_frame(Some(next_ms))?.ok_or_else(|| no_frame(path, next_ms))?;
         let now_ms = frame.time_ms();
-        tell(watch, now_ms.min(last_ms), last_ms, path)?;
+        notify(watch, now_ms.min(last_ms), last_ms, path)?;
         if now_ms > next_ms {
             return Err(no_frame(path, next_ms));
         }

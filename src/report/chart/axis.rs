@@ -1,4 +1,4 @@
-//! What charts with axes have in common: their size, a light grid, and a straight line below.
+//! The common parts of charts with axes: the size, a light grid, and a horizontal axis.
 
 use maud::{Markup, Render, html};
 
@@ -7,12 +7,12 @@ use super::{Unit, at};
 
 const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 260.0;
-/// The highest coordinate of values …
+/// The y coordinate of the highest value …
 pub(super) const TOP: f64 = 12.0;
 /// … and the lowest, where the axis is.
 pub(super) const BASELINE: f64 = 226.0;
 
-/// From where to where values stand across; what is written of them stands beside.
+/// The x range of the plot; the labels are outside it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub(super) left: f64,
@@ -44,12 +44,12 @@ pub(super) fn up(values: (f64, f64)) -> Scale {
     Scale { values, coordinates: (BASELINE, TOP) }
 }
 
-/// What stands below the axis, with the CSS classes that place it.
+/// The text below the axis, with the CSS classes that place it.
 pub(super) fn below(classes: &str, x: f64, text: impl Render) -> Markup {
     html! { text class=(classes) x=(at(x)) y=(at(BASELINE + 16.0)) { (text) } }
 }
 
-/// The whole drawing; the title is for those who cannot see it.
+/// The whole drawing; the title is for screen readers.
 pub(super) fn drawing(title: &str, content: &Markup) -> Markup {
     html! {
         svg.chart viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) { (content) }

@@ -1,41 +1,41 @@
-//! One horizontal bar, as wide as its place: rows of a table set them side by side.
+//! One horizontal bar that fills its container, for rows of a table.
 
 use maud::{Markup, html};
 
 use super::{Tone, at};
 
-/// A stretch of a bar.
+/// A segment of a bar.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Part {
+pub(in super::super) struct Segment {
     /// Share of the bar's whole width, 0 to 1.
     pub(in super::super) share: f64,
     /// Its colour.
     pub(in super::super) tone: Tone,
 }
 
-/// Draws the parts one after the other on a faint ground; what passes the end is cut off.
-pub(in super::super) fn bar(parts: &[Part]) -> Markup {
+/// Draws the segments one after another on a faint background, clipped at the bar's end.
+pub(in super::super) fn bar(segments: &[Segment]) -> Markup {
     html! {
         svg.bar viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true" {
             rect.ground width="100" height="10" {}
-            @for (part, start) in parts.iter().zip(starts(parts)) {
-                rect.fill.(part.tone.class()) x=(at(start)) width=(at(width(part))) height="10" {}
+            @for (segment, start) in segments.iter().zip(starts(segments)) {
+                rect.fill.(segment.tone.class()) x=(at(start)) width=(at(width(segment))) height="10" {}
             }
         }
     }
 }
 
-fn width(part: &Part) -> f64 {
-    if part.share.is_finite() { part.share.clamp(0.0, 1.0) * 100.0 } else { 0.0 }
+fn width(segment: &Segment) -> f64 {
+    if segment.share.is_finite() { segment.share.clamp(0.0, 1.0) * 100.0 } else { 0.0 }
 }
 
-fn starts(parts: &[Part]) -> Vec<f64> {
-    let before = |end: &mut f64, part: &Part| {
+fn starts(segments: &[Segment]) -> Vec<f64> {
+    let before = |end: &mut f64, segment: &Segment| {
         let start = *end;
-        *end += width(part);
+        *end += width(segment);
         Some(start)
     };
-    parts.iter().scan(0.0, before).collect()
+    segments.iter().scan(0.0, before).collect()
 }
 
 #[cfg(test)]
@@ -43,9 +43,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_follow_each_other() {
-        let parts = [(0.25, Tone::Blue), (0.5, Tone::Orange)].map(|(share, tone)| Part { share, tone });
-        let drawn = bar(&parts).into_string();
+    fn segments_follow_each_other() {
+        let segments = [(0.25, Tone::Blue), (0.5, Tone::Orange)].map(|(share, tone)| Segment { share, tone });
+        let drawn = bar(&segments).into_string();
         assert!(drawn.contains(r#"x="0" width="25""#) && drawn.contains(r#"x="25" width="50""#), "{drawn}");
     }
 }

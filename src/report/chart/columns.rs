@@ -10,19 +10,19 @@ const FIELD: Field = Field { left: 52.0, right: 466.0 };
 
 /// A chart of counts side by side.
 pub(in super::super) struct ColumnChart<'a> {
-    /// What it shows, for those who cannot see it.
+    /// Its title, for screen readers.
     pub(in super::super) title: &'a str,
     /// The columns' heights, left to right.
     pub(in super::super) counts: &'a [u64],
-    /// What stands below: the first column's left edge and the last column's right edge …
+    /// The labels below the first column's left edge and the last column's right edge …
     pub(in super::super) ends: (String, String),
-    /// … and what is counted across.
+    /// … and the title of the horizontal axis.
     pub(in super::super) across: &'a str,
     /// The columns' colour.
     pub(in super::super) tone: Tone,
 }
 
-/// Draws the chart; nothing, when there are no columns.
+/// Draws the chart, or nothing when there are no columns.
 pub(in super::super) fn columns(chart: &ColumnChart<'_>) -> Option<Markup> {
     let highest = *chart.counts.iter().max()?;
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
@@ -60,14 +60,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_column_reaches_the_top_tick_and_nothing_stands_at_the_axis() {
+    fn the_highest_column_reaches_the_top_tick_and_zero_has_no_height() {
         // Ticks for 4 are 0..4, over 226..12: 214 high; the slot is (480 - 52 - 14) / 2 = 207.
         let up = Scale { values: (0.0, 4.0), coordinates: (226.0, 12.0) };
         assert_eq!(edges(&[4, 0], 207.0, &up), [(52.0, 214.0), (259.0, 0.0)]);
     }
 
     #[test]
-    fn only_zeros_still_make_an_axis_and_nothing_makes_nothing() {
+    fn zeros_still_have_an_axis_and_no_columns_have_no_chart() {
         let chart = |counts| ColumnChart {
             title: "relabels",
             counts,

@@ -1,4 +1,4 @@
-//! A square of shares, the darker the larger, with its row sums' diagonal at the right: the confusion matrix.
+//! The confusion matrix as a heat map: shares of each row, the larger the darker, with each row's recall at the right.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,7 @@ const LEFT: f64 = 84.0;
 const TOP: f64 = 70.0;
 const CELL: f64 = 46.0;
 const RECALL: f64 = 74.0;
-/// Cells darker than this carry light figures.
+/// Cells darker than this have light text.
 const DARK: f64 = 0.55;
 
 /// Draws rows as given labels, columns as predictions, per cent of the row in each cell, and each row's recall.

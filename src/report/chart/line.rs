@@ -6,16 +6,16 @@ use super::axis::{self, BASELINE, Field, TOP, below};
 use super::scale::{Scale, ticks};
 use super::{Tone, Unit, at};
 
-/// Names stand to the right of it.
+/// The right end of the lines; their names are to the right of it.
 const FIELD: Field = Field { left: 46.0, right: 362.0 };
-/// Least distance of two names at the right end.
+/// Least vertical distance between two names.
 const NAME_HEIGHT: f64 = 16.0;
 
 /// A chart of one or more lines on the same axes.
 pub(in super::super) struct LineChart<'a> {
-    /// What it shows, for those who cannot see it.
+    /// Its title, for screen readers.
     pub(in super::super) title: &'a str,
-    /// What stands below the horizontal axis.
+    /// The title of the horizontal axis.
     pub(in super::super) across: &'a str,
     /// What the vertical axis counts.
     pub(in super::super) unit: Unit,
@@ -33,7 +33,7 @@ pub(in super::super) struct Series<'a> {
     pub(in super::super) points: Vec<(f64, f64)>,
 }
 
-/// Draws the chart; nothing, when no line has a point.
+/// Draws the chart, or nothing when no line has a point.
 pub(in super::super) fn lines(chart: &LineChart<'_>) -> Option<Markup> {
     let drawn: Vec<&Series<'_>> = chart.series.iter().filter(|series| !series.points.is_empty()).collect();
     let (across, up) = axes(&drawn)?;
@@ -53,7 +53,7 @@ pub(in super::super) fn lines(chart: &LineChart<'_>) -> Option<Markup> {
     Some(axis::drawing(chart.title, &content))
 }
 
-/// The scales that hold every point of every line.
+/// Scales that contain every point of every line.
 fn axes(drawn: &[&Series<'_>]) -> Option<(Scale, Scale)> {
     let xs = drawn.iter().flat_map(|series| series.points.iter().map(|point| point.0));
     let ys = drawn.iter().flat_map(|series| series.points.iter().map(|point| point.1));
@@ -95,7 +95,7 @@ fn path(series: &Series<'_>, across: &Scale, up: &Scale) -> String {
     format!("M{}", steps.join("L"))
 }
 
-/// The heights of the names: at their lines' ends, pushed apart where they would overlap.
+/// The y coordinates of the names: at their lines' ends, moved apart where they would overlap.
 fn names(drawn: &[&Series<'_>], up: &Scale) -> Vec<f64> {
     let ends = drawn.iter().map(|series| series.points.last().map_or(TOP, |point| up.at(point.1)));
     let mut order: Vec<(usize, f64)> = ends.enumerate().collect();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn points_stand_where_hand_worked_numbers_say() {
+    fn points_have_the_coordinates_worked_out_by_hand() {
         // x: 1..3 over 52..362; y: ticks enclose 0..1 over 226..12.
         let drawn = chart(vec![Series {
             name: "train",

@@ -1,4 +1,4 @@
-//! Small charts as inline SVG: numbers in, markup out. They know nothing of runs, and take colours from the page's CSS.
+//! Small charts as inline SVG: numbers in, markup out. Colours come from the page's CSS.
 //!
 //! Drawings have a fixed view box and grow with the page; bars are drawn without one, so that text beside them keeps
 //! its size on a phone.
@@ -10,7 +10,7 @@ mod heat;
 mod line;
 mod scale;
 
-pub(super) use bar::{Part, bar};
+pub(super) use bar::{Segment, bar};
 pub(super) use columns::{ColumnChart, columns};
 pub(super) use heat::heat;
 pub(super) use line::{LineChart, Series, lines};
@@ -21,11 +21,11 @@ pub(super) use scale::Unit;
 pub(super) enum Tone {
     /// The main one.
     Blue,
-    /// For what stands against it.
+    /// For a contrast to it.
     Orange,
     /// A third.
     Green,
-    /// For what is only context.
+    /// For context.
     Grey,
 }
 

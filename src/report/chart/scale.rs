@@ -1,18 +1,18 @@
-//! From values to coordinates, and where ticks stand.
+//! Maps values to coordinates, and places ticks.
 
 use crate::words;
 
-/// A straight map from a stretch of values to a stretch of coordinates.
+/// A linear map from a range of values to a range of coordinates.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     /// Lowest and highest value.
     pub(super) values: (f64, f64),
-    /// Where they stand, in units of the view box.
+    /// Their coordinates, in units of the view box.
     pub(super) coordinates: (f64, f64),
 }
 
 impl Scale {
-    /// The coordinate of a value; of the middle, when all values are one.
+    /// The coordinate of a value; the middle, when lowest and highest value are equal.
     pub(super) fn at(&self, value: f64) -> f64 {
         let (low, high) = self.values;
         let (start, end) = self.coordinates;
@@ -21,7 +21,7 @@ impl Scale {
     }
 }
 
-/// What an axis counts; decides how its ticks are written.
+/// The kind of an axis's values, which decides how its ticks are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Unit {
     /// 0 to 1, written as per cent.
@@ -33,7 +33,7 @@ pub(in super::super) enum Unit {
 }
 
 impl Unit {
-    /// A tick's text; `step` says how many decimals tell it from its neighbours.
+    /// A tick's text, with as many decimals as `step` needs.
     pub(super) fn write(self, value: f64, step: f64) -> String {
         let decimals =
             |step: f64| usize::from(step < 0.9) + usize::from(step < 0.09) + usize::from(step < 0.009);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_turned_over_puts_high_values_up() {
+    fn an_inverted_scale_puts_high_values_up() {
         let scale = Scale { values: (0.0, 2.0), coordinates: (100.0, 0.0) };
         assert!((scale.at(0.5) - 75.0).abs() < 1e-12);
     }

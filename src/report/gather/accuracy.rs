@@ -1,5 +1,5 @@
-//! How well a run did: by its own closing words where it came to its end, else by its epochs so far. Either way it is known
-//! on which samples that was measured.
+//! The accuracy of a run: from its own summary if it ended, else from its epochs so far; always with the samples that it
+//! was measured on.
 
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::catalog::runs::{Run, RunState};
 use crate::types::Split;
 use crate::words::plural;
 
-/// What a run says at its end, as far as reports show it.
+/// A run's summary, as far as reports show it.
 #[derive(Debug, Deserialize)]
 struct Closing {
     last5_accuracy: Option<f64>,
@@ -25,7 +25,7 @@ struct MeasuredOn {
     samples: u64,
 }
 
-/// The accuracies of a run, in a summary that says nothing else yet.
+/// A summary line with the accuracies of a run; the rest of it is still empty.
 pub(super) fn of(run: &Run, measured: &[Measured]) -> RunSummary {
     let summary = run.summary.as_deref().filter(|_| run.state == RunState::Done);
     let closing = summary.and_then(|summary| serde_json::from_str::<Closing>(summary).ok());
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_came_to_its_end_is_told_by_its_own_closing_words() {
+    fn a_finished_run_is_summarised_by_its_own_summary() {
         let told = of(&run(RunState::Done, Some(CLOSING)), &measured());
         assert_eq!((told.last_five_accuracy, told.best_accuracy), (Some(0.25), Some(0.375)));
         assert_eq!(told.mean_class_accuracy, Some(0.125));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_goes_on_is_told_by_means_of_its_epochs_on_the_validation_samples() {
+    fn a_run_under_way_is_summarised_by_the_validation_accuracy_of_its_epochs() {
         for going_on in [run(RunState::Open, Some(CLOSING)), run(RunState::Done, None)] {
             let told = of(&going_on, &measured());
             assert_eq!((told.last_five_accuracy, told.mean_class_accuracy), (Some(0.75), Some(0.75)));

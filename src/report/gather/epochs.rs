@@ -1,4 +1,4 @@
-//! What the trainer left of each epoch, read leniently: a measure that a method or an older release lacks is missing.
+//! Reads the stored metrics of each epoch, leniently: measures that a method or an older release lacks are missing.
 
 use serde::Deserialize;
 
@@ -30,7 +30,7 @@ struct Held {
     confusion: Vec<Vec<u64>>,
 }
 
-/// Reads the rows of a run's epochs; what is no JSON is an epoch of which nothing is known.
+/// Reads the rows of a run's epochs; of a row that is not valid JSON every measure is missing.
 pub(super) fn read(rows: &[(u32, String)]) -> Vec<Measured> {
     let one = |(epoch, metrics): &(u32, String)| {
         let measured: Measured = serde_json::from_str(metrics).unwrap_or_default();
@@ -39,7 +39,7 @@ pub(super) fn read(rows: &[(u32, String)]) -> Vec<Measured> {
     rows.iter().map(one).collect()
 }
 
-/// An epoch as the report shows it. Of a method without importance the share of RR = 0 says nothing.
+/// An epoch as the report shows it. The share of RR = 0 is left out for a method without importance.
 pub(super) fn facts(measured: Measured) -> EpochFacts {
     let has_importance = measured.importance_histogram.iter().any(|count| *count > 0);
     EpochFacts {
@@ -95,7 +95,7 @@ mod tests {
         "test": {"accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}}"#;
 
     #[test]
-    fn what_is_missing_is_not_known_and_what_is_new_is_passed_over() {
+    fn missing_measures_are_unknown_and_new_ones_are_ignored() {
         let measured = read(&[(1, METRICS.to_owned()), (2, "no json".to_owned())]);
         let facts: Vec<_> = measured.into_iter().map(facts).collect();
         assert_eq!(

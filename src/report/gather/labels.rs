@@ -1,17 +1,17 @@
-//! A run's frozen list, its opinions and its relabels, turned into counts and contact sheets. It knows no SQL.
+//! Turns a run's frozen list, opinions and relabels into counts and contact sheets.
 
 use std::collections::{HashMap, HashSet};
 
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::truth::Truth;
 use super::Gathering;
-use crate::catalog::runs::{FrozenSample, ListedSample, Opinion, Run, RunState};
+use crate::catalog::runs::{FrozenSample, ListedSample, Run, RunState, StoredOpinion};
 use crate::types::{ClipId, Relabel, SampleId, Split};
 
-/// The training part of a run's list with the run's last word on each sample.
+/// The training part of a run's list, with the run's last relabel of each sample.
 pub(super) struct Judged<'a> {
     classes: &'a [String],
-    /// The run came to its end, so that a sample without a relabel keeps its label.
+    /// Whether the run is done, so that a sample without a relabel keeps its label.
     ended: bool,
     samples: Vec<JudgedSample>,
 }
@@ -19,8 +19,8 @@ pub(super) struct Judged<'a> {
 struct JudgedSample {
     frozen: FrozenSample,
     clip: ClipId,
-    opinion: Option<Opinion>,
-    /// The last relabel, where it differs from the label that the sample began with.
+    opinion: Option<StoredOpinion>,
+    /// The last relabel, if it differs from the sample's first label.
     relabel: Option<Relabel>,
 }
 
@@ -31,7 +31,7 @@ impl JudgedSample {
 }
 
 impl<'a> Judged<'a> {
-    /// Joins a run's list with its relabels, which come by epoch: the last word on a sample holds.
+    /// Joins a run's list with its relabels, which are ordered by epoch: the last one of a sample counts.
     pub(super) fn new(run: &'a Run, list: Vec<ListedSample>, relabels: &[Relabel]) -> Self {
         let mut last: HashMap<usize, Relabel> =
             relabels.iter().map(|relabel| (relabel.sample, *relabel)).collect();
@@ -65,18 +65,18 @@ impl<'a> Judged<'a> {
         self.classes.iter().enumerate().map(class).collect()
     }
 
-    /// How many samples ended with another label; not known of a run under way that has not relabelled yet.
+    /// The number of samples that ended with another label; unknown for a run under way that has not relabelled yet.
     pub(super) fn relabelled_total(&self) -> Option<u64> {
         let total = self.samples.iter().filter(|sample| sample.relabel.is_some()).count() as u64;
         (self.ended || total > 0).then_some(total)
     }
 
-    /// The importances of the training samples, where the method has such a thing.
+    /// The importances of the training samples, if the method has them.
     pub(super) fn importances(&self) -> impl Iterator<Item = f64> {
         self.samples.iter().filter_map(|sample| Some(f64::from(sample.opinion?.importance?)))
     }
 
-    /// The samples that the run trusts least, one a clip, least first, without their pictures.
+    /// The samples of least importance, one per clip, least first, without their pictures.
     pub(super) fn least_important(&self, gathering: &Gathering) -> Vec<LeastImportant> {
         let mut known: Vec<(f32, &JudgedSample, usize)> = self
             .samples
@@ -98,7 +98,7 @@ impl<'a> Judged<'a> {
             .collect()
     }
 
-    /// The samples whose label the run would change, one a clip, surest first, without their pictures.
+    /// The samples whose label the run would change, one per clip, most confident first, without their pictures.
     pub(super) fn relabelled(&self, gathering: &Gathering) -> Vec<RelabelledSample> {
         let mut changed: Vec<(&JudgedSample, Relabel)> =
             self.samples.iter().filter_map(|sample| Some((sample, sample.relabel?))).collect();
@@ -120,7 +120,7 @@ impl<'a> Judged<'a> {
             .collect()
     }
 
-    /// What became of the labels, against the true ones; none where nobody knows any.
+    /// The labels compared with the true ones; none if no true label is known.
     pub(super) fn truth(&self, truth: &HashMap<SampleId, String>) -> Option<Truth> {
         let mut fate = Truth::default();
         for sample in &self.samples {
@@ -136,8 +136,8 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// Says of each sample whether it is the first of its clip to be asked for: the samples of a clip are near-equal
-/// pictures, and a sheet of them would show one face many times.
+/// Returns for each sample whether it is the first of its clip: the samples of a clip are nearly the same picture, so a
+/// sheet shows only one of them.
 fn first_of_clip() -> impl FnMut(&JudgedSample) -> bool {
     let mut seen = HashSet::new();
     move |sample| seen.insert(sample.clip)
@@ -173,9 +173,10 @@ mod tests {
             let sample = SampleId(100 + position);
             let frozen = FrozenSample { sample, split: Split::Train, label: *label, clean_label: None };
             let importance = Some(1.0 - 0.25 * position as f32);
-            let opinion = Some(Opinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 });
+            let opinion = Some(StoredOpinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 });
             let (clip, video) = (ClipId(100 + position), VideoId(1));
-            ListedSample { position: position as usize, frozen, clip, video, opinion }
+            let source_split = Split::Train;
+            ListedSample { position: position as usize, frozen, source_split, clip, video, opinion }
         };
         (0..).zip(labels).map(one).collect()
     }
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_on_a_sample_holds_and_an_undone_relabel_is_none() {
+    fn the_last_relabel_counts_and_one_back_to_the_first_label_does_not() {
         let run = run(RunState::Done);
         let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1), relabel(0, 2, 1, 0)];
         let judged = Judged::new(&run, list(&[0, 0, 1]), &relabels);
@@ -196,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relabel_stays_with_its_sample_when_another_was_removed() {
+    fn a_relabel_stays_with_its_sample_when_another_is_removed() {
         let run = run(RunState::Done);
         let mut list = list(&[0, 0, 1]);
         list.remove(0);
@@ -210,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_under_way_has_not_decided_is_not_known() {
+    fn the_relabels_of_a_run_under_way_are_unknown_until_the_first() {
         let run = run(RunState::Open);
         let judged = Judged::new(&run, list(&[0, 1]), &[]);
         assert_eq!((judged.relabelled_total(), judged.class_counts()[0].after), (None, None));
     }
 
     #[test]
-    fn the_least_important_stand_first_and_held_out_samples_nowhere() {
+    fn the_least_important_samples_come_first_and_held_out_ones_are_left_out() {
         let run = run(RunState::Done);
         let mut list = list(&[0, 0, 1]);
         list[2].frozen.split = Split::Test;
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_held_against_the_truth_where_it_is_known() {
+    fn labels_are_compared_with_the_truth_where_it_is_known() {
         let run = run(RunState::Done);
         let relabels = [relabel(0, 1, 0, 1), relabel(1, 1, 0, 1)];
         let judged = Judged::new(&run, list(&[0, 0, 0, 1]), &relabels);

@@ -1,4 +1,4 @@
-//! Reads a [`RunReport`] out of the catalog. It knows rows and how to count them, not how they are drawn.
+//! Reads a [`RunReport`] from the catalog.
 
 mod accuracy;
 mod epochs;
@@ -24,12 +24,12 @@ use labels::Judged;
 
 pub use round::{gather_round, gather_rounds, gather_run_summary};
 
-/// How much is gathered beside the numbers.
+/// What is gathered in addition to the numbers.
 #[derive(Debug, Clone)]
 pub struct Gathering {
     /// Pictures on each contact sheet, at most.
     pub pictures: usize,
-    /// True labels by sample, where somebody knows them; empty otherwise.
+    /// True labels by sample, if the caller knows them; else empty.
     pub truth: HashMap<SampleId, String>,
 }
 
@@ -39,7 +39,7 @@ impl Default for Gathering {
     }
 }
 
-/// The report on the catalog alone, before any training.
+/// The report on the catalog only, before any training.
 pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport> {
     let stages = crate::catalog::funnel::stages(catalog).await?;
     Ok(RunReport {
@@ -52,7 +52,7 @@ pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport>
     })
 }
 
-/// The funnel and what went wrong alone, with raw text of the jobs: for the screen.
+/// Only the funnel and the failures, the latter with raw messages: for the terminal.
 pub async fn gather_standing(catalog: &Catalog) -> Result<(Funnel, Vec<FailureExample>)> {
     let stages = crate::catalog::funnel::stages(catalog).await?;
     let failures = crate::catalog::funnel::failures(catalog, &stages).await?.into_iter();
@@ -63,8 +63,8 @@ pub async fn gather_standing(catalog: &Catalog) -> Result<(Funnel, Vec<FailureEx
     Ok((funnel::funnel(catalog, &stages).await?, failures.map(told).collect()))
 }
 
-/// The report on one run and the catalog it was made from. Where true labels are known, its truth block has the
-/// labels' fate; who knows how several methods did on held-out samples adds them to it.
+/// The report on one run and the catalog it was made from. Where true labels are known, it compares the labels with them;
+/// the caller may add results of several methods on held-out samples.
 pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) -> Result<RunReport> {
     let all = runs::list(catalog).await?;
     let missing = || CatalogError::NoRow { what: format!("run {}", run.0) };
@@ -90,7 +90,7 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
     Ok(report)
 }
 
-/// All runs for the index page; `page_of` says where a run's page lies, relative to the index.
+/// All runs for the index page; `page_of` returns the path of a run's page, relative to the index.
 pub async fn gather_index(
     catalog: &Catalog,
     page_of: impl Fn(&str) -> Option<String>,
@@ -99,14 +99,14 @@ pub async fn gather_index(
     Ok(summaries(catalog, None).await?.into_iter().map(entry).collect())
 }
 
-/// How a run stands, in a word.
+/// The state of a run, as one word.
 fn state(run: &Run) -> String {
     if run.adopted_at.is_some() { "adopted".to_owned() } else { run.state.to_string() }
 }
 
 async fn facts(catalog: &Catalog, run: &Run) -> Result<RunFacts> {
     let recipe = recipes::get(catalog, &run.recipe_hash).await?.unwrap_or_default();
-    // The first is what the run's own files say, the second what it is called in the catalog.
+    // The first names are from the run's own files, the second from the catalog.
     let hashes =
         [("recipe hash", hex(&Sha256::digest(&recipe))), ("recipe in the catalog", run.recipe_hash.clone())];
     let mut settings = hashes.map(|(name, hash)| (name.to_owned(), hash)).to_vec();
@@ -166,7 +166,7 @@ async fn summaries(catalog: &Catalog, but: Option<RunId>) -> Result<Vec<RunSumma
     Ok(summaries)
 }
 
-/// Failed and put-off jobs by cause, most frequent first.
+/// Failed and postponed jobs by cause, most frequent first.
 fn failures(stages: &[StageCount]) -> Vec<FailureGroup> {
     let failed = stages.iter().filter(|count| count.has_failed());
     let mut groups: Vec<FailureGroup> =
@@ -181,7 +181,7 @@ fn group(stage: StageName, state: JobState, reason: Reason, count: u64) -> Failu
     FailureGroup { stage, reason: reason.as_str(), outcome: outcome(state).to_owned(), count }
 }
 
-/// What became of jobs in a state, for people.
+/// The name of a job state for people.
 fn outcome(state: JobState) -> &'static str {
     match state {
         JobState::Dead => "given up",
@@ -190,7 +190,7 @@ fn outcome(state: JobState) -> &'static str {
     }
 }
 
-/// Raw text of a tool can be very long; its beginning names the cause.
+/// The beginning of a tool's raw message, which can be very long; it names the cause.
 fn first_words(text: &str) -> String {
     const LONGEST: usize = 300;
     match text.char_indices().nth(LONGEST) {
@@ -204,7 +204,7 @@ fn importance(judged: &Judged) -> Option<Histogram> {
     histogram.bins.iter().any(|count| *count > 0).then_some(histogram)
 }
 
-/// Fetches the pictures of the samples that are shown. A sample without a crop keeps none: the page says so.
+/// Reads the pictures of the samples that are shown. A sample without a crop has none, and the page says so.
 async fn add_pictures(catalog: &Catalog, report: &mut RunReport) -> Result<()> {
     let least = report.least_important.iter_mut().map(|sample| (sample.sample_id, &mut sample.jpeg));
     let relabelled = report.relabelled.iter_mut().map(|sample| (sample.sample_id, &mut sample.jpeg));

@@ -1,4 +1,4 @@
-//! Reads what a round did out of the catalog: jobs by the time they ended, rows by the time they came.
+//! Reads what a round did from the catalog: jobs by the time they ended, rows by the time they were added.
 
 use super::super::index::RoundEntry;
 use super::super::round::{PausedStage, Picture, RoundReport, StageWork, Totals};
@@ -11,12 +11,12 @@ use crate::types::{JobState, StageName};
 /// Pictures of each emotion, at most.
 const PICTURES: u32 = 4;
 
-/// What happened since a round began, and what there is now. Who ran it adds its steps, its exit and what comes next.
+/// What happened since a round began, and the totals now. The caller adds the steps, the exit code and what is next.
 pub async fn gather_round(catalog: &Catalog, round: i64, started_at_ms: i64) -> Result<RoundReport> {
     let now_ms = catalog.clock().now_ms();
     let until_ms = now_ms + 1;
     let mut ended = rounds::ended(catalog, started_at_ms, until_ms).await?;
-    ended.extend(rounds::put_off(catalog, started_at_ms, until_ms).await?);
+    ended.extend(rounds::postponed(catalog, started_at_ms, until_ms).await?);
     let mut report = RoundReport {
         round,
         started_at_ms,
@@ -41,8 +41,8 @@ pub async fn gather_round(catalog: &Catalog, round: i64, started_at_ms: i64) -> 
     Ok(report)
 }
 
-/// All rounds for the index page; `page_of` says where a round's page lies, relative to the index, and `is_dead` whether
-/// a holder's process is no more.
+/// All rounds for the index page; `page_of` returns the path of a round's page, relative to the index, and `is_dead`
+/// whether a holder's process has ended.
 pub async fn gather_rounds(
     catalog: &Catalog,
     page_of: impl Fn(&str) -> Option<String>,
@@ -52,7 +52,7 @@ pub async fn gather_rounds(
     Ok(all.into_iter().map(|round| entry(&round, &page_of, is_dead(&round.holder))).collect())
 }
 
-/// A round that was killed took nobody knows how long: its end was written down by the one that found it.
+/// Clears the duration of a round that was killed: its end was recorded later, by the round that found it.
 fn entry(round: &rounds::Round, page_of: impl Fn(&str) -> Option<String>, is_dead: bool) -> RoundEntry {
     let summary: serde_json::Value =
         round.summary.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
@@ -73,7 +73,7 @@ fn entry(round: &rounds::Round, page_of: impl Fn(&str) -> Option<String>, is_dea
     }
 }
 
-/// One line about the training run of a name.
+/// One line about the training run with a name.
 pub async fn gather_run_summary(catalog: &Catalog, name: &str) -> Result<Option<RunSummary>> {
     Ok(summaries(catalog, None).await?.into_iter().find(|run| run.name == name))
 }
@@ -121,7 +121,7 @@ async fn totals(catalog: &Catalog) -> Result<Totals> {
     })
 }
 
-/// What the last round that came to its end wrote down.
+/// The totals that the last finished round recorded.
 async fn totals_before(catalog: &Catalog, round: i64) -> Result<Option<Totals>> {
     const LOOK_BACK: u32 = 50;
     let before = rounds::list(catalog, LOOK_BACK).await?.into_iter().filter(|it| it.id < round);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_whose_process_is_no_more_was_killed_and_took_nobody_knows_how_long() {
+    fn a_round_whose_process_is_dead_was_killed_and_has_no_duration() {
         let told = |round: &rounds::Round, is_dead| {
             let entry = entry(round, |_| None, is_dead);
             (entry.outcome, entry.ended_at_ms)
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn samples_that_were_lost_count_below_nothing() {
+    fn lost_samples_are_a_negative_difference() {
         let summary = r#"{"totals": {"samples": 70}, "totals_before": {"samples": 100}}"#;
         assert_eq!(entry(&round(Some(0), Some(2_000), Some(summary)), |_| None, true).samples, Some(-30));
     }

@@ -1,7 +1,7 @@
-//! A report out of a catalog that was filled by hand.
+//! Reports gathered from a catalog that is filled by hand.
 
 use super::*;
-use crate::catalog::runs::{FrozenSample, NewRun, Noise, Opinion, RunState};
+use crate::catalog::runs::{FrozenSample, NewRun, Noise, RunState, StoredOpinion};
 use crate::catalog::{answers, jobs, samples, searches, tests::empty, videos};
 use crate::failure::Reason;
 use crate::types::{Emotion, Relabel, Split, StageName};
@@ -32,7 +32,7 @@ async fn fill_with(catalog: &Catalog, noise: Option<&Noise>) -> (RunId, Vec<Samp
     let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
     let relabel = Relabel { sample: 1, epoch: 2, from: 0, to: 1, p_max: 0.9, p_given: 0.1, importance: 0.3 };
     relabels::insert(&mut tx, run, &[relabel]).await.unwrap();
-    let opinion = Opinion { importance: Some(0.25), predicted: 1, p_predicted: 0.9, p_given: 0.1 };
+    let opinion = StoredOpinion { importance: Some(0.25), predicted: 1, p_predicted: 0.9, p_given: 0.1 };
     runs::set_opinions(&mut tx, run, &[(0, opinion)]).await.unwrap();
     runs::put_epoch(&mut tx, run, 1, r#"{"loss": 1.5, "validation": {"accuracy": 0.5}}"#).await.unwrap();
     runs::end(&mut tx, run, RunState::Done, None).await.unwrap();
@@ -74,12 +74,12 @@ async fn a_run_is_gathered_with_its_catalog_and_its_pictures() {
 }
 
 #[tokio::test]
-async fn a_run_whose_labels_are_in_force_is_told_as_adopted() {
+async fn a_run_whose_labels_are_in_force_is_shown_as_adopted() {
     let (_folder, catalog) = empty().await;
     let (run, _) = fill(&catalog).await;
     for (adopted, state) in [(true, "adopted"), (false, "done")] {
         let mut tx = catalog.begin().await.unwrap();
-        runs::adopt(&mut tx, run, adopted).await.unwrap();
+        runs::set_adopted(&mut tx, run, adopted).await.unwrap();
         tx.commit().await.unwrap();
         let report = gather_run(&catalog, run, &Gathering::default()).await.unwrap();
         let listed = gather_index(&catalog, |_| None).await.unwrap();
@@ -106,7 +106,7 @@ async fn every_page_says_that_labels_of_a_run_were_made_wrong_on_purpose() {
     assert_eq!(report.run.unwrap().noise, None);
 }
 
-/// Writes searches down, and an answer to the first of them.
+/// Stores searches, and an answer to the first of them.
 async fn plan(catalog: &Catalog, provider: &str, texts: &[&str]) -> Vec<i64> {
     let search = |text: &&str| searches::NewSearch {
         emotion: Emotion::Fear,

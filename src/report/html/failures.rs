@@ -1,4 +1,4 @@
-//! What went wrong, by cause, and with which settings the run was made.
+//! The failures by cause, and the settings of the run.
 
 use maud::{Markup, html};
 

@@ -1,10 +1,10 @@
-//! What is left after each step, why the rest is not, the same by emotion, and how long the stages took.
+//! The funnel: what is left after each step, why the rest was lost, the same by emotion, and how long the stages took.
 
 use maud::{Markup, html};
 
 use crate::words::{count, known, share, share_of, span};
 
-use super::super::chart::{Part, Tone, bar};
+use super::super::chart::{Segment, Tone, bar};
 use super::super::funnel::{EmotionCounts, Funnel, FunnelStep, StageTime};
 use super::not_known;
 
@@ -45,11 +45,11 @@ fn step(step: &FunnelStep, whole: u64, first: bool) -> Markup {
 }
 
 /// Kept, then waiting, then lost here, all as shares of the unit's first step.
-fn parts(step: &FunnelStep, whole: u64) -> Vec<Part> {
+fn parts(step: &FunnelStep, whole: u64) -> Vec<Segment> {
     let lost = step.lost.iter().map(|lost| lost.count).sum();
     [(step.kept, Tone::Blue), (step.waiting.unwrap_or(0), Tone::Grey), (lost, Tone::Orange)]
         .into_iter()
-        .filter_map(|(part, tone)| Some(Part { share: share_of(part, whole)?, tone }))
+        .filter_map(|(part, tone)| Some(Segment { share: share_of(part, whole)?, tone }))
         .collect()
 }
 
@@ -80,7 +80,7 @@ fn emotion(counts: &EmotionCounts, most: u64) -> Markup {
         tr {
             th scope="row" { (counts.emotion) }
             @for number in counts.counts() { td.right { (known(number, count)) } }
-            td.wide { @if let Some(share) = part { (bar(&[Part { share, tone: Tone::Blue }])) } }
+            td.wide { @if let Some(share) = part { (bar(&[Segment { share, tone: Tone::Blue }])) } }
         }
     }
 }
@@ -103,7 +103,7 @@ fn times(times: &[StageTime]) -> Markup {
         } }
         p.note {
             "By the clock, from one job's end to the next one's, however many were in hand at once; more than ten minutes \
-             without an end are left out."
+             without an end are left out. Of scan the sum of what each took, on whatever machine."
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The top of the page: what this is, and the numbers that matter most.
+//! The top of the page: title, facts, menu and the most important numbers.
 
 use maud::{Markup, html};
 

@@ -1,4 +1,4 @@
-//! Labels before and after, and the pictures that the run trusts least or would call otherwise.
+//! Labels before and after, and pictures of the samples with least importance or a changed label.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::words::{count, decimal, known, plural, share_of, signed};
 
-use super::super::chart::{Part, Tone, bar};
+use super::super::chart::{Segment, Tone, bar};
 use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::run_report::RunReport;
 use super::not_known;
@@ -51,7 +51,7 @@ fn classes(classes: &[ClassCount]) -> Markup {
 }
 
 fn class_row(class: &ClassCount, most: u64) -> Markup {
-    let part = |number: u64, tone| Part { share: share_of(number, most).unwrap_or(0.0), tone };
+    let part = |number: u64, tone| Segment { share: share_of(number, most).unwrap_or(0.0), tone };
     html! {
         tr {
             th scope="row" { (class.class) }
@@ -105,7 +105,7 @@ fn least_important(sample: &LeastImportant) -> Markup {
     }
 }
 
-/// Whether a label is the true one, where that is known.
+/// Whether a label is the true one, if that is known.
 fn verdict(true_label: Option<&str>, label: &str) -> Markup {
     html! {
         @match true_label {

@@ -1,4 +1,4 @@
-//! How the run went, epoch by epoch, and whom it takes for whom in the end.
+//! The learning curves of the run, and its confusion matrix.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use super::super::epochs::EpochFacts;
 use super::super::run_report::{RunReport, TestResult};
 use super::{figure, not_known};
 
-/// The curves, and what the test split said.
+/// The curves, and the result on the test split.
 pub(super) fn learning(report: &RunReport) -> Markup {
     if report.epochs.is_empty() {
         return not_known("no epoch has ended yet.");
@@ -40,7 +40,7 @@ fn test_split(test: Option<&TestResult>) -> Markup {
     }
 }
 
-/// A line of what each epoch that knows it measured.
+/// A line of one measure over the epochs that have it.
 fn series<'a>(
     name: &'a str,
     tone: Tone,

@@ -1,4 +1,4 @@
-//! The report as one page that needs nothing else: styles, drawings and pictures are inside, scripts are not needed.
+//! The report as one self-contained page: styles, charts and pictures are inside, and there are no scripts.
 
 mod failures;
 mod funnel;
@@ -18,7 +18,7 @@ pub(super) use runs::{run_cells, run_head};
 
 use super::run_report::RunReport;
 
-/// Draws the whole page. Missing parts are said to be not known.
+/// Draws the whole page. Missing parts are written as "not known".
 pub fn html(report: &RunReport) -> String {
     let sections = sections(report);
     page(
@@ -42,7 +42,7 @@ struct Section {
     body: Markup,
 }
 
-/// All sections; what only a training run can fill is one line where there is none.
+/// All sections. Without a training run the sections that need one are replaced by a single line.
 fn sections(report: &RunReport) -> Vec<Section> {
     let section = |anchor, name, title, body| Section { anchor, name, title, body };
     let mut sections =
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_asks_the_network_for_nothing() {
+    fn the_page_makes_no_network_requests() {
         let page = html(&example::report());
         for forbidden in ["src=\"http", "href=\"http", "url(", "@import", "<script", "<link", "src=\"//"] {
             assert!(!page.contains(forbidden), "{forbidden}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_words_are_shown_and_not_obeyed() {
+    fn hostile_text_is_escaped() {
         let mut report = example::report();
         let hostile = "<script>alert(1)</script>\" onload=\"x";
         report.title = hostile.to_owned();

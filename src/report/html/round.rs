@@ -68,7 +68,7 @@ fn head(report: &RoundReport) -> Markup {
     }
 }
 
-/// Which run an accuracy is of, and how it was measured.
+/// The run of an accuracy, and how it was measured.
 fn accuracy_of(run: &RunSummary) -> String {
     let on = run.measured_on.as_deref().map_or_else(String::new, |on| format!(" on {on}"));
     format!("run {}, {}{on}", run.name, mean_of(run.last_epochs))
@@ -78,7 +78,7 @@ fn glance(name: &str, value: &str, note: &str) -> Markup {
     markup! { div { dt { (name) } dd { (value) } dd.note { (note) } } }
 }
 
-/// What came since the round before; what the first round found was there already, for all that is known.
+/// What was added since the previous round; none in the first round, whose samples may all have been there before.
 fn growth(name: &str, report: &RoundReport, of: fn(&Totals) -> u64) -> Markup {
     let all = of(&report.totals);
     match &report.totals_before {
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_morning_report_says_what_was_done_what_failed_and_what_is_next() {
+    fn a_rounds_report_says_what_was_done_what_failed_and_what_is_next() {
         let page = round_html(&example::round());
         for word in
             ["Round 12", "paused", "rate-limited", "+38", "sample 7", "train.when.new_samples", "2 min 05 s"]

@@ -1,10 +1,10 @@
-//! The run's labels against the true ones, where these are known, and methods side by side.
+//! The run's labels against the true ones, where these are known, and a comparison of methods.
 
 use maud::{Markup, html};
 
 use crate::words::{count, known, share, share_of};
 
-use super::super::chart::{Part, Tone, bar};
+use super::super::chart::{Segment, Tone, bar};
 use super::super::run_report::RunReport;
 use super::super::truth::{MethodResult, Truth};
 use super::not_known;
@@ -24,7 +24,8 @@ pub(super) fn truth(report: &RunReport) -> Markup {
 }
 
 fn noise(truth: &Truth) -> Markup {
-    let wrong = |number| [Part { share: share_of(number, truth.labels).unwrap_or(0.0), tone: Tone::Orange }];
+    let wrong =
+        |number| [Segment { share: share_of(number, truth.labels).unwrap_or(0.0), tone: Tone::Orange }];
     html! {
         table.numbers {
             tbody {
@@ -68,7 +69,7 @@ fn methods(methods: &[MethodResult]) -> Markup {
                 td.right { (known(method.noise_after, share)) }
                 td.right { (known(method.mean_class_accuracy, share)) }
                 td.right { (known(method.accuracy, share)) }
-                td.wide { @if let Some(share) = method.accuracy { (bar(&[Part { share, tone: Tone::Blue }])) } }
+                td.wide { @if let Some(share) = method.accuracy { (bar(&[Segment { share, tone: Tone::Blue }])) } }
             } } }
         } }
     }

@@ -1,4 +1,4 @@
-//! AffectNet: `training.csv`, `validation.csv` and the pictures that their first column names.
+//! AffectNet: `training.csv`, `validation.csv` and the pictures that they name.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,20 +7,38 @@ use super::lines::{read_text, rows};
 use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::Split;
 
+/// Which of AffectNet's classes to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AffectnetClasses {
+    /// All eight.
+    Eight,
+    /// Without contempt.
+    Seven,
+}
+
+impl AffectnetClasses {
+    fn count(self) -> usize {
+        match self {
+            Self::Eight => 8,
+            Self::Seven => 7,
+        }
+    }
+}
+
 /// In the order of the list's ids 0 to 7; 8 to 10 (none, uncertain, no face) are left out.
 const CLASSES: [&str; 8] =
     ["neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"];
 const FOLDERS: [&str; 3] = ["Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", "."];
-/// Pictures that are looked for in each of them.
+/// Number of pictures that are looked for in each of them.
 const TRIED: usize = 100;
 
-/// Reads AffectNet with 8 classes, or 7 without contempt. Its validation part, the one that papers report, is the test.
+/// Reads AffectNet. Its validation part, on which papers report, becomes the test.
 ///
-/// The CSV needs the columns `subDirectory_filePath` and `expression`; the lists lie in the folder itself or in
-/// `Manually_Annotated_file_lists`. Pictures are taken as they are: whether they were cropped to the boxes of the columns
-/// `face_x` to `face_height` already, as most copies are, no list tells. Whole photographs are to be cropped beforehand.
-pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataError> {
-    let classes = if seven_classes { 7 } else { 8 };
+/// The lists need the columns `subDirectory_filePath` and `expression`, and are in the folder itself or in
+/// `Manually_Annotated_file_lists`. Pictures are used as they are. In most copies they are cropped to the boxes of the
+/// columns `face_x` to `face_height`; no list says so. Whole photographs must be cropped beforehand.
+pub fn affectnet(root: &Path, classes: AffectnetClasses) -> Result<TrainingSet, DataError> {
+    let classes = classes.count();
     let (mut paths, mut labels, mut splits) = (Vec::new(), Vec::new(), Vec::new());
     for (file, split) in [("training.csv", Split::Train), ("validation.csv", Split::Test)] {
         let list = find_list(root, file)?;
@@ -48,7 +66,7 @@ pub fn affectnet(root: &Path, seven_classes: bool) -> Result<TrainingSet, DataEr
     Ok(set)
 }
 
-/// The folder in which most pictures lie, by some from all over the lists; the first of equals.
+/// The folder that holds most of a sample of the listed pictures; the first of equals.
 fn folder_of_pictures(root: &Path, paths: &[PathBuf]) -> PathBuf {
     let tried = || paths.iter().step_by(paths.len().div_ceil(TRIED).max(1));
     let found = |folder: &&str| tried().filter(|path| root.join(folder).join(path).is_file()).count();
@@ -104,40 +122,40 @@ mod tests {
     }
 
     #[test]
-    fn ids_above_seven_are_left_out_and_validation_is_the_test() {
+    fn ids_above_seven_are_left_out_and_validation_becomes_the_test() {
         let root = lay_out("1/a.jpg,0,7\n1/a.jpg,0,10\n1/a.jpg,0,0\n");
-        let eight = affectnet(root.path(), false).unwrap();
+        let eight = affectnet(root.path(), AffectnetClasses::Eight).unwrap();
         assert_eq!((eight.labels.clone(), eight.splits[2]), (vec![7, 0, 3], Split::Test));
-        assert_eq!(affectnet(root.path(), true).unwrap().labels, [0, 3]);
+        assert_eq!(affectnet(root.path(), AffectnetClasses::Seven).unwrap().labels, [0, 3]);
     }
 
-    /// A list with tabs; the landmarks' own semicolons separate no columns, since the head has none.
+    /// Semicolons within a field (landmarks) separate no columns, since the header has none; another list has tabs.
     #[test]
-    fn the_head_says_what_parts_the_columns() {
+    fn the_header_decides_what_separates_columns() {
         let root = lay_out("1/a.jpg,3;4;5,0\n");
-        assert_eq!(affectnet(root.path(), false).unwrap().labels, [0, 3]);
+        assert_eq!(affectnet(root.path(), AffectnetClasses::Eight).unwrap().labels, [0, 3]);
         let tabs = "subDirectory_filePath\tface_x\texpression\r\n1/a.jpg\t0\t6\r\n";
         std::fs::write(root.path().join("training.csv"), tabs).unwrap();
-        assert_eq!(affectnet(root.path(), false).unwrap().labels, [6, 3]);
+        assert_eq!(affectnet(root.path(), AffectnetClasses::Eight).unwrap().labels, [6, 3]);
     }
 
     #[test]
-    fn a_list_whose_fields_are_quoted_is_read() {
+    fn a_list_with_quoted_fields_is_read() {
         let root = lay_out("\"1/a.jpg\",\"0\",\"7\"\n\"1/b.jpg\",\"0\",\"2\"\n");
         let list = std::fs::read_to_string(root.path().join("training.csv")).unwrap();
         let quoted = list.replacen("subDirectory_filePath,face_x", "\"subDirectory_filePath\",\"face_x\"", 1);
         std::fs::write(root.path().join("training.csv"), quoted).unwrap();
-        assert_eq!(affectnet(root.path(), false).unwrap().labels, [7, 2, 3]);
+        assert_eq!(affectnet(root.path(), AffectnetClasses::Eight).unwrap().labels, [7, 2, 3]);
     }
 
     #[test]
-    fn pictures_are_looked_for_where_most_of_them_lie() {
+    fn pictures_are_read_from_the_folder_that_holds_most_of_them() {
         for folder in FOLDERS {
             let root = lay_out("1/gone.jpg,0,1\n1/a.jpg,0,7\n1/b.jpg,0,2\n");
             let [usual, pictures] = [FOLDERS[0], folder].map(|folder| root.path().join(folder).join("1"));
             std::fs::create_dir_all(pictures.parent().unwrap()).unwrap();
             std::fs::rename(usual, &pictures).unwrap();
-            let set = affectnet(root.path(), false).unwrap();
+            let set = affectnet(root.path(), AffectnetClasses::Eight).unwrap();
             assert_eq!((set.len(), set.remarks.len()), (4, 1), "one is missing");
             assert_eq!(PathBuf::from(set.pictures.name(1)), pictures.join("a.jpg"));
         }
@@ -146,7 +164,7 @@ mod tests {
     #[test]
     fn an_impossible_id_names_its_line() {
         let root = lay_out("1/a.jpg,0,11\n");
-        let message = affectnet(root.path(), false).unwrap_err().to_string();
+        let message = affectnet(root.path(), AffectnetClasses::Eight).unwrap_err().to_string();
         assert!(message.ends_with("line 2: expression '11' is not one of 0 to 10"), "{message}");
     }
 }

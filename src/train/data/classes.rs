@@ -1,14 +1,14 @@
-//! How classes of several folders, sets and nets meet: by emotion, else by name whatever its case.
+//! Matching the classes of folders, sets and nets: by emotion, else by name regardless of case.
 
 use crate::types::Emotion;
 
-/// What each of a set's (or a net's) classes is known by to others: its emotion's noun where all of them are emotions
-/// (`Angry`, `happy`), else its name in lower case.
+/// The keys by which the classes of a set or a net are matched with others: the nouns of their emotions where all are
+/// emotions (`Angry`, `happy`), else their names in lower case.
 pub(crate) fn known_by(names: &[String]) -> Vec<String> {
     nouns(names).unwrap_or_else(|| names.iter().map(|name| name.to_lowercase()).collect())
 }
 
-/// The classes that folders of these names stand for, in their order, and which of them each folder is.
+/// The classes of folders with these names, in order of appearance, and the class index of each folder.
 pub(super) fn of_folders(names: &[String]) -> (Vec<String>, Vec<usize>) {
     let shown = nouns(names).unwrap_or_else(|| names.to_vec());
     let (mut classes, mut known, mut labels) = (Vec::new(), Vec::new(), Vec::new());
@@ -23,7 +23,7 @@ pub(super) fn of_folders(names: &[String]) -> (Vec<String>, Vec<usize>) {
     (classes, labels)
 }
 
-/// Those of `classes` that are none of `others`.
+/// Those of `classes` that match none of `others`.
 pub(super) fn alone<'a>(classes: &'a [String], others: &[String]) -> Vec<&'a str> {
     let others = known_by(others);
     let own = known_by(classes);
@@ -44,13 +44,13 @@ mod tests {
     }
 
     #[test]
-    fn emotions_are_known_by_their_nouns_where_all_are_emotions() {
+    fn classes_are_matched_by_nouns_where_all_are_emotions() {
         assert_eq!(known_by(&names(&["Angry", "happy", "SAD"])), ["anger", "happiness", "sadness"]);
         assert_eq!(known_by(&names(&["Happy", "Ahegao"])), ["happy", "ahegao"]);
     }
 
     #[test]
-    fn folders_of_one_emotion_are_one_class_in_the_order_of_the_folders() {
+    fn folders_of_one_emotion_are_one_class_in_order_of_appearance() {
         let (classes, labels) = of_folders(&names(&["Anger", "afraid", "angry", "fear"]));
         assert_eq!((classes, labels), (names(&["anger", "fear"]), vec![0, 1, 0, 1]));
         let (classes, labels) = of_folders(&names(&["Wren", "finch", "wren"]));

@@ -1,4 +1,4 @@
-//! Why a data set cannot be read, each with its remedy.
+//! The errors of reading data sets, each with its remedy.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use image::ImageFormat;
 
 use crate::failure::{Failure, Reason};
 
-/// A data set cannot be read as what it was named.
+/// Why a data set cannot be read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file or folder of the layout is not there.
+    /// A file or folder of the layout is missing.
     #[error("{layout}: {path} is missing")]
     Missing {
         /// The layout's name.
         layout: &'static str,
-        /// What should have been there.
+        /// The missing path.
         path: PathBuf,
     },
     /// A file cannot be read.
@@ -25,7 +25,7 @@ pub enum DataError {
         /// Why not.
         source: std::io::Error,
     },
-    /// A line of a list is not as the layout demands.
+    /// A line of a list does not follow the layout.
     #[error("{path}, line {line}: {problem}")]
     Line {
         /// The file.
@@ -35,7 +35,7 @@ pub enum DataError {
         /// What is wrong.
         problem: String,
     },
-    /// A list of labels leaves a picture out.
+    /// A list of labels lacks a picture.
     #[error("{path} has no label for {name}")]
     NoLabel {
         /// The list.
@@ -43,7 +43,7 @@ pub enum DataError {
         /// The picture.
         name: String,
     },
-    /// Too many of the pictures that a list names are not there.
+    /// Too many of the listed pictures are missing.
     #[error(
         "{layout}: {missing} of {listed} listed pictures are missing, more than the {limit} allowed; the first: \
          {first}"
@@ -68,17 +68,17 @@ pub enum DataError {
         /// What was looked for.
         what: &'static str,
     },
-    /// A folder lacks folders with pictures.
+    /// A folder has fewer than two class folders with pictures.
     #[error("{path} holds {found} with pictures")]
     NoClasses {
         /// The folder.
         path: PathBuf,
         /// How many there are, in words.
         found: &'static str,
-        /// What was no class and no sample, in words.
+        /// What was ignored, in words.
         passed_over: Option<String>,
     },
-    /// One class cannot be told from another.
+    /// A set has fewer than two classes.
     #[error("{name} has {classes} class(es), but at least 2 are needed")]
     TooFewClasses {
         /// Folder or set.
@@ -86,7 +86,7 @@ pub enum DataError {
         /// How many.
         classes: usize,
     },
-    /// A label names no class.
+    /// A label is no class index.
     #[error("{name}: label {label} is outside 0..{classes}")]
     LabelRange {
         /// The set.
@@ -96,13 +96,13 @@ pub enum DataError {
         /// How many classes there are.
         classes: usize,
     },
-    /// Vectors of a set differ in length.
+    /// Lists of a set differ in length.
     #[error("{name}: labels, splits and pictures differ in number")]
     Uneven {
         /// The set.
         name: String,
     },
-    /// Two sets share no class names.
+    /// Two sets share no class.
     #[error("{first} and {second} have no class name in common")]
     NoCommonClass {
         /// One set.
@@ -112,7 +112,7 @@ pub enum DataError {
         /// The classes of both, in words.
         classes: String,
     },
-    /// A list of labels is not about these pictures, or counts their classes otherwise.
+    /// A list of labels is of other pictures, or numbers the classes differently.
     #[error("{path} gives {differ} of {of} training samples another label than the set itself")]
     Unlike {
         /// The list.
@@ -121,13 +121,13 @@ pub enum DataError {
         differ: usize,
         /// How many there are.
         of: usize,
-        /// The set's classes as they are counted, in words.
+        /// The set's classes with their numbers, in words.
         classes: String,
     },
 }
 
 impl DataError {
-    /// What a command makes of it: the user named the wrong folder, or the folder is incomplete.
+    /// As a command reports it: the user named the wrong folder, or the folder is incomplete.
     pub fn failure(&self) -> Failure {
         let failure = Failure::permanent(Reason::Usage, self.to_string());
         match self {
@@ -159,7 +159,7 @@ impl From<DataError> for Failure {
     }
 }
 
-/// The formats that are read, by their extensions.
+/// Extensions of the formats that can be read.
 fn formats() -> String {
     let read = ImageFormat::all().filter(ImageFormat::reading_enabled);
     read.filter_map(|format| format.extensions_str().first().copied()).collect::<Vec<_>>().join(", ")

@@ -1,5 +1,5 @@
-//! FERPlus as microsoft/FERPlus lays it out: `fer2013new.csv`, and `FER2013Train|Valid|Test/fer0000000.png` beside it or in
-//! `data/`.
+//! FERPlus as microsoft/FERPlus lays it out: `fer2013new.csv`, and `FER2013Train|Valid|Test/fer0000000.png` beside it
+//! or in `data/`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,26 +8,25 @@ use super::lines::{read_text, rows};
 use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::{Emotion, Split};
 
-/// Which of FERPlus's usual protocols to read.
+/// Which of the usual FERPlus protocols to follow.
 #[derive(Debug, Clone, Copy)]
 pub struct FerplusOptions {
-    /// What votes become.
+    /// How votes become labels.
     pub labels: FerplusLabels,
-    /// Leave contempt out, as seven-class papers do.
+    /// Leave out contempt, as papers with seven classes do.
     pub seven_classes: bool,
-    /// Train on the public validation part too, as SCN's authors did.
+    /// Also train on the public validation part, as SCN's authors did.
     pub merge_validation: bool,
 }
 
-/// What the votes on a picture become.
+/// How the votes on a picture become a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FerplusLabels {
-    /// The class with the most votes, where it has more than half of the votes that count.
+    /// The class with more than half of the votes that count; other pictures are left out.
     Majority,
-    /// The class with the most votes, where no other has as many.
+    /// The class with the most votes; ties are left out.
     Argmax,
-    /// The class with the most votes (in training the earliest of equal ones), and the shares of all emotions to train
-    /// on.
+    /// The class with the most votes (in training, the first of a tie), with the shares of all emotions as target.
     Soft,
 }
 
@@ -37,15 +36,16 @@ impl Default for FerplusOptions {
     }
 }
 
-/// Of training, validation and test.
+/// The folders of training, validation and test.
 const PARTS: [&str; 3] = ["FER2013Train", "FER2013Valid", "FER2013Test"];
 /// Usage, file name, eight emotions in FERPlus order, unknown, not a face.
 const COLUMNS: usize = 12;
 /// The column after the emotions: `unknown`.
 const EMOTIONS: usize = 8;
 
-/// Reads FERPlus as its authors' own reader does (microsoft/FERPlus, `ferplus.py`): a vote that stands alone is an outlier
-/// and counts nothing. Pictures whose most votes are `unknown` or `not a face` are left out, as are those without a name.
+/// Reads FERPlus as its authors' own reader does (microsoft/FERPlus, `ferplus.py`): a single vote for a class is an
+/// outlier and does not count. Pictures with the most votes on `unknown` or `not a face` are left out, as are rows
+/// without a file.
 pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, DataError> {
     let list = root.join("fer2013new.csv");
     if !list.is_file() {
@@ -89,7 +89,7 @@ pub fn ferplus(root: &Path, options: FerplusOptions) -> Result<TrainingSet, Data
     Ok(set)
 }
 
-/// A checkout of microsoft/FERPlus has the pictures in a folder of their own.
+/// A checkout of microsoft/FERPlus has the pictures in `data`.
 fn folder_of_pictures(root: &Path) -> PathBuf {
     let data = root.join("data");
     let is_in = |folder: &Path| PARTS.iter().any(|part| folder.join(part).is_dir());
@@ -103,7 +103,7 @@ struct Row<'a> {
     votes: Vec<u32>,
 }
 
-/// Whether there are titles where other rows have votes.
+/// Whether no vote column holds a number.
 fn is_head(fields: &[String]) -> bool {
     fields.iter().skip(2).all(|title| title.parse::<u32>().is_err())
 }
@@ -124,8 +124,8 @@ fn parse(fields: &[String]) -> Result<Row<'_>, String> {
     Ok(Row { folder, split, file: &fields[1], votes: votes.map_err(|_| "a vote is no number".to_owned())? })
 }
 
-/// The class with the most votes; `None` when that is no emotion, or is not as clear as it should be. Training on soft
-/// labels allows ties; measuring does not.
+/// The class with the most votes; `None` when that is no emotion, or not clear enough. Soft labels allow ties in
+/// training, but not in evaluation.
 fn decide(votes: &[u32], labels: FerplusLabels, split: Split) -> Option<usize> {
     let most = *votes.iter().max()?;
     let total: u32 = votes.iter().sum();
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(decided([5, 3, 2, 0, 0, 0, 0, 0, 0, 0], Argmax), Some(0));
         let tie = [5, 5, 0, 0, 0, 0, 0, 0, 0, 0];
         assert_eq!((decided(tie, Argmax), decided(tie, Soft)), (None, Some(0)));
-        assert_eq!(decide(&tie, Soft, Split::Test), None, "what is measured has one answer");
+        assert_eq!(decide(&tie, Soft, Split::Test), None, "evaluation needs a single label");
         for labels in [Majority, Argmax, Soft] {
             assert_eq!(decided([1, 0, 0, 0, 0, 0, 0, 0, 0, 9], labels), None, "not a face");
         }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_that_stands_alone_counts_nothing() {
+    fn a_single_vote_for_a_class_does_not_count() {
         let voted = fields("Training,a.png,5,4,1,0,0,0,0,0,0,0");
         let row = parse(&voted).unwrap();
         assert_eq!(row.votes, [5, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vote_or_usage_that_is_none_is_said() {
+    fn an_invalid_vote_or_usage_is_reported() {
         let refused = |line: &str| parse(&fields(line)).err().unwrap();
         assert_eq!(refused("Training,a.png,x,0,0,0,0,0,0,0,0,0"), "a vote is no number");
         assert!(refused("Test,a.png,1,0,0,0,0,0,0,0,0,0").starts_with("usage 'Test'"));
@@ -203,13 +203,13 @@ mod tests {
         let set = ferplus(root.path(), FerplusOptions::default()).unwrap();
         assert_eq!(set.labels, [1, 0, 7]);
         assert_eq!(set.splits, [Split::Train, Split::Validation, Split::Test]);
-        // As a checkout has it: the pictures in `data/`.
+        // As in a checkout: the pictures in `data/`.
         std::fs::create_dir(root.path().join("data")).unwrap();
         for part in PARTS {
             std::fs::rename(root.path().join(part), root.path().join("data").join(part)).unwrap();
         }
         assert_eq!(ferplus(root.path(), FerplusOptions::default()).unwrap().labels, [1, 0, 7]);
-        // Saved again by a spreadsheet: a mark at the beginning, semicolons, an empty line at the end.
+        // Saved by a spreadsheet: a byte order mark, semicolons, an empty line at the end.
         let saved = format!("\u{feff}{}\r\n", csv.replace(',', ";"));
         std::fs::write(root.path().join("fer2013new.csv"), saved).unwrap();
         assert_eq!(ferplus(root.path(), FerplusOptions::default()).unwrap().labels, [1, 0, 7]);
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_without_a_head_keeps_its_first_picture() {
+    fn a_list_without_a_header_keeps_its_first_picture() {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("FER2013Train")).unwrap();
         for file in ["a.png", "b.png"] {

@@ -18,11 +18,11 @@ const SPLITS: [(&str, Split); 6] = [
     ("test", Split::Test),
 ];
 
-/// Reads a folder; class names are the sub-folders' names, sorted, and of emotions their nouns. Pictures in them are
-/// samples; what is passed over is counted among the set's remarks.
+/// Reads a folder. Its sub-folders are the classes, sorted by name; emotions get their nouns. The pictures in them are
+/// the samples; what is ignored is counted in the set's remarks.
 ///
-/// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]); so it is where other
-/// folders lie beside `validation` or `test`, and no `train`: then these too may be names of classes.
+/// Without split folders everything is for training (see [`TrainingSet::hold_out_validation`]). So it is where
+/// `validation` or `test` stands beside other folders but no `train`: all of them may be names of classes then.
 pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     if !root.is_dir() {
         return Err(DataError::Missing { layout: "folder", path: root.to_owned() });
@@ -39,7 +39,7 @@ pub fn folder(root: &Path) -> Result<TrainingSet, DataError> {
     walk.set(root)
 }
 
-/// The folders that class folders lie in, and what each is for.
+/// The folders that hold class folders, each with its split.
 fn parts(root: &Path, folders: &[PathBuf]) -> Vec<(PathBuf, Split)> {
     let mut parts = Vec::new();
     for (name, split) in SPLITS {
@@ -53,10 +53,10 @@ fn parts(root: &Path, folders: &[PathBuf]) -> Vec<(PathBuf, Split)> {
     parts
 }
 
-/// What a walk through class folders found.
+/// The result of a walk through class folders.
 #[derive(Default)]
 struct Walk {
-    /// Folders with pictures, by name, in the order of the walk.
+    /// Names, splits and pictures of class folders, in the order of the walk.
     found: Vec<(String, Split, Vec<PathBuf>)>,
     passed_over: PassedOver,
 }
@@ -106,14 +106,14 @@ impl Walk {
     }
 }
 
-/// What was no class and no sample.
+/// What is neither a class nor a sample.
 #[derive(Default)]
 struct PassedOver {
-    /// How many files, by extension.
+    /// Number of files by extension.
     files: BTreeMap<String, usize>,
     /// Names of folders beside the parts.
     beside: Vec<String>,
-    /// How many folders lie inside class folders.
+    /// Number of folders inside class folders.
     nested: usize,
     /// Names of folders without pictures.
     empty: Vec<String>,
@@ -125,12 +125,12 @@ impl PassedOver {
         *self.files.entry(extension.to_string_lossy().into_owned()).or_default() += 1;
     }
 
-    /// Lists and notes may lie beside class folders, but pictures there are in no class.
+    /// Counts pictures beside class folders, which have no class; other files there are not worth a remark.
     fn pictures(&mut self, files: &[PathBuf]) {
         files.iter().filter(|path| ImageFormat::from_path(path).is_ok()).for_each(|path| self.file(path));
     }
 
-    /// What lies beside the parts of a set.
+    /// Counts what stands beside the parts of a set.
     fn beside(&mut self, found: &Entries, parts: &[(PathBuf, Split)]) {
         self.pictures(&found.files);
         let is_part = |path: &&PathBuf| parts.iter().any(|(part, _)| part == *path);
@@ -138,7 +138,7 @@ impl PassedOver {
             found.folders.iter().filter(|path| !is_part(path)).map(|path| file_name(path)).collect();
     }
 
-    /// All of it, if there is any; a class may lack pictures in one part.
+    /// All of it in words, if there is any. A class without pictures in one part only is not mentioned.
     fn words(mut self, classes: &[String]) -> Option<String> {
         let files = self.files.iter().map(|(extension, count)| match extension.as_str() {
             "" => format!("{count} without an extension"),
@@ -167,7 +167,7 @@ fn is_read(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
 }
 
-/// What lies in a folder, sorted; what is hidden, and what macOS adds to archives, is left out.
+/// The contents of a folder, sorted, without hidden files and what macOS adds to archives.
 #[derive(Default)]
 struct Entries {
     folders: Vec<PathBuf>,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn split_folders_become_splits_also_when_a_class_is_missing_in_one() {
+    fn split_folders_become_splits_even_if_one_lacks_a_class() {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png"]);
         let set = folder(root.path()).unwrap();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_beside_the_parts_is_told_and_dev_validates() {
+    fn what_stands_beside_the_parts_is_remarked_and_dev_is_validation() {
         let root = tempfile::tempdir().unwrap();
         make(
             root.path(),
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_part_alone_is_one_unless_it_may_be_a_class() {
+    fn a_lone_test_folder_is_a_split_unless_it_may_be_a_class() {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["test/a/1.png", "test/b/2.png"]);
         let set = folder(root.path()).unwrap();
@@ -255,9 +255,9 @@ mod tests {
         assert_eq!(folder(root.path()).unwrap().classes, ["drive", "test"]);
     }
 
-    /// Every archive made on a Mac holds `__MACOSX`; an empty class would still be given to samples by `--noise`.
+    /// Archives made on a Mac hold `__MACOSX`. An empty class would be given to samples by `--noise`.
     #[test]
-    fn folders_without_pictures_are_no_classes_and_what_is_passed_over_is_counted() {
+    fn folders_without_pictures_are_no_classes_and_ignored_files_are_counted() {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["train/__MACOSX/a/1.png", "train/a/1.png", "train/b/2.bmp", "test/b/3.png"]);
         make(root.path(), &["train/a/4.GIF", "train/a/s1/5.jpg", "train/c/6.xcf", "train/c/7.xcf"]);
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_one_however_its_folders_are_spelt() {
+    fn differently_spelt_folders_of_one_emotion_are_one_class() {
         let root = tempfile::tempdir().unwrap();
         make(
             root.path(),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_leads_nowhere_is_a_picture_that_cannot_be_read() {
+    fn a_dangling_link_is_an_unreadable_picture() {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["a/1.png", "b/2.png"]);
         std::os::unix::fs::symlink(root.path().join("gone.png"), root.path().join("a/3.png")).unwrap();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_in_a_format_that_is_not_read_says_so() {
+    fn an_unsupported_picture_format_is_reported() {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), &["a/1.gif", "a/2.gif", "b/3.png"]);
         let error = folder(root.path()).unwrap_err();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_or_missing_folder_is_said() {
+    fn an_empty_or_missing_folder_is_reported() {
         let root = tempfile::tempdir().unwrap();
         assert!(folder(root.path()).unwrap_err().to_string().contains("holds no class folders"));
         assert!(folder(&root.path().join("no")).unwrap_err().to_string().ends_with("no is missing"));

@@ -1,4 +1,4 @@
-//! Lines of lists as people, spreadsheets and R write them: fields in quotes or not, with a head or without.
+//! Lines of lists as people, spreadsheets and R write them: fields quoted or not, with or without a header.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use image::ImageFormat;
 
 use super::DataError;
 
-/// What may stand between a name and a label.
+/// What may separate a name from a label.
 pub(super) const SEPARATORS: [char; 4] = [',', ';', '\t', ' '];
 
 /// A line that gives a picture a label.
@@ -18,29 +18,29 @@ pub(super) struct Labelled {
     pub(super) label: usize,
 }
 
-/// Reads a whole text file, less the mark that some editors begin it with.
+/// Reads a text file, without its byte order mark.
 pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|source| DataError::Read { path: path.to_owned(), source })?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
-/// The rows of a table, each with its one-based line; its head, if it has one, is the first. Rows without anything in
-/// them, as spreadsheets leave at the end, are left out.
+/// The rows of a table, including its header, each with its one-based line. Empty rows, as spreadsheets leave at the
+/// end, are left out.
 pub(super) fn rows(text: &str) -> impl Iterator<Item = (usize, Vec<String>)> {
     let mark = separator(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default());
     let rows = (1..).zip(text.lines()).map(move |(number, line)| (number, fields(line, mark)));
     rows.filter(|(_, fields)| fields.iter().any(|field| !field.is_empty()))
 }
 
-/// What separates the columns of a table: the first of tab, semicolon and comma that its first line holds. Fields may
-/// hold the others.
+/// What separates the columns of a table: the first of tab, semicolon and comma that its first line contains. Fields
+/// may contain the others.
 fn separator(head: &str) -> char {
     ['\t', ';'].into_iter().find(|&mark| head.contains(mark)).unwrap_or(',')
 }
 
-/// The lines of a list of `NAME LABEL`, less those that hold nothing but separators. The first line is a head where it
-/// names no picture and no number ends it.
+/// The lines of a list of `NAME LABEL`, without those of separators alone. The first line is a header if it names no
+/// picture and does not end in a number.
 pub(super) fn labelled(list: &Path) -> Result<Vec<Labelled>, DataError> {
     let text = read_text(list)?;
     let mut lines = Vec::new();
@@ -54,7 +54,7 @@ pub(super) fn labelled(list: &Path) -> Result<Vec<Labelled>, DataError> {
         };
         let (name, label) = name_and_label(line).ok_or_else(|| bad("no label"))?;
         match label.parse() {
-            // Windows separates folders by another sign.
+            // Windows separates folders by backslashes.
             Ok(label) => lines.push(Labelled { number, name: name.replace('\\', "/"), label }),
             Err(_) if place == 0 && ImageFormat::from_path(&name).is_err() => {}
             Err(_) => return Err(bad("no class index")),
@@ -63,7 +63,7 @@ pub(super) fn labelled(list: &Path) -> Result<Vec<Labelled>, DataError> {
     Ok(lines)
 }
 
-/// A name may hold separators. Before one in quotes R writes the number of the line.
+/// A name may contain separators. Before a quoted name, R writes the number of the row.
 fn name_and_label(line: &str) -> Option<(String, String)> {
     let is_beside_quotes =
         |mark: &char| line.contains(&format!("\"{mark}")) || line.contains(&format!("{mark}\""));
@@ -77,7 +77,7 @@ fn name_and_label(line: &str) -> Option<(String, String)> {
     Some((name.trim_end_matches(SEPARATORS).to_owned(), label.to_owned()))
 }
 
-/// The fields of a line, without blanks around them and without the quotes that they stand in.
+/// The fields of a line, trimmed and unquoted.
 fn fields(line: &str, mark: char) -> Vec<String> {
     let trimmed = |field: &str| field.trim().to_owned();
     let unquoted = || {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_labels_are_found_however_a_program_wrote_them() {
+    fn names_and_labels_are_read_in_every_usual_notation() {
         for text in [
             "a/0.png 1\nb, c.png 2\n",
             "name,label\na/0.png,1\n\"b, c.png\",2\n",
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_line_may_be_a_head_and_only_if_it_names_no_picture() {
+    fn only_the_first_line_may_be_a_header_and_only_if_it_names_no_picture() {
         let error = read("name label\na.png 1\nb.png two\n").unwrap_err().to_string();
         assert!(error.ends_with("line 3: no class index in 'b.png two'"), "{error}");
         let error = read("a.png one\nb.png 2\n").unwrap_err().to_string();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_keep_their_lines_and_what_is_quoted_may_hold_the_separator() {
+    fn rows_keep_their_line_numbers_and_quoted_fields_may_contain_the_separator() {
         let found: Vec<_> = rows("\"a\";b\r\n\r\n\"c;d\";e\n;\n").collect();
         let expected = [(1, ["a", "b"]), (3, ["c;d", "e"])];
         assert_eq!(found, expected.map(|(line, fields)| (line, fields.map(str::to_owned).to_vec())));

@@ -1,5 +1,5 @@
-//! What training reads: labels, splits and encoded pictures; one file for each layout on disk.
-//! It knows no net, and decodes nothing.
+//! Training sets: labels, splits and encoded pictures; one file for each layout on disk. It knows no net, and decodes
+//! nothing.
 
 mod affectnet;
 mod classes;
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use crate::files::hex;
 use crate::types::Split;
 
-pub use affectnet::affectnet;
+pub use affectnet::{AffectnetClasses, affectnet};
 pub(crate) use classes::known_by;
 pub use error::DataError;
 pub use ferplus::{FerplusLabels, FerplusOptions, ferplus};
@@ -35,32 +35,32 @@ pub(crate) use pictures::{bytes_of, identity_of};
 pub use raf_db::raf_db;
 pub use unite::unite;
 
-/// A frozen list of samples. What is told of samples has one entry for each, in the order of `pictures`.
+/// A frozen list of samples. Lists by sample have one entry for each, in the order of `pictures`.
 #[derive(Clone)]
 pub struct TrainingSet {
-    /// What to call it, e.g. `raf-db`.
+    /// For people, e.g. `raf-db`.
     pub name: String,
     /// Class names in index order.
     pub classes: Vec<String>,
-    /// The label that training begins with, a class index.
+    /// The given labels, class indices.
     pub labels: Vec<usize>,
-    /// The true label where it is known apart from `labels` (noise experiments).
+    /// The true labels, where they are known apart from `labels` (noise experiments).
     pub truth: Option<Vec<usize>>,
-    /// Which share of the people who were asked named each class, N×C; a row sums to 1, or to 0 where only the label
-    /// counts. What training aims at for as long as the label is in force.
+    /// Each class's share of the annotators' votes, N×C; a row sums to 1, or to 0 where only the label counts. It is
+    /// the training target as long as the given label is in force.
     pub votes: Option<Vec<f32>>,
-    /// Which part of the data each sample belongs to.
+    /// Each sample's split.
     pub splits: Vec<Split>,
-    /// Samples of one clip have one number; labels may be decided about by clip.
+    /// Numbers of clips; samples of one clip may be relabelled together.
     pub groups: Option<Vec<u64>>,
-    /// Samples of one source (a video, a person) have one number; none is divided between training and what is held
-    /// out, nor between folds.
+    /// Numbers of sources (a video, a person); no source is divided between training and held-out samples, nor between
+    /// folds.
     pub sources: Option<Vec<u64>>,
-    /// How many samples each set has of those that were joined, in their order; empty where one stands alone.
+    /// The sizes of the sets that were joined, in their order; empty for a single set.
     pub joined: Vec<usize>,
-    /// What the user should know of how the set was read.
+    /// What the user should know about how the set was read.
     pub remarks: Vec<String>,
-    /// The flags that it was read and made wrong with, by name, for who wants the same again; no part of its hash.
+    /// The flags that it was read and made noisy with, by name, so that it can be made again; no part of its hash.
     pub flags: BTreeMap<String, Value>,
     /// The pictures.
     pub pictures: Arc<dyn Pictures>,
@@ -73,7 +73,7 @@ impl fmt::Debug for TrainingSet {
 }
 
 impl TrainingSet {
-    /// A set that has only its pictures yet; the reader of a layout fills in the rest.
+    /// A set with only its pictures; the reader of a layout fills in the rest.
     pub(crate) fn of(pictures: Arc<dyn Pictures>) -> Self {
         Self {
             name: String::new(),
@@ -91,17 +91,17 @@ impl TrainingSet {
         }
     }
 
-    /// Writes down a flag that the set was made with.
+    /// Records a flag that the set was made with.
     pub(crate) fn write_flag(&mut self, name: &str, value: Value) {
         self.flags.insert(name.to_owned(), value);
     }
 
-    /// How many samples there are.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -111,12 +111,12 @@ impl TrainingSet {
         (0..self.len()).filter(|&sample| self.splits[sample] == split).collect()
     }
 
-    /// The number of each sample's source; where none is known, of its clip.
+    /// The number of each sample's source; of its clip where no sources are known.
     pub fn together(&self) -> Option<&[u64]> {
         self.sources.as_deref().or(self.groups.as_deref())
     }
 
-    /// Gives a sample a label; what people named counts no more.
+    /// Sets a sample's label; if it changes, the sample's votes no longer count.
     pub fn set_label(&mut self, sample: usize, label: usize) {
         let classes = self.classes.len();
         if let Some(votes) = self.votes.as_mut().filter(|_| self.labels[sample] != label) {
@@ -132,7 +132,7 @@ impl TrainingSet {
         (row.iter().sum::<f32>() > 0.5).then_some(row)
     }
 
-    /// Samples of each class in one split.
+    /// Number of samples of each class in one split.
     pub fn class_counts(&self, split: Split) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for sample in self.of_split(split) {
@@ -141,7 +141,7 @@ impl TrainingSet {
         counts
     }
 
-    /// Counts of each split in words.
+    /// Numbers of classes and of samples in each split, in words.
     pub fn summary(&self) -> String {
         let count = |split| self.of_split(split).len();
         format!(
@@ -153,9 +153,9 @@ impl TrainingSet {
         )
     }
 
-    /// sha256 over pictures, classes, labels, votes and splits: what a checkpoint was made for. Left out are clips and
-    /// sources, which come with the pictures (a catalog's with its samples' ids), and truth, which no step of training
-    /// sees.
+    /// sha256 over pictures, classes, labels, votes and splits, by which a checkpoint knows its data. Left out are
+    /// clips and sources, which follow from the pictures (in a catalog, from the samples' ids), and truth, which
+    /// training does not use.
     pub fn hash(&self) -> String {
         let mut digest = Sha256::new();
         digest.update(self.pictures.identity());
@@ -173,7 +173,10 @@ impl TrainingSet {
         hex(&digest.finalize())
     }
 
-    /// Refuses what cannot be trained on.
+    /// Checks that the lists fit together.
+    ///
+    /// # Errors
+    /// When they differ in length, there are fewer than two classes, or a label is no class.
     pub fn check(&self) -> Result<(), DataError> {
         let entries = [self.pictures.len(), self.splits.len()];
         let numbers = [&self.groups, &self.sources].map(|numbers| numbers.as_ref().map(Vec::len));
@@ -195,7 +198,10 @@ impl TrainingSet {
         Ok(())
     }
 
-    /// Refuses what has too little to train on: batch statistics need two pictures.
+    /// Checks that there is enough to train on.
+    ///
+    /// # Errors
+    /// [`DataError::Empty`] with fewer than two training samples, which batch statistics need.
     pub fn check_training(&self) -> Result<(), DataError> {
         match self.of_split(Split::Train).len() {
             0 => Err(DataError::Empty { name: self.name.clone(), what: "training samples" }),

@@ -1,4 +1,5 @@
-//! Wrong labels on purpose, exact for each class and decided by a seed; and lists of noisy labels made elsewhere.
+//! Label noise for experiments: an exact share of each class, chosen by a seed; or a list of noisy labels from
+//! elsewhere.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,17 +13,17 @@ use super::lines::{Labelled, labelled};
 use super::{DataError, TrainingSet};
 use crate::types::Split;
 
-/// Where a wrong label goes.
+/// What a wrong label becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NoiseKind {
-    /// To any other class, evenly.
+    /// Any other class, uniformly.
     Symmetric,
-    /// To the next class.
+    /// The next class.
     Pair,
 }
 
-/// Makes `rate` (0 to 1) of each class's training labels wrong; `truth` keeps what they were.
+/// Makes a share `rate` (0 to 1) of each class's training labels wrong; `truth` keeps the old labels.
 ///
 /// The number is exact, ⌊rate·n + ½⌋ of each class; validation and test keep their labels.
 pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
@@ -45,16 +46,16 @@ pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
     set.truth = Some(truth);
 }
 
-/// Replaces training labels by those of a list of `NAME LABEL` lines; `truth` keeps what they were.
+/// Replaces the training labels by those of a list of `NAME LABEL` lines; `truth` keeps the old labels.
 ///
-/// A name is a picture's file name, or what the set's own list calls it, with as many of its folders as it takes to tell it
-/// from others; a list made elsewhere may begin with folders of its own. Every training sample must be named, no line may
-/// mean two of them, and none may be given two labels. Labels count the classes from 0, or from 1 where none is 0 and more
-/// of them are then as they were.
+/// A name is a picture's file name, or its name in the set's own list, preceded by as many folders as make it unique;
+/// it may begin with other folders. Every training sample must be named, no line may match two of them, and no sample
+/// may be given two labels. Labels number the classes from 0; from 1 if none is 0 and more of them then agree with the
+/// old labels.
 ///
 /// # Errors
-/// [`DataError::Unlike`] when the list agrees with the set less than by chance, or calls most samples' classes something
-/// else more often than by their own names: it counts classes in another order.
+/// [`DataError::Unlike`] when the list agrees with the set less than by chance, or when most samples are of classes
+/// that it gives another label more often than their own: it numbers the classes in another order.
 pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataError> {
     let lines = labelled(list)?;
     let found = lines_of_samples(set, list, &lines)?;
@@ -82,8 +83,9 @@ pub fn read_noisy_labels(set: &mut TrainingSet, list: &Path) -> Result<(), DataE
     Ok(())
 }
 
-/// Counts pairs (a class, and what a list calls it) whose class the list calls something else most often. (Labels that
-/// were made wrong by chance, however many, stay right more often than they become any one other class.)
+/// Counts the pairs (class, label in the list) of classes that are given another label more often than their own.
+/// (However many labels are made wrong at random, each class keeps its own label more often than it gets any other
+/// one.)
 fn renamed(pairs: impl Iterator<Item = (usize, usize)>, classes: usize) -> usize {
     let mut counts = vec![vec![0; classes]; classes];
     pairs.for_each(|(class, called)| counts[class][called] += 1);
@@ -131,7 +133,7 @@ fn lines_of_samples<'a>(
     Ok(found)
 }
 
-/// The lines whose folders agree with a picture's the furthest, from the file upwards.
+/// The lines whose folders agree with a picture's furthest, from the file upwards.
 fn nearest<'a>(lines: &[&'a Labelled], name: &str) -> Vec<&'a Labelled> {
     let agree = |line: &Labelled| {
         let parts = line.name.rsplit('/').zip(name.rsplit('/'));
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_gets_exactly_its_share_of_noise_and_the_test_none() {
+    fn each_class_gets_its_exact_share_of_noise_and_the_test_gets_none() {
         let clean = set();
         let mut noisy = set();
         add_noise(&mut noisy, 0.2, NoiseKind::Symmetric, 7);
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_which() {
+    fn the_seed_decides_which_labels_are_wrong() {
         let noisy = |seed| {
             let mut set = set();
             add_noise(&mut set, 0.3, NoiseKind::Pair, seed);
@@ -194,9 +196,9 @@ mod tests {
         assert!(noisy(1).iter().zip(&set().labels).all(moved), "pair noise goes to the next class only");
     }
 
-    /// Trap 13: the shipped lists hold whole paths and no test lines.
+    /// The lists shipped with SCN's public code have absolute paths and no test lines.
     #[test]
-    fn a_list_with_whole_paths_and_without_test_lines_is_read() {
+    fn a_list_with_absolute_paths_and_without_test_lines_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("noise.txt");
         let mut noisy = set();
@@ -226,9 +228,9 @@ mod tests {
         read_noisy_labels(set, &list)
     }
 
-    /// RAF-DB counts from 1 and names pictures otherwise than their files; so do the lists that were published for it.
+    /// RAF-DB numbers classes from 1 and its names differ from the file names; lists published for it do the same.
     #[test]
-    fn a_list_may_use_the_names_of_the_set_s_own_list_and_count_from_one() {
+    fn a_list_may_use_the_names_and_the_numbers_of_the_set_s_own_list() {
         let paths =
             ["i/1_aligned.jpg", "i/2_aligned.jpg", "i/3_aligned.jpg", "i/4_aligned.jpg"].map(PathBuf::from);
         let names = ["1.jpg", "2.jpg", "3.jpg", "4.jpg"].map(str::to_owned);
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn commas_semicolons_and_the_folders_of_windows_are_read() {
+    fn commas_semicolons_and_backslashes_are_read() {
         for text in [
             "a/0.png, 0\na/1.png, 1\nb/0.png, 1\nb/1.png, 1\n",
             "a/0.png;0\na/1.png;1\nb/0.png;1\nb/1.png;1\n",
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_may_make_most_labels_wrong_by_chance_but_not_in_another_order() {
+    fn a_list_may_be_mostly_wrong_at_random_but_not_number_classes_in_another_order() {
         let mut noisy = set();
         add_noise(&mut noisy, 0.6, NoiseKind::Symmetric, 7);
         let lines = |label: &dyn Fn(usize) -> usize| -> String {
@@ -274,7 +276,7 @@ mod tests {
         let mut found = set();
         read(&lines(&|sample| noisy.labels[sample]), &mut found).unwrap();
         assert_eq!(found.labels, noisy.labels);
-        // The last two of three classes, more than half of the samples, change places.
+        // The last two of three classes, with more than half of the samples, are swapped.
         let labels: Vec<usize> = (0..found.len()).map(|sample| [1, 0, 0, 1, 2][sample % 5]).collect();
         let mut other = TrainingSet { labels: labels.clone(), ..set() };
         let error = read(&lines(&|sample| [0, 2, 1][labels[sample]]), &mut other).unwrap_err();
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_changes_most_labels_counts_classes_otherwise() {
+    fn a_list_that_changes_most_labels_is_refused() {
         let error =
             read("a/0.png 1\na/1.png 1\nb/0.png 0\nb/1.png 1\n", &mut numbered_by_class()).unwrap_err();
         assert!(
@@ -294,9 +296,9 @@ mod tests {
         assert!(error.to_string().ends_with("line 4: class 2 of 'b/1.png' is not one of 0 to 1"), "{error}");
     }
 
-    /// Pictures are most often numbered anew in each class's folder.
+    /// Pictures are usually numbered from 0 in each class's folder.
     #[test]
-    fn pictures_of_one_name_are_told_apart_by_their_folders() {
+    fn pictures_with_the_same_name_are_distinguished_by_their_folders() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("noise.txt");
         std::fs::write(&list, "b/1.png 0\nb/0.png 1\ntrain/a/1.png 1\na/0.png 0\n").unwrap();
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_that_a_list_gives_two_labels_is_refused_and_one_that_it_names_twice_alike_is_not() {
+    fn a_picture_may_be_listed_twice_but_not_with_two_labels() {
         let lines = "a/0.png 0\na/1.png 0\nb/0.png 1\nb/1.png 1\n";
         let error = read(&format!("{lines}a/1.png 1\n"), &mut numbered_by_class()).unwrap_err().to_string();
         assert!(error.ends_with("line 5: d/a/1.png has label 1 here, and 0 in line 2"), "{error}");
@@ -316,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_may_be_either_of_two_pictures_is_refused_and_so_is_a_picture_without_a_line() {
+    fn an_ambiguous_name_is_refused_and_so_is_a_picture_without_a_line() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("noise.txt");
         let refused = |text: &str| {

@@ -1,5 +1,4 @@
-//! Encoded pictures by position: files on disk are implemented here, others by whoever owns them. And the identity by
-//! which two lists of pictures are told apart.
+//! Encoded pictures by position, implemented here for files, and the identity that distinguishes lists of pictures.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -13,24 +12,24 @@ use crate::words::plural;
 
 use super::DataError;
 
-/// Files that are opened at the same time: on a network disk each is a wait, however small it is.
+/// Files that are opened at the same time: on a network disk every one costs a round trip.
 const READERS: usize = 16;
-/// No more of a file than this is read for its identity, bytes.
-const TELLING_BYTES: u64 = 64 << 10;
-/// A larger file is read in so many blocks, spread evenly from its first to its last byte.
+/// Most bytes of a file that are read for its identity.
+const IDENTITY_BYTES: u64 = 64 << 10;
+/// A larger file is read in this many blocks, spread evenly from its first to its last byte.
 const BLOCKS: u64 = 16;
 
-/// How many of so many pictures may be missing or unreadable: ten, or one in a hundred, but no more than half.
+/// How many of `of` pictures may be missing or unreadable: the greater of 10 and 1 %, but at most half.
 pub(in crate::train) fn most_unreadable(of: usize) -> usize {
     (of / 100).max(10).min(of / 2)
 }
 
-/// Encoded pictures by position. Implemented for files here, and for the catalog by whoever owns it.
+/// Encoded pictures by position. Implemented for files here, and for the catalog in `cli`.
 pub trait Pictures: Send + Sync {
-    /// How many there are.
+    /// Number of pictures.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no pictures.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -38,23 +37,23 @@ pub trait Pictures: Send + Sync {
     /// The bytes of a JPEG or PNG file.
     fn encoded(&self, index: usize) -> io::Result<Vec<u8>>;
 
-    /// What to call it in a message: a path, or an id.
+    /// The picture's name in messages: a path, or an id.
     fn name(&self, index: usize) -> String;
 
-    /// What the data set's own list calls it, where its name does not end so.
+    /// Its name in the data set's own list, where [`Pictures::name`] does not end with it.
     fn listed_as(&self, _index: usize) -> Option<&str> {
         None
     }
 
-    /// What tells this list of pictures from others, also in another process: of files their contents, of a catalog its
-    /// ids. A run is done, or gone on with, for pictures of one identity only.
+    /// What distinguishes this list of pictures from others, in any process: contents for files, ids for a catalog. A
+    /// run is reused or resumed only for pictures of the same identity.
     fn identity(&self) -> Identity;
 }
 
 /// A sha256: see [`Pictures::identity`].
 pub type Identity = [u8; 32];
 
-/// The identity of pictures that these bytes tell apart.
+/// The identity of what these bytes describe.
 pub(crate) fn identity_of(bytes: impl AsRef<[u8]>) -> Identity {
     Sha256::digest(bytes).into()
 }
@@ -64,25 +63,25 @@ pub(crate) fn bytes_of(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
     numbers.into_iter().flat_map(u64::to_le_bytes).collect()
 }
 
-/// Pictures that are files. They may move to another folder and stay the same pictures.
+/// Pictures that are files. Their identity does not depend on their folder.
 ///
-/// Sizes alone do not tell them apart: all uncompressed pictures of one shape have one size. So files are read once
-/// before a run, which reads them all anyway. Of a large file only a part is read: photographs may lie on a network
+/// Sizes alone do not distinguish them: all uncompressed pictures of one shape have the same size. So the files are
+/// read once before a run, which reads them all anyway; of a large file only a part, as photographs may be on a network
 /// disk.
 #[derive(Debug, Clone)]
 pub struct PictureFiles {
     paths: Vec<PathBuf>,
     listed_as: Option<Vec<String>>,
-    /// Computed when it is first asked for: measuring a net needs none.
+    /// Computed on first use: measuring a net needs none.
     identity: OnceLock<Identity>,
 }
 
 impl PictureFiles {
-    /// The pictures that a list names, and what the user should know of them. Those that are missing are left out later,
-    /// as those of [`PictureFiles::found`] are.
+    /// The pictures that a list names, and remarks for the user. Missing ones are left out later, like the unreadable
+    /// ones of [`PictureFiles::found`].
     ///
     /// # Errors
-    /// [`DataError::MissingPictures`] when they are more than [`most_unreadable`].
+    /// [`DataError::MissingPictures`] when more than [`most_unreadable`] are missing.
     pub(in crate::train) fn listed(
         layout: &'static str,
         paths: Vec<PathBuf>,
@@ -102,18 +101,18 @@ impl PictureFiles {
         Ok((Self::found(paths), vec![remark]))
     }
 
-    /// The pictures that a walk through folders found. One that cannot be read, such as a link that leads nowhere, is
-    /// left out later, when it is to be decoded.
+    /// The pictures that a walk through folders found. One that cannot be read, such as a dangling link, is left out
+    /// later, when it should be decoded.
     pub(super) fn found(paths: Vec<PathBuf>) -> Self {
         Self { paths, listed_as: None, identity: OnceLock::new() }
     }
 
-    /// With what the data set's own list calls each of them.
+    /// With the names of the data set's own list.
     pub(super) fn with_listed_names(self, names: Vec<String>) -> Self {
         Self { listed_as: Some(names), ..self }
     }
 
-    /// Names of pictures that nobody reads.
+    /// Pictures that are never read.
     #[cfg(test)]
     pub(crate) fn only_named(paths: Vec<PathBuf>) -> Self {
         Self { identity: OnceLock::from(identity_of([])), ..Self::found(paths) }
@@ -140,7 +139,7 @@ impl Pictures for PictureFiles {
     fn identity(&self) -> Identity {
         *self.identity.get_or_init(|| {
             let (identities, unread): (Vec<Identity>, Vec<Option<String>>) =
-                each(&self.paths, |path| told(path, identity_of_file)).into_iter().unzip();
+                each(&self.paths, |path| identified(path, identity_of_file)).into_iter().unzip();
             let unread: Vec<String> = unread.into_iter().flatten().collect();
             if let Some(first) = unread.first() {
                 tracing::warn!(
@@ -154,9 +153,9 @@ impl Pictures for PictureFiles {
     }
 }
 
-/// The identity of a file; or why it could not be read, not even at a second try. A file that is not there has an empty
-/// identity and no reason.
-fn told(path: &Path, read: impl Fn(&Path) -> io::Result<Identity>) -> (Identity, Option<String>) {
+/// The identity of a file, or the reason why it could not be read in two attempts. A missing file has the identity 0
+/// and no reason.
+fn identified(path: &Path, read: impl Fn(&Path) -> io::Result<Identity>) -> (Identity, Option<String>) {
     let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     match read(path).or_else(|error| if is_gone(&error) { Err(error) } else { read(path) }) {
         Ok(identity) => (identity, None),
@@ -165,12 +164,12 @@ fn told(path: &Path, read: impl Fn(&Path) -> io::Result<Identity>) -> (Identity,
     }
 }
 
-/// From its size and contents; of a large file, from blocks of the contents.
+/// A hash of size and contents; for a large file, of blocks of the contents.
 fn identity_of_file(path: &Path) -> io::Result<Identity> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
-    let blocks = if size > TELLING_BYTES { BLOCKS } else { 1 };
-    let mut block = vec![0; (size.min(TELLING_BYTES) / blocks) as usize];
+    let blocks = if size > IDENTITY_BYTES { BLOCKS } else { 1 };
+    let mut block = vec![0; (size.min(IDENTITY_BYTES) / blocks) as usize];
     let last = size - block.len() as u64;
     let mut digest = Sha256::new_with_prefix(size.to_le_bytes());
     for number in 0..blocks {
@@ -180,21 +179,21 @@ fn identity_of_file(path: &Path) -> io::Result<Identity> {
     Ok(digest.finalize().into())
 }
 
-/// What is true of each path, in their order; asked on several threads.
-fn each<T: Clone + Default + Send>(paths: &[PathBuf], ask: impl Fn(&Path) -> T + Sync) -> Vec<T> {
-    let mut told = vec![T::default(); paths.len()];
+/// `of` for each path, in their order; computed on several threads.
+fn each<T: Clone + Default + Send>(paths: &[PathBuf], of: impl Fn(&Path) -> T + Sync) -> Vec<T> {
+    let mut results = vec![T::default(); paths.len()];
     let share = paths.len().div_ceil(READERS).max(1);
     thread::scope(|scope| {
-        for (paths, told) in paths.chunks(share).zip(told.chunks_mut(share)) {
-            let ask = &ask;
+        for (paths, results) in paths.chunks(share).zip(results.chunks_mut(share)) {
+            let of = &of;
             scope.spawn(move || {
-                for (path, told) in paths.iter().zip(told) {
-                    *told = ask(path);
+                for (path, result) in paths.iter().zip(results) {
+                    *result = of(path);
                 }
             });
         }
     });
-    told
+    results
 }
 
 #[cfg(test)]
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_under_the_same_names_are_other_data_and_moved_ones_the_same() {
+    fn changed_files_are_other_data_and_moved_files_are_the_same() {
         let [one, moved, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
         let hash = lay_out(one.path(), b"1234");
         assert_eq!(lay_out(moved.path(), b"1234"), hash);
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_file_is_told_by_its_first_and_its_last_byte_and_by_what_lies_between() {
+    fn a_large_file_is_identified_by_its_ends_and_by_blocks_between() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("0.bmp");
         let identity = |changed: Option<usize>| {
@@ -241,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_does_not_answer_once_changes_nothing_and_one_that_does_not_at_all_is_told() {
+    fn one_failed_read_changes_nothing_and_two_are_reported() {
         let tries = Cell::new(0);
         let failing = |times: u32, kind: io::ErrorKind| {
             tries.set(0);
-            told(Path::new("0.png"), |_| {
+            identified(Path::new("0.png"), |_| {
                 tries.set(tries.get() + 1);
                 if tries.get() <= times { Err(kind.into()) } else { Ok([7; 32]) }
             })
@@ -254,11 +253,11 @@ mod tests {
         let (identity, problem) = failing(2, io::ErrorKind::PermissionDenied);
         assert_eq!((identity, problem.as_deref()), ([0; 32], Some("0.png: permission denied")));
         assert_eq!(failing(2, io::ErrorKind::NotFound), ([0; 32], None));
-        assert_eq!(tries.get(), 1, "a link that leads nowhere");
+        assert_eq!(tries.get(), 1, "a dangling link is not tried again");
     }
 
     #[test]
-    fn every_path_is_asked_about_in_its_place() {
+    fn every_path_has_its_result_in_its_place() {
         let paths: Vec<PathBuf> = (0..100).map(|number| PathBuf::from(number.to_string())).collect();
         assert_eq!(each(&paths, Path::to_path_buf), paths);
         assert!(each(&[], Path::is_file).is_empty());

@@ -10,8 +10,8 @@ use crate::types::Split;
 /// In the order of the list's ids 1 to 7.
 const CLASSES: [&str; 7] = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"];
 
-/// Reads RAF-DB's basic set. Lines are `train_00001.jpg 5`; the separator may be blanks, tabs or a comma, and what a
-/// spreadsheet or R made of them is read too.
+/// Reads RAF-DB's basic set. Lines are `train_00001.jpg 5`; separators may be blanks, tabs or a comma, and lists
+/// written by spreadsheets or R are read too.
 pub fn raf_db(root: &Path) -> Result<TrainingSet, DataError> {
     let list = root.join("EmoLabel/list_patition_label.txt");
     if !list.is_file() {
@@ -58,7 +58,7 @@ fn parse(line: &Labelled) -> Result<(usize, Split), String> {
     Ok((label, split))
 }
 
-/// The aligned picture, or a picture of the plain name where somebody renamed them; whatever the case of its extension.
+/// The aligned picture; or one of the listed name, where they were renamed. The case of the extension does not matter.
 fn picture_path(aligned: &Path, name: &str) -> PathBuf {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "jpg"));
     let usual = aligned.join(format!("{stem}_aligned.jpg"));
@@ -82,9 +82,9 @@ mod tests {
         root
     }
 
-    /// Trap 19: another separator makes the reference fail.
+    /// SCN's public code fails on any other separator than a blank.
     #[test]
-    fn ids_become_classes_whatever_the_separator() {
+    fn ids_become_classes_with_any_separator() {
         let root =
             lay_out("train_1.jpg 5\ntest_2.jpg\t1\r\n", &["train_1_aligned.jpg", "test_2_aligned.jpg"]);
         let set = raf_db(root.path()).unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_in_capitals_finds_its_pictures() {
+    fn a_list_with_extensions_in_capitals_finds_its_pictures() {
         let pictures = ["train_1_aligned.jpg", "train_2_aligned.JPG", "train_3.JPG"];
         let root = lay_out("train_1.JPG 5\ntrain_2.JPG 1\ntrain_3.JPG 2\n", &pictures);
         let set = raf_db(root.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Holding a validation part out of the training samples, by class and by group, decided by a seed.
+//! Holding out training samples for validation, by class and by group, chosen by a seed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use crate::types::Split;
 use crate::words;
 
 impl TrainingSet {
-    /// Moves `share` (0 to 1) of each class's training samples to validation, where the set, or each of those that were
-    /// joined, has no validation part. A source (else a group) is never divided; it counts for the class of its first
-    /// sample. Where no class has enough of them, nothing is held out, and the set remarks it.
+    /// Moves `share` (0 to 1) of each class's training samples to validation, in each set without a validation part (of
+    /// joined sets, each by itself). A source (else a group) is never divided; it counts for the class of its first
+    /// sample. Where no class has enough of them, nothing is held out, and a remark says so.
     pub fn hold_out_validation(&mut self, share: f64, seed: u64) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut first = 0;
@@ -35,7 +35,7 @@ impl TrainingSet {
         }
     }
 
-    /// How many samples each set has of those that were joined.
+    /// The sizes of the sets that were joined; of a single set, its own.
     pub(super) fn parts(&self) -> Vec<usize> {
         if self.joined.is_empty() { vec![self.len()] } else { self.joined.clone() }
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_remarked_that_nothing_could_be_held_out() {
+    fn a_remark_says_that_nothing_could_be_held_out() {
         let mut few = set(8);
         few.hold_out_validation(0.1, 5);
         assert_eq!(few.class_counts(Split::Validation), [0, 0]);
@@ -98,9 +98,9 @@ mod tests {
         assert!(asked_for.remarks.is_empty());
     }
 
-    /// What another set brings to measure on says nothing of this one.
+    /// Another set's validation part says nothing about this set.
     #[test]
-    fn of_joined_sets_each_without_a_validation_part_gets_one() {
+    fn each_joined_set_without_a_validation_part_gets_one() {
         let mut with = set(16);
         with.splits[3] = Split::Validation;
         let mut joined = unite(vec![set(80), with, set(40)]).unwrap();

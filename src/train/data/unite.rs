@@ -1,13 +1,15 @@
-//! Several sets as one, with classes joined by name.
+//! Joining several sets, with classes matched by name.
 
 use std::sync::Arc;
 
 use super::classes::{alone, known_by};
 use super::{DataError, Identity, Pictures, TrainingSet, identity_of};
 
-/// Joins sets in the order given. Classes are those of all sets, by name whatever its case, in the order they are first
-/// met; a set whose classes are all emotions has their nouns. Classes that one set alone has are remarked; two sets without
-/// a common class are refused, for that is nearly always a mistake.
+/// Joins sets in the given order. The classes are those of all sets in order of appearance, matched by name regardless
+/// of case; where all classes of a set are emotions, by their nouns. A remark names the classes that only one set has.
+///
+/// # Errors
+/// [`DataError::NoCommonClass`] for two sets without a common class: this is nearly always a mistake.
 pub fn unite(sets: Vec<TrainingSet>) -> Result<TrainingSet, DataError> {
     let mut sets = sets.into_iter();
     let first =
@@ -51,7 +53,7 @@ fn join(mut first: TrainingSet, second: TrainingSet) -> Result<TrainingSet, Data
     })
 }
 
-/// Gives the first set the classes that it lacks. Which of its classes each of the second set's is.
+/// Adds the classes that the first set lacks to it. Returns the index there of each of the second set's classes.
 fn take_classes(first: &mut TrainingSet, second: &TrainingSet) -> Vec<usize> {
     let (mut known, mut places) = (known_by(&first.classes), Vec::new());
     for (class, own) in second.classes.iter().zip(known_by(&second.classes)) {
@@ -65,7 +67,7 @@ fn take_classes(first: &mut TrainingSet, second: &TrainingSet) -> Vec<usize> {
     places
 }
 
-/// The classes that one of two sets alone has, in words.
+/// The classes that only one of two sets has, in words.
 fn unmet(first: &TrainingSet, second: &TrainingSet) -> Result<Option<String>, DataError> {
     let [of_first, of_second] =
         [(first, second), (second, first)].map(|(set, other)| alone(&set.classes, &other.classes));
@@ -85,8 +87,8 @@ fn unmet(first: &TrainingSet, second: &TrainingSet) -> Result<Option<String>, Da
     Ok((!words.is_empty()).then(|| format!("joined by class name: {words}")))
 }
 
-/// Two sets' numbers as one list, those of the second after those of the first. Where one set has none, each of its samples
-/// stands for itself.
+/// The numbers (of clips or sources) of two sets as one list, the second set's shifted so that none coincide. In a set
+/// without numbers, each sample gets its own. `None` where neither set has any.
 fn numbers(
     first: &TrainingSet,
     second: &TrainingSet,
@@ -102,7 +104,7 @@ fn numbers(
     Some(one.into_iter().chain(other.into_iter().map(|number| number + offset)).collect())
 }
 
-/// A set's votes as rows of `classes`, each of its columns where `columns` says; zeros where it has none.
+/// A set's votes as rows of `classes`, its columns moved to `columns`; zeros where it has no votes.
 fn widened(set: &TrainingSet, columns: &[usize], classes: usize) -> Vec<f32> {
     let mut rows = vec![0.0; set.len() * classes];
     for (row, votes) in
@@ -115,6 +117,7 @@ fn widened(set: &TrainingSet, columns: &[usize], classes: usize) -> Vec<f32> {
     rows
 }
 
+/// The pictures of two sets, one after the other.
 struct Both(Arc<dyn Pictures>, Arc<dyn Pictures>);
 
 impl Both {
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_joined_by_name_not_by_number() {
+    fn classes_are_matched_by_name_and_not_by_index() {
         let both = unite(vec![set("one", &["fear", "anger"]), set("two", &["anger", "contempt"])]).unwrap();
         assert_eq!(both.classes, ["fear", "anger", "contempt"]);
         assert_eq!(both.labels, [0, 1, 1, 2]);
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn emotions_meet_by_their_nouns_and_other_classes_whatever_their_case() {
+    fn emotions_are_matched_by_their_nouns_and_other_classes_regardless_of_case() {
         let both = unite(vec![set("one", &["happiness", "anger"]), set("two", &["Angry", "Happy"])]).unwrap();
         assert_eq!((both.classes, both.labels), (names(&["happiness", "anger"]), vec![0, 1, 1, 0]));
         assert!(both.remarks.is_empty(), "{:?}", both.remarks);
@@ -193,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_do_not_meet_are_remarked() {
+    fn classes_that_only_one_set_has_are_remarked() {
         let both =
             unite(vec![set("one", &["fear", "anger", "happiness"]), set("two", &["anger", "Joy"])]).unwrap();
         assert_eq!(
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn votes_go_where_their_classes_go() {
+    fn votes_move_with_their_classes() {
         let mut voted = set("two", &["anger", "contempt"]);
         voted.votes = Some(vec![0.75, 0.25, 0.5, 0.5]);
         let both = unite(vec![set("one", &["fear", "anger"]), voted]).unwrap();
@@ -212,9 +215,9 @@ mod tests {
         both.check().unwrap();
     }
 
-    /// Frames of one clip stay together beside pictures that know no clips.
+    /// The frames of a clip keep their common number beside pictures without clips.
     #[test]
-    fn a_set_without_clips_takes_none_from_another() {
+    fn each_sample_of_a_set_without_clips_gets_a_number_of_its_own() {
         let mut clips = set("one", &["fear", "anger"]);
         clips.groups = Some(vec![7, 7]);
         let alone = || set("two", &["anger", "contempt"]);

@@ -1,30 +1,32 @@
-//! The zip that PyTorch saves into. Only entries that are stored uncompressed can be read, and no more bytes are listed
-//! than the file has: reading a small file never fills the memory.
+//! The zip format that PyTorch saves in. Only uncompressed entries are read, and all entries together may not be longer
+//! than the file: a small file cannot fill the memory.
 
 use std::collections::HashMap;
 
-/// What every zip begins with.
+/// The signature at the start of a zip and of each entry.
 pub(super) const BEGIN: &[u8] = b"PK\x03\x04";
+/// The signature of a record of the central directory.
 const LISTED: &[u8] = b"PK\x01\x02";
+/// The signature of the end record, which says where the central directory is.
 const END: &[u8] = b"PK\x05\x06";
-/// Lengths of the headers of an entry, of a line of the list and of the end, in bytes; the end is longest with a
-/// comment.
+/// Lengths of an entry's header, of a directory record and of the end record, in bytes. The end record is longest with
+/// a comment of 65,535 bytes.
 const BEGIN_BYTES: usize = 30;
 const LISTED_BYTES: usize = 46;
 const END_BYTES: usize = 22;
 const LONGEST_END: usize = END_BYTES + 0xffff;
-/// Method of an entry that is not compressed.
+/// The compression method of an entry that is not compressed.
 const STORED: usize = 0;
 
 /// A zip's entries by name.
 pub(super) struct Archive<'a> {
-    /// `None` for a compressed one.
+    /// The content of each; `None` if it is compressed.
     entries: HashMap<&'a str, Option<&'a [u8]>>,
 }
 
 impl<'a> Archive<'a> {
-    /// `None` when the list of entries is cut off, points outside the file, or tells of more bytes than the file has;
-    /// so it is with files of more than 4 GiB.
+    /// `None` when the central directory is cut off, points outside the file, or lists more bytes than the file has; so
+    /// also for files of more than 4 GiB.
     pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
         let tail = bytes.len().saturating_sub(LONGEST_END);
         let end = tail + bytes[tail..].windows(END.len()).rposition(|window| window == END)?;
@@ -45,19 +47,19 @@ impl<'a> Archive<'a> {
         Some(Self { entries })
     }
 
-    /// The bytes of an entry; `None` when it is not there, or compressed.
+    /// The bytes of an entry; `None` when it is missing or compressed.
     pub(super) fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.entries.get(name).copied().flatten()
     }
 
-    /// The folder that holds `data.pkl`, with its slash: PyTorch puts all entries into one.
+    /// The folder that holds `data.pkl`, with its slash: PyTorch puts all entries into one folder.
     pub(super) fn folder(&self) -> Option<&'a str> {
         let folders = self.entries.keys().filter_map(|name| name.strip_suffix("data.pkl"));
         folders.filter(|folder| folder.ends_with('/')).min_by_key(|folder| folder.len())
     }
 }
 
-/// The content of the entry whose header stands at `begin`.
+/// The content of the entry whose header starts at `begin`.
 fn content(bytes: &[u8], begin: usize, size: usize) -> Option<&[u8]> {
     bytes.get(begin..)?.strip_prefix(BEGIN)?;
     let from = begin + BEGIN_BYTES + number(bytes, begin + 26, 2)? + number(bytes, begin + 28, 2)?;
@@ -74,7 +76,7 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// A zip of one entry of a hundred bytes, which its list names so many times.
+    /// A zip with one entry of a hundred bytes, which its central directory lists `times` times.
     fn listed(times: u8) -> Vec<u8> {
         let entry = [BEGIN, &[0; 22], &[1, 0, 0, 0], b"a", &[7; 100]].concat();
         let line = |name: u8| [LISTED, &[0; 16], &[100, 0, 0, 0], &[0; 4], &[1], &[0; 17], &[name]].concat();

@@ -1,5 +1,5 @@
-//! Python's pickles as PyTorch writes them, read as what they say of tensors and plain values. Nothing is called: what a
-//! pickle names is one of a closed list, or the file is refused by that name.
+//! Reads tensors and plain values from Python's pickles as PyTorch writes them. Nothing is called: a pickle may refer
+//! to the names of a closed list only, and is refused if it refers to another.
 
 mod reader;
 
@@ -7,14 +7,15 @@ use tch::Kind;
 
 use super::Refused;
 
-/// What to do about a pickle that holds more than tensors and plain values.
+/// What the owner of a pickle that holds more than tensors and plain values can do.
 pub(super) const MORE_THAN_PARAMS: &str = "where you trust the file, save the params alone in Python: \
     torch.save(torch.load(OLD, weights_only=False).state_dict(), NEW), or [\"state_dict\"] of a checkpoint";
 
-/// Place of a value in [`Pickle`].
+/// Index of a value in [`Pickle`].
 pub(super) type Place = usize;
 
-/// What a pickle says. Values name each other by their places, so that shared ones cost nothing, and a ring is harmless.
+/// The values of a pickle. They refer to each other by index, so that shared values cost nothing and cycles are
+/// harmless.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     values: Vec<Value<'a>>,
@@ -24,32 +25,31 @@ pub(super) struct Pickle<'a> {
 
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
-    /// A value that no net is made of: None, a truth value, a fraction, what [`Named::Plain`] makes.
+    /// A value that holds no tensor: None, a boolean, a float, or what [`Named::Plain`] makes.
     Plain,
     Int(i64),
     Text(&'a str),
     /// A list or a tuple.
     List(Vec<Place>),
-    /// A dict, in its order.
+    /// A dict, in order of insertion.
     Dict(Vec<(Place, Place)>),
-    /// A part of a scripted net, and the dict of what it holds.
+    /// A submodule of a scripted net, and the dict of its fields.
     Part(Option<Place>),
     Storage(Storage<'a>),
     Tensor(Box<View<'a>>),
     Named(Named),
 }
 
-/// Numbers that lie together in the file.
+/// A contiguous array of numbers in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage<'a> {
     pub(super) key: &'a str,
     pub(super) kind: Kind,
-    /// Where it begins in the storage of its key, counted in numbers: in old files a storage may be a part of another
-    /// one.
+    /// Its start in the array of its key, in numbers: in old files a storage may be a part of another one.
     offset: i64,
 }
 
-/// A tensor: some numbers of a storage.
+/// A tensor, as a view of a storage; offset and strides are in numbers.
 #[derive(Debug, Clone)]
 pub(super) struct View<'a> {
     pub(super) storage: Storage<'a>,
@@ -58,20 +58,20 @@ pub(super) struct View<'a> {
     pub(super) strides: Vec<i64>,
 }
 
-/// All that a pickle may name.
+/// Everything that a pickle may refer to by name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Named {
     Dict,
-    /// Makes a tensor of a storage, a place and a shape.
+    /// Makes a tensor of a storage, an offset, a shape and strides.
     Tensor,
-    /// Gives its first argument back: a parameter is its tensor, a size its tuple.
+    /// Returns its first argument: a parameter is its tensor, a size its tuple.
     First,
-    /// The same, but the oldest files make it empty and fill it afterwards.
+    /// The same, except that the oldest files create it empty and fill it afterwards.
     Parameter,
     Part,
     Storage(Kind),
     Format,
-    /// Makes what no net is made of, such as the name of a device.
+    /// Makes a value that holds no tensor, such as a device.
     Plain,
 }
 
@@ -107,7 +107,7 @@ impl Named {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads the pickle that begins at `at` of `bytes`, and leaves `at` behind it.
+    /// Reads the pickle that starts at `at` in `bytes`, and moves `at` to its end.
     pub(super) fn read(bytes: &'a [u8], at: &mut usize) -> Result<Self, Refused> {
         let (values, root) = reader::run(bytes, at)?;
         Ok(Self { values, root })
@@ -121,7 +121,7 @@ impl<'a> Pickle<'a> {
         &self.values
     }
 
-    /// What a dict, or a part of a scripted net, holds under names.
+    /// The values of a dict, or of a submodule of a scripted net, whose keys are texts.
     pub(super) fn fields(&self, place: Place) -> impl Iterator<Item = (&'a str, Place)> {
         let pairs: &[(Place, Place)] = match self.get(place) {
             Value::Dict(pairs) => pairs,

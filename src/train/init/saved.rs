@@ -1,5 +1,5 @@
-//! What PyTorch saved, by any of its three ways: `torch.save` into a zip, `torch.save` before version 1.6, and
-//! TorchScript. All are pickles that name tensors, and the tensors' numbers beside them.
+//! The three file formats of PyTorch: `torch.save` (a zip), `torch.save` before version 1.6, and TorchScript. Each
+//! holds pickles that describe tensors, and apart from them the tensors' numbers.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -10,27 +10,28 @@ use super::Refused;
 use super::archive::{self, Archive};
 use super::pickle::{MORE_THAN_PARAMS, Pickle, Place, Value, View};
 
-/// How a file of the time before zips begins: a pickle of the magic number 0x1950a86a20f9469cfc6c.
+/// The start of a file from before version 1.6: a pickle of the magic number 0x1950a86a20f9469cfc6c.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
-/// Where checkpoints keep the params, the likeliest first.
+/// Keys under which checkpoints keep the params, the likeliest first.
 const WITHIN: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
-/// Parts of a scripted net lie no deeper in each other.
+/// Submodules of a scripted net that are nested deeper are ignored.
 const DEPTH: usize = 64;
-/// No tensor of a net has a longer name, bytes.
+/// Tensors with longer names are ignored, bytes.
 const LONGEST_NAME: usize = 1_000;
 
 /// The named tensors of a file.
 #[derive(Debug)]
 pub(super) struct Saved {
     pub(super) tensors: Vec<(String, Tensor)>,
-    /// Under which name of [`WITHIN`] they stood, if under one.
+    /// The key of [`WITHIN`] that they were under, if any.
     pub(super) within: Option<&'static str>,
 }
 
 /// Reads a whole file.
 ///
 /// # Errors
-/// When it is cut off, holds no named tensors, or names anything but tensors and plain values; nothing of it is run.
+/// When it is cut off, holds no named tensors, or refers to anything but tensors and plain values. Nothing in it is
+/// run.
 pub(super) fn read(bytes: &[u8]) -> Result<Saved, Refused> {
     if bytes.starts_with(archive::BEGIN) {
         zipped(bytes)
@@ -63,8 +64,8 @@ fn zipped(bytes: &[u8]) -> Result<Saved, Refused> {
     some(saved)
 }
 
-/// The magic number, the version, the machine, what was saved, the keys of its storages; then each of these: how many
-/// numbers, and the numbers.
+/// Reads the format before version 1.6: pickles of the magic number, the version, the machine, the saved object and the
+/// keys of its storages; then for each key the count of its numbers, and the numbers.
 fn legacy(bytes: &[u8]) -> Result<Saved, Refused> {
     let cut_off = || Refused::because("its numbers are cut off".to_owned());
     let mut at = LEGACY.len();
@@ -88,7 +89,7 @@ fn legacy(bytes: &[u8]) -> Result<Saved, Refused> {
         at += count.len() + numbers.len();
         storages.insert(key, (kinds[key], numbers));
     }
-    // A pickle may name one key with two formats, but its length was counted in one of them.
+    // A pickle may use one key with two formats, but its length was computed for one of them.
     some(named(&pickle, |key, kind| {
         storages.get(key).filter(|(own, _)| *own == kind).map(|(_, numbers)| *numbers)
     })?)
@@ -102,13 +103,13 @@ fn some(saved: Saved) -> Result<Saved, Refused> {
     Ok(saved)
 }
 
-/// The tensors that a pickle names; `bytes` gives a storage's by its key.
+/// The named tensors of a pickle; `bytes` returns the content of a storage, by its key and format.
 fn named<'a>(pickle: &Pickle<'a>, bytes: impl Fn(&str, Kind) -> Option<&'a [u8]>) -> Result<Saved, Refused> {
     let nested = WITHIN.iter().find_map(|&name| {
         let (_, place) = pickle.fields(pickle.root).find(|(field, _)| *field == name)?;
         Some((views(pickle, place), Some(name))).filter(|(views, _)| !views.is_empty())
     });
-    // A scripted net may call a part of itself so; that is a prefix of names.
+    // A scripted net may have a submodule of that name; there it is a prefix of the tensors' names.
     let nested = nested.filter(|_| matches!(pickle.get(pickle.root), Value::Dict(_)));
     let (views, within) = nested.unwrap_or_else(|| (views(pickle, pickle.root), None));
     let mut storages = HashMap::new();
@@ -119,8 +120,8 @@ fn named<'a>(pickle: &Pickle<'a>, bytes: impl Fn(&str, Kind) -> Option<&'a [u8]>
     Ok(Saved { tensors: tensors.collect::<Result<_, _>>()?, within })
 }
 
-/// The tensors of a dict, or of a scripted net with all its parts, whose names are joined by dots. A part that several
-/// others hold is listed once, so that a small file cannot list tensors without end.
+/// The tensors of a dict, or of a scripted net with all its submodules, whose names are joined by dots. A submodule
+/// with several owners is listed once, so that a small file cannot list tensors without end.
 fn views<'p, 'a>(pickle: &'p Pickle<'a>, root: Place) -> Vec<(String, &'p View<'a>)> {
     let mut found = Vec::new();
     let held = |place: Place| match pickle.get(place) {
@@ -146,10 +147,11 @@ fn views<'p, 'a>(pickle: &'p Pickle<'a>, root: Place) -> Vec<(String, &'p View<'
     found
 }
 
-/// Storages that were read.
+/// The storages read so far.
 type Storages<'a> = HashMap<(&'a str, Kind), Tensor>;
 
-/// A view's tensor; all views of one storage share its memory. Fails with what is wrong with it.
+/// The tensor of a view; all views of one storage share its memory. The error completes a sentence that starts with the
+/// tensor's name.
 fn tensor<'a>(
     view: &View<'a>,
     storages: &mut Storages<'a>,
@@ -172,7 +174,7 @@ fn tensor<'a>(
     storage.f_as_strided(&view.shape, &view.strides, view.offset).map_err(in_words)
 }
 
-/// Whether all of a view's numbers are among the first `count`.
+/// Whether all numbers of a view are among the first `count` of its storage.
 fn lies_within(view: &View<'_>, count: usize) -> bool {
     let lengths = view.shape.iter().chain(&view.strides);
     if view.shape.len() != view.strides.len() || lengths.chain([&view.offset]).any(|&length| length < 0) {
@@ -202,7 +204,7 @@ mod tests {
     const TRACE: &[u8] = include_bytes!("../../../tests/params/trace.pt");
     const WHOLE: &[u8] = include_bytes!("../../../tests/params/whole.pth");
 
-    /// The tensors of [`STATE`], whose numbers are 0, 1, 2 and so on, from one to the next.
+    /// The tensors of [`STATE`]; their numbers are 0, 1, 2 and so on, continued from one tensor to the next.
     const NAMES: [(&str, &[i64]); 7] = [
         ("conv1.weight", &[2, 1, 1, 1]),
         ("conv1.bias", &[2]),
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_way_pytorch_saved_a_net_all_its_tensors_are_read() {
+    fn all_tensors_are_read_from_every_format_of_pytorch() {
         let nested = Some("model_state_dict");
         let files = [
             (STATE, None, 7),
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_and_views_of_shared_numbers_are_what_they_were() {
+    fn number_formats_and_views_of_shared_storages_are_kept() {
         let tensors: HashMap<String, Tensor> = read(KINDS).unwrap().tensors.into_iter().collect();
         for (name, kind, expected) in [
             ("half", Kind::Half, &[0.5, -2.0][..]),
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_net_is_refused_by_its_name_with_a_line_that_converts_it() {
+    fn a_pickled_net_is_refused_by_its_class_with_a_line_that_converts_it() {
         let refused = read(WHOLE).unwrap_err();
         assert!(
             refused.detail.starts_with("it is a pickled torch.nn.modules.conv.Conv2d"),
@@ -276,8 +278,9 @@ mod tests {
         assert!(refused.remedy.contains("state_dict(), NEW)"), "{}", refused.remedy);
     }
 
-    /// A dict of two parts, `a` and `b`, that hold the same dict of one tensor, and of a tensor with a name of so many bytes.
-    fn in_common(length: usize) -> Vec<u8> {
+    /// A dict of a tensor whose name has `length` bytes, and of two submodules `a` and `b` that share a dict of one
+    /// tensor.
+    fn shared_submodule(length: usize) -> Vec<u8> {
         let name = |name: &str| [&b"X"[..], &(name.len() as u32).to_le_bytes(), name.as_bytes()].concat();
         let storage = [&name("storage")[..], b"ctorch\nFloatStorage\n", &name("0"), &name("cpu")].concat();
         let tensor = [b"ctorch._utils\n_rebuild_tensor_v2\n((", &storage[..], b"K\x01tQK\x00))tR"].concat();
@@ -288,9 +291,9 @@ mod tests {
     }
 
     #[test]
-    fn what_parts_hold_in_common_is_told_of_once_and_no_name_is_longer_than_a_net_s() {
+    fn shared_submodules_are_listed_once_and_tensors_with_too_long_names_are_ignored() {
         let names = |length: usize| {
-            let bytes = in_common(length);
+            let bytes = shared_submodule(length);
             let pickle = Pickle::read(&bytes, &mut 0).unwrap();
             views(&pickle, pickle.root).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
@@ -298,9 +301,9 @@ mod tests {
         assert_eq!(names(1_001), ["a.t"]);
     }
 
-    /// No length, place or name in a file is believed: whatever becomes of its bytes, the answer is one in words.
+    /// No length, offset or name in a file is trusted.
     #[test]
-    fn a_broken_file_is_an_error_and_no_crash() {
+    fn a_damaged_file_never_panics_and_a_shortened_one_is_an_error() {
         for bytes in [STATE, LEGACY, SCRIPT] {
             for end in 0..bytes.len() {
                 assert!(read(&bytes[..end]).is_err(), "the first {end} of {} bytes", bytes.len());

@@ -10,9 +10,9 @@ use super::layers::{Conv, Linear};
 pub(super) const WIDTH: i64 = 4096;
 /// Channels of each block's convolutions; each block ends with pooling.
 const BLOCKS: [&[i64]; 5] = [&[64; 2], &[128; 2], &[256; 3], &[512; 3], &[512; 3]];
-/// Side of the map that the dense layers read.
+/// Side of the feature map that the dense layers read.
 const POOLED: i64 = 7;
-/// What is dropped after each dense layer in training.
+/// Share of the numbers that is dropped after each dense layer in training.
 const DROPOUT: f64 = 0.5;
 
 /// Five blocks of convolutions and two dense layers.
@@ -23,7 +23,7 @@ pub(super) struct Vgg16 {
 
 impl Vgg16 {
     pub(super) fn new(maker: &mut ParamMaker) -> Self {
-        // torchvision numbers convolutions, activations and poolings in one list.
+        // torchvision numbers convolutions, activations and poolings consecutively in one list.
         let (mut place, mut inputs) = (0, 3);
         let mut blocks = Vec::new();
         for widths in BLOCKS {

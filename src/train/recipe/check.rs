@@ -1,4 +1,4 @@
-//! What numbers a recipe may hold.
+//! Which values a recipe may hold.
 
 use super::super::data::TrainingSet;
 use super::super::error::TrainError;
@@ -7,13 +7,19 @@ use super::{Arch, Recipe};
 use crate::types::Split;
 
 impl Recipe {
-    /// Says the first value that cannot work.
+    /// Checks all values.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] names the first invalid value.
     pub fn check(&self) -> Result<(), TrainError> {
         self.check_numbers()?;
         self.check_drops()
     }
 
-    /// Says the first value that cannot work on a set, whose validation part is held out already.
+    /// Checks the recipe against a set whose validation part has been held out.
+    ///
+    /// # Errors
+    /// [`TrainError::Recipe`] when early stopping has no validation part.
     pub fn check_for(&self, set: &TrainingSet) -> Result<(), TrainError> {
         match self.early_stop {
             Some(patience) if !set.splits.contains(&Split::Validation) => Err(TrainError::Recipe {
@@ -94,10 +100,10 @@ impl Recipe {
 }
 
 impl Arch {
-    /// The least side of a picture, pixels, and the rule in words.
+    /// The least image size, pixels, and the allowed range in words.
     pub(crate) fn least_image_size(self) -> (u32, &'static str) {
         match self {
-            // Each of its five poolings halves the picture, and rounds down.
+            // Each of its five poolings halves the side and rounds down.
             Self::Vgg16 => (32, "32 to 1024 for vgg16"),
             _ => (16, "16 to 1024"),
         }
@@ -115,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_which_the_arch_leaves_no_pixel_is_refused_with_the_arch_s_name() {
+    fn an_image_too_small_for_the_arch_is_refused_with_the_arch_s_name() {
         let recipe = Recipe { arch: Arch::Vgg16, image_size: 31, ..Recipe::new(Method::Baseline) };
         assert_eq!(refused(&recipe), "recipe: image_size is 31, but must be 32 to 1024 for vgg16");
         Recipe { image_size: 32, ..recipe.clone() }.check().unwrap();
@@ -123,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_drops_after_an_epoch_once_or_not_at_all() {
+    fn epochs_after_which_the_rate_drops_are_positive_and_unique() {
         let dropping = |at: &[u32]| Recipe {
             schedule: Schedule::Step { at: at.to_vec(), factor: 0.1 },
             ..Recipe::new(Method::Baseline)
@@ -136,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_nothing_can_end_early_is_refused() {
+    fn early_stopping_without_validation_is_refused() {
         let recipe = Recipe { early_stop: Some(3), ..Recipe::new(Method::Baseline) };
         let mut set = shapes(60, 1);
         recipe.check_for(&set).unwrap();
@@ -156,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_would_end_before_it_began_is_refused() {
+    fn a_patience_of_zero_and_a_batch_of_one_are_refused() {
         let recipe = Recipe { early_stop: Some(0), ..Recipe::new(Method::Baseline) };
         assert_eq!(
             recipe.check().unwrap_err().to_string(),

@@ -1,5 +1,4 @@
-//! Every choice that a training run depends on, validated, with a hash that stands on all that was made with it.
-//! It knows no tensor.
+//! Every choice that a training run depends on, validated, with a hash that identifies it. It knows no tensor.
 
 mod check;
 mod named;
@@ -28,40 +27,40 @@ pub struct Recipe {
     pub epochs: u32,
     /// Pictures a step.
     pub batch_size: usize,
-    /// Side of the square picture that the net sees, pixels.
+    /// Side of the net's square input, pixels.
     pub image_size: u32,
-    /// Decides params, order, augmentation and noise.
+    /// Of the initial params, order, augmentation, dropout and folds.
     pub seed: u64,
-    /// How params move.
+    /// How params are updated.
     pub optimizer: OptimizerRecipe,
-    /// How the learning rate changes over epochs.
+    /// How the learning rate changes from epoch to epoch.
     pub schedule: Schedule,
     /// The Self-Cure Network's own numbers.
     pub scn: ScnRecipe,
     /// The numbers of [`Method::Cure`].
     pub cure: CureRecipe,
-    /// What labels are decided about as one.
+    /// Which samples are relabelled together.
     #[serde(default)]
     pub relabel_by: RelabelBy,
-    /// How training pictures are varied.
+    /// How training pictures are augmented.
     pub augment: Augment,
-    /// In which shares classes are seen.
+    /// How often each class is seen.
     pub sampling: Sampling,
-    /// How pixels become numbers.
+    /// How pixels are normalised.
     pub normalise: Normalise,
     /// Number format of the backbone's forward pass.
     pub precision: Precision,
-    /// A step's pictures go through the net in this many parts, one after the other: less memory, the same step but for
-    /// what looks at a whole batch (batch statistics, rank regularisation), which then looks at a part.
+    /// Number of parts in which a batch goes through the net, whose gradients are added. It takes less memory and gives
+    /// the same step, except that batch statistics and rank regularisation are of a part instead of the batch.
     #[serde(default = "whole")]
     pub accumulate: usize,
-    /// End after so many epochs without a better validation accuracy.
+    /// End after this many epochs without a better validation accuracy.
     #[serde(default)]
     pub early_stop: Option<u32>,
-    /// Judge by a running mean of the params that keeps this share of itself at each step (0: by the params).
+    /// Evaluate a running mean of the params that keeps this share of itself at each step (0: the params themselves).
     #[serde(default)]
     pub average: f64,
-    /// Params to begin from.
+    /// A file of params to begin from.
     pub init: Option<PathBuf>,
 }
 
@@ -73,12 +72,12 @@ pub enum Method {
     Baseline,
     /// Importance weighting, rank regularisation, relabelling (CVPR 2020).
     Scn,
-    /// Labels judged by nets that never saw the sample: few, sure relabels, and soft targets to train on.
+    /// Labels judged by out-of-fold nets: soft targets to train on, and few, confident relabels at the end.
     Cure,
 }
 
 impl Method {
-    /// The word that the command line and the catalog use.
+    /// As the command line, the catalog and JSON write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
@@ -119,7 +118,7 @@ impl Arch {
     }
 }
 
-/// How params move.
+/// How params are updated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerRecipe {
@@ -127,9 +126,9 @@ pub struct OptimizerRecipe {
     pub kind: OptimizerKind,
     /// Learning rate of the first epoch.
     pub lr: f64,
-    /// SGD's momentum; Adam's two are PyTorch's 0.9 and 0.999.
+    /// SGD's momentum; Adam uses PyTorch's β of 0.9 and 0.999.
     pub momentum: f64,
-    /// Added to the gradient times the param, as PyTorch's `weight_decay` does.
+    /// L2 penalty: this times the param is added to the gradient, as PyTorch's `weight_decay` does.
     pub weight_decay: f64,
 }
 
@@ -142,25 +141,25 @@ pub enum OptimizerKind {
     Adam,
 }
 
-/// What labels are decided about as one.
+/// Which samples are relabelled together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RelabelBy {
-    /// Each sample for itself: the paper.
+    /// Each sample alone: the paper.
     #[default]
     Sample,
-    /// All samples of a clip by the mean of what the net says of them: they share one label, and are wrong together.
-    /// Where a data set knows no clips, each sample for itself.
+    /// All samples of a clip, by their mean probabilities: they share one label, right or wrong. Each sample alone
+    /// where a data set has no clips.
     Clip,
 }
 
 /// The numbers of [`Method::Cure`].
 ///
-/// How well it works depends on how much the scouts have learnt. Measured on drawn faces (48 px, 3 folds) with 20 %
-/// wrong labels, which are spread evenly over the other classes. The labels are those that the scouts alone decide at a
-/// risk of 0.02; means over two seeds:
+/// How well it works depends on how much the scouts (the out-of-fold nets) have learnt. Measured on drawn faces (48 px,
+/// 3 folds) with 20 % uniformly wrong labels. The labels are decided from the scouts alone at a risk of 0.02; means
+/// over two seeds:
 ///
-/// | set | a scout's epochs, rate | scouts right | fixed / broken / left wrong |
+/// | set | a scout's epochs, rate | scouts' accuracy | fixed / broken / left wrong |
 /// | --- | --- | --- | --- |
 /// | hard | 15, cosine | 0.48 | 0.19 / 0.037 / 0.193 |
 /// | hard | 30, cosine | 0.69 | 0.41 / 0.034 / 0.147 |
@@ -170,28 +169,27 @@ pub enum RelabelBy {
 /// The whole method (hard, 15 epochs, three seeds): last-5 accuracy 71.8 ± 1.0, fixed 0.48, broken 0.024, left wrong
 /// 0.123; the baseline 58.3 ± 1.2. SCN as its public code has it: 52.0 ± 3.5, fixed 0.44, **broken 0.54**, left 0.545.
 ///
-/// Tried and not taken up: mixed pictures, a regulariser against late learning, five folds instead of three (0.53
-/// instead of 0.51, at twice the cost), scouts of scouts, and targets that change with the net's own answers. A running
-/// mean of the trained net's params lags behind where a run has few steps (0.83 instead of 0.92 on the easy set), so
-/// none is kept.
+/// Tried and rejected: mixup, early-learning regularisation, five folds instead of three (0.53 instead of 0.51, at
+/// twice the cost), scouts of scouts, and targets that change with the net's own predictions. A running mean of the
+/// trained net's params lags behind in runs with few steps (0.83 instead of 0.92 on the easy set), so there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CureRecipe {
-    /// Into how many parts the training samples are dealt; a scout is trained for each on all the others.
+    /// Number of folds; for each, a scout is trained on all the others.
     pub folds: u32,
-    /// A scout's epochs at most, as a multiple of the run's.
+    /// Most epochs of a scout, as a multiple of the run's.
     pub scout_share: f64,
-    /// The share of a class's labels that may be broken by changing others, as far as can be told.
+    /// The expected share of a class's labels that relabelling may break.
     pub risk: f64,
 }
 
-/// How training pictures are varied, on the device.
+/// How training pictures are augmented.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
     /// Probability of a horizontal flip.
     pub flip: f64,
-    /// Largest shift, as a share of the side, and largest enlargement or shrinking; 0 turns it off.
+    /// Largest shift, as a share of the side, and largest relative change of size; 0 turns both off.
     pub crop: f64,
     /// Probability that a rectangle (2 to 25 % of the area) is filled with 0 after normalisation, as PyTorch's
     /// `RandomErasing` does: the mean colour under [`Normalise::Imagenet`], black under [`Normalise::ZeroOne`].
@@ -200,28 +198,28 @@ pub struct Augment {
     pub colour: f64,
 }
 
-/// In which shares classes are seen.
+/// How often each class is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
     /// Each sample once an epoch.
     Shuffle,
-    /// Each class equally often; small classes repeat.
+    /// Each class equally often; samples of small classes repeat.
     Balanced,
 }
 
-/// How pixels become numbers; it belongs to a file of params as much as its tensors do.
+/// How pixels are normalised. Params work only with the normalisation that they were trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
-    /// 0..1 less the ImageNet mean, by its deviation: torchvision's params.
+    /// 0..1 minus the ImageNet mean, divided by its standard deviation: torchvision's params.
     Imagenet,
     /// 0..1 as it is: RAN's and SCN's face params.
     ZeroOne,
 }
 
 impl Normalise {
-    /// The word that the command line uses.
+    /// As the command line writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Imagenet => "imagenet",
@@ -229,7 +227,8 @@ impl Normalise {
         }
     }
 
-    /// What is taken from each channel of 0 to 1, and what the rest is divided by; red, green, blue.
+    /// The mean that is subtracted from each channel (0 to 1), and the deviation that divides the rest; red, green,
+    /// blue.
     pub fn mean_and_deviation(self) -> ([f32; 3], [f32; 3]) {
         match self {
             Self::Imagenet => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
@@ -246,15 +245,21 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     Fp32,
-    /// Brain floats; params stay f32.
+    /// bfloat16; params stay f32.
     Bf16,
 }
 
+/// One part: the whole batch.
 fn whole() -> usize {
     1
 }
 
 impl Recipe {
+    /// The learning rate of a one-based epoch.
+    pub(crate) fn learning_rate(&self, epoch: u32) -> f64 {
+        self.optimizer.lr * self.schedule.factor(epoch, self.epochs)
+    }
+
     /// sha256 over its JSON, in hexadecimal.
     pub fn hash(&self) -> String {
         let json = serde_json::to_vec(self).expect("a recipe holds only numbers and words");

@@ -1,4 +1,4 @@
-//! Recipes by name: this program's own, the paper's, the public code's.
+//! Recipes by name: this program's defaults, the paper's, and those of SCN's public code.
 
 use super::super::schedule::Schedule;
 use super::{
@@ -11,7 +11,7 @@ use super::{
 pub enum Preset {
     /// What the paper states.
     Paper,
-    /// What the public code does.
+    /// What SCN's public code does.
     Reference,
 }
 
@@ -21,7 +21,7 @@ pub fn default_margin_1(batch_size: usize) -> f64 {
 }
 
 impl Recipe {
-    /// What this program does when nothing is said: SCN in its working reading, small enough for a CPU.
+    /// The defaults: SCN in the reading that works best, small enough for a CPU.
     pub fn new(method: Method) -> Self {
         Self {
             method,
@@ -61,7 +61,7 @@ impl Recipe {
         }
     }
 
-    /// A named setting for a method.
+    /// Named settings for a method.
     pub fn preset(preset: Preset, method: Method) -> Self {
         let mut recipe = Self::new(method);
         recipe.image_size = 224;
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_paper_and_its_code_differ_where_the_notes_say() {
+    fn the_paper_and_its_code_differ_in_batch_size_margin_and_scope() {
         let paper = Recipe::preset(Preset::Paper, Method::Scn);
         let reference = Recipe::preset(Preset::Reference, Method::Scn);
         assert_eq!((paper.batch_size, paper.scn.margin_1), (1024, 0.15));

@@ -1,22 +1,22 @@
-//! The Self-Cure Network's own numbers, and the readings in which the paper and its public code differ.
+//! The hyper-parameters of the Self-Cure Network, with a switch wherever the paper and its public code differ.
 
 use serde::{Deserialize, Serialize};
 
-/// The Self-Cure Network's numbers and readings; the paper and its public code differ, so each reading is a switch.
+/// The hyper-parameters of the Self-Cure Network.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScnRecipe {
-    /// β: share of a batch that counts as important.
+    /// β: share of a batch that forms the important group.
     pub beta: f64,
-    /// δ1: by how much the important half's mean importance must lead.
+    /// δ1: margin by which the important group's mean importance must exceed that of the others.
     pub margin_1: f64,
-    /// Whether δ1 is learnt, beginning at `margin_1`.
+    /// Whether δ1 is learnt, starting from `margin_1`.
     pub margin_1_learnt: bool,
-    /// δ2: by how much the best class must lead the given one before a label changes.
+    /// δ2: margin by which the best class's probability must exceed the given one's before a label changes.
     pub margin_2: f64,
     /// Which samples may be relabelled.
     pub relabel_scope: RelabelScope,
-    /// Whose softmax decides.
+    /// The probabilities that decide about a label.
     pub relabel_probabilities: RelabelProbabilities,
     /// How the two losses are joined.
     pub loss_form: LossForm,
@@ -32,15 +32,15 @@ pub struct ScnRecipe {
 pub enum RelabelScope {
     /// Only those of the low-importance group: the paper, section 3.4.
     LowGroup,
-    /// All of the batch: the public code, and what works better (measured here and by users).
+    /// All of the batch: the public code, and better in practice (measured here and by users).
     Batch,
 }
 
-/// Whose softmax decides about a label.
+/// The probabilities that decide about a label: a softmax of what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RelabelProbabilities {
-    /// Logits times importance, as figure 2 draws it: low importance shrinks every lead.
+    /// Logits times importance, as in figure 2: low importance shrinks every lead.
     Weighted,
     /// Plain logits.
     Raw,
@@ -62,6 +62,6 @@ pub enum LossForm {
 pub enum RelabelStart {
     /// At the end of this one-based epoch.
     Epoch(u32),
-    /// Before memorisation: see `relabels_now` in the schedule.
+    /// When the net begins to memorise labels: see `train/relabel_start`.
     Auto,
 }

@@ -1,12 +1,13 @@
 //! Whether searches still find anything at all. A page that changed its shape looks like a search without results, so
-//! an empty answer is believed only when another search found something a moment ago. It forgets at the end of the process.
+//! an empty answer is accepted only if another search found something shortly before. The state is lost at the end of
+//! the process.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A search that finds something for as long as the site exists.
 pub(super) const TEXT: &str = "music";
-/// A find stands for the health of searches this long.
+/// How long a result proves that searches work.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// When a search last found something; clones share it.
@@ -14,12 +15,12 @@ const FRESH: Duration = Duration::from_secs(60);
 pub(super) struct Canary(Arc<Mutex<Option<Instant>>>);
 
 impl Canary {
-    /// Notes that a search found something at this moment.
+    /// Records that a search found something now.
     pub(super) fn heard(&self, now: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// Whether that is recent enough to believe an empty answer.
+    /// Whether that is recent enough to accept an empty answer.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         heard.is_some_and(|at| now.saturating_duration_since(at) < FRESH)

@@ -1,6 +1,6 @@
-//! One child process in a group of its own, watched until nothing of it is left: its lines are heard, its errors kept
-//! within bounds, and it is ended when asked, not needed any more, too slow, silent or too long. It knows nothing of
-//! yt-dlp.
+//! Runs one child process in a group of its own until nothing of it is left. Its output is passed on by line, its
+//! errors are kept within bounds, and it is ended on request, when no longer needed, too slow, silent or too long. It
+//! knows nothing of yt-dlp.
 
 mod keep;
 mod watchdog;
@@ -20,7 +20,7 @@ use self::watchdog::Watchdog;
 use super::Limits;
 use crate::clock::Stop;
 
-/// Hears a child's lines.
+/// Receives a child's lines.
 pub(super) trait Listener: Send {
     /// One line of standard output, without its end; cut at [`Listener::longest_line`].
     fn line(&mut self, line: &[u8]);
@@ -38,7 +38,7 @@ pub(super) trait Listener: Send {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cut {
     Stopped,
-    /// Its listener had heard enough.
+    /// Its listener wants no more.
     HeardEnough,
     TimedOut {
         /// Which limit was passed.

@@ -1,4 +1,4 @@
-//! One video, one child: what is asked of yt-dlp for a download, and what its end means. A success is believed only
+//! One video, one child: how yt-dlp is called for a download, and what its end means. A success is accepted only
 //! when the file is there.
 
 use std::io;
@@ -12,9 +12,9 @@ use crate::clock::Stop;
 use crate::config::CrawlConfig;
 use crate::failure::Reason;
 use crate::youtube::border::{self, SiteId};
-use crate::youtube::classes::{Class, classify};
 use crate::youtube::error::YoutubeError;
 use crate::youtube::policy;
+use crate::youtube::refusals::{Refusal, classify};
 
 /// A finished download, and what the site said of its video. Nobody has looked into the file yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Downloaded {
 /// mapped; H.264 and MP4 preferred.
 const SORT: &str = "res:720,hdr:sdr,vcodec:h264,ext:mp4,proto";
 const SORT_PLAIN: &str = "res:720,hdr:sdr";
-/// The one reason of a quiet end that only its screen tells.
+/// A reason to end without an error that is only printed to the screen.
 const TOO_LARGE: &[u8] = b"[download] File is larger than max-filesize";
 /// The sound is not used.
 const FORMAT: &str = "bv/bv*";
@@ -75,13 +75,13 @@ impl YtDlp {
         stop: &Stop,
     ) -> Result<Downloaded, YoutubeError> {
         let first = self.attempt(site_id, folder, Choice::BEST, &mut *on_progress, stop).await;
-        let Err(YoutubeError::Refused { class, .. }) = &first else { return first };
-        match class {
+        let Err(YoutubeError::Refused { refusal, .. }) = &first else { return first };
+        match refusal {
             // yt-dlp never gets past a part file that is complete already.
-            Class::CompletePart => remove_parts(site_id, folder)?,
+            Refusal::CompletePart => remove_parts(site_id, folder)?,
             // A fresh extraction brings fresh media addresses.
-            Class::MediaRefused | Class::ToolBroken => {}
-            Class::Format => return self.attempt(site_id, folder, Choice::PLAIN, on_progress, stop).await,
+            Refusal::MediaRefused | Refusal::ToolBroken => {}
+            Refusal::Format => return self.attempt(site_id, folder, Choice::PLAIN, on_progress, stop).await,
             _ => return first,
         }
         self.attempt(site_id, folder, Choice::BEST, on_progress, stop).await
@@ -131,8 +131,8 @@ impl YtDlp {
                 return Err(YoutubeError::TimedOut { what, detail, has_moved, said });
             }
             None if !ended.status.success() => {
-                let class = classify(&ended.stderr);
-                return Err(YoutubeError::Refused { what, class, said });
+                let refusal = classify(&ended.stderr);
+                return Err(YoutubeError::Refused { what, refusal, said });
             }
             Some(Cut::HeardEnough) | None => {}
         }
@@ -152,7 +152,7 @@ impl YtDlp {
     }
 }
 
-/// Which formats are taken, and in which order of liking.
+/// The accepted formats, in order of preference.
 #[derive(Clone, Copy)]
 struct Choice {
     format: &'static str,
@@ -164,7 +164,7 @@ impl Choice {
     const PLAIN: Self = Self { format: FORMAT_PLAIN, sort: SORT_PLAIN };
 }
 
-/// What a download's lines told.
+/// What a download's lines say.
 struct Heard<'a> {
     crawl: &'a CrawlConfig,
     on_progress: &'a mut (dyn FnMut(Progress) + Send),
@@ -216,7 +216,7 @@ impl Listener for Heard<'_> {
     }
 }
 
-/// Believes in a file only when it lies in our folder, under its video's name, and is not empty.
+/// Accepts a file only if it is in our folder, has its video's name, and is not empty.
 fn finished(
     site_id: &SiteId,
     folder: &Path,

@@ -14,11 +14,11 @@ use super::child::{self, Cut, Ended, Listener};
 use crate::clock::Stop;
 use crate::config::LicencePolicy;
 use crate::youtube::border::{self, SiteId};
-use crate::youtube::classes::{Class, classify};
 use crate::youtube::error::YoutubeError;
+use crate::youtube::refusals::{Refusal, classify};
 use crate::youtube::search::{Answer, FoundVideo, Question, SearchProvider};
 
-/// Asked for each wanted video: about a third is short enough.
+/// Results requested for each wanted video: about a third are short enough.
 const OVER_FETCH: u32 = 3;
 const WALL_CLOCK: Duration = Duration::from_secs(300);
 /// The site's own filter "videos, Creative Commons".
@@ -35,7 +35,7 @@ impl SearchProvider for YtDlp {
 }
 
 impl YtDlp {
-    /// An answer without hits is believed only when the canary, or another search just before, found something.
+    /// An answer without hits is accepted only if the canary, or another search just before, found something.
     async fn ask(&self, question: Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
         let answer = self.ask_once(&question, stop).await?;
         if !answer.hits.is_empty() {
@@ -53,7 +53,7 @@ impl YtDlp {
             );
             return Err(YoutubeError::Refused {
                 what: border::line(question.text),
-                class: Class::ToolOutdated,
+                refusal: Refusal::ToolOutdated,
                 said,
             });
         }
@@ -155,9 +155,11 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
         }
         Some(Cut::HeardEnough) | None => {}
     }
-    let class = classify(&ended.stderr);
-    let refused = || YoutubeError::Refused { what: text.to_owned(), class, said: said() };
-    if matches!(class, Class::RateLimited | Class::Blocked) || (json.is_empty() && !ended.status.success()) {
+    let refusal = classify(&ended.stderr);
+    let refused = || YoutubeError::Refused { what: text.to_owned(), refusal, said: said() };
+    if matches!(refusal, Refusal::RateLimited | Refusal::Blocked)
+        || (json.is_empty() && !ended.status.success())
+    {
         return Err(refused());
     }
     let playlist: Playlist = serde_json::from_slice(&json).map_err(|error| {
@@ -261,7 +263,7 @@ mod tests {
     fn a_failed_search_is_no_empty_answer() {
         let limited = ended(1, "ERROR: [youtube:search] happy: HTTP Error 429: Too Many Requests");
         let error = read("happy", br#"{"entries":[null]}"#.to_vec(), &limited).unwrap_err();
-        assert!(matches!(error, YoutubeError::Refused { class: Class::RateLimited, .. }));
+        assert!(matches!(error, YoutubeError::Refused { refusal: Refusal::RateLimited, .. }));
         let error = read("happy", Vec::new(), &ended(0, "")).unwrap_err();
         assert!(matches!(error, YoutubeError::Unreadable { .. }));
         let error = read("happy", br#"{"entries":[{"id":"#.to_vec(), &ended(0, "")).unwrap_err();

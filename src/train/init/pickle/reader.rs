@@ -1,17 +1,18 @@
-//! Runs a pickle, which is a program for a small machine: a stack, marks in the stack, and a memory.
+//! Interprets a pickle, which is a program for a stack machine with marks in the stack and a memo.
 
 use std::collections::HashMap;
 
 use super::super::Refused;
 use super::{MORE_THAN_PARAMS, Named, Place, Storage, Value, View};
 
-/// A pickle of more steps is refused; a checkpoint takes fewer, also one that holds a number for each step of a run.
-/// Each step is at least one byte of the file.
+/// Pickles with more instructions are refused. Checkpoints have fewer, even those that store a number for each step of
+/// a run. An instruction is at least one byte of the file.
 const STEPS: usize = 10_000_000;
-/// No tensor of a net has more dimensions.
+/// Most dimensions that a tensor of a net has.
 const DIMENSIONS: usize = 8;
 
-/// Runs the pickle that begins at `at` of `bytes`, and leaves `at` behind it: its values, and the place of the outermost.
+/// Runs the pickle that starts at `at` in `bytes`, and moves `at` to its end. Returns its values and the index of the
+/// outermost one.
 pub(super) fn run<'a>(bytes: &'a [u8], at: &mut usize) -> Result<(Vec<Value<'a>>, Place), Refused> {
     let (values, stack, marks) = (Vec::new(), Vec::new(), Vec::new());
     let mut reader = Reader { bytes, at: *at, values, stack, marks, memo: HashMap::new() };
@@ -30,13 +31,13 @@ struct Reader<'a> {
     at: usize,
     values: Vec<Value<'a>>,
     stack: Vec<Place>,
-    /// Heights of the stack.
+    /// Heights of the stack at its marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Place>,
 }
 
 impl<'a> Reader<'a> {
-    /// One instruction of protocol 2, under its name in Python's `pickletools`; `true` at the end.
+    /// Runs one instruction of protocol 2, named here as in Python's `pickletools`; `true` at the end.
     fn step(&mut self) -> Result<bool, Refused> {
         match self.byte()? {
             // PROTO
@@ -126,7 +127,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A number of any length. One of more than 64 bits can be no size and no place of a tensor.
+    /// An integer of any length. One of more than 64 bits cannot be a size or an offset, and becomes a plain value.
     fn long(&mut self) -> Result<(), Refused> {
         let length = self.number::<1>()?;
         let bytes = self.take(length)?;
@@ -138,7 +139,7 @@ impl<'a> Reader<'a> {
 
     fn text<const WIDTH: usize>(&mut self) -> Result<(), Refused> {
         let length = self.number::<WIDTH>()?;
-        // Bytes that are not UTF-8 may be a value, but never a name.
+        // Bytes that are not UTF-8 may be a value, but not a name.
         let value = std::str::from_utf8(self.take(length)?).map_or(Value::Plain, Value::Text);
         self.push(value);
         Ok(())
@@ -170,7 +171,7 @@ impl<'a> Reader<'a> {
         Ok(self.stack.split_off(from))
     }
 
-    /// All above the last mark.
+    /// Pops everything above the last mark.
     fn marked(&mut self) -> Result<Vec<Place>, Refused> {
         let from = self.marks.pop().filter(|&from| from <= self.stack.len()).ok_or_else(cut_off)?;
         Ok(self.stack.split_off(from))
@@ -213,7 +214,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `("storage", its format, key, device, count)`, and of old files `(key, offset, count)` of a view of it.
+    /// `("storage", its format, key, device, count)`; in old files also `(key, offset, count)` of a view of it.
     fn storage(&mut self) -> Result<(), Refused> {
         let id = self.pop()?;
         let [word, format, key, _, _, view @ ..] = self.list(id)? else { return Err(whole_net()) };
@@ -263,15 +264,14 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Gives an object that was made before its state (BUILD). What a dict or a tensor has beside its contents is not
-    /// needed.
+    /// Sets the state of an object that was made before (BUILD). Attributes of dicts and tensors are ignored.
     fn fill(&mut self) -> Result<(), Refused> {
         let state = self.pop()?;
         let first = match &self.values[state] {
             Value::List(items) => items.first().map(|&first| &self.values[first]),
             _ => None,
         };
-        // Only a tensor is copied: a list may be long, and be the state of many objects.
+        // Only a tensor is copied: a list may be long, and the state of many objects.
         let first = first.filter(|first| matches!(first, Value::Tensor(_))).cloned();
         match (self.top()?, first) {
             (part @ Value::Part(_), Some(tensor)) => *part = tensor,
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
         items.iter().map(|&item| self.int_at(item)).collect()
     }
 
-    /// A list of pairs becomes a dict where it stands, so that no list is copied twice.
+    /// Replaces a list of pairs by a dict, in place, so that no list is copied twice.
     fn turn_to_dict(&mut self, from: Place) -> Result<(), Refused> {
         if matches!(self.values[from], Value::Dict(_)) {
             return Ok(());
@@ -346,17 +346,17 @@ mod tests {
     use super::super::Pickle;
     use super::*;
 
-    /// How many fields the outermost value has.
+    /// The number of fields of the outermost value.
     fn read(parts: &[&[u8]]) -> Result<usize, Refused> {
         let bytes = parts.concat();
         let pickle = Pickle::read(&bytes, &mut 0)?;
         Ok(pickle.fields(pickle.root).count())
     }
 
-    /// As `torch.save` writes them of a dict that holds `torch.device("cpu")`, `{"a"}`, `1j`, `b"abc"`, `bytearray(b"a")`
-    /// and `torch.strided`.
+    /// As `torch.save` writes a dict that holds `torch.device("cpu")`, `{"a"}`, `1j`, `b"abc"`, `bytearray(b"a")` or
+    /// `torch.strided`.
     #[test]
-    fn plain_values_that_pytorch_itself_takes_for_harmless_keep_no_params_from_being_read() {
+    fn plain_values_that_pytorch_considers_safe_are_accepted() {
         let values: [&[u8]; 6] = [
             b"ctorch\ndevice\nq\x02X\x03\0\0\0cpuq\x03\x85q\x04Rq\x05",
             b"c__builtin__\nset\nq\x02]q\x03X\x01\0\0\0aq\x04a\x85q\x05Rq\x06",
@@ -372,9 +372,9 @@ mod tests {
         assert!(read(&[b"\x80\x02c__builtin__\neval\n(X\x01\0\0\x001tR."]).is_err());
     }
 
-    /// A list of 200,000 items that is part of the state of as many parts.
+    /// A list of 200,000 items is part of the state that is set as many times.
     #[test]
-    fn the_time_that_a_pickle_takes_grows_as_its_bytes_do() {
+    fn the_time_to_read_a_pickle_is_linear_in_its_length() {
         const COUNT: usize = 200_000;
         let began = Instant::now();
         let (list, states) = (b"N".repeat(COUNT), b"h\x01\x85b".repeat(COUNT));

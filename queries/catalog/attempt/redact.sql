@@ -1,0 +1,2 @@
+-- forget::redact; primary key.
+update attempt set detail = '' where id = $1

@@ -1,2 +1,0 @@
--- crops::get_made; primary key.
-select jpeg, side_px, margin from crop where sample_id = $1

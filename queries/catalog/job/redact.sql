@@ -1,0 +1,2 @@
+-- forget::redact; primary key.
+update job set detail = null where id = $1

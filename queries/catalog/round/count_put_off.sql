@@ -1,5 +1,0 @@
--- rounds::put_off; attempt_ended, then the job by primary key. Jobs that failed from $1 until before $2 and are not ended.
-select job.stage, attempt.reason, count(distinct job.id) as "jobs!: i64"
-from attempt join job on job.id = attempt.job_id
-where attempt.ended_at >= $1 and attempt.ended_at < $2 and job.finished_at is null
-group by job.stage, attempt.reason order by count(distinct job.id) desc, job.stage, attempt.reason

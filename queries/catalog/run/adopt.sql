@@ -1,2 +1,0 @@
--- runs::adopt and undo; primary key.
-update run set adopted_at = $2 where id = $1

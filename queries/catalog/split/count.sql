@@ -1,2 +1,0 @@
--- splits::assign; scans split.
-select count(*) from split
