@@ -4,9 +4,9 @@
 //! Such a cut is a frame that, inside the box of the track's face,
 //! - differs from the frame before by at least `cut_min_difference`, and by `cut_ratio` times as much as its neighbours
 //!   usually do;
-//! - differs in every quarter ([`MIN_EVENNESS`]), as another face does, and a title or a hand does not;
-//! - hardly correlates with the frame before ([`MAX_CORRELATION`]), as motion and another light do;
-//! - is not undone within [`RETURN_MS`], as a flash is.
+//! - differs in every quarter (`MIN_EVENNESS`), as another face does, and a title or a hand does not;
+//! - hardly correlates with the frame before (`MAX_CORRELATION`), as motion and another light do;
+//! - is not undone within `RETURN_MS`, as a flash is.
 
 use std::collections::VecDeque;
 
