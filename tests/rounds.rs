@@ -117,10 +117,7 @@ async fn a_lost_file_that_was_taken_in_from_disk_comes_back_when_it_is_taken_in_
     fs::remove_file(data.join(file)).unwrap();
     let told = expect(0, &data, &["check", "--repair"]).stdout;
     assert!(told.contains("0 videos will be fetched"), "{told}");
-    assert!(
-        told.contains("1 videos were taken in from disk: `webemotion crawl --source local:DIR`"),
-        "{told}"
-    );
+    assert!(told.contains("1 video was taken in from disk: `webemotion crawl --source local:DIR`"), "{told}");
     let source = format!("local:{}", folder.path().join("videos").display());
     expect(0, &data, &["crawl", "--source", &source]);
     expect(0, &data, &["check"]);

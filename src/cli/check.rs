@@ -12,7 +12,7 @@ use crate::pipeline::{cut, fetch};
 use crate::progress::Event;
 use crate::store;
 use crate::types::VideoId;
-use crate::words::plural;
+use crate::words::{plural, were};
 
 use super::{Global, Session, say};
 
@@ -202,8 +202,9 @@ fn close(session: &Session, findings: &Findings, is_repaired: bool) {
         ));
         if findings.taken_in > 0 {
             say(format_args!(
-                "check: {} videos were taken in from disk: `webemotion crawl --source local:DIR` brings them back",
-                findings.taken_in
+                "check: {} {} taken in from disk: `webemotion crawl --source local:DIR` brings back what is lost",
+                plural(findings.taken_in, "video"),
+                were(findings.taken_in as u64)
             ));
         }
     } else {

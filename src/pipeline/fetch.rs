@@ -160,8 +160,10 @@ impl FetchStage {
         let part = folder.join(source.file_name().unwrap_or_default());
         let (target, expected) = (part.clone(), video.found.site_id.clone());
         let (store, min_free_bytes) = (self.store.clone(), self.policy.min_free_bytes);
+        let empty = folder.to_owned();
         super::blocking(move || {
-            guard_copy(&store, &source, min_free_bytes)?;
+            // Nothing was begun: an empty folder is not left behind.
+            guard_copy(&store, &source, min_free_bytes).inspect_err(|_| drop(fs::remove_dir(&empty)))?;
             copy_of_hash(&source, &target, &expected)
         })
         .await??;

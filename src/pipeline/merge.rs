@@ -133,7 +133,7 @@ pub(crate) async fn merge(
     reporter
         .report(&Event::Ended { task: TASK.to_owned(), note: format!("{} videos taken in", taken.taken) });
     // Its work alone too: evidence that is found later does not make that new.
-    for fingerprint in [&of_work, &fingerprint] {
+    for (fingerprint, taken) in [(&fingerprint, taken), (&of_work, Taken::default())] {
         merge::record(into, &source.root().display().to_string(), fingerprint, taken).await?;
     }
     Ok(Merged::Now(taken))

@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn an_empty_report_says_not_known_except_where_nothing_is_known_to_be_there() {
         let text = markdown(&RunReport::default());
-        assert_eq!(text.matches("Not known.").count(), 9, "{text}");
+        assert_eq!(text.matches("Not known.").count(), 10, "{text}");
         assert!(text.contains("## Runs\n\nNone yet.") && text.contains("Nothing was rejected"), "{text}");
     }
 

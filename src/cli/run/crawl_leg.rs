@@ -68,7 +68,7 @@ pub(super) async fn crawl_leg(
         let is_paused = |stage: StageName| paused.iter().any(|pause| pause.stage == stage);
         left = left.saturating_sub(room.min(brought.downloads));
         // Work that does not get on is left to the next round, unless it waits for a pause.
-        may_search = brought.searches > 0 || is_paused(search::NAME);
+        may_search = brought.searches + brought.downloads > 0 || is_paused(search::NAME);
         fruitless = if brought.is_any_good { 0 } else { fruitless + 1 };
         rest_until_ms = session.clock.now_ms() + rest_ms(fruitless);
         if downloads && room > 0 && brought.downloads == 0 && !is_paused(fetch::NAME) {

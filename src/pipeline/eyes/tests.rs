@@ -138,7 +138,7 @@ fn a_tracked_face_is_mostly_followed_and_a_new_one_is_traced_back_to_its_first_l
 #[test]
 fn a_face_that_jumps_is_found_nearby_without_a_search_of_the_whole_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), 95, |at| scene(90, &[(if at < 58 { 10 } else { 35 }, 30)]));
+    let path = film(folder.path(), 95, |at| scene(90, &[(if at < 58 { 10 } else { 28 }, 30)]));
     let mut detector = FakeDetector { follows_to_iou: 0.6, ..FakeDetector::default() };
     let scan = scan(&path, &mut detector);
     assert_eq!(spans(&scan), [(0, 0, 95 * FRAME_MS)]);
