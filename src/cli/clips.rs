@@ -226,12 +226,12 @@ async fn print_summary(session: &Session, done: &Done) -> Result<(), Failure> {
     let counts = funnel::emotions(&session.catalog).await?;
     let clips: u64 = counts.iter().map(|count| count.clips).sum();
     let samples: u64 = counts.iter().map(|count| count.samples).sum();
-    let copies = cut_clips::count_duplicates(&session.catalog).await?;
+    let duplicates = cut_clips::count_duplicates(&session.catalog).await?;
     let left_behind = videos::count_left_behind(&session.catalog, &scan::rev(&session.config.clips)).await?;
     if session.json {
         say(
             json!({"event": "clipped", "scanned": numbers(scanned), "cut": numbers(cut), "clips": clips, "samples": samples,
-            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": copies, "left_behind": left_behind,
+            "discarded": discarded.videos, "freed_bytes": discarded.bytes, "duplicates": duplicates, "left_behind": left_behind,
             "restored": restored}),
         );
         return Ok(());
@@ -242,22 +242,23 @@ async fn print_summary(session: &Session, done: &Done) -> Result<(), Failure> {
         plural(clips, "clip"),
         plural(samples, "sample")
     ));
-    print_notes(session, done, copies, left_behind);
+    print_notes(session, done, duplicates, left_behind);
     Ok(())
 }
 
 /// Prints a line for each of these that there is anything of.
-fn print_notes(session: &Session, Done { restored, discarded, .. }: &Done, copies: u64, left_behind: u64) {
+fn print_notes(session: &Session, Done { restored, discarded, .. }: &Done, duplicates: u64, left_behind: u64) {
     if *restored > 0 {
         say(format_args!(
             "clips: {} with the clips and labels that these settings made before, not scanned again",
             plural(*restored, "video")
         ));
     }
-    if copies > 0 {
-        let which = if session.config.keep.duplicates { "of the clips" } else { "more clips" };
+    if duplicates > 0 {
+        let which = if session.config.keep.duplicates { "kept" } else { "rejected" };
         say(format_args!(
-            "clips: {copies} {which} show footage of an older video again (setting keep.duplicates)"
+            "clips: {} of footage of an older video, {which} (setting keep.duplicates)",
+            plural(duplicates, "clip")
         ));
     }
     if discarded.videos > 0 {
@@ -266,8 +267,9 @@ fn print_notes(session: &Session, Done { restored, discarded, .. }: &Done, copie
     }
     if left_behind > 0 {
         say(format_args!(
-            "clips: {left_behind} videos keep what earlier settings made of them, for their files were discarded; \
-             `webemotion retry --reason source-gone` has them fetched again"
+            "clips: what earlier settings made of {} stays, for the files were discarded; \
+             `webemotion retry --reason source-gone` has them fetched again",
+            plural(left_behind, "video")
         ));
     }
 }

@@ -10,6 +10,7 @@ use crate::failure::{Failure, Reason};
 use crate::lists::{self, Place, Row};
 use crate::store;
 use crate::types::Emotion;
+use crate::words::plural;
 use crate::youtube::SiteId;
 
 use super::fetch;
@@ -203,7 +204,7 @@ fn on_disk(path: &Path, stop: &Stop) -> Result<videos::NewVideo, String> {
 
 /// The failure for a list with YouTube videos while the user has not accepted the site's terms.
 pub(crate) fn needs_terms(on_site: usize) -> Failure {
-    let detail = format!("the list names {on_site} videos of YouTube");
+    let detail = format!("the list names {} of YouTube", plural(on_site, "video"));
     Failure::permanent(Reason::Usage, detail)
         .with_hint("read the site's terms, and say --accept-terms if you decide to download under them")
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::config::CrawlConfig;
 use crate::failure::{Exit, Failure, Reason};
 use crate::types::Emotion;
-use crate::words::count;
+use crate::words::{count, noun};
 use crate::youtube::{Lexicon, PlannedSearch, SEARCHES_A_DAY, calls_a_search};
 
 use super::super::{Global, say, session};
@@ -109,7 +109,7 @@ impl<'a> Cost<'a> {
 
     fn print(&self, lexicon: &Lexicon) {
         let (searches, per_hour) = (self.searches(), self.config.videos_per_hour);
-        say(format_args!("lexicon {}: {} searches", lexicon.name(), count(searches)));
+        say(format_args!("lexicon {}: {} {}", lexicon.name(), count(searches), noun(searches, "searches")));
         let emotions = self.of_emotions.iter().map(|(emotion, count)| format!("{emotion} {count}"));
         say(format_args!("  of emotions: {}", emotions.collect::<Vec<_>>().join(", ")));
         if self.minors > 0 {

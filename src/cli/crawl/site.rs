@@ -14,7 +14,7 @@ use crate::pipeline::Driven;
 use crate::pipeline::budget::Budget;
 use crate::pipeline::fetch::FetchStage;
 use crate::pipeline::search::{self, SearchStage};
-use crate::words::{are, noun};
+use crate::words::{are, count, noun};
 use crate::youtube::{ApiKey, DataApi, YtDlp};
 
 use super::super::drive::{Limits, drive, exit};
@@ -122,8 +122,10 @@ async fn close(
     closing::close(session, facts, Some(searched), fetched);
     if in_part > 0 && !session.json && !searched.is_idle() {
         say(format_args!(
-            "crawl: of {in_part} searches of lexicon {} there is only a part of the answer, for the site broke off; \
-             those given up are asked again after `webemotion retry --reason network --stage search`",
+            "crawl: of {} {} of lexicon {} there is only a part of the answer, for the site broke off; \
+             what was given up is asked again after `webemotion retry --reason network --stage search`",
+            count(in_part),
+            noun(in_part, "searches"),
             planned.lexicon
         ));
     }
