@@ -43,7 +43,7 @@
 //! | Which exit code? | [`failure`]; of stages `cli/drive`, of a whole night `cli/run/verdict`; on the way out `cli/ending` |
 //! | When is a failed job tried again, and how long does a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
 //! | How fast may a site be asked? | `pipeline/budget` |
-//! | What does a refusal of the site mean, and is it believed? | `youtube/refusals`; `youtube/doubt` |
+//! | What does a refusal of the site mean, and is it believed? | `youtube/refusals`; `youtube/fault` |
 //! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
 //! | What is each threshold, and its default? | [`config`], `config.toml` |
 //! | Which frames does the detector see? | `pipeline/eyes/looker` |

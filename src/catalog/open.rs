@@ -92,10 +92,10 @@ impl Catalog {
 
     /// The problems that SQLite's quick check finds; empty when the file is sound.
     pub async fn complaints(&self) -> Result<Vec<String>> {
-        let told = sqlx::query_file_scalar!("queries/catalog/catalog/quick_check.sql")
+        let complaints = sqlx::query_file_scalar!("queries/catalog/catalog/quick_check.sql")
             .fetch_all(&self.reader)
             .await?;
-        Ok(told.into_iter().filter(|complaint| complaint != "ok").collect())
+        Ok(complaints.into_iter().filter(|complaint| complaint != "ok").collect())
     }
 
     /// Moves everything committed into the catalog's own file and empties the write-ahead log; until then the file still

@@ -247,7 +247,12 @@ async fn print_summary(session: &Session, done: &Done) -> Result<(), Failure> {
 }
 
 /// Prints a line for each of these that there is anything of.
-fn print_notes(session: &Session, Done { restored, discarded, .. }: &Done, duplicates: u64, left_behind: u64) {
+fn print_notes(
+    session: &Session,
+    Done { restored, discarded, .. }: &Done,
+    duplicates: u64,
+    left_behind: u64,
+) {
     if *restored > 0 {
         say(format_args!(
             "clips: {} with the clips and labels that these settings made before, not scanned again",

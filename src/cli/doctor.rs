@@ -289,8 +289,8 @@ mod tests {
     async fn there_is_a_warning_about_a_runtime_that_prints_its_version_but_runs_no_script() {
         let folder = tempfile::tempdir().unwrap();
         let ytdlp = tool(folder.path(), "kill -KILL $$");
-        let told = runs_no_script("deno-2.9.8", &ytdlp).await.unwrap();
-        assert!(told.contains("deno-2.9.8 runs no script") && told.contains("SIGKILL"), "{told}");
+        let warning = runs_no_script("deno-2.9.8", &ytdlp).await.unwrap();
+        assert!(warning.contains("deno-2.9.8 runs no script") && warning.contains("SIGKILL"), "{warning}");
         assert_eq!(runs_no_script("node-22.1.0", &ytdlp).await, None, "yt-dlp does not take it");
         tool(folder.path(), "echo 42");
         assert_eq!(runs_no_script("deno-2.9.8", &ytdlp).await, None);

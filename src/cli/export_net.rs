@@ -113,13 +113,13 @@ fn flags(card: &NetCard) -> String {
     if card.flags.is_empty() {
         return not_known();
     }
-    let told = |(name, value): (&String, &Value)| match value {
+    let in_words = |(name, value): (&String, &Value)| match value {
         Value::Array(words) => {
             words.iter().map(|word| format!("--{name} {}", plain(word))).collect::<Vec<_>>().join(", ")
         }
         value => format!("--{name} {}", plain(value)),
     };
-    card.flags.iter().map(told).collect::<Vec<_>>().join(", ")
+    card.flags.iter().map(in_words).collect::<Vec<_>>().join(", ")
 }
 
 /// A JSON value without quotes, escaped for a table cell.
@@ -258,10 +258,10 @@ mod tests {
             ("noise-kind", json!("pair")),
         ];
         card.flags = flags.map(|(name, value)| (name.to_owned(), value)).into();
-        let told = "--dataset folder:a, --dataset folder:b, --dataset raf-db:raf, --noise 0.25, --noise-kind pair, \
+        let read_with = "--dataset folder:a, --dataset folder:b, --dataset raf-db:raf, --noise 0.25, --noise-kind pair, \
                     --noisy-labels list.csv";
         let text = describe(&card, None).unwrap();
-        assert!(text.contains(&format!("| Data read with | {told} |")), "{text}");
+        assert!(text.contains(&format!("| Data read with | {read_with} |")), "{text}");
     }
 
     #[test]

@@ -240,8 +240,8 @@ mod tests {
     #[test]
     fn videos_that_stay_as_they_are_are_reported_if_there_are_any() {
         assert_eq!(kept(&Taken::default()), "");
-        let told = kept(&Taken { kept: 9, ..Taken::default() });
-        assert_eq!(told, "; 9 videos kept as cut here, with other settings");
+        let text = kept(&Taken { kept: 9, ..Taken::default() });
+        assert_eq!(text, "; 9 videos kept as cut here, with other settings");
     }
 
     #[tokio::test]

@@ -34,7 +34,7 @@ use output::{CSV_HEAD, FacePrediction, FilePrediction, Kind};
 /// Flags of `predict`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  webemotion predict portrait.jpg talk.mp4\n  \
-    webemotion predict pictures/ --run scn-1 --csv > told.csv\n  \
+    webemotion predict pictures/ --run scn-1 --csv > faces.csv\n  \
     webemotion predict crops/ --net best.safetensors --whole --json")]
 pub(crate) struct PredictArgs {
     /// Pictures (JPEG, PNG, WebP, BMP, TIFF), videos, and folders of them

@@ -120,7 +120,7 @@ struct How<'a> {
 /// What is known of the videos to remove.
 #[derive(Debug, Default)]
 struct Known {
-    told: Removed,
+    removed: Removed,
     /// Those that no worker is processing.
     free: Vec<Wanted>,
     rows: Vec<VideoId>,
@@ -167,10 +167,10 @@ pub(crate) async fn remove_rows(
 async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Removed, Failure> {
     let mut known = look(session, wanted, how).await?;
     if known.free.is_empty() || session.stop.is_asked() {
-        return Ok(Removed { in_hand: known.told.in_hand, ..Removed::default() });
+        return Ok(Removed { in_hand: known.removed.in_hand, ..Removed::default() });
     }
     let names = Names::of(&known.called)?;
-    let mut removed = std::mem::take(&mut known.told);
+    let mut removed = std::mem::take(&mut known.removed);
     let mut cleaned = clean(session, &known, &names, how).await?;
     if !how.dry_run {
         let mut tx = session.catalog.begin().await?;
@@ -210,7 +210,7 @@ async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Res
     let mut tx = session.catalog.begin().await?;
     let known = look(session, wanted, how).await?;
     // Before the rows are deleted, which frees their ids: the next video with such an id would resume this work.
-    for work in &known.told.unfinished {
+    for work in &known.removed.unfinished {
         session.store.clear_staging(work)?;
     }
     forget::videos(&mut tx, &known.rows, how.reason).await?;
@@ -218,10 +218,10 @@ async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Res
         tombstones::insert(&mut tx, &video.site, &video.site_id, how.reason).await?;
     }
     tx.commit().await?;
-    for file in &known.told.files {
+    for file in &known.removed.files {
         session.store.remove(file)?;
     }
-    Ok(known.told)
+    Ok(known.removed)
 }
 
 /// Finds out what is to be removed of videos.
@@ -232,7 +232,7 @@ async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Know
         match id.and_then(|id| held.get(&id)) {
             Some(lease) if how.at_once => return Err(in_hand(&video.name(), lease)),
             Some(_) => {
-                known.told.in_hand.push(video.name());
+                known.removed.in_hand.push(video.name());
                 continue;
             }
             None => {}
@@ -241,13 +241,13 @@ async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Know
             Some(id) => look_at(session, id, video, &mut known).await?,
             None => look_for(session, video, &mut known).await?,
         }
-        known.told.files.extend(session.store.files_of(&video.site, &video.site_id)?);
+        known.removed.files.extend(session.store.files_of(&video.site, &video.site_id)?);
         known.free.push(video.clone());
     }
     for video in wanted {
-        known.told.same_footage.remove(&video.name());
+        known.removed.same_footage.remove(&video.name());
     }
-    known.told.unfinished = unfinished(session, &known.rows)?;
+    known.removed.unfinished = unfinished(session, &known.rows)?;
     Ok(known)
 }
 
@@ -262,11 +262,11 @@ async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Kno
     let samples = samples::faces_of_video(catalog, id).await?;
     known.samples.extend(samples.into_iter().map(|(sample, _)| sample));
     known.rows.push(id);
-    known.told.runs.extend(forget::runs_on(catalog, id).await?);
-    known.told.same_footage.extend(forget::same_footage(catalog, id).await?);
+    known.removed.runs.extend(forget::runs_on(catalog, id).await?);
+    known.removed.same_footage.extend(forget::same_footage(catalog, id).await?);
     let files = forget::files(catalog, id).await?;
-    known.told.files.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
-    known.told.videos.push(video.name());
+    known.removed.files.extend(files.iter().map(|file| file.to_string_lossy().into_owned()));
+    known.removed.videos.push(video.name());
     Ok(())
 }
 
@@ -274,9 +274,9 @@ async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Kno
 async fn look_for(session: &Session, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
     let Wanted { site, site_id } = video.clone();
     if tombstones::stands(&session.catalog, &site, &site_id).await? {
-        known.told.before.push(video.name());
+        known.removed.before.push(video.name());
     } else {
-        known.told.kept_out.push(video.name());
+        known.removed.kept_out.push(video.name());
         known.unknown.push(video.clone());
     }
     known.called.push(NewVideo { site, site_id, ..NewVideo::default() });

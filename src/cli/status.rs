@@ -259,7 +259,7 @@ mod tests {
             rounds::end(&mut tx, round, exit, None).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let told = last_rounds(&session).await.unwrap();
-        assert_eq!(told.iter().map(|it| it.ended_at).collect::<Vec<_>>(), [Some(1_000_000), None]);
+        let rounds = last_rounds(&session).await.unwrap();
+        assert_eq!(rounds.iter().map(|it| it.ended_at).collect::<Vec<_>>(), [Some(1_000_000), None]);
     }
 }

@@ -79,21 +79,22 @@ pub(super) fn read(path: &Path) -> Result<Vec<Cells>, Failure> {
 }
 
 fn read_csv(path: &Path) -> Result<Vec<Cells>, Failure> {
-    let told = |what: String| Failure::permanent(Reason::Usage, format!("{}: {what}", path.display()));
-    let separator = separator(path).map_err(|error| told(error.to_string()))?;
+    let refused = |what: String| Failure::permanent(Reason::Usage, format!("{}: {what}", path.display()));
+    let separator = separator(path).map_err(|error| refused(error.to_string()))?;
     let reader = csv::ReaderBuilder::new().delimiter(separator).from_path(path);
-    let mut reader = reader.map_err(|error| told(error.to_string()))?;
-    let header = reader.headers().map_err(|error| told(error.to_string()))?.clone();
+    let mut reader = reader.map_err(|error| refused(error.to_string()))?;
+    let header = reader.headers().map_err(|error| refused(error.to_string()))?.clone();
     // A program that marks its texts as UTF-8 does so before the first name.
     let names: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim()).collect();
     if !names.iter().any(|name| COLUMNS.contains(name)) {
-        return Err(told(format!("none of the columns {} is in its header", COLUMNS.join(", "))).with_hint(
-            "its first line is to name the columns, with commas, semicolons or tabs between them",
-        ));
+        return Err(refused(format!("none of the columns {} is in its header", COLUMNS.join(", ")))
+            .with_hint(
+                "its first line is to name the columns, with commas, semicolons or tabs between them",
+            ));
     }
     let mut rows = Vec::new();
     for (row, record) in (1..).zip(reader.records()) {
-        let record = record.map_err(|error| told(format!("row {row}: {error}")))?;
+        let record = record.map_err(|error| refused(format!("row {row}: {error}")))?;
         let mut cells = Cells::default();
         names.iter().zip(&record).for_each(|(name, text)| cells.put(name, text));
         rows.push(cells);

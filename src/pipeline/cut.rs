@@ -10,7 +10,7 @@ use crate::config::ClipRecipe;
 use crate::face::motion::Motion;
 use crate::face::parts::{self, LabelledPlan, Part};
 use crate::face::quality;
-use crate::face::select::Explain;
+use crate::face::select::{ClipPlan, Explain};
 use crate::failure::{Failure, Reason};
 use crate::store::{self, Store, StoredFile};
 use crate::types::{Clip, CropStyle, Emotion, Scan, ScanId, StageName, TrackId, VideoId};
@@ -183,9 +183,7 @@ impl CutStage {
             match staged_clips::read(folder, &labelled.plan)? {
                 StagedClip::Finished(clip) => clips.push(self.publish(&scanned, labelled, clip, folder)?),
                 StagedClip::Unsound(failure) => unsound.push(failure.detail),
-                StagedClip::Missing => {
-                    return Err(Failure::bug(format!("no worker cut the clip {}", labelled.plan.name())));
-                }
+                StagedClip::Missing => return Err(missing_after_cut(folder, &labelled.plan)),
             }
         }
         let outcome = match explain.verdict() {
@@ -233,11 +231,30 @@ impl CutStage {
         let found = &scanned.video.found;
         let (track, start_ms) = (plan.track, plan.span.start_ms);
         let place = store::clip_path(&found.site, &found.site_id, &scanned.recipe_hash, track, start_ms);
-        let file = self.store.publish(&staged_clips::video_path(folder, plan), &place)?;
+        let staged = staged_clips::video_path(folder, plan);
+        let file = self
+            .store
+            .publish(&staged, &place)
+            .map_err(|error| if staged.exists() { Failure::from(error) } else { stored_meanwhile(plan) })?;
         let size = (scanned.scan.width, scanned.scan.height);
         let motion = Motion::of(&scanned.scan.tracks[track].faces, plan.span, size);
         Ok(CutClip { track: scanned.tracks[track], emotion: *emotion, clip, file, motion })
     }
+}
+
+/// The failure for a clip that is not in staging although a worker has cut it. A record without its video shows that
+/// another holder of this job has stored the clip meanwhile.
+fn missing_after_cut(folder: &Path, plan: &ClipPlan) -> Failure {
+    if staged_clips::record_path(folder, plan).is_file() {
+        return stored_meanwhile(plan);
+    }
+    Failure::bug(format!("no worker cut the clip {}", plan.name()))
+}
+
+/// The failure for a clip that another holder of this job has stored while this one worked on it.
+fn stored_meanwhile(plan: &ClipPlan) -> Failure {
+    let detail = format!("the clip {} was stored by another process meanwhile", plan.name());
+    Failure::transient(Reason::Interrupted, detail)
 }
 
 fn explain_in_words(explain: &Explain) -> String {
@@ -252,6 +269,7 @@ fn explain_in_words(explain: &Explain) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Span;
 
     #[test]
     fn a_folder_that_another_worker_removed_is_no_fault_of_the_disk() {
@@ -262,6 +280,15 @@ mod tests {
         };
         assert_eq!(reason(folder.path()), Reason::Disk);
         assert_eq!(reason(&folder.path().join("gone")), Reason::Interrupted);
+    }
+
+    #[test]
+    fn a_clip_that_another_holder_stored_meanwhile_is_no_bug() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = ClipPlan { track: 0, span: Span { start_ms: 0, end_ms: 5_000 }, faces: Vec::new() };
+        assert_eq!(missing_after_cut(folder.path(), &plan).reason, Reason::Bug);
+        std::fs::write(staged_clips::record_path(folder.path(), &plan), b"a record").unwrap();
+        assert_eq!(missing_after_cut(folder.path(), &plan).reason, Reason::Interrupted);
     }
 
     #[test]

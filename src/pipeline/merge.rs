@@ -294,8 +294,8 @@ mod tests {
             ("2", Merged::Now(Taken { videos: 1, taken: 1, ..Taken::default() })),
             ("2", Merged::Before(1_000_000)),
         ] {
-            let told = merge((&into, &store), (&from, &source), in_force, &Stop::default(), &Silent).await;
-            assert_eq!(told.unwrap(), merged);
+            let result = merge((&into, &store), (&from, &source), in_force, &Stop::default(), &Silent).await;
+            assert_eq!(result.unwrap(), merged);
         }
     }
 

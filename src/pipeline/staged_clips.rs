@@ -51,7 +51,8 @@ pub(crate) fn read(folder: &Path, plan: &ClipPlan) -> Result<StagedClip, Failure
     })
 }
 
-fn record_path(folder: &Path, plan: &ClipPlan) -> PathBuf {
+/// The path of a plan's record.
+pub(super) fn record_path(folder: &Path, plan: &ClipPlan) -> PathBuf {
     folder.join(plan.name() + ".clip")
 }
 

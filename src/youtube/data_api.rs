@@ -19,8 +19,8 @@ pub use self::key::ApiKey;
 
 use self::answers::{SearchPage, Searched, VideoDetails, VideoPage};
 use super::border::{self, SiteId};
-use super::doubt::Doubt;
 use super::error::YoutubeError;
+use super::fault::FaultDetector;
 use super::search::{Answer, FoundVideo, Question, SearchProvider};
 use crate::clock::Stop;
 use crate::config::{CrawlConfig, LicencePolicy};
@@ -55,7 +55,7 @@ pub struct DataApi {
     licence: LicencePolicy,
     region: Option<String>,
     only_short: bool,
-    doubt: Doubt,
+    faults: FaultDetector,
 }
 
 /// Whether a crawl asks the Data API for short videos alone: it does where its policy keeps no others.
@@ -86,7 +86,7 @@ impl DataApi {
         let base_url = crawl.data_api_url.trim_end_matches('/').to_owned();
         let (licence, region) = (crawl.licence, crawl.region.clone());
         let only_short = asks_for_short(crawl);
-        Ok(Self { client, base_url, key, licence, region, only_short, doubt: Doubt::default() })
+        Ok(Self { client, base_url, key, licence, region, only_short, faults: FaultDetector::default() })
     }
 
     /// Asks about videos by their ids; those that are gone or private are simply not in the answer. Fifty cost one unit
@@ -264,7 +264,7 @@ impl SearchProvider for DataApi {
         stop: &'a Stop,
     ) -> BoxFuture<'a, Result<Answer, YoutubeError>> {
         let what = question.text;
-        async move { self.doubt.note(what, self.ask(question, stop).await) }.boxed()
+        async move { self.faults.record(what, self.ask(question, stop).await) }.boxed()
     }
 }
 

@@ -205,14 +205,14 @@ mod tests {
 
     #[test]
     fn a_refusal_names_its_video_once() {
-        let told = |said: &str| {
+        let message = |said: &str| {
             let (what, refusal) = ("vid00000001".into(), Refusal::Unknown);
             YoutubeError::Refused { what, refusal, said: said.into() }.to_string()
         };
         let named = "ERROR: [youtube] vid00000001: The stars are not right";
-        assert_eq!(told(named), named);
+        assert_eq!(message(named), named);
         let nameless = "ERROR: unable to download video data: HTTP Error 403: Forbidden";
-        assert_eq!(told(nameless), format!("vid00000001: {nameless}"));
+        assert_eq!(message(nameless), format!("vid00000001: {nameless}"));
     }
 
     #[test]

@@ -53,8 +53,8 @@ pub struct LexiconError {
 
 impl fmt::Display for LexiconError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told = self.problems.iter().map(|(line, problem)| format!("{}:{line}: {problem}", self.name));
-        f.write_str(&told.collect::<Vec<_>>().join("\n"))
+        let lines = self.problems.iter().map(|(line, problem)| format!("{}:{line}: {problem}", self.name));
+        f.write_str(&lines.collect::<Vec<_>>().join("\n"))
     }
 }
 

@@ -9,13 +9,13 @@
 //! search → ytdlp · data_api        who answers them; `ytdlp` also downloads
 //! policy                           which videos are too long, too short or not wanted
 //! border                           cleans all text from outside before anything else sees it
-//! refusals → error · doubt         what a refusal means: for one job, and when many come in a row
+//! refusals → error · fault         what a refusal means: for one job, and when many come in a row
 //! ```
 
 mod border;
 mod data_api;
-mod doubt;
 mod error;
+mod fault;
 pub mod lexicon;
 pub mod policy;
 mod refusals;

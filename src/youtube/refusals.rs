@@ -118,14 +118,14 @@ pub fn classify(stderr: &[u8]) -> Refusal {
     {
         return pause;
     }
-    let told: Vec<&[u8]> = lines().filter(|line| !line.starts_with(b"WARNING:")).collect();
+    let errors: Vec<&[u8]> = lines().filter(|line| !line.starts_with(b"WARNING:")).collect();
     // Reasons may run over several lines, so the errors are read as one text.
-    class_of(&told.join(&b'\n'))
+    class_of(&errors.join(&b'\n'))
 }
 
 fn class_of(text: &[u8]) -> Refusal {
-    let told = without_login_tails(text);
-    TABLE.matches(&told).iter().next().map_or(Refusal::Unknown, |row| ROWS[row].0)
+    let text = without_login_tails(text);
+    TABLE.matches(&text).iter().next().map_or(Refusal::Unknown, |row| ROWS[row].0)
 }
 
 fn without_login_tails(text: &[u8]) -> Vec<u8> {

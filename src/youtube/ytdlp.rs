@@ -19,8 +19,8 @@ pub use self::download::Downloaded;
 pub use self::facts::ToolFacts;
 pub use self::lines::{Extracted, Progress};
 use super::data_api::ApiKey;
-use super::doubt::Doubt;
 use super::error::YoutubeError;
+use super::fault::FaultDetector;
 use crate::config::CrawlConfig;
 
 /// How long yt-dlp may take, and how hard it tries by itself.
@@ -71,7 +71,7 @@ pub struct YtDlp {
     crawl: CrawlConfig,
     /// Those that follow from the configuration, until others are set.
     pub limits: Limits,
-    doubt: Doubt,
+    faults: FaultDetector,
     canary: Canary,
 }
 
@@ -79,8 +79,8 @@ impl YtDlp {
     /// Takes the program to run; nothing is started yet.
     pub fn new(program: PathBuf, crawl: &CrawlConfig) -> Self {
         let program = std::path::absolute(&program).unwrap_or(program);
-        let (limits, doubt, canary) = (Limits::of(crawl), Doubt::default(), Canary::default());
-        Self { program, crawl: crawl.clone(), limits, doubt, canary }
+        let (limits, faults, canary) = (Limits::of(crawl), FaultDetector::default(), Canary::default());
+        Self { program, crawl: crawl.clone(), limits, faults, canary }
     }
 
     /// A call with all that searches and downloads share: no configuration but ours, no cache, no self-update, UTF-8.
@@ -144,11 +144,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_caller_s_python_finds_its_modules_decides_nothing() {
+    fn the_callers_python_variables_do_not_reach_yt_dlp() {
         let tool = YtDlp::new("yt-dlp".into(), &CrawlConfig::default());
         for command in [tool.bare_command(), tool.command()] {
-            let kept_back = |name: &str| command.as_std().get_envs().any(|it| it == (name.as_ref(), None));
-            assert!(["PYTHONPATH", "PYTHONHOME"].into_iter().all(kept_back), "{command:?}");
+            let is_removed = |name: &str| command.as_std().get_envs().any(|it| it == (name.as_ref(), None));
+            assert!(["PYTHONPATH", "PYTHONHOME"].into_iter().all(is_removed), "{command:?}");
         }
     }
 }

@@ -42,14 +42,14 @@ mod tests {
     fn noise_round_trips_through_the_catalog_and_has_a_description() {
         let of_share = Noise { share: Some(0.4), kind: Some("pair".to_owned()), list: None };
         let of_list = Noise { list: Some("noise.txt".to_owned()), ..Noise::default() };
-        for (noise, stored, told) in [
+        for (noise, stored, words) in [
             (of_share, r#"{"share":0.4,"kind":"pair"}"#, "40.0 % of each class, pair"),
             (of_list, r#"{"list":"noise.txt"}"#, "as in noise.txt"),
             (Noise::default(), "{}", "in a way that is not known"),
         ] {
             assert_eq!(serde_json::to_string(&noise).unwrap(), stored);
             assert_eq!(serde_json::from_str::<Noise>(stored).unwrap(), noise);
-            assert_eq!(noise.to_string(), told);
+            assert_eq!(noise.to_string(), words);
         }
     }
 }

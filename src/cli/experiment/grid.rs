@@ -270,11 +270,11 @@ mod tests {
             &["--levels", "0.1,0.2,0.1", "--methods", "baseline,scn", "--seeds", "2", "--seed", "7"],
             Path::new("x"),
         );
-        let told: Vec<String> = grid.cells.iter().map(Cell::words).collect();
+        let names: Vec<String> = grid.cells.iter().map(Cell::words).collect();
         assert_eq!(grid.cells.len(), 8);
-        assert_eq!(told[0], "baseline with 10 % wrong labels, seed 7");
-        assert_eq!(told[3], "scn with 20 % wrong labels, seed 7");
-        assert_eq!(told[4], "baseline with 10 % wrong labels, seed 8");
+        assert_eq!(names[0], "baseline with 10 % wrong labels, seed 7");
+        assert_eq!(names[3], "scn with 20 % wrong labels, seed 7");
+        assert_eq!(names[4], "baseline with 10 % wrong labels, seed 8");
     }
 
     #[test]

@@ -155,7 +155,7 @@ async fn write_run(session: &Session, name: &str) -> anyhow::Result<()> {
 
 /// Runs the notified shell command. A failure of it is logged only.
 async fn notify(command: &str, summary: &str) {
-    let told = async {
+    let notified = async {
         let mut shell = tokio::process::Command::new("/bin/sh");
         shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
         let mut child = shell.stderr(Stdio::inherit()).spawn()?;
@@ -165,7 +165,7 @@ async fn notify(command: &str, summary: &str) {
         }
         child.wait().await
     };
-    match tokio::time::timeout(NOTIFY_TIMEOUT, told).await {
+    match tokio::time::timeout(NOTIFY_TIMEOUT, notified).await {
         Ok(Ok(status)) if status.success() => {}
         Ok(Ok(status)) => tracing::warn!(%status, "the command of run.notify failed"),
         Ok(Err(error)) => tracing::warn!(%error, "the command of run.notify could not be run"),
@@ -207,9 +207,9 @@ mod tests {
     async fn the_notification_is_sent_although_a_file_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let mut session = Session::still(folder.path()).await;
-        let told = folder.path().join("told.json");
+        let path = folder.path().join("told.json");
         session.config.run.notify =
-            Some(format!("cat > '{}'", told.display().to_string().replace('\'', r"'\''")));
+            Some(format!("cat > '{}'", path.display().to_string().replace('\'', r"'\''")));
         session.config.run.metrics = Some(folder.path().join("nowhere/webemotion.prom"));
         // A file in place of the folder of pages.
         std::fs::write(folder.path().join("reports"), "").unwrap();
@@ -220,7 +220,7 @@ mod tests {
             let report = RoundReport { round, exit: exit as u8, ..RoundReport::default() };
             assert_eq!(record(&session, report, exit).await.unwrap().0, worst);
             let heard: serde_json::Value =
-                serde_json::from_str(&std::fs::read_to_string(&told).unwrap()).unwrap();
+                serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
             assert_eq!((&heard["round"], &heard["exit"]), (&round.into(), &(worst as u8).into()));
         }
     }

@@ -166,7 +166,7 @@ mod tests {
             Measures { last5_accuracy: Some(0.5), mean_class_accuracy: Some(0.4), ..Measures::default() };
         assert_eq!(Spreads::of(&[run]).describe(), "last-5 accuracy 50.0 %, best –, mean class 40.0 %");
         let labels = LabelShares { fixed: Some(0.5), broken: Some(0.01), left: Some(0.1) };
-        let told = Spreads::of(&[Measures { labels, ..run }]).describe();
-        assert!(told.ends_with(", wrong labels in the end 10.0 % (fixed 50.0 %, broken 1.0 %)"), "{told}");
+        let text = Spreads::of(&[Measures { labels, ..run }]).describe();
+        assert!(text.ends_with(", wrong labels in the end 10.0 % (fixed 50.0 %, broken 1.0 %)"), "{text}");
     }
 }

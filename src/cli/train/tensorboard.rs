@@ -54,7 +54,7 @@ impl EventFile {
 }
 
 fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
-    let mut told = vec![
+    let mut scalars = vec![
         ("loss/train".to_owned(), metrics.loss),
         ("loss/cross_entropy".to_owned(), metrics.cross_entropy),
         ("loss/rank".to_owned(), metrics.rank_regularisation),
@@ -67,10 +67,10 @@ fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
     ];
     let mut of_split = |name: &str, split: &Option<SplitMetrics>| {
         if let Some(split) = split {
-            told.push((format!("accuracy/{name}"), split.accuracy));
-            told.push((format!("mean_class_accuracy/{name}"), split.mean_class_accuracy));
-            told.push((format!("loss/{name}"), split.loss));
-            told.push((format!("calibration_error/{name}"), split.calibration_error));
+            scalars.push((format!("accuracy/{name}"), split.accuracy));
+            scalars.push((format!("mean_class_accuracy/{name}"), split.mean_class_accuracy));
+            scalars.push((format!("loss/{name}"), split.loss));
+            scalars.push((format!("calibration_error/{name}"), split.calibration_error));
         }
     };
     of_split("validation", &metrics.validation);
@@ -87,8 +87,8 @@ fn scalars(metrics: &EpochMetrics) -> Vec<(String, f64)> {
         ("labels/broken", metrics.labels.and_then(|labels| labels.broken)),
         ("labels/left", metrics.labels.map(|labels| labels.left)),
     ];
-    told.extend(optional.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
-    told
+    scalars.extend(optional.into_iter().filter_map(|(tag, value)| Some((tag.to_owned(), value?))));
+    scalars
 }
 
 /// Ten equal bins from 0 to 1.

@@ -125,8 +125,8 @@ async fn a_job_that_finds_no_room_lets_the_others_go_first_and_is_not_given_up()
 fn a_drive_that_looks_at_videos_tells_how_fast_and_how_long_it_still_takes() {
     let gain = Gain { video_ms: 240_000, faces: 9 };
     let tally = Tally { ended: 2, total: Some(8), gain, ..Tally::default() };
-    let told = tally.throughput(120_000).unwrap();
-    assert_eq!((told.video_hours_per_hour, told.faces, told.eta_s), (2.0, 9, Some(360)));
+    let rate = tally.throughput(120_000).unwrap();
+    assert_eq!((rate.video_hours_per_hour, rate.faces, rate.eta_s), (2.0, 9, Some(360)));
     let more_comes = Tally { total: None, ..tally };
     assert_eq!(more_comes.throughput(120_000).unwrap().eta_s, None);
     assert!(more_comes.throughput(0).is_some(), "a clock that stands still");

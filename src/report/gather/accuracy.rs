@@ -100,18 +100,18 @@ mod tests {
 
     #[test]
     fn a_finished_run_is_summarised_by_its_own_summary() {
-        let told = of(&run(RunState::Done, Some(CLOSING)), &measured());
-        assert_eq!((told.last_five_accuracy, told.best_accuracy), (Some(0.25), Some(0.375)));
-        assert_eq!(told.mean_class_accuracy, Some(0.125));
-        assert_eq!(told.measured_on.as_deref(), Some("8 test samples"));
+        let accuracy = of(&run(RunState::Done, Some(CLOSING)), &measured());
+        assert_eq!((accuracy.last_five_accuracy, accuracy.best_accuracy), (Some(0.25), Some(0.375)));
+        assert_eq!(accuracy.mean_class_accuracy, Some(0.125));
+        assert_eq!(accuracy.measured_on.as_deref(), Some("8 test samples"));
     }
 
     #[test]
     fn a_run_under_way_is_summarised_by_the_validation_accuracy_of_its_epochs() {
         for going_on in [run(RunState::Open, Some(CLOSING)), run(RunState::Done, None)] {
-            let told = of(&going_on, &measured());
-            assert_eq!((told.last_five_accuracy, told.mean_class_accuracy), (Some(0.75), Some(0.75)));
-            assert_eq!(told.measured_on.as_deref(), Some("validation"));
+            let accuracy = of(&going_on, &measured());
+            assert_eq!((accuracy.last_five_accuracy, accuracy.mean_class_accuracy), (Some(0.75), Some(0.75)));
+            assert_eq!(accuracy.measured_on.as_deref(), Some("validation"));
         }
     }
 }

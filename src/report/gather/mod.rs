@@ -56,11 +56,11 @@ pub async fn gather_catalog(catalog: &Catalog, title: &str) -> Result<RunReport>
 pub async fn gather_standing(catalog: &Catalog) -> Result<(Funnel, Vec<FailureExample>)> {
     let stages = crate::catalog::funnel::stages(catalog).await?;
     let failures = crate::catalog::funnel::failures(catalog, &stages).await?.into_iter();
-    let told = |failure: FailureCount| FailureExample {
+    let example = |failure: FailureCount| FailureExample {
         group: group(failure.stage, failure.state, failure.reason, failure.jobs),
         example: failure.example.map(|example| first_words(&example)),
     };
-    Ok((funnel::funnel(catalog, &stages).await?, failures.map(told).collect()))
+    Ok((funnel::funnel(catalog, &stages).await?, failures.map(example).collect()))
 }
 
 /// The report on one run and the catalog it was made from. Where true labels are known, it compares the labels with them;

@@ -158,17 +158,17 @@ mod tests {
 
     #[test]
     fn a_round_whose_process_is_dead_was_killed_and_has_no_duration() {
-        let told = |round: &rounds::Round, is_dead| {
+        let described = |round: &rounds::Round, is_dead| {
             let entry = entry(round, |_| None, is_dead);
             (entry.outcome, entry.ended_at_ms)
         };
         let words = |words: &str, ended_at_ms| (words.to_owned(), ended_at_ms);
-        assert_eq!(told(&round(None, None, None), false), words("under way", None));
-        assert_eq!(told(&round(None, None, None), true), words("killed", None));
+        assert_eq!(described(&round(None, None, None), false), words("under way", None));
+        assert_eq!(described(&round(None, None, None), true), words("killed", None));
         let found_later = round(None, Some(86_000_000), None);
-        assert_eq!(told(&found_later, true), words("killed", None));
+        assert_eq!(described(&found_later, true), words("killed", None));
         let done = round(Some(0), Some(2_000), Some(r#"{"outcome": "done"}"#));
-        assert_eq!(told(&done, true), words("done", Some(2_000)));
+        assert_eq!(described(&done, true), words("done", Some(2_000)));
     }
 
     #[test]

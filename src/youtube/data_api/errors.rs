@@ -33,17 +33,17 @@ const DEFAULT_PAUSE_S: u64 = 60;
 /// What an answer with this status and body means; `body` no longer holds the key.
 pub(super) fn read(status: u16, retry_after_s: Option<u64>, body: &str) -> YoutubeError {
     // HTML, or cut short: the status still decides.
-    let told = serde_json::from_str::<Envelope>(body).unwrap_or_default().error;
-    let message = if told.message.is_empty() { body } else { &told.message };
+    let error = serde_json::from_str::<Envelope>(body).unwrap_or_default().error;
+    let message = if error.message.is_empty() { body } else { &error.message };
     let said = format!("HTTP {status}: {}", border::line(message));
     let has = |reasons: &[&str]| {
-        let mut given = told.errors.iter().chain(&told.details).map(|detail| detail.reason.as_str());
-        given.any(|reason| reasons.contains(&reason)) || reasons.contains(&told.status.as_str())
+        let mut given = error.errors.iter().chain(&error.details).map(|detail| detail.reason.as_str());
+        given.any(|reason| reasons.contains(&reason)) || reasons.contains(&error.status.as_str())
     };
     match status {
         429 if message.contains("per day") => YoutubeError::Quota { bucket: "search calls" },
         429 => {
-            YoutubeError::Throttled { pause_s: retry_after_s.or(told.delay_s()).unwrap_or(DEFAULT_PAUSE_S) }
+            YoutubeError::Throttled { pause_s: retry_after_s.or(error.delay_s()).unwrap_or(DEFAULT_PAUSE_S) }
         }
         403 if has(&["quotaExceeded", "dailyLimitExceeded"]) => YoutubeError::Quota { bucket: "units" },
         403 if has(&["rateLimitExceeded", "userRateLimitExceeded"]) => {

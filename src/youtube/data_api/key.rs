@@ -36,15 +36,15 @@ impl ApiKey {
     /// # Errors
     /// When the file cannot be read, or others may read it.
     pub fn from_file(path: &Path) -> Result<Self, Failure> {
-        let told = |what: String| Failure::permanent(Reason::Usage, format!("{}: {what}", path.display()));
-        let facts = path.metadata().map_err(|error| told(error.to_string()))?;
+        let refused = |what: String| Failure::permanent(Reason::Usage, format!("{}: {what}", path.display()));
+        let facts = path.metadata().map_err(|error| refused(error.to_string()))?;
         let mode = facts.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(
-                told(format!("others may read this key (mode {mode:o})")).with_hint("chmod 600 the file")
+                refused(format!("others may read this key (mode {mode:o})")).with_hint("chmod 600 the file")
             );
         }
-        Self::new(&std::fs::read_to_string(path).map_err(|error| told(error.to_string()))?)
+        Self::new(&std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?)
     }
 
     /// For the request; marked so that no log prints it.

@@ -144,31 +144,31 @@ mod tests {
     fn every_problem_is_told_with_its_line() {
         let text = "name = 't'\njoin = '{word} {place}'\nlanguage = 'english'\nminor_age_words = ['baby']\n\
                     [emotions]\nfear = ['scared', ' ']\njoy = ['glad']\nanger = []\nsadness = [\n  'Scared',\n]\n";
-        let told = problems(text);
-        let lines: Vec<usize> = told.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [2, 3, 4, 6, 7, 8, 10], "{told:#?}");
-        assert!(told[4].1.contains("'joy' is none of neutral"));
-        assert!(told[6].1.contains("already on line 6"));
+        let found = problems(text);
+        let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 3, 4, 6, 7, 8, 10], "{found:#?}");
+        assert!(found[4].1.contains("'joy' is none of neutral"));
+        assert!(found[6].1.contains("already on line 6"));
     }
 
     #[test]
     fn broken_toml_and_unknown_keys_have_lines_too() {
         assert_eq!(problems("name = 't'\njoin = \n").first().map(|(line, _)| *line), Some(2));
-        let told = problems("name = 't'\njoin = '{word}'\nages = ['man']\n[emotions]\nfear = ['x']\n");
-        assert_eq!(told[0].0, 3, "{told:?}");
+        let found = problems("name = 't'\njoin = '{word}'\nages = ['man']\n[emotions]\nfear = ['x']\n");
+        assert_eq!(found[0].0, 3, "{found:?}");
     }
 
     #[test]
     fn a_join_must_not_name_an_empty_list() {
-        let told = problems("name='t'\njoin='{word} {country}'\n[emotions]\nfear=['x']\n");
-        assert!(told[0].1.contains("no countries"), "{told:?}");
+        let found = problems("name='t'\njoin='{word} {country}'\n[emotions]\nfear=['x']\n");
+        assert!(found[0].1.contains("no countries"), "{found:?}");
     }
 
     #[test]
     fn words_that_no_search_may_carry_are_refused() {
         let long = "x".repeat(61);
-        let told =
+        let found =
             problems(&format!("name='t'\njoin='{{word}}'\n[emotions]\nfear=[\"a\\u001bb\",\n'{long}']\n"));
-        assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(found.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [4, 5]);
     }
 }

@@ -16,14 +16,14 @@ pub(super) struct Canary(Arc<Mutex<Option<Instant>>>);
 
 impl Canary {
     /// Records that a search found something now.
-    pub(super) fn heard(&self, now: Instant) {
+    pub(super) fn record_find(&self, now: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// Whether that is recent enough to accept an empty answer.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+        let found_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found_at.is_some_and(|at| now.saturating_duration_since(at) < FRESH)
     }
 }
 
@@ -32,10 +32,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_find_is_believed_for_a_minute() {
+    fn a_find_is_evidence_for_a_minute() {
         let (canary, now) = (Canary::default(), Instant::now());
         assert!(!canary.is_fresh(now));
-        canary.heard(now);
+        canary.record_find(now);
         assert!(canary.clone().is_fresh(now + FRESH / 2));
         assert!(!canary.is_fresh(now + FRESH));
     }

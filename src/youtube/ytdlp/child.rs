@@ -2,7 +2,7 @@
 //! errors are kept within bounds, and it is ended on request, when no longer needed, too slow, silent or too long. It
 //! knows nothing of yt-dlp.
 
-mod keep;
+mod bounded;
 mod watchdog;
 
 use std::io;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::MissedTickBehavior;
 
-use self::keep::{Kept, Splitter};
+use self::bounded::{HeadAndTail, LineSplitter};
 use self::watchdog::Watchdog;
 use super::Limits;
 use crate::clock::Stop;
@@ -28,18 +28,18 @@ pub(super) trait Listener: Send {
     fn downloaded_bytes(&self) -> Option<u64>;
     /// Longest line that is kept, bytes.
     fn longest_line(&self) -> usize;
-    /// Whether nothing that the child may still do is wanted.
-    fn has_heard_enough(&self) -> bool {
+    /// Whether nothing that the child may still print or do is wanted.
+    fn wants_no_more(&self) -> bool {
         false
     }
 }
 
-/// Why a child was ended by us.
+/// Why we ended a child.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cut {
+pub(super) enum StopCause {
     Stopped,
-    /// Its listener wants no more.
-    HeardEnough,
+    /// Its listener wants no more lines.
+    NothingMoreWanted,
     TimedOut {
         /// Which limit was passed.
         detail: String,
@@ -48,16 +48,16 @@ pub(super) enum Cut {
     },
 }
 
-/// What is left of a child.
+/// A child that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     /// The beginning and the end of its standard error.
     pub(super) stderr: Vec<u8>,
-    pub(super) cut: Option<Cut>,
+    pub(super) stop_cause: Option<StopCause>,
 }
 
-/// How often the watchdog looks.
+/// How often the watchdog checks.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Runs a command to its end.
@@ -71,7 +71,7 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> io::Result<Ended> {
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    die_with_us(&mut command);
+    die_with_this_process(&mut command);
     let mut child = command.spawn()?;
     let group = Group::of(&child);
     let mut watch = Watchdog::new(limits, Instant::now());
@@ -79,37 +79,37 @@ pub(super) async fn run(
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut exited: Option<(ExitStatus, Instant)> = None;
-    let mut ending = Ending::default();
+    let mut ending = Termination::default();
     let status = loop {
         tokio::select! {
-            heard = streams.hear(listener), if streams.are_open() => {
-                if heard { watch.heard(Instant::now()); }
+            has_output = streams.read_some(listener), if streams.are_open() => {
+                if has_output { watch.record_output(Instant::now()); }
             }
             status = child.wait(), if exited.is_none() => exited = Some((status?, Instant::now())),
             _ = tick.tick() => {}
         }
         if let Some((status, since)) = exited {
-            // A grandchild may hold the pipes open for ever; what it still says is not waited for.
+            // A grandchild may hold the pipes open for ever; its output is not waited for.
             if !streams.are_open() || since.elapsed() > DRAIN {
                 break status;
             }
         } else {
-            let cut = if stop.is_asked() {
-                Some(Cut::Stopped)
-            } else if listener.has_heard_enough() {
-                Some(Cut::HeardEnough)
+            let cause = if stop.is_asked() {
+                Some(StopCause::Stopped)
+            } else if listener.wants_no_more() {
+                Some(StopCause::NothingMoreWanted)
             } else {
-                watch.look(listener.downloaded_bytes())
+                watch.check(listener.downloaded_bytes())
             };
-            ending.go_on(cut, stop.is_urgent(), limits.grace, &group);
+            ending.advance(cause, stop.is_urgent(), limits.grace, &group);
         }
     };
-    Ok(Ended { status, stderr: streams.kept(), cut: ending.cut })
+    Ok(Ended { status, stderr: streams.into_stderr(), stop_cause: ending.cause })
 }
 
-/// Lets the kernel kill the child when this process dies without a word (SIGKILL, out of memory): it must not go on
-/// writing where the next process works. Whoever called prctl(2) too late finds us gone already, and gives up.
-fn die_with_us(command: &mut Command) {
+/// Has the kernel kill the child when this process is killed (SIGKILL, out of memory): it must not go on writing where
+/// the next process works. A child that called prctl(2) too late finds its parent gone, and gives up.
+fn die_with_this_process(command: &mut Command) {
     let parent = nix::unistd::getpid();
     // SAFETY: between fork and exec only prctl(2) and getppid(2) are called; both are async-signal-safe, and the
     // closure neither allocates nor takes a lock.
@@ -121,30 +121,30 @@ fn die_with_us(command: &mut Command) {
     }
 }
 
-/// How long the pipes of an ended child are listened to.
+/// How long the pipes of an ended child are read.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// The way from the first reason to end a child to SIGKILL.
+/// Ends a child step by step: SIGTERM at the first cause, SIGKILL when it does not follow.
 #[derive(Default)]
-struct Ending {
-    cut: Option<Cut>,
-    asked: Option<Instant>,
+struct Termination {
+    cause: Option<StopCause>,
+    asked_at: Option<Instant>,
     killed: bool,
 }
 
-impl Ending {
-    fn go_on(&mut self, cut: Option<Cut>, is_urgent: bool, grace: Duration, group: &Group) {
-        if self.cut.is_none() {
-            self.cut = cut;
+impl Termination {
+    fn advance(&mut self, cause: Option<StopCause>, is_urgent: bool, grace: Duration, group: &Group) {
+        if self.cause.is_none() {
+            self.cause = cause;
         }
-        if self.cut.is_none() {
+        if self.cause.is_none() {
             return;
         }
-        let asked = *self.asked.get_or_insert_with(|| {
+        let asked_at = *self.asked_at.get_or_insert_with(|| {
             group.signal(Signal::SIGTERM);
             Instant::now()
         });
-        if !self.killed && (is_urgent || asked.elapsed() >= grace) {
+        if !self.killed && (is_urgent || asked_at.elapsed() >= grace) {
             group.signal(Signal::SIGKILL);
             self.killed = true;
         }
@@ -161,7 +161,7 @@ impl Group {
 
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.0 {
-            // An empty group is what we want: no error to tell.
+            // That the group is empty already is no error.
             let _ = killpg(pid, signal);
         }
     }
@@ -181,8 +181,8 @@ struct Streams {
     err: Option<Pipe>,
     out_chunk: Vec<u8>,
     err_chunk: Vec<u8>,
-    lines: Splitter,
-    kept: Kept,
+    lines: LineSplitter,
+    stderr: HeadAndTail,
 }
 
 const CHUNK: usize = 16 * 1_024;
@@ -194,8 +194,8 @@ impl Streams {
             err: child.stderr.take().map(|pipe| Box::new(pipe) as Pipe),
             out_chunk: vec![0; CHUNK],
             err_chunk: vec![0; CHUNK],
-            lines: Splitter::new(longest_line),
-            kept: Kept::default(),
+            lines: LineSplitter::new(longest_line),
+            stderr: HeadAndTail::default(),
         }
     }
 
@@ -204,7 +204,7 @@ impl Streams {
     }
 
     /// Waits for the next bytes of either pipe; false when a pipe closed. May be cancelled without loss.
-    async fn hear(&mut self, listener: &mut dyn Listener) -> bool {
+    async fn read_some(&mut self, listener: &mut dyn Listener) -> bool {
         let (is_out, count) = tokio::select! {
             count = read(&mut self.out, &mut self.out_chunk), if self.out.is_some() => (true, count),
             count = read(&mut self.err, &mut self.err_chunk), if self.err.is_some() => (false, count),
@@ -217,13 +217,13 @@ impl Streams {
             }
             (false, 0) => self.err = None,
             (true, count) => self.lines.push(&self.out_chunk[..count], &mut |line| listener.line(line)),
-            (false, count) => self.kept.push(&self.err_chunk[..count]),
+            (false, count) => self.stderr.push(&self.err_chunk[..count]),
         }
         count > 0
     }
 
-    fn kept(self) -> Vec<u8> {
-        self.kept.into_bytes()
+    fn into_stderr(self) -> Vec<u8> {
+        self.stderr.into_bytes()
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::YtDlp;
-use super::child::{self, Cut, Ended, Listener};
+use super::child::{self, Ended, Listener, StopCause};
 use super::lines::{self, Extracted, Line, Moved, Progress};
 use super::search::milliseconds;
 use crate::clock::Stop;
@@ -16,7 +16,7 @@ use crate::youtube::error::YoutubeError;
 use crate::youtube::policy;
 use crate::youtube::refusals::{Refusal, classify};
 
-/// A finished download, and what the site said of its video. Nobody has looked into the file yet.
+/// A finished download, and what the site said of its video. The file has not been opened yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Downloaded {
     /// `<site id>.<extension>` in the folder that was given.
@@ -63,7 +63,7 @@ impl YtDlp {
             return Err(YoutubeError::Folder { path: folder.to_owned(), source });
         }
         let downloaded = self.attempts(site_id, folder, on_progress, stop).await;
-        self.doubt.note(site_id.as_str(), downloaded)
+        self.faults.record(site_id.as_str(), downloaded)
     }
 
     /// At most two: some refusals pass when asked once more in another way.
@@ -96,10 +96,10 @@ impl YtDlp {
         stop: &Stop,
     ) -> Result<Downloaded, YoutubeError> {
         let command = self.download_command(site_id, folder, choice);
-        let mut heard = Heard::of(&self.crawl, on_progress);
-        let ended = child::run(command, &self.limits, &mut heard, stop).await;
+        let mut output = DownloadOutput::of(&self.crawl, on_progress);
+        let ended = child::run(command, &self.limits, &mut output, stop).await;
         let ended = ended.map_err(|source| self.not_run(source))?;
-        self.verdict(site_id, folder, &heard, &ended)
+        self.verdict(site_id, folder, &output, &ended)
     }
 
     fn download_command(&self, site_id: &SiteId, folder: &Path, choice: Choice) -> tokio::process::Command {
@@ -119,14 +119,14 @@ impl YtDlp {
         &self,
         site_id: &SiteId,
         folder: &Path,
-        heard: &Heard<'_>,
+        output: &DownloadOutput<'_>,
         ended: &Ended,
     ) -> Result<Downloaded, YoutubeError> {
         let what = site_id.to_string();
         let said = border::message(&ended.stderr);
-        match &ended.cut {
-            Some(Cut::Stopped) => return Err(YoutubeError::Stopped),
-            Some(Cut::TimedOut { detail, has_moved }) => {
+        match &ended.stop_cause {
+            Some(StopCause::Stopped) => return Err(YoutubeError::Stopped),
+            Some(StopCause::TimedOut { detail, has_moved }) => {
                 let (detail, has_moved) = (detail.clone(), *has_moved);
                 return Err(YoutubeError::TimedOut { what, detail, has_moved, said });
             }
@@ -134,17 +134,17 @@ impl YtDlp {
                 let refusal = classify(&ended.stderr);
                 return Err(YoutubeError::Refused { what, refusal, said });
             }
-            Some(Cut::HeardEnough) | None => {}
+            Some(StopCause::NothingMoreWanted) | None => {}
         }
-        // It may have been faster than our signal: what is against the policy is not taken even when it is here.
-        if let Some((reason, detail)) = heard.judged.clone() {
+        // It may have finished before our signal: what the policy rejects is not kept even so.
+        if let Some((reason, detail)) = output.judged.clone() {
             return Err(YoutubeError::NotAllowed { what, reason, detail });
         }
-        if let Some(moved) = &heard.moved {
-            let extracted = heard.extracted.clone().unwrap_or_default();
+        if let Some(moved) = &output.moved {
+            let extracted = output.extracted.clone().unwrap_or_default();
             return finished(site_id, folder, moved, &extracted);
         }
-        if heard.is_too_large {
+        if output.is_too_large {
             let detail = format!("larger than {} bytes", self.crawl.max_file_bytes);
             return Err(YoutubeError::NotAllowed { what, reason: Reason::TooLarge, detail });
         }
@@ -164,26 +164,26 @@ impl Choice {
     const PLAIN: Self = Self { format: FORMAT_PLAIN, sort: SORT_PLAIN };
 }
 
-/// What a download's lines say.
-struct Heard<'a> {
+/// What yt-dlp's lines said of a download.
+struct DownloadOutput<'a> {
     crawl: &'a CrawlConfig,
     on_progress: &'a mut (dyn FnMut(Progress) + Send),
     extracted: Option<Extracted>,
-    /// Why it must not be taken, by what the site says of it.
+    /// Why the policy rejects it, by what the site said of it.
     judged: Option<(Reason, String)>,
     moved: Option<Moved>,
     bytes: Option<u64>,
     is_too_large: bool,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> DownloadOutput<'a> {
     fn of(crawl: &'a CrawlConfig, on_progress: &'a mut (dyn FnMut(Progress) + Send)) -> Self {
         let (extracted, judged, moved, bytes) = (None, None, None, None);
         Self { crawl, on_progress, extracted, judged, moved, bytes, is_too_large: false }
     }
 }
 
-impl Listener for Heard<'_> {
+impl Listener for DownloadOutput<'_> {
     fn line(&mut self, line: &[u8]) {
         match lines::read(line) {
             Some(Line::Extracted(extracted)) => {
@@ -211,7 +211,7 @@ impl Listener for Heard<'_> {
         64 * 1_024
     }
 
-    fn has_heard_enough(&self) -> bool {
+    fn wants_no_more(&self) -> bool {
         self.judged.is_some()
     }
 }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_elsewhere_is_never_believed() {
+    fn a_file_elsewhere_is_never_accepted() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vid00000001.mp4"), b"x").unwrap();
         for named in ["/etc/passwd", "../vid00000001.mp4", "a/vid00000001.mp4", "", "vid00000002.mp4"] {
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_site_says_of_a_video_comes_with_its_file_and_harmless() {
+    fn what_the_site_says_of_a_video_is_cleaned_and_returned_with_its_file() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("vid00000001.mp4"), b"x").unwrap();
         let moved = Moved { id: "vid00000001".into(), filepath: "vid00000001.mp4".into() };
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_formats_of_one_size_the_one_for_any_screen_is_taken() {
+    fn of_two_formats_of_one_size_the_sdr_one_is_preferred() {
         let ytdlp = YtDlp::new("yt-dlp".into(), &CrawlConfig::default());
         for choice in [Choice::BEST, Choice::PLAIN] {
             let command = ytdlp.download_command(&site_id(), Path::new("."), choice);

@@ -69,7 +69,7 @@ impl YtDlp {
     /// # Errors
     /// When it cannot be run, or prints none.
     pub async fn version(&self) -> Result<String, YoutubeError> {
-        let (lines, stderr) = self.told(&["--version"]).await?;
+        let (lines, stderr) = self.output_of(&["--version"]).await?;
         let version = border::line(&String::from_utf8_lossy(lines.first().map_or(&[][..], Vec::as_slice)));
         if version.is_empty() {
             let detail = format!("no version; it said: {}", border::message(&stderr));
@@ -85,12 +85,12 @@ impl YtDlp {
     pub async fn facts(&self, clock: &Clock) -> Result<ToolFacts, YoutubeError> {
         let version = self.version().await?;
         // Without an address it prints what it found, complains, and ends.
-        let (_, stderr) = self.told(&["--verbose"]).await?;
-        let told = String::from_utf8_lossy(&stderr);
-        Ok(ToolFacts { age_days: age_days(&version, clock), js_runtime: js_runtime(&told), version })
+        let (_, stderr) = self.output_of(&["--verbose"]).await?;
+        let printed = String::from_utf8_lossy(&stderr);
+        Ok(ToolFacts { age_days: age_days(&version, clock), js_runtime: js_runtime(&printed), version })
     }
 
-    async fn told(&self, options: &[&str]) -> Result<(Vec<Vec<u8>>, Vec<u8>), YoutubeError> {
+    async fn output_of(&self, options: &[&str]) -> Result<(Vec<Vec<u8>>, Vec<u8>), YoutubeError> {
         let mut command = self.bare_command();
         command.args(options);
         let mut limits = self.limits.clone();
@@ -136,8 +136,8 @@ fn age_days(version: &str, clock: &Clock) -> Option<i64> {
 }
 
 /// The debug line `JS runtimes: deno-2.9.8, node-20.20.2 (unsupported)`.
-fn js_runtime(told: &str) -> Option<String> {
-    let line = told.lines().find_map(|line| line.split_once("JS runtimes: ").map(|(_, found)| found))?;
+fn js_runtime(printed: &str) -> Option<String> {
+    let line = printed.lines().find_map(|line| line.split_once("JS runtimes: ").map(|(_, found)| found))?;
     let usable = line.split(',').map(str::trim);
     usable
         .filter(|name| !name.is_empty() && *name != "none" && !name.contains("unsupported"))

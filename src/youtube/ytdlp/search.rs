@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::YtDlp;
 use super::canary;
-use super::child::{self, Cut, Ended, Listener};
+use super::child::{self, Ended, Listener, StopCause};
 use crate::clock::Stop;
 use crate::config::LicencePolicy;
 use crate::youtube::border::{self, SiteId};
@@ -39,7 +39,7 @@ impl YtDlp {
     async fn ask(&self, question: Question<'_>, stop: &Stop) -> Result<Answer, YoutubeError> {
         let answer = self.ask_once(&question, stop).await?;
         if !answer.hits.is_empty() {
-            self.canary.heard(Instant::now());
+            self.canary.record_find(Instant::now());
             return Ok(answer);
         }
         if self.canary.is_fresh(Instant::now()) {
@@ -57,7 +57,7 @@ impl YtDlp {
                 said,
             });
         }
-        self.canary.heard(Instant::now());
+        self.canary.record_find(Instant::now());
         Ok(answer)
     }
 
@@ -71,7 +71,7 @@ impl YtDlp {
         let mut json = Json::default();
         let ended = child::run(command, &limits, &mut json, stop).await;
         let ended = ended.map_err(|source| self.not_run(source))?;
-        self.doubt.note(&text, read(&text, json.0, &ended))
+        self.faults.record(&text, read(&text, json.0, &ended))
     }
 
     /// The words that ask for `count` results. Under `creative-commons` the search page with the site's filter is
@@ -143,9 +143,9 @@ struct Entry {
 
 fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError> {
     let said = || border::message(&ended.stderr);
-    match &ended.cut {
-        Some(Cut::Stopped) => return Err(YoutubeError::Stopped),
-        Some(Cut::TimedOut { detail, has_moved }) => {
+    match &ended.stop_cause {
+        Some(StopCause::Stopped) => return Err(YoutubeError::Stopped),
+        Some(StopCause::TimedOut { detail, has_moved }) => {
             return Err(YoutubeError::TimedOut {
                 what: text.to_owned(),
                 detail: detail.clone(),
@@ -153,7 +153,7 @@ fn read(text: &str, json: Vec<u8>, ended: &Ended) -> Result<Answer, YoutubeError
                 said: said(),
             });
         }
-        Some(Cut::HeardEnough) | None => {}
+        Some(StopCause::NothingMoreWanted) | None => {}
     }
     let refusal = classify(&ended.stderr);
     let refused = || YoutubeError::Refused { what: text.to_owned(), refusal, said: said() };
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn ended(code: i32, stderr: &str) -> Ended {
-        Ended { status: ExitStatus::from_raw(code << 8), stderr: stderr.into(), cut: None }
+        Ended { status: ExitStatus::from_raw(code << 8), stderr: stderr.into(), stop_cause: None }
     }
 
     #[test]

@@ -1,42 +1,42 @@
-//! Decides when a child has taken too long. It ends nobody.
+//! Decides when a child has taken too long. It does not end it.
 
 use std::time::{Duration, Instant};
 
 use super::super::Limits;
-use super::Cut;
+use super::StopCause;
 
 /// Watches one child.
 pub(super) struct Watchdog<'a> {
     limits: &'a Limits,
     began: Instant,
-    heard: Instant,
+    last_output: Instant,
     window: Option<(Instant, u64)>,
     has_moved: bool,
 }
 
 impl<'a> Watchdog<'a> {
     pub(super) fn new(limits: &'a Limits, now: Instant) -> Self {
-        Self { limits, began: now, heard: now, window: None, has_moved: false }
+        Self { limits, began: now, last_output: now, window: None, has_moved: false }
     }
 
-    /// The child said something.
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// The child printed something.
+    pub(super) fn record_output(&mut self, now: Instant) {
+        self.last_output = now;
     }
 
     /// Whether it must be ended now; `downloaded` is `None` while nothing is being downloaded.
-    pub(super) fn look(&mut self, downloaded: Option<u64>) -> Option<Cut> {
-        self.look_at(Instant::now(), downloaded)
+    pub(super) fn check(&mut self, downloaded: Option<u64>) -> Option<StopCause> {
+        self.check_at(Instant::now(), downloaded)
     }
 
-    fn look_at(&mut self, now: Instant, downloaded: Option<u64>) -> Option<Cut> {
+    fn check_at(&mut self, now: Instant, downloaded: Option<u64>) -> Option<StopCause> {
         let limits = self.limits;
         self.has_moved |= downloaded.is_some_and(|bytes| bytes > 0);
         if now - self.began >= limits.wall_clock {
-            return self.timed_out(format!("took more than {}", told(limits.wall_clock)));
+            return self.timed_out(format!("took more than {}", in_seconds(limits.wall_clock)));
         }
-        if now - self.heard >= limits.silence {
-            return self.timed_out(format!("said nothing for {}", told(limits.silence)));
+        if now - self.last_output >= limits.silence {
+            return self.timed_out(format!("said nothing for {}", in_seconds(limits.silence)));
         }
         let Some(downloaded) = downloaded else {
             self.window = None;
@@ -53,12 +53,12 @@ impl<'a> Watchdog<'a> {
         if is_slow { self.timed_out(format!("downloaded only {rate:.0} bytes a second")) } else { None }
     }
 
-    fn timed_out(&self, detail: String) -> Option<Cut> {
-        Some(Cut::TimedOut { detail, has_moved: self.has_moved })
+    fn timed_out(&self, detail: String) -> Option<StopCause> {
+        Some(StopCause::TimedOut { detail, has_moved: self.has_moved })
     }
 }
 
-fn told(duration: Duration) -> String {
+fn in_seconds(duration: Duration) -> String {
     format!("{} s", duration.as_secs_f64())
 }
 
@@ -68,19 +68,21 @@ mod tests {
     use crate::config::CrawlConfig;
 
     #[test]
-    fn a_drip_is_ended_and_a_stream_is_not() {
+    fn a_slow_download_is_ended_and_a_steady_one_is_not() {
         let limits = Limits::of(&CrawlConfig::default());
         let start = Instant::now();
         let mut watch = Watchdog::new(&limits, start);
         for second in 0..120 {
-            watch.heard(start + Duration::from_secs(second));
-            assert_eq!(watch.look_at(start + Duration::from_secs(second), Some(second * 5_000)), None);
+            watch.record_output(start + Duration::from_secs(second));
+            assert_eq!(watch.check_at(start + Duration::from_secs(second), Some(second * 5_000)), None);
         }
-        let cut = (120..200).find_map(|second| {
-            watch.heard(start + Duration::from_secs(second));
-            watch.look_at(start + Duration::from_secs(second), Some(600_000 + second))
+        let cause = (120..200).find_map(|second| {
+            watch.record_output(start + Duration::from_secs(second));
+            watch.check_at(start + Duration::from_secs(second), Some(600_000 + second))
         });
-        assert!(matches!(cut, Some(Cut::TimedOut { detail, .. }) if detail.contains("bytes a second")));
+        assert!(
+            matches!(cause, Some(StopCause::TimedOut { detail, .. }) if detail.contains("bytes a second"))
+        );
     }
 
     #[test]
@@ -88,23 +90,23 @@ mod tests {
         let limits = Limits::of(&CrawlConfig::default());
         let start = Instant::now();
         let mut watch = Watchdog::new(&limits, start);
-        assert_eq!(watch.look_at(start + Duration::from_secs(179), None), None);
-        assert!(watch.look_at(start + Duration::from_secs(180), None).is_some());
-        watch.heard(start + Duration::from_secs(899));
-        assert!(watch.look_at(start + Duration::from_secs(900), None).is_some());
+        assert_eq!(watch.check_at(start + Duration::from_secs(179), None), None);
+        assert!(watch.check_at(start + Duration::from_secs(180), None).is_some());
+        watch.record_output(start + Duration::from_secs(899));
+        assert!(watch.check_at(start + Duration::from_secs(900), None).is_some());
     }
 
     #[test]
-    fn what_moved_once_is_not_taken_for_silence() {
+    fn a_time_out_says_whether_anything_was_downloaded() {
         let limits = Limits::of(&CrawlConfig::default());
         let start = Instant::now();
         let end = start + Duration::from_secs(900);
         let has_moved = |downloaded| {
             let mut watch = Watchdog::new(&limits, start);
-            assert_eq!(watch.look_at(start, downloaded), None);
+            assert_eq!(watch.check_at(start, downloaded), None);
             // The file is whole, and is being worked on.
-            match watch.look_at(end, None) {
-                Some(Cut::TimedOut { has_moved, .. }) => has_moved,
+            match watch.check_at(end, None) {
+                Some(StopCause::TimedOut { has_moved, .. }) => has_moved,
                 other => panic!("{other:?}"),
             }
         };

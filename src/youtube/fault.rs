@@ -13,12 +13,12 @@ const TOO_MANY: usize = 5;
 const TOO_MANY_UNREACHED: usize = 3;
 /// This many that the Data API calls invalid indicate a fault in what all searches share: the region, the language.
 const TOO_MANY_WRONG: usize = 3;
-/// So often one of them may speak against the network; then it is its own matter again, and holds up no others.
-const MOST_ALARMS: usize = 3;
+/// One that never gets a response counts against the network this often; after that it delays no others.
+const MAX_ALARMS_EACH: usize = 3;
 
 /// What has failed since the last success; clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Doubt(Arc<Mutex<Failed>>);
+pub(super) struct FaultDetector(Arc<Mutex<Failed>>);
 
 #[derive(Debug, Default)]
 struct Failed {
@@ -30,10 +30,10 @@ struct Failed {
     wrong: Vec<String>,
 }
 
-impl Doubt {
+impl FaultDetector {
     /// Records how the request for `what` ended; returns it as a fault of the tool or the network if too many have
     /// failed.
-    pub(super) fn note<T>(&self, what: &str, result: Result<T, YoutubeError>) -> Result<T, YoutubeError> {
+    pub(super) fn record<T>(&self, what: &str, result: Result<T, YoutubeError>) -> Result<T, YoutubeError> {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(value) => {
@@ -77,7 +77,7 @@ impl Failed {
     /// Whether the network is at fault.
     fn is_network_down(&mut self, what: &str) -> bool {
         let before = self.unreached.iter().filter(|it| *it == what).count();
-        if before == MOST_ALARMS {
+        if before == MAX_ALARMS_EACH {
             return false;
         }
         self.unreached.push(what.to_owned());
@@ -97,10 +97,10 @@ fn is_one_too_many(failed: &mut Vec<String>, what: &str, too_many: usize) -> boo
 mod tests {
     use super::*;
 
-    fn note(doubt: &Doubt, number: u32, refusal: Refusal) -> YoutubeError {
+    fn record(faults: &FaultDetector, number: u32, refusal: Refusal) -> YoutubeError {
         let what = format!("video-{number}");
         let refused = YoutubeError::Refused { what: what.clone(), refusal, said: String::new() };
-        doubt.note::<()>(&what, Err(refused)).unwrap_err()
+        faults.record::<()>(&what, Err(refused)).unwrap_err()
     }
 
     fn refusal(error: &YoutubeError) -> Refusal {
@@ -115,55 +115,55 @@ mod tests {
     }
 
     #[test]
-    fn only_different_failures_in_a_row_speak_against_the_tool() {
-        let doubt = Doubt::default();
+    fn only_different_failures_in_a_row_indicate_an_outdated_tool() {
+        let faults = FaultDetector::default();
         for number in [1, 2, 3, 4, 4, 4] {
-            assert_eq!(refusal(&note(&doubt, number, Refusal::ToolBroken)), Refusal::ToolBroken);
+            assert_eq!(refusal(&record(&faults, number, Refusal::ToolBroken)), Refusal::ToolBroken);
         }
-        assert_eq!(refusal(&note(&doubt.clone(), 5, Refusal::ToolBroken)), Refusal::ToolOutdated);
-        assert_eq!(refusal(&note(&doubt, 6, Refusal::MediaRefused)), Refusal::ToolOutdated);
-        doubt.note("video-6", Ok(())).unwrap();
-        assert_eq!(refusal(&note(&doubt, 7, Refusal::ToolBroken)), Refusal::ToolBroken);
+        assert_eq!(refusal(&record(&faults.clone(), 5, Refusal::ToolBroken)), Refusal::ToolOutdated);
+        assert_eq!(refusal(&record(&faults, 6, Refusal::MediaRefused)), Refusal::ToolOutdated);
+        faults.record("video-6", Ok(())).unwrap();
+        assert_eq!(refusal(&record(&faults, 7, Refusal::ToolBroken)), Refusal::ToolBroken);
     }
 
     #[test]
-    fn many_refusals_in_unknown_words_speak_against_the_tool_too() {
-        let doubt = Doubt::default();
+    fn many_refusals_in_unknown_words_indicate_an_outdated_tool_too() {
+        let faults = FaultDetector::default();
         for number in 1..=4 {
-            assert_eq!(refusal(&note(&doubt, number, Refusal::Unknown)), Refusal::Unknown);
+            assert_eq!(refusal(&record(&faults, number, Refusal::Unknown)), Refusal::Unknown);
         }
-        assert_eq!(refusal(&note(&doubt, 5, Refusal::Unknown)), Refusal::ToolOutdated);
+        assert_eq!(refusal(&record(&faults, 5, Refusal::Unknown)), Refusal::ToolOutdated);
     }
 
     #[test]
-    fn only_different_requests_that_reach_nobody_speak_against_the_network() {
-        let doubt = Doubt::default();
+    fn only_different_requests_without_a_response_indicate_a_network_fault() {
+        let faults = FaultDetector::default();
         for number in [1, 2, 2, 1] {
-            assert!(!is_offline(&note(&doubt, number, Refusal::Network)));
+            assert!(!is_offline(&record(&faults, number, Refusal::Network)));
         }
-        assert!(is_offline(&note(&doubt.clone(), 3, Refusal::Network)));
-        assert!(is_offline(&note(&doubt, 1, Refusal::Network)));
-        doubt.note("video-4", Ok(())).unwrap();
-        assert!(!is_offline(&note(&doubt, 5, Refusal::Network)));
+        assert!(is_offline(&record(&faults.clone(), 3, Refusal::Network)));
+        assert!(is_offline(&record(&faults, 1, Refusal::Network)));
+        faults.record("video-4", Ok(())).unwrap();
+        assert!(!is_offline(&record(&faults, 5, Refusal::Network)));
     }
 
     #[test]
-    fn whoever_refuses_was_reached() {
-        let doubt = Doubt::default();
+    fn a_refusal_is_a_response() {
+        let faults = FaultDetector::default();
         for number in [1, 3, 5, 7] {
-            assert!(!is_offline(&note(&doubt, number, Refusal::Network)));
-            note(&doubt, number + 1, Refusal::Private);
+            assert!(!is_offline(&record(&faults, number, Refusal::Network)));
+            record(&faults, number + 1, Refusal::Private);
         }
     }
 
     #[test]
-    fn whoever_sends_is_reached_however_slowly() {
-        let doubt = Doubt::default();
+    fn a_slow_download_is_a_response() {
+        let faults = FaultDetector::default();
         let timed_out = |number: u32, has_moved| {
             let what = format!("video-{number}");
             let (detail, said) = ("took more than 900 s".to_owned(), String::new());
             let error = YoutubeError::TimedOut { what: what.clone(), detail, has_moved, said };
-            is_offline(&doubt.note::<()>(&what, Err(error)).unwrap_err())
+            is_offline(&faults.record::<()>(&what, Err(error)).unwrap_err())
         };
         assert_eq!([1, 2, 3, 4].map(|number| timed_out(number, true)), [false; 4]);
         assert_eq!([5, 6].map(|number| timed_out(number, false)), [false; 2]);
@@ -172,28 +172,28 @@ mod tests {
     }
 
     #[test]
-    fn one_wrong_search_is_its_own_matter_and_several_in_a_row_are_that_of_all() {
-        let doubt = Doubt::default();
-        let is_of_all = |number: u32| {
+    fn one_invalid_search_fails_alone_and_several_in_a_row_indicate_a_shared_fault() {
+        let faults = FaultDetector::default();
+        let is_shared = |number: u32| {
             let wrong = YoutubeError::BadRequest { said: "invalid relevanceLanguage".into() };
-            match doubt.note::<()>(&format!("search {number}"), Err(wrong)).unwrap_err() {
+            match faults.record::<()>(&format!("search {number}"), Err(wrong)).unwrap_err() {
                 YoutubeError::BadSearch { .. } => false,
                 YoutubeError::BadRequest { .. } => true,
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!([1, 1, 2, 1, 2].map(is_of_all), [false; 5]);
-        doubt.note("search 4", Ok(())).unwrap();
-        assert_eq!([5, 6, 7].map(is_of_all), [false, false, true]);
+        assert_eq!([1, 1, 2, 1, 2].map(is_shared), [false; 5]);
+        faults.record("search 4", Ok(())).unwrap();
+        assert_eq!([5, 6, 7].map(is_shared), [false, false, true]);
     }
 
     #[test]
-    fn one_that_never_answers_does_not_hold_up_the_others_for_ever() {
-        let doubt = Doubt::default();
-        let told: Vec<bool> = [1, 2, 3, 3, 3, 3, 3]
+    fn one_that_never_responds_does_not_delay_the_others_for_ever() {
+        let faults = FaultDetector::default();
+        let offline: Vec<bool> = [1, 2, 3, 3, 3, 3, 3]
             .into_iter()
-            .map(|number| is_offline(&note(&doubt, number, Refusal::Network)))
+            .map(|number| is_offline(&record(&faults, number, Refusal::Network)))
             .collect();
-        assert_eq!(told, [false, false, true, true, true, false, false]);
+        assert_eq!(offline, [false, false, true, true, true, false, false]);
     }
 }

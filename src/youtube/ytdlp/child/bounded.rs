@@ -1,19 +1,19 @@
-//! Bounded memory for what a child says: lines of at most so many bytes, and the two ends of an endless stream.
+//! Bounded memory for the output of a child: lines up to a length, and the two ends of an endless stream.
 
 use std::collections::VecDeque;
 
 /// Cuts a stream into lines.
-pub(super) struct Splitter {
+pub(super) struct LineSplitter {
     line: Vec<u8>,
     longest: usize,
 }
 
-impl Splitter {
+impl LineSplitter {
     pub(super) fn new(longest: usize) -> Self {
         Self { line: Vec::new(), longest }
     }
 
-    /// Takes the next bytes and hands on the lines that end in them; bytes beyond the longest line are dropped.
+    /// Adds the next bytes and passes on the lines that end in them; bytes beyond the longest line are dropped.
     pub(super) fn push(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&[u8])) {
         let mut parts = bytes.split(|byte| *byte == b'\n').peekable();
         while let Some(part) = parts.next() {
@@ -26,7 +26,7 @@ impl Splitter {
         }
     }
 
-    /// Hands on a last line without an end.
+    /// Passes on a last line without an end.
     pub(super) fn finish(&mut self, on_line: &mut dyn FnMut(&[u8])) {
         if !self.line.is_empty() {
             on_line(&self.line);
@@ -37,7 +37,7 @@ impl Splitter {
 
 /// Keeps the first and the last bytes of a stream: the first warning and the last error both matter.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct HeadAndTail {
     head: Vec<u8>,
     tail: VecDeque<u8>,
     was_cut: bool,
@@ -46,7 +46,7 @@ pub(super) struct Kept {
 const HEAD: usize = 16 * 1_024;
 const TAIL: usize = 48 * 1_024;
 
-impl Kept {
+impl HeadAndTail {
     pub(super) fn push(&mut self, bytes: &[u8]) {
         let (first, rest) = bytes.split_at(bytes.len().min(HEAD - self.head.len()));
         self.head.extend_from_slice(first);
@@ -71,8 +71,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_come_whole_however_they_arrive() {
-        let (mut splitter, mut lines) = (Splitter::new(5), Vec::new());
+    fn lines_are_whole_however_their_bytes_arrive() {
+        let (mut splitter, mut lines) = (LineSplitter::new(5), Vec::new());
         let mut on_line = |line: &[u8]| lines.push(line.to_vec());
         for bytes in [&b"ab"[..], b"c\r\n", b"\n1234567", b"89\nlast"] {
             splitter.push(bytes, &mut on_line);
@@ -82,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_leaves_its_two_ends() {
-        let mut kept = Kept::default();
-        kept.push(b"first");
+    fn of_a_flood_both_ends_are_kept() {
+        let mut ends = HeadAndTail::default();
+        ends.push(b"first");
         for _ in 0..1_000 {
-            kept.push(&[b'x'; 1_000]);
+            ends.push(&[b'x'; 1_000]);
         }
-        kept.push(b"last");
-        let bytes = kept.into_bytes();
+        ends.push(b"last");
+        let bytes = ends.into_bytes();
         assert!(bytes.starts_with(b"first") && bytes.ends_with(b"last"));
         assert!(bytes.len() < HEAD + TAIL + 10);
     }
