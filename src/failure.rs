@@ -43,7 +43,7 @@ pub enum Reason {
     AgeRestricted,
     /// Declared as made for children.
     MadeForKids,
-    /// Title or channel stands on a block list.
+    /// The title or the channel is on a block list.
     Blocklisted,
     /// Removed, terminated or never there.
     Gone,
@@ -116,7 +116,7 @@ pub enum Reason {
     WorkerOutOfMemory,
     /// The video's file was discarded once its clips were cut, is gone, or may not be read; what was made of it stays.
     SourceGone,
-    /// Taken too often without an end: the work kills whoever takes it.
+    /// Tried too often without a result: the job kills its worker.
     AttemptsExhausted,
     /// Ctrl-C or SIGTERM.
     Interrupted,
@@ -157,7 +157,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A word that is no reason.
+/// A word that is not a reason.
 #[derive(Debug, thiserror::Error)]
 #[error("'{0}' is no reason that this program gives")]
 pub struct UnknownReason(String);
@@ -238,6 +238,8 @@ impl Failure {
             Reason::ToolMissing | Reason::Catalog => Exit::Unusable,
             Reason::NothingToDo => Exit::NothingToDo,
             Reason::Interrupted => Exit::Interrupted,
+            // A command's own request got no response: as good as offline.
+            Reason::Network => Exit::Paused,
             reason if reason.pauses_stage() => Exit::Paused,
             _ if self.kind == FailureKind::Bug => Exit::Bug,
             _ => Exit::SomeDead,
@@ -297,6 +299,7 @@ mod tests {
     #[test]
     fn a_pause_ends_with_five_and_a_missing_tool_with_three() {
         assert_eq!(Failure::transient(Reason::RateLimited, "x").exit(), Exit::Paused);
+        assert_eq!(Failure::transient(Reason::Network, "x").exit(), Exit::Paused);
         assert_eq!(Failure::permanent(Reason::ToolMissing, "x").exit(), Exit::Unusable);
         assert_eq!(Failure::bug("x").exit(), Exit::Bug);
     }

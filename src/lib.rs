@@ -41,21 +41,29 @@
 //! | question | place |
 //! | --- | --- |
 //! | Which exit code? | [`failure`]; of stages `cli/drive`, of a whole night `cli/run/verdict`; on the way out `cli/ending` |
-//! | When is a failed job tried again, and how long does a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
+//! | When is a failed job tried again, and how often? | `pipeline/remedy`, asked by `pipeline/driver`, up to the attempts of `pipeline/plan` |
+//! | How long does a job wait for that, or a stage pause? | `pipeline/patience`, with the numbers of `cli/drive` |
 //! | How fast may a site be asked? | `pipeline/budget` |
-//! | What does a refusal of the site mean, and is it believed? | `youtube/refusals`; `youtube/fault` |
+//! | What does a refusal of the site mean, and is it believed? | `youtube/refusals`, of the Data API `youtube/data_api/errors`; `youtube/fault` |
+//! | Which video is downloaded first? | the priority that `pipeline/search` gives when it commits, read by `catalog/jobs` |
 //! | What is too long, too short, or not wanted? | `youtube/policy`; of tracks and clips [`face::select`] |
 //! | What is each threshold, and its default? | [`config`], `config.toml` |
 //! | Which frames does the detector see? | `pipeline/eyes/looker` |
 //! | What part of the picture does a clip show? | `pipeline/eyes/framing` |
+//! | What happens to the samples of a clip that is unsound? | `pipeline/cut`: neither the clip nor its samples become rows |
+//! | What becomes of clips when the settings change, or return? | `catalog/scans`: their scan is superseded, or in force again |
 //! | Which clips are duplicates? | [`face::motion`]; which one is the original, `pipeline/duplicates` |
 //! | Which emotion has a video that several searches found? | the view `video_emotion` in `migrations/`, asked by `catalog/evidence` |
 //! | Which parts of a video are cut, and with which emotion, where lists mean parts? | `face/parts` |
 //! | Which label has a sample? | the relabel in force (`catalog/relabels`), else its emotion |
 //! | Which split has a sample? | `catalog/splits`: by the source of its video |
+//! | Which samples make a batch, in which order (`--balanced`)? | `train/loader` |
 //! | When does relabelling begin (`auto`)? | `train/relabel_start` |
 //! | How is a run found again, and what lies in its folder? | `cli/train/folder` (also for `--resume`), `cli/train/catalog`; `epoch_log` and `opinions` beside them |
 //! | Who deletes rows and files? | of people `cli/removal`; of sources `pipeline/discard`; of what nobody names, and what has expired, `cli/gc` |
+//! | How long does the crawl of a round wait, and what for? | `cli/run/crawl_leg` |
+//! | What are the metrics for Prometheus called? | `cli/run/metrics` |
+//! | What is kept out of logs? | `cli/log` |
 //! | What ends work early? | [`clock::Stop`], raised on signals by `cli/session` |
 //! | Who limits a worker? | itself, `cli/worker`; who waits for it, `pipeline/cpu` |
 //! | Where does a file lie, and how is one written whole? | [`store`], `files` |
@@ -81,10 +89,12 @@
 //! * **shot** – frames between two cuts or dissolves. **track** – one face followed through one shot.
 //! * **scan** – one pass of a recipe over a video's frames. **look** – one frame of it that goes to the detector (`scout_fps`
 //!   a second, and each shot's first and last); on most looks known faces are only followed.
+//!   A scan is *superseded* when a later one of its video is *in force*; its clips and samples are kept, but not used.
 //! * **part** – a stretch of a video, a face in it, or both, that a list means.
 //! * **clip** – five or more seconds of video of one face, cropped; of a part any length. **sample** – one face of a
 //!   clip, once a second. **crop** – its aligned picture; other sizes are other crops. **duplicate** – a clip that shows
-//!   footage of an older one.
+//!   footage of an older one. **unsound** – a clip that fails the check of the finished
+//!   file: its duration is wrong, or its face is not found again.
 //! * **recipe** – the numbers that decide what comes out of a stage or a run, stored with their hash on what did.
 //!   **rev** – a stage's revision with that hash: another one is new work.
 //! * **emotion** – what was searched for: one of eight, [`types::Emotion`]. **label** – what training uses for a sample.
@@ -102,8 +112,8 @@
 //! * **round** – one start of `webemotion run`: what is due of crawl, clips, train and report (a *run* is a training run).
 //! * **drive** – one stage's jobs worked off by a driver, until nothing is due or a limit is reached.
 //! * **shard** – a work list of `webemotion shard`, for a machine that shares no catalog.
-//! * **job** – a stage, by its [`types::StageName`], and the search or video it is to work on; how it stands is its
-//!   [`types::JobState`], and how a training run stands its [`catalog::runs::RunState`].
+//! * **job** – a stage, by its [`types::StageName`], and the search or video it is to work on; its state is a
+//!   [`types::JobState`], and the state of a training run a [`catalog::runs::RunState`].
 //! * **reason** – why a job was rejected, put off or given up: the closed list [`failure::Reason`].
 
 pub mod catalog;

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn what_is_not_a_picture_is_refused() {
         let mut torn = sideways();
         torn.truncate(100);
         assert!(upright(&torn).is_err());

@@ -206,7 +206,14 @@ impl Reporter for Bars {
                 bar.set_position(*done);
                 bar.set_message(note.clone());
             }
-            Event::Ended { task, note } => self.bar(task, None, "").finish_with_message(note.clone()),
+            Event::Ended { task, note } => {
+                let bar = self.bar(task, None, "");
+                // Without a length the bar would stay empty.
+                if bar.length().is_none() {
+                    bar.set_length(bar.position());
+                }
+                bar.finish_with_message(note.clone());
+            }
             Event::Measured { .. } => {}
             Event::Said { text } => {
                 let _ = self.bars.println(text);

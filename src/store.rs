@@ -34,8 +34,14 @@ pub struct StoreError {
     source: io::Error,
 }
 
+/// What concerns the disk or the whole data folder may pass, and pauses a stage; what concerns one file is permanent for
+/// the job whose file it is, so that it does not stop the others.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if error.is_of_one_file() {
+            return Self::permanent(Reason::Disk, error.to_string())
+                .with_hint("see to that file, then `webemotion retry --reason disk`");
+        }
         let failure = Self::transient(Reason::Disk, error.to_string());
         match error.source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -47,6 +53,21 @@ impl From<StoreError> for Failure {
 }
 
 impl StoreError {
+    /// Whether a file or its name is at fault, not the disk nor this user's rights.
+    fn is_of_one_file(&self) -> bool {
+        use io::ErrorKind::{
+            DirectoryNotEmpty, FileTooLarge, InvalidData, InvalidFilename, InvalidInput, IsADirectory,
+            NotADirectory, NotFound,
+        };
+        match self.source.kind() {
+            DirectoryNotEmpty | FileTooLarge | InvalidData | InvalidFilename | InvalidInput
+            | IsADirectory | NotADirectory => true,
+            // Where its folder is gone too, the disk may have been taken away.
+            NotFound => self.path.parent().is_some_and(Path::is_dir),
+            _ => false,
+        }
+    }
+
     /// The failure where a person named the data folder: a wrong path is permanent.
     pub(crate) fn of_named_folder(self) -> Failure {
         if is_wrong_path(&self.source) {
@@ -300,7 +321,7 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Exit;
+    use crate::failure::{Exit, FailureKind};
 
     #[test]
     fn a_published_file_is_where_its_row_says_and_the_part_is_gone() {
@@ -345,6 +366,22 @@ mod tests {
             assert_eq!(of(kind).of_named_folder().exit(), Exit::Usage);
         }
         assert_eq!(of(io::ErrorKind::StorageFull).of_named_folder().exit(), Exit::Paused);
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_file_does_not_pause_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |kind: io::ErrorKind, path: &str| {
+            let error = failed("place", &folder.path().join(path))(kind.into());
+            Failure::from(error).kind
+        };
+        for kind in [io::ErrorKind::InvalidFilename, io::ErrorKind::InvalidInput, io::ErrorKind::NotFound] {
+            assert_eq!(of(kind, "a.mp4"), FailureKind::Permanent, "{kind}");
+        }
+        assert_eq!(of(io::ErrorKind::NotFound, "gone/a.mp4"), FailureKind::Transient);
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::PermissionDenied, io::ErrorKind::Other] {
+            assert_eq!(of(kind, "a.mp4"), FailureKind::Transient, "{kind}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// What stands where a number is missing.
+/// What is written where a number is missing.
 pub(crate) const NOT_KNOWN: &str = "not known";
 
 /// Units of sizes: decimal, as disks are sold.

@@ -56,7 +56,7 @@ const NIGHTS: [Night; 14] = [
     night("full", Some(5), 0, "paused: downloads (disk)", "the disk is low"),
     night("good", Some(0), 1, "done", "7 downloads are due"),
     night("slow", None, 0, "", ""),
-    night("good", Some(0), 1, "done", "Round 7 ended without a word"),
+    night("good", Some(0), 1, "done", "Round 7 ended without a result"),
     night("old", Some(5), 0, "paused: fetch (tool-outdated)", "downloading is paused (tool-outdated)"),
     night("good", Some(0), 3, "done, with training run scn-1", "5 downloads are due"),
     night("words", Some(0), 3, "done", "searches"),

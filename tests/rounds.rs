@@ -47,8 +47,14 @@ fn a_round_leaves_a_page_a_summary_a_log_metrics_and_a_word_to_whoever_waits() {
     let log = fs::read_dir(data.join("logs")).unwrap().next().unwrap().unwrap().path();
     assert!(text(&log).contains("round begins") && text(&log).contains("fetch ends"), "{}", text(&log));
 
-    let again = closing(&expect(4, &data, &["--json", "run"]));
+    let notify = notify.replace("cat >", "env >");
+    let mut round = webemotion(&data, &["--json", "run", "--notify", &notify]);
+    let ended = Ended::from(round.env("WEBEMOTION_YOUTUBE_API_KEY", "a-secret-key").output().unwrap());
+    assert_eq!(ended.code, Some(4), "{}", ended.stderr);
+    let again = closing(&ended);
     assert_eq!(again["outcome"], "nothing was due", "{again:#}");
+    let told = text(&told);
+    assert!(told.contains("PATH=") && !told.contains("a-secret-key"), "the key is passed on");
     let status = closing(&expect(0, &data, &["--json", "status"]));
     assert_eq!(status["rounds"].as_array().unwrap().len(), 2);
     let shown = expect(0, &data, &["status"]).stdout;

@@ -27,6 +27,14 @@ done
 echo "7;cluster"
 "#;
 
+/// In place of the program: `clips` leaves a catalog, and `backup` finds no room.
+const FULL: &str = r#"#!/bin/bash
+while [ $# -gt 0 ]; do
+  case $1 in --data) data=$2;; clips) touch "$data/catalog.sqlite"; exit 0;; backup) exit 5;; esac
+  shift
+done
+"#;
+
 /// Writes a script that can be started.
 fn program(path: &Path, script: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -76,6 +84,21 @@ async fn an_array_cuts_what_was_downloaded_and_a_second_one_finds_nothing_left()
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("webemotion-")), "{left:?}");
     assert_eq!(slurm(folder.path(), &["help"]).code, Some(2));
+}
+
+#[test]
+fn what_a_node_made_stays_there_when_it_cannot_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (full, work) = (folder.path().join("bin/full"), folder.path().join("work"));
+    program(&full, FULL);
+    fs::create_dir_all(work.join("nodes")).unwrap();
+    let mut task = script(folder.path(), &["task", work.to_str().unwrap(), "1"]);
+    task.env("WEBEMOTION", &full).envs([("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "0")]);
+    let ended = Ended::from(task.output().unwrap());
+    assert_eq!(ended.code, Some(5), "{}", ended.stderr);
+    let mut entries = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().path());
+    let place = entries.find(|path| path.join("catalog.sqlite").is_file()).unwrap();
+    assert!(ended.stderr.contains(place.to_str().unwrap()), "{}", ended.stderr);
 }
 
 /// A webemotion that works until it is told to stop, and ends with the code that its folder says.

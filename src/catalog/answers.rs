@@ -11,7 +11,7 @@ use crate::types::{AnswerId, SearchId};
 pub struct NewAnswer<'a> {
     /// The search it answers.
     pub search: SearchId,
-    /// Who answered: `ytdlp`, `data-api` or `local`.
+    /// Who answered: `ytdlp`, `data-api`, `local`, `list` or `merge`.
     pub asked_of: &'a str,
     /// The version of the tool or interface.
     pub tool_version: &'a str,

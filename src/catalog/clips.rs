@@ -198,13 +198,20 @@ pub async fn set_motion(tx: &mut Transaction, clip: ClipId, motion: &[u8]) -> Re
     Ok(())
 }
 
-/// Records that a clip was compared with all others, and the original if it is a duplicate.
-pub async fn set_compared(tx: &mut Transaction, clip: ClipId, original: Option<ClipId>) -> Result<()> {
-    let (original, now_ms) = (original.map(|clip| clip.0), tx.now_ms());
-    sqlx::query_file!("queries/catalog/clip/set_compared.sql", clip.0, original, now_ms)
-        .execute(tx.connection())
-        .await?;
-    Ok(())
+/// Records that a clip was compared with all others, and the original if it is a duplicate. False, and nothing is recorded,
+/// where another process removed one of the two meanwhile, replaced it or compared the clip: the next comparison has it.
+pub async fn set_compared(
+    tx: &mut Transaction,
+    clip: &ClipMotion,
+    original: Option<&ClipMotion>,
+) -> Result<bool> {
+    let (id, motion, now_ms) = (clip.clip.0, clip.motion.as_slice(), tx.now_ms());
+    let (original, its_motion) = (original.map(|it| it.clip.0), original.map(|it| it.motion.as_slice()));
+    let done =
+        sqlx::query_file!("queries/catalog/clip/set_compared.sql", id, original, now_ms, motion, its_motion)
+            .execute(tx.connection())
+            .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// The number of duplicates among the clips of the videos' latest scans.
@@ -234,11 +241,11 @@ mod tests {
             tx.commit().await.unwrap();
             let [original, copy, other] = motions(&catalog).await.unwrap().try_into().unwrap();
             let mut tx = catalog.begin().await.unwrap();
-            for (clip, first) in [(&original, None), (&copy, Some(original.clip)), (&other, None)] {
-                set_compared(&mut tx, clip.clip, first).await.unwrap();
+            for (clip, first) in [(&original, None), (&copy, Some(&original)), (&other, None)] {
+                assert!(set_compared(&mut tx, clip, first).await.unwrap());
             }
             if is_forgotten {
-                forget::videos(&mut tx, &ids[..1], "asked for").await.unwrap();
+                forget::remove(&mut tx, &ids[..1], "asked for").await.unwrap();
             } else {
                 samples::tests::fill(&mut tx, ids[0], 1).await;
             }
@@ -249,5 +256,29 @@ mod tests {
             assert_eq!(is_new(ids[0]), (!is_forgotten).then_some(true));
             assert!(known.iter().all(|clip| clip.duplicate_of.is_none()));
         }
+    }
+
+    #[tokio::test]
+    async fn what_another_process_changed_meanwhile_is_not_marked() {
+        let (_folder, catalog) = empty().await;
+        let mut tx = catalog.begin().await.unwrap();
+        for name in ["original", "copy"] {
+            let id = videos::upsert(&mut tx, &videos::tests::some(name, None)).await.unwrap().unwrap();
+            samples::tests::fill(&mut tx, id, 1).await;
+        }
+        tx.commit().await.unwrap();
+        let [original, copy] = motions(&catalog).await.unwrap().try_into().unwrap();
+        let other = ClipMotion { motion: vec![7], ..original.clone() };
+        let gone = ClipMotion { clip: ClipId(original.clip.0 + 1_000), ..original.clone() };
+        let mut tx = catalog.begin().await.unwrap();
+        for no_longer in [&other, &gone] {
+            assert!(!set_compared(&mut tx, &copy, Some(no_longer)).await.unwrap());
+            assert!(!set_compared(&mut tx, no_longer, None).await.unwrap());
+        }
+        assert!(set_compared(&mut tx, &copy, Some(&original)).await.unwrap());
+        assert!(!set_compared(&mut tx, &copy, None).await.unwrap(), "it is compared already");
+        tx.commit().await.unwrap();
+        let known = motions(&catalog).await.unwrap();
+        assert_eq!((known[0].is_new, known[1].duplicate_of), (true, Some(original.clip)));
     }
 }

@@ -13,14 +13,14 @@ const BATCH: u32 = 100;
 /// Removes videos with everything derived from them, and adds their tombstones: evidence, the raw answers that led to
 /// them, jobs, scans, tracks, clips, samples, crops, and the runs' rows about them. Their names in other rows are left to
 /// [`redact`].
-pub async fn videos(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<()> {
+pub async fn remove(tx: &mut Transaction, ids: &[VideoId], reason: &str) -> Result<()> {
     for id in ids {
-        remove(tx, *id, reason).await?;
+        remove_one(tx, *id, reason).await?;
     }
     Ok(())
 }
 
-async fn remove(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<()> {
+async fn remove_one(tx: &mut Transaction, id: VideoId, reason: &str) -> Result<()> {
     sqlx::query_file!("queries/catalog/answer/redact.sql", id.0).execute(tx.connection()).await?;
     sqlx::query_file!("queries/catalog/job/delete.sql", id.0).execute(tx.connection()).await?;
     let gone =
@@ -125,17 +125,15 @@ pub async fn tombstoned(catalog: &Catalog) -> Result<Vec<VideoId>> {
 mod tests {
     use super::*;
     use crate::catalog::videos::NewVideo;
-    use crate::catalog::{
-        attempts, evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos as found,
-    };
+    use crate::catalog::{attempts, evidence, jobs, pauses, rounds, samples, splits, tests::empty, videos};
     use crate::failure::{Failure, Reason};
     use crate::types::{Emotion, StageName};
 
     /// Removes a video, and its names from other rows.
     async fn forget(catalog: &Catalog, id: VideoId) {
-        let names = Names::of(&[found::get(catalog, id).await.unwrap().found]).unwrap();
+        let names = Names::of(&[videos::get(catalog, id).await.unwrap().found]).unwrap();
         let mut tx = catalog.begin().await.unwrap();
-        videos(&mut tx, &[id], "asked by mail").await.unwrap();
+        remove(&mut tx, &[id], "asked by mail").await.unwrap();
         redact(&mut tx, &names).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -164,7 +162,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         let mut ids = vec![];
         for (rank, name) in (1..).zip(["video-00001", "video-00002"]) {
-            let id = found::upsert(&mut tx, &found::tests::some(name, Some(name))).await.unwrap().unwrap();
+            let id = videos::upsert(&mut tx, &videos::tests::some(name, Some(name))).await.unwrap().unwrap();
             samples::tests::hit(&mut tx, id, Emotion::Fear, rank).await;
             samples::tests::fill(&mut tx, id, 2).await;
             jobs::enqueue(&mut tx, StageName::Fetch, "1", 0, id.0).await.unwrap();
@@ -175,8 +173,8 @@ mod tests {
 
         assert_eq!(files(&catalog, ids[0]).await.unwrap(), [PathBuf::from("clips/1.mp4")]);
         let mut tx = catalog.begin().await.unwrap();
-        videos(&mut tx, &ids[..1], "asked by mail").await.unwrap();
-        assert!(found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().is_none());
+        remove(&mut tx, &ids[..1], "asked by mail").await.unwrap();
+        assert!(videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().is_none());
         tx.commit().await.unwrap();
 
         for (table, count) in rows(&catalog).await {
@@ -195,7 +193,7 @@ mod tests {
     async fn every_answer_that_names_a_forgotten_video_is_emptied() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().unwrap();
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
@@ -219,7 +217,7 @@ mod tests {
     async fn the_sites_error_is_emptied_but_its_presence_stays_known() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let id = found::upsert(&mut tx, &found::tests::some("video-00001", None)).await.unwrap().unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("video-00001", None)).await.unwrap().unwrap();
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let break_off = || sqlx::query("update answer set broke_off = 'video-00001: private'");
@@ -246,7 +244,7 @@ mod tests {
             url: PATH.to_owned(),
             ..NewVideo::default()
         };
-        let id = found::upsert(&mut tx, &local).await.unwrap().unwrap();
+        let id = videos::upsert(&mut tx, &local).await.unwrap().unwrap();
         samples::tests::hit(&mut tx, id, Emotion::Fear, 1).await;
         tx.commit().await.unwrap();
         let search = evidence::of_video(&catalog, id).await.unwrap()[0].evidence.search;
@@ -276,8 +274,8 @@ mod tests {
         // A second open catalog prevents SQLite from checkpointing when the first one is closed.
         let beside = Catalog::open(&path, catalog.clock()).await.unwrap();
         let mut tx = catalog.begin().await.unwrap();
-        let titled = NewVideo { title: Some(TITLE.to_owned()), ..found::tests::some("a", None) };
-        let id = found::upsert(&mut tx, &titled).await.unwrap().unwrap();
+        let titled = NewVideo { title: Some(TITLE.to_owned()), ..videos::tests::some("a", None) };
+        let id = videos::upsert(&mut tx, &titled).await.unwrap().unwrap();
         pauses::begin(&mut tx, StageName::Fetch, Reason::Blocked, TITLE, None).await.unwrap();
         let round = rounds::begin(&mut tx, "host:1:1").await.unwrap();
         let summary = format!("{{\"failures\": [{{\"example\": \"of {TITLE}, private\"}}]}}");
@@ -298,7 +296,7 @@ mod tests {
     async fn what_the_site_said_to_a_search_stops_naming_who_was_forgotten() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
         tx.commit().await.unwrap();
         let (naming, other) =
             ("broke off: [youtube] iu6mbBBDm7S: private", "broke off: [youtube] abcdefghijk");
@@ -325,7 +323,7 @@ mod tests {
     async fn names_are_removed_from_rounds_and_pauses_and_ended_pauses_are_deleted() {
         let (_folder, catalog) = empty().await;
         let mut tx = catalog.begin().await.unwrap();
-        let id = found::upsert(&mut tx, &found::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
+        let id = videos::upsert(&mut tx, &videos::tests::some("iu6mbBBDm7S", None)).await.unwrap().unwrap();
         let (naming, other) = ("[youtube] iu6mbBBDm7S: a robot", "[youtube] abcdefghijk: a robot");
         let over = Some(tx.now_ms());
         for (stage, detail, resume_at) in [

@@ -230,15 +230,21 @@ pub async fn give_back(tx: &mut Transaction, job: &HeldJob, due_at: i64) -> Resu
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends the leases of workers that died; returns how many. Their attempts count, since one of these jobs may have been
-/// the cause, except those of jobs that were only waiting for their turn.
+/// How often the process that holds a job may die without its attempt counting.
+const MAX_ORPHANED: i64 = 4;
+
+/// Ends the leases of processes that died; returns how many. An attempt counts only from the fifth such death of its job on,
+/// since then the job may be the cause; never where it was only waiting for its turn.
 pub async fn take_back(catalog: &Catalog, workers: &[String]) -> Result<u64> {
     let list = json(workers)?;
-    let done = sqlx::query_file!("queries/catalog/job/take_back.sql", list).execute(&catalog.writer).await?;
+    let done = sqlx::query_file!("queries/catalog/job/take_back.sql", list, MAX_ORPHANED)
+        .execute(&catalog.writer)
+        .await?;
     Ok(done.rows_affected())
 }
 
-/// Records how a job ended in another catalog. A job that is done here with the same revision stays as it is.
+/// Records how a job ended elsewhere: in another catalog that is merged, or with an earlier scan that is put in force again.
+/// A job that is done here with the same revision stays as it is.
 pub async fn record_merged_end(
     tx: &mut Transaction,
     stage: StageName,
@@ -263,7 +269,7 @@ pub async fn record_merged_end(
     Ok(())
 }
 
-/// How a job ended in another catalog.
+/// How a job ended elsewhere, see [`record_merged_end`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergedEnd {
     /// The state, a finished one.

@@ -68,7 +68,7 @@ mod tests {
         let file = LocalFile { stamp: Stamp { size_bytes: 7, modified_ms: 5 }, sha256: "a".to_owned() };
         assert_eq!(list(&catalog).await.unwrap(), HashMap::from([("/films/a.mp4".to_owned(), file)]));
         let mut tx = catalog.begin().await.unwrap();
-        forget::videos(&mut tx, &[id], "asked for").await.unwrap();
+        forget::remove(&mut tx, &[id], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         assert!(list(&catalog).await.unwrap().is_empty());
     }

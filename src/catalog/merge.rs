@@ -233,7 +233,7 @@ pub async fn take(
     }
     if let Some(scan) = &made.scan {
         let body = made.recipe.as_deref().ok_or_else(|| CatalogError::NoRow {
-            what: format!("recipe {} of the look at {}", scan.recipe_hash, made.video.site_id),
+            what: format!("recipe {} of the scan of {}", scan.recipe_hash, made.video.site_id),
         })?;
         let hash = recipes::insert(tx, recipes::CLIPS, body).await?;
         let with = scans::MadeWith { recipe_hash: &hash, rev: &finished.rev };

@@ -16,6 +16,15 @@
 //! check · backup · restore · merge               checking, copying and restoring a catalog; merging two
 //! forget · tombstones · names                    removing a video for good
 //! ```
+//!
+//! The comments in `migrations/` describe the tables. Migrations are checksummed and cannot be corrected; where they say
+//! something else, this holds:
+//!
+//! - `search.provider` is `youtube`, `local` or `list`.
+//! - `answer.asked_of` is `ytdlp`, `data-api`, `local`, `list` or, for evidence that came with a merge, `merge`.
+//! - `clip.motion` is described in [`crate::face::motion`] (the migration names `face/footage`).
+//! - `merged` has two rows for every merge: what it took in, under the fingerprint of the other catalog, and one with only
+//!   zeros under the fingerprint of its finished work alone, so that evidence found later does not make that new.
 
 pub mod acceptances;
 pub mod answers;

@@ -1,6 +1,7 @@
 //! Opens a catalog: refuses other files, creates a missing one, and migrates. Apart from [`Catalog::newest_ms`] it reads no
 //! table.
 
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -28,6 +29,8 @@ const READERS: u32 = 4;
 const CHECKPOINT_PAGES: &str = "8000";
 /// How long a checkpoint waits for readers. It blocks writers meanwhile, so it must be well below [`BUSY_TIMEOUT`].
 const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a process that waits for another one's migrations looks again.
+const TURN_INTERVAL: Duration = Duration::from_millis(20);
 /// Used without the macro, which cannot infer the types of this pragma's columns.
 const CHECKPOINT: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/", "queries/catalog/catalog/checkpoint.sql"));
@@ -219,8 +222,15 @@ async fn create(path: &Path) -> Result<()> {
     }
 }
 
-/// Migrates an existing catalog. Before a migration that removes something, the catalog is backed up.
+/// Migrates an existing catalog, while no other process does. Before a migration that removes something, the catalog is
+/// backed up.
 async fn update(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<()> {
+    if !has_pending(connection, path, migrations).await? {
+        // Nothing is written: it only refuses a catalog of another history.
+        return migrate(connection, path, migrations).await;
+    }
+    let _turn = turn(path).await;
+    // Both ask again what is applied: another process may have done it meanwhile.
     if let Some(version) = first_breaking(connection, path, migrations).await? {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".before-{version}"));
@@ -231,6 +241,33 @@ async fn update(connection: &mut SqliteConnection, path: &Path, migrations: &Mig
         }
     }
     migrate(connection, path, migrations).await
+}
+
+/// Waits until no other process migrates a catalog of this folder; then it is this one's turn until the handle is dropped.
+/// For SQLite the migrator takes no lock of its own: processes that list the same pending migrations would all run them,
+/// and all but one fail. The folder is locked, since SQLite loses its locks when another handle of the file is closed.
+/// `None` where the file system knows no such locks.
+async fn turn(path: &Path) -> Option<File> {
+    let folder = File::open(folder_of(path)).ok()?;
+    let mut is_told = false;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) => return None,
+        }
+        if !is_told {
+            tracing::info!(catalog = %path.display(), "another process updates the catalog: waiting for it");
+            is_told = true;
+        }
+        tokio::time::sleep(TURN_INTERVAL).await;
+    }
+}
+
+/// Whether a migration is not applied yet.
+async fn has_pending(connection: &mut SqliteConnection, path: &Path, migrations: &Migrator) -> Result<bool> {
+    let applied = connection.list_applied_migrations().await.map_err(|error| not_migrated(path, error))?;
+    Ok(migrations.iter().any(|it| !applied.iter().any(|done| done.version == it.version)))
 }
 
 /// The first pending migration whose leading comment contains `breaking:`.
@@ -347,7 +384,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("catalog.db");
         create(&path).await.unwrap();
-        std::fs::File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(20_000).unwrap();
         let failure = refusal(&path).await;
         let beginning = format!("{} is damaged: ", path.display());
         assert!(failure.detail.starts_with(&beginning), "{}", failure.detail);
@@ -417,6 +454,27 @@ mod tests {
         let mut before = SqliteConnection::connect_with(&reading(&copy)).await.unwrap();
         sqlx::query("select count(*) from tombstone").execute(&mut before).await.unwrap();
         assert!(sqlx::query("select count(*) from tombstone").execute(&mut connection).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn several_openers_of_an_older_catalog_migrate_it_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let all: Vec<sqlx::migrate::Migration> = MIGRATIONS.iter().take(8).cloned().collect();
+        let older = Migrator { migrations: all.into(), ..Migrator::DEFAULT };
+        let options = writing(&path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        migrate(&mut connection, &path, &older).await.unwrap();
+        connection.close().await.unwrap();
+        let clock = Clock::fixed(0);
+        let openers = (0..6).map(|_| Catalog::open(&path, &clock));
+        for opened in futures_util::future::join_all(openers).await {
+            opened.unwrap().close().await;
+        }
+        let mut connection = SqliteConnection::connect_with(&reading(&path)).await.unwrap();
+        assert!(!has_pending(&mut connection, &path, &MIGRATIONS).await.unwrap());
+        // The next one need not wait for those that came before.
+        assert!(turn(&path).await.is_some());
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub struct FrozenSample {
     pub label: usize,
     /// Its class before it was made wrong on purpose; none where it was not.
     pub clean_label: Option<usize>,
+    /// The number of its source, which no fold divides; none in lists of earlier releases.
+    pub source: Option<u64>,
 }
 
 /// An entry of a run's frozen list, with what the catalog knows of it now.
@@ -127,7 +129,7 @@ pub async fn create(tx: &mut Transaction, run: &NewRun<'_>, samples: &[FrozenSam
     .fetch_one(tx.connection())
     .await?;
     let list: Vec<_> =
-        samples.iter().map(|one| (one.sample, one.split, one.label, one.clean_label)).collect();
+        samples.iter().map(|one| (one.sample, one.split, one.label, one.clean_label, one.source)).collect();
     let list = json(&list)?;
     sqlx::query_file!("queries/catalog/run_sample/insert.sql", id, list).execute(tx.connection()).await?;
     Ok(RunId(id))
@@ -174,6 +176,7 @@ pub async fn samples(catalog: &Catalog, run: RunId) -> Result<Vec<ListedSample>>
                 split: word(&row.split)?,
                 label: number(row.label)?,
                 clean_label: row.clean_label.map(number).transpose()?,
+                source: row.source.map(i64::cast_unsigned),
             };
             let opinion = |predicted| -> Result<StoredOpinion> {
                 Ok(StoredOpinion {
@@ -274,7 +277,13 @@ mod tests {
         };
         let frozen: Vec<_> = ids
             .iter()
-            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
+            .map(|sample| FrozenSample {
+                sample: *sample,
+                split: Split::Train,
+                label: 0,
+                clean_label: None,
+                source: None,
+            })
             .collect();
         create(tx, &run, &frozen).await.unwrap()
     }
@@ -390,7 +399,7 @@ mod tests {
         let ids = sample_rows::tests::fill(&mut tx, stays, 2).await;
         let run = begin(&mut tx, "one", &[first[0], ids[0], ids[1]]).await;
         relabels::insert(&mut tx, run, &[relabel(2, 1, 1)]).await.unwrap();
-        forget::videos(&mut tx, &[gone], "asked for").await.unwrap();
+        forget::remove(&mut tx, &[gone], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         let lines = samples(&catalog, run).await.unwrap();
         let places: Vec<_> = lines.iter().map(|line| (line.position, line.frozen.sample)).collect();

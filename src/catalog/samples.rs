@@ -16,6 +16,8 @@ pub struct TrainingSample {
     pub clip: ClipId,
     /// The video it comes from.
     pub video: VideoId,
+    /// The video's source: its channel, else itself.
+    pub source: String,
     /// Its clip's own emotion, else its video's: by best rank, then by most evidence, then in FERPlus order.
     pub emotion: Emotion,
     /// Its part of the data.
@@ -161,6 +163,7 @@ pub async fn for_training(catalog: &Catalog) -> Result<Vec<TrainingSample>> {
                 sample: SampleId(row.id),
                 clip: ClipId(row.clip_id),
                 video: VideoId(row.video_id),
+                source: row.source,
                 emotion: word(&row.emotion)?,
                 split: word(&row.split)?,
             })
@@ -399,8 +402,8 @@ pub(crate) mod tests {
         let known = clips::motions(&catalog).await.unwrap();
         assert!(known.iter().all(|clip| clip.is_new) && known.len() == 2);
         let mut tx = catalog.begin().await.unwrap();
-        clips::set_compared(&mut tx, known[0].clip, None).await.unwrap();
-        clips::set_compared(&mut tx, known[1].clip, Some(known[0].clip)).await.unwrap();
+        clips::set_compared(&mut tx, &known[0], None).await.unwrap();
+        clips::set_compared(&mut tx, &known[1], Some(&known[0])).await.unwrap();
         tx.commit().await.unwrap();
         assert!(clips::motions(&catalog).await.unwrap().is_empty(), "nothing is new any more");
         assert_eq!(clips::count_duplicates(&catalog).await.unwrap(), 1);

@@ -28,7 +28,7 @@ pub struct NewSearch {
 pub struct Search {
     /// Its row.
     pub id: SearchId,
-    /// `youtube` or `local`.
+    /// `youtube`, `local` or `list`.
     pub provider: String,
     /// The lexicon it belongs to.
     pub lexicon: String,

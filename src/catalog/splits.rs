@@ -35,6 +35,16 @@ pub async fn assign(catalog: &Catalog) -> Result<u64> {
     Ok(new)
 }
 
+/// For each source that shares footage with others, the first of them by name: equal where footage is shared, directly
+/// or through others. A source that is not named shares none.
+pub async fn sharing_footage(catalog: &Catalog) -> Result<HashMap<String, String>> {
+    let mut tx = catalog.begin().await?;
+    let shared = shared(&mut tx).await?;
+    let first =
+        |source: &String| linked_sources(source, &shared).first().copied().unwrap_or_default().to_owned();
+    Ok(shared.keys().map(|source| (source.clone(), first(source))).collect())
+}
+
 /// For each source, the sources that share footage with it.
 type Shared = BTreeMap<String, BTreeSet<String>>;
 
@@ -153,7 +163,7 @@ mod tests {
         let mut tx = catalog.begin().await.unwrap();
         // Each clip of the second half duplicates one of the first half.
         for (at, copy) in copies.iter().enumerate().skip(31) {
-            clips::set_compared(&mut tx, copy.clip, Some(copies[at - 30].clip)).await.unwrap();
+            clips::set_compared(&mut tx, copy, Some(&copies[at - 30])).await.unwrap();
         }
         tx.commit().await.unwrap();
         assign(&catalog).await.unwrap();

@@ -17,12 +17,12 @@ use super::{Global, Session, is_coloured, named, say};
 
 /// Flags of `adopt`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  webemotion adopt scn-1 --dry-run\n  webemotion adopt scn-1 && webemotion train\n  \
+#[command(after_help = "Examples:\n  \
+    webemotion adopt scn-1 --dry-run\n  \
+    webemotion adopt scn-1 && webemotion train\n  \
     webemotion adopt scn-1 --undo\n\n\
-    Where several adopted runs changed a sample's label, the run that was adopted last counts. Samples that no adopted\n\
-    run changed have the emotion that their video was searched for."
-)]
+    Where several adopted runs changed a sample's label, the run that was adopted last counts. Samples that no \
+    adopted run changed have the emotion that their video was searched for.")]
 pub(crate) struct AdoptArgs {
     /// A run that is done; `webemotion status` shows the last ones
     #[arg(value_name = "RUN")]
@@ -131,14 +131,16 @@ fn close(session: &Session, args: &AdoptArgs, changed: &Changed) {
             "samples": changed.samples, "changed": changed.total(), "labels": labels}));
         return;
     }
-    if !changed.labels.is_empty() {
-        let head = ["from", "to", "labels"].map(str::to_owned).to_vec();
-        let row = |((from, to), labels): (&(Emotion, Emotion), &u64)| {
-            vec![from.to_string(), to.to_string(), labels.to_string()]
-        };
-        let table = Table { head, rows: changed.labels.iter().map(row).collect() };
-        say(table.render(is_coloured(&std::io::stdout())).trim_end());
+    if changed.labels.is_empty() {
+        say(format_args!("adopt: {run} changes none of the labels of {} samples in use", changed.samples));
+        return;
     }
+    let head = ["from", "to", "labels"].map(str::to_owned).to_vec();
+    let row = |((from, to), labels): (&(Emotion, Emotion), &u64)| {
+        vec![from.to_string(), to.to_string(), labels.to_string()]
+    };
+    let table = Table { head, rows: changed.labels.iter().map(row).collect() };
+    say(table.render(is_coloured(&std::io::stdout())).trim_end());
     let would = if *dry_run { "would change" } else { "changed" };
     let then = if *undo {
         format!("`webemotion adopt {run}` puts them in force again")
@@ -189,7 +191,13 @@ mod tests {
         };
         let frozen: Vec<_> = ids
             .iter()
-            .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
+            .map(|sample| FrozenSample {
+                sample: *sample,
+                split: Split::Train,
+                label: 0,
+                clean_label: None,
+                source: None,
+            })
             .collect();
         let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
         let relabel = |sample| Relabel {

@@ -40,10 +40,26 @@ impl NetArgs {
     /// The path of the named params.
     pub(crate) fn path(&self, global: &Global) -> Result<PathBuf, Failure> {
         match &self.net {
+            Some(file) if !file.exists() => Err(no_file(file)),
             Some(file) => Ok(file.clone()),
             None => of_run(&store::runs_in(&global.data()), self.run.as_deref()),
         }
     }
+}
+
+/// Accepts the words of --device. Whether there is such a device is seen when it is needed.
+pub(crate) fn device_word(asked: &str) -> Result<String, String> {
+    let index = asked.strip_prefix("cuda").map(|rest| rest.trim_start_matches(':'));
+    let is_cuda = index.is_some_and(|index| index.is_empty() || index.parse::<usize>().is_ok());
+    if is_cuda || ["auto", "cpu"].contains(&asked) {
+        return Ok(asked.to_owned());
+    }
+    Err("must be auto, cpu, cuda or cuda:N".to_owned())
+}
+
+fn no_file(file: &Path) -> Failure {
+    Failure::permanent(Reason::Usage, format!("{} is not there", file.display()))
+        .with_hint("--net takes a file that `webemotion train` wrote, such as runs/scn-1/best.safetensors")
 }
 
 fn of_run(runs: &Path, name: Option<&str>) -> Result<PathBuf, Failure> {
@@ -75,6 +91,14 @@ fn no_run(name: &str, nets: &[PathBuf]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_is_one_of_the_known_words_and_a_missing_net_is_named() {
+        assert!(["auto", "cpu", "cuda", "cuda:1"].iter().all(|word| device_word(word).is_ok()));
+        assert!(["gpu", "cuda:x", ""].iter().all(|word| device_word(word).is_err()));
+        let failure = no_file(Path::new("nofile"));
+        assert_eq!((failure.reason, failure.detail.as_str()), (Reason::Usage, "nofile is not there"));
+    }
 
     #[test]
     fn by_default_it_is_the_newest_run_with_its_best_params() {

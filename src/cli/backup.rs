@@ -11,9 +11,10 @@ use super::{Global, Session, say};
 
 /// Flags of `backup`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion backup \"/backup/catalog-$(date +%F).sqlite\"\n\n\
-    The copy holds all rows and face crops. Videos and clips are files in the data folder, which never change once they\n\
-    stand there: rsync -a --ignore-existing webemotion-data/videos webemotion-data/clips /backup/\n\
+#[command(after_help = "Examples:\n  \
+    webemotion backup \"/backup/catalog-$(date +%F).sqlite\"\n\n\
+    The copy holds all rows and face crops. Videos and clips are files in the data folder, which never change \
+    once they stand there: rsync -a --ignore-existing webemotion-data/videos webemotion-data/clips /backup/ \
     `webemotion restore FILE` goes back to one.")]
 pub(crate) struct BackupArgs {
     /// Where to; it must not be there yet

@@ -18,11 +18,11 @@ use super::{Global, Session, say};
 
 /// Flags of `check`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  webemotion check --quick\n  webemotion check --repair && webemotion run\n\n\
-    Exit codes: 0 all is well, or will be after the next crawl and clips; 1 something is wrong, see --repair; 3 the\n\
-    catalog's own file is damaged: `webemotion restore` goes back to a backup."
-)]
+#[command(after_help = "Examples:\n  \
+    webemotion check --quick\n  \
+    webemotion check --repair && webemotion run\n\n\
+    Exit codes: 0 all is well, or will be after the next crawl and clips; 1 something is wrong, see --repair; 3 \
+    the catalog's own file is damaged: `webemotion restore` goes back to a backup.")]
 pub(crate) struct CheckArgs {
     /// Compare sizes only; without it every file is read and hashed
     #[arg(long)]
@@ -186,7 +186,7 @@ fn close(session: &Session, findings: &Findings, is_repaired: bool) {
         say(line);
     }
     for line in &findings.past {
-        say(format_args!("{line} (of an earlier look: nothing in use needs it, and nothing makes it again)"));
+        say(format_args!("{line} (of an earlier scan: nothing in use needs it, and nothing makes it again)"));
     }
     if !findings.damage.is_empty() {
         say("check: the catalog's file is damaged: `webemotion restore FILE` goes back to a backup");

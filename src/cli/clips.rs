@@ -288,7 +288,7 @@ fn in_words(session: &Session, scanned: &Driven, cut: &Driven) -> String {
         outlook(session, scanned),
         cut.done,
         if is_said_already { String::new() } else { outlook(session, cut) },
-        cut.rejected,
+        scanned.rejected + cut.rejected,
         scanned.dead + cut.dead
     )
 }

@@ -177,7 +177,7 @@ fn policy(session: &Session, args: &CrawlArgs) -> CrawlConfig {
 
 fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {
     let milliseconds = |seconds: u64| i64::try_from(seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
-    let (backoff_ms, patience) = (milliseconds(policy.retry_pause_s), Patience::default());
+    let (first_backoff_ms, patience) = (milliseconds(policy.retry_pause_s), Patience::default());
     Limits {
         max_jobs: args.max_videos,
         room: args.room,
@@ -186,8 +186,8 @@ fn limits(session: &Session, args: &CrawlArgs, policy: &CrawlConfig) -> Limits {
         wait_ms: if args.wait { i64::MAX / 4 } else { 0 },
         slots: 1,
         patience: Patience {
-            backoff_ms,
-            longest_backoff_ms: patience.longest_backoff_ms.max(backoff_ms),
+            first_backoff_ms,
+            longest_backoff_ms: patience.longest_backoff_ms.max(first_backoff_ms),
             rate_limited_ms: milliseconds(policy.rate_limited_pause_s),
             ..patience
         },

@@ -97,7 +97,11 @@ pub(crate) async fn run(args: DemoArgs, global: &Global) -> anyhow::Result<Exit>
             return Ok(exit);
         }
     }
-    close(&world, global, &data).await
+    let exit = close(&world, global, &data).await?;
+    if flags.small && !global.json {
+        say("a dozen videos are too few to learn from: these accuracies mean nothing");
+    }
+    Ok(exit)
 }
 
 /// Fails early if a tool is missing. The demo's own settings name no tool.

@@ -16,7 +16,7 @@ use crate::store::{self, Store};
 use crate::words::{bytes, wall_clock};
 use crate::youtube::{ApiKey, YtDlp};
 
-use super::{Global, crawl, say, session};
+use super::{Global, crawl, say, session, status};
 
 /// Flags of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -211,17 +211,23 @@ async fn examine(path: &Path, clock: &Clock) -> Result<(Finding, i64), Failure> 
     };
     let mut finding = Finding::new("catalog", Ok(format!("{} is sound; {terms}", path.display())));
     for pause in pauses::in_force(&catalog).await? {
-        let what = format!("{} stands still ({})", pause.stage, pause.reason);
-        finding = match pause.resume_at {
-            Some(_) => finding.warn(true, what, "wait, it goes on by itself; `webemotion status` says when"),
-            None => finding.warn(
-                true,
-                what,
-                "read what the site said (`status`), then `webemotion retry --stage STAGE`",
-            ),
-        };
+        finding = warn_of(finding, &pause);
     }
     Ok((finding, catalog.newest_ms().await?))
+}
+
+/// Adds that a stage stands still, and what was said when it was paused.
+fn warn_of(finding: Finding, pause: &pauses::Pause) -> Finding {
+    let mut what = format!("{} stands still ({})", pause.stage, pause.reason);
+    let said = status::first_line(&pause.detail);
+    if !said.is_empty() {
+        what += &format!(": {said}");
+    }
+    let hint = match pause.resume_at {
+        Some(_) => "wait, it goes on by itself; `webemotion status` says when",
+        None => "see to what the site said, then `webemotion retry --stage STAGE`",
+    };
+    finding.warn(true, what, hint)
 }
 
 /// The newest row may be this far in the future. If it is further, the clock was set back, and leases and pauses last too

@@ -177,7 +177,7 @@ pub(crate) fn outlook(session: &Session, summary: &Driven) -> String {
 
 /// Waiting times between attempts at work on local files, where no site needs to be spared.
 pub(crate) fn local_patience() -> Patience {
-    Patience { backoff_ms: 200, longest_backoff_ms: 2_000, ..Patience::default() }
+    Patience { first_backoff_ms: 200, longest_backoff_ms: 2_000, ..Patience::default() }
 }
 
 /// The longest wait of a job with [`local_patience`], so that one command makes all attempts.

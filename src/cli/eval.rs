@@ -24,7 +24,7 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     net: NetArgs,
     /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, value_parser = crate::cli::asked_net::device_word, default_value = "auto")]
     device: String,
     /// What to measure on; several are joined by class name
     #[arg(long, required = true, value_name = "raf-db:DIR|ferplus:DIR|affectnet:DIR|folder:DIR")]

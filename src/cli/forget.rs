@@ -17,22 +17,24 @@ use super::{Global, Session, named, say};
 
 /// Flags of `forget`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion forget dQw4w9WgXcQ --dry-run\n  \
+#[command(after_help = "Examples:\n  \
+    webemotion forget dQw4w9WgXcQ --dry-run\n  \
     webemotion forget dQw4w9WgXcQ https://youtu.be/abcdefghijk --reason 'asked by mail on 3 May'\n  \
     webemotion forget --channel UC_x5XG1OV2P6uZZ5FqM9Ttw\n\n\
-    Rows, face crops, files, unfinished work, what the site told, lines of the lists below shards/, and what a merge or\n\
-    restore that was killed left go. The pages below reports/, at any depth, lose their pictures, and with the summaries of\n\
-    rounds their ids, file names, and titles as far as the catalog still has them: of a video that is missing from the\n\
-    site it has none, nor 30 days after it last heard of one. `webemotion report --run NAME` makes a run's page anew. After\n\
-    `webemotion clips --recrop` older pages lose all their pictures: no crop says any more whose they are.\n\n\
-    Log files, nets that were trained, backups, pages and copies elsewhere, and the files that videos on disk were taken\n\
-    from stay as they are, and a tombstone keeps the id. Backups are also catalog.sqlite.before-* and\n\
-    catalog.sqlite.replaced-* in the data folder, which an upgrade and `webemotion restore` leave. Other videos that show\n\
-    the same footage stay, and are named. A video that is not in the catalog is kept from coming. While a worker holds a\n\
-    job of a video no row and no file is removed.\n\n\
-    Exit codes: 0 all is gone; 1 a page or list cannot be cleaned, another file below reports/ has their names, or another\n\
-    process reads the catalog, so that its file still has what was removed: what is said then helps; 4 all was gone\n\
-    before, so twice is harmless.")]
+    Rows, face crops, files, unfinished work, what the site told, lines of the lists below shards/, and what a \
+    merge or restore that was killed left go. The pages below reports/, at any depth, lose their pictures, and \
+    with the summaries of rounds their ids, file names, and titles as far as the catalog still has them: of a \
+    video that is missing from the site it has none, nor 30 days after it last heard of one. `webemotion report \
+    --run NAME` makes a run's page anew. After `webemotion clips --recrop` older pages lose all their pictures: \
+    no crop says any more whose they are.\n\n\
+    Log files, nets that were trained, backups, pages and copies elsewhere, and the files that videos on disk \
+    were taken from stay as they are, and a tombstone keeps the id. Backups are also catalog.sqlite.before-* and \
+    catalog.sqlite.replaced-* in the data folder, which an upgrade and `webemotion restore` leave. Other videos \
+    that show the same footage stay, and are named. A video that is not in the catalog is kept from coming. \
+    While a worker holds a job of a video no row and no file is removed.\n\n\
+    Exit codes: 0 all is gone; 1 a page or list cannot be cleaned, another file below reports/ has their names, \
+    or another process reads the catalog, so that its file still has what was removed: what is said then helps; \
+    4 all was gone before, so twice is harmless.")]
 pub(crate) struct ForgetArgs {
     /// Videos: their ids or addresses on YouTube (an id that begins with a hyphen after --), or files on disk that were
     /// taken in, or the sha256 of these
@@ -289,7 +291,7 @@ mod tests {
         let made = clips::motions(&session.catalog).await.unwrap();
         let mut tx = session.catalog.begin().await.unwrap();
         for copy in [0, 2] {
-            clips::set_compared(&mut tx, made[copy].clip, Some(made[1].clip)).await.unwrap();
+            clips::set_compared(&mut tx, &made[copy], Some(&made[1])).await.unwrap();
         }
         tx.commit().await.unwrap();
         let expected = ["copy-1-of-it", "copy-2-of-it"].map(|name| format!("youtube {name}"));

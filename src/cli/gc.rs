@@ -14,13 +14,15 @@ use super::{Global, Session, removal, say};
 
 /// Flags of `gc`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  webemotion gc --dry-run\n  webemotion gc --json | jq .freed_bytes\n\n\
-    Removes files below videos/ and clips/ that no row names, unfinished work, raw answers and titles that are older than\n\
-    30 days, and videos that were forgotten and are here all the same, as after a merge by hand: these go as `webemotion\n\
-    forget` has them go, also from the pages below reports/. While a job is held files are left alone, and so are videos\n\
-    that a worker has in hand; while a merge, restore, forget or refresh is at work gc ends at once with 4. It ends with\n\
-    1 when a page cannot be cleaned, or while another process reads the catalog, so that its file still has what was\n\
-    deleted.")]
+#[command(after_help = "Examples:\n  \
+    webemotion gc --dry-run\n  \
+    webemotion gc --json | jq .freed_bytes\n\n\
+    Removes files below videos/ and clips/ that no row names, unfinished work, raw answers and titles that are \
+    older than 30 days, and videos that were forgotten and are here all the same, as after a merge by hand: \
+    these go as `webemotion forget` has them go, also from the pages below reports/. While a job is held files \
+    are left alone, and so are videos that a worker has in hand; while a merge, restore, forget or refresh is at \
+    work gc ends at once with 4. It ends with 1 when a page cannot be cleaned, or while another process reads \
+    the catalog, so that its file still has what was deleted.")]
 pub(crate) struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
@@ -132,7 +134,9 @@ async fn lock_if_idle(session: &Session, collected: &mut Collected) -> Result<Op
     Ok((!collected.is_at_work).then_some(lock))
 }
 
-/// Whether a job is held. An expired lease does not count: its worker has lost the job.
+/// Whether a job is held. An expired lease does not count: mostly its worker is dead. One that was suspended, or whose
+/// clock was set forward, may go on and renew it; what it had begun in its staging folder is then gone, and its attempt
+/// fails.
 async fn is_at_work(session: &Session) -> Result<bool, Failure> {
     let now_ms = session.clock.now_ms();
     Ok(jobs::held(&session.catalog).await?.iter().any(|lease| lease.ends_at > now_ms))

@@ -16,16 +16,17 @@ use super::{Global, Session, say};
 
 /// Flags of `merge`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  webemotion --data all merge node-0 node-1\n  webemotion --data all merge nodes/*\n\n\
-    Looks, clips and samples of finished videos are taken in with their files; the others stay due. Of a video that two\n\
-    catalogs worked on with other settings the work with the settings in force here counts. The order of the catalogs\n\
-    matters only where none has these: then the first one counts. What searches found adds up, whichever work counts.\n\n\
-    What was forgotten in one of the catalogs must not come back here either: what is here of it is removed first, as\n\
-    `webemotion forget` does.\n\n\
-    A second time does nothing. Kill it at any moment and start it again.\n\
-    While one merge, restore, gc, forget or refresh is at work on the data folder another one ends at once with 4."
-)]
+#[command(after_help = "Examples:\n  \
+    webemotion --data all merge node-0 node-1\n  \
+    webemotion --data all merge nodes/*\n\n\
+    Looks, clips and samples of finished videos are taken in with their files; the others stay due. Of a video \
+    that two catalogs worked on with other settings the work with the settings in force here counts. The order \
+    of the catalogs matters only where none has these: then the first one counts. What searches found adds up, \
+    whichever work counts.\n\n\
+    What was forgotten in one of the catalogs must not come back here either: what is here of it is removed \
+    first, as `webemotion forget` does.\n\n\
+    A second time does nothing. Kill it at any moment and start it again. While one merge, restore, gc, forget \
+    or refresh is at work on the data folder another one ends at once with 4.")]
 pub(crate) struct MergeArgs {
     /// Data folders, or the catalog.sqlite in them
     #[arg(required = true, value_name = "CATALOG")]
@@ -112,7 +113,18 @@ async fn open_copy(catalog: &Path, folder: &Path, session: &Session) -> Result<C
             })?;
         }
     }
-    Ok(Catalog::open(&copied, &session.clock).await.map_err(|error| named(error, catalog))?)
+    Ok(Catalog::open(&copied, &session.clock).await.map_err(|error| of_named(named(error, catalog)))?)
+}
+
+/// The failure for a named catalog: another program's file is not amended by another --data.
+fn of_named(error: CatalogError) -> Failure {
+    let failure = error.failure();
+    match error {
+        CatalogError::NotACatalog { .. } => {
+            failure.with_hint("name data folders of webemotion, or the catalog.sqlite in them")
+        }
+        _ => failure,
+    }
 }
 
 /// A failure of the copy, with the path of the named catalog instead.

@@ -7,7 +7,8 @@
 //! ```text
 //! plain · nets                                   the list of commands: without libtorch, with it
 //! crawl · clips · train · report                 the data flow, step by step
-//! run                                            all of it once a night: standing → agenda → legs → ledger, verdict
+//! run                                            all of it once a night: standing → agenda → legs (crawl_leg) → ledger,
+//!                                                verdict, metrics
 //! status · inspect · predict · eval · experiment inspecting the catalog, files, nets, methods
 //! adopt · retry · refresh · check                maintaining a catalog: labels in force, second tries, soundness
 //! backup · restore                               copying a catalog, and going back to a copy

@@ -43,7 +43,7 @@ pub(crate) struct PredictArgs {
     #[command(flatten)]
     net: NetArgs,
     /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, value_parser = crate::cli::asked_net::device_word, default_value = "auto")]
     device: String,
     /// One line for each face, with a head line
     #[arg(long, conflicts_with = "json")]

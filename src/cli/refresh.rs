@@ -1,5 +1,7 @@
 //! `webemotion refresh`: asks the Data API again about videos with old metadata, and finds those that are gone.
 
+use std::collections::HashSet;
+
 use serde_json::json;
 
 use crate::catalog::videos;
@@ -13,16 +15,16 @@ use super::{Global, Session, crawl, say};
 
 /// Flags of `refresh`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  webemotion refresh                      once a week keeps titles from expiring\n  \
+#[command(after_help = "Examples:\n  \
+    webemotion refresh                      once a week keeps titles from expiring\n  \
     webemotion refresh --purge              and removes what its owner removed from the site\n\n\
-    What --purge removes goes as `webemotion forget` has it go, with its rows, face crops, files and unfinished work, and\n\
-    from the pages below reports/, and it is kept from coming back. Its title was emptied when it was first\n\
-    missed: pages lose its id and its pictures, and may go on telling its title. A video that was forgotten and is here all\n\
-    the same goes in any case. What a worker has in hand is left for the next time.\n\n\
-    It ends with 1 when a page cannot be cleaned, or another process reads the catalog, so that its file still has what\n\
-    was removed."
-)]
+    What --purge removes goes as `webemotion forget` has it go, with its rows, face crops, files and unfinished \
+    work, and from the pages below reports/, and it is kept from coming back. Its title was emptied when it was \
+    first missed: pages lose its id and its pictures, and may go on telling its title. A video that was \
+    forgotten and is here all the same goes in any case. What a worker has in hand is left for the next time.\n\n\
+    It ends with 1 when a page cannot be cleaned, or another process reads the catalog, so that its file still \
+    has what was removed; and when the site names so few of the videos that its answer cannot be believed: then \
+    none counts as missing, and --purge removes none.")]
 pub(crate) struct RefreshArgs {
     /// Ask about videos whose metadata is older than this many days; after 30 it is emptied
     #[arg(long, value_name = "DAYS", default_value_t = 20)]
@@ -33,6 +35,10 @@ pub(crate) struct RefreshArgs {
 }
 
 const DAY_MS: i64 = 24 * 3_600_000;
+/// All of so few videos may have left the site by chance.
+const HANDFUL: usize = 5;
+/// From so many on, more than half of all is too much to be chance.
+const MANY: usize = 20;
 
 /// The result of a refresh.
 #[derive(Default)]
@@ -61,29 +67,75 @@ impl Tally {
     }
 }
 
+/// What the site said of all videos that it was asked about.
+#[derive(Default)]
+struct Answers {
+    renewed: usize,
+    /// Those that it names although they have a tombstone.
+    tombstoned: Vec<VideoId>,
+    /// Those that it does not name.
+    missing: Vec<VideoId>,
+    /// The number asked about that were not missing before.
+    asked: usize,
+    /// The number of those that it does not name.
+    lost: usize,
+    /// Whether one question about more than a handful of them got an empty answer.
+    is_batch_lost: bool,
+}
+
+impl Answers {
+    /// Counts one answer: how many were asked about that were not missing before, and how many of them it does not name.
+    fn count(&mut self, asked: usize, lost: usize) {
+        self.asked += asked;
+        self.lost += lost;
+        self.is_batch_lost |= asked > HANDFUL && lost == asked;
+    }
+
+    /// Why the answers cannot be believed, if so. Videos leave the site one by one; an API that is half disabled, has
+    /// changed its answer or is behind a proxy names none of them, and believing it would remove the whole data set.
+    fn doubt(&self) -> Option<Failure> {
+        let is_too_much = self.lost >= MANY && self.lost * 2 > self.asked;
+        if !self.is_batch_lost && !is_too_much {
+            return None;
+        }
+        let detail = format!(
+            "the Data API does not name {} of {}{}: this is not believed, and none counts as missing",
+            self.lost,
+            plural(self.asked, "video"),
+            if self.is_batch_lost { ", none at all in one answer" } else { "" }
+        );
+        Some(Failure::transient(Reason::Unexplained, detail).with_hint(
+            "look whether they are on the site, and whether the key's project may use the Data API; \
+             then start the same command again, or remove what is gone with `webemotion forget`",
+        ))
+    }
+}
+
 pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Exit> {
     let session = Session::existing(global).await?;
     let _lock = session.lock_files()?;
     let api = DataApi::new(key()?, &session.config.crawl).map_err(Failure::from)?;
-    let (mut tally, mut tombstoned) = (Tally::default(), Vec::new());
-    // Listed once, so that no video is asked about twice.
-    for some in stale(&session, args.older_than).await?.chunks(IDS_A_CALL) {
-        if session.stop.is_asked() {
-            break;
-        }
-        tombstoned.extend(ask(&session, &api, some, &mut tally).await?);
-    }
+    let answers = ask_all(&session, &api, args.older_than).await?;
+    let doubt = answers.doubt();
+    let mut tally = Tally { renewed: answers.renewed, ..Tally::default() };
     // These must not be here; their tombstones stay.
-    tally.tombstoned = removal::remove_rows(&session, &tombstoned, "its tombstone stood", false).await?;
+    tally.tombstoned =
+        removal::remove_rows(&session, &answers.tombstoned, "its tombstone stood", false).await?;
+    if doubt.is_none() {
+        tally.missing = set_missing(&session, &answers.missing).await?;
+    }
     let missing = videos::missing(&session.catalog, DAY_MS).await.map_err(Failure::from)?;
-    if args.purge {
-        let certain: Vec<VideoId> =
-            missing.iter().filter(|(_, is_certain)| *is_certain).map(|(id, _)| *id).collect();
+    if args.purge && doubt.is_none() {
+        let certain = missing.iter().filter(|(_, is_certain)| *is_certain);
+        let certain: Vec<VideoId> = certain.map(|(id, _)| *id).collect();
         tally.purged = removal::remove_rows(&session, &certain, "gone from the site", false).await?;
     }
     close(&session, &missing, &tally);
     // Removes deleted rows from the catalog's own file too.
     let is_wiped = tally.removed() == 0 || removal::wipe(&session).await?;
+    if let Some(doubt) = doubt {
+        return Err(doubt.into());
+    }
     let is_all = is_wiped && tally.both().iter().all(|removed| removed.is_all());
     let is_idle = tally.renewed + tally.missing + tally.removed() == 0;
     Ok(match (session.stop.is_asked(), is_idle) {
@@ -92,6 +144,35 @@ pub(crate) async fn run(args: RefreshArgs, global: &Global) -> anyhow::Result<Ex
         (false, false) if !is_all => Exit::SomeDead,
         (false, false) => Exit::Done,
     })
+}
+
+/// Asks about all videos whose metadata is old. What is missing is judged when all are asked, so nothing of it is stored yet.
+async fn ask_all(session: &Session, api: &DataApi, older_than_days: u32) -> Result<Answers, Failure> {
+    let before = videos::missing(&session.catalog, DAY_MS).await?;
+    let before: HashSet<VideoId> = before.into_iter().map(|(id, _)| id).collect();
+    let mut answers = Answers::default();
+    // Listed once, so that no video is asked about twice.
+    for some in stale(session, older_than_days).await?.chunks(IDS_A_CALL) {
+        if session.stop.is_asked() {
+            break;
+        }
+        let gone = ask(session, api, some, &mut answers).await?;
+        let asked = some.iter().filter(|(id, _)| !before.contains(id)).count();
+        let lost = gone.iter().filter(|id| !before.contains(id)).count();
+        answers.count(asked, lost);
+        answers.missing.extend(gone);
+    }
+    Ok(answers)
+}
+
+/// Records that the site no longer names these videos; returns how many they are.
+async fn set_missing(session: &Session, gone: &[VideoId]) -> Result<usize, Failure> {
+    let mut tx = session.catalog.begin().await?;
+    for id in gone {
+        videos::set_missing(&mut tx, *id).await?;
+    }
+    tx.commit().await?;
+    Ok(gone.len())
 }
 
 async fn stale(session: &Session, older_than_days: u32) -> Result<Vec<(VideoId, String)>, Failure> {
@@ -108,31 +189,30 @@ fn key() -> Result<crate::youtube::ApiKey, Failure> {
     })
 }
 
-/// Asks about some videos, and stores the answers. Returns those that the site names although they have a tombstone.
+/// Asks about some videos, and stores what the site says of those that it names. Returns the others.
 async fn ask(
     session: &Session,
     api: &DataApi,
     stale: &[(VideoId, String)],
-    tally: &mut Tally,
+    answers: &mut Answers,
 ) -> Result<Vec<VideoId>, Failure> {
     let ids: Vec<SiteId> = stale.iter().filter_map(|(_, site_id)| SiteId::new(site_id)).collect();
     let found = api.look_up(&ids, &session.stop).await?;
     let mut tx = session.catalog.begin().await?;
-    let mut tombstoned = Vec::new();
+    let mut gone = Vec::new();
     for (id, site_id) in stale {
         let Some(video) = found.iter().find(|video| video.site_id == *site_id) else {
-            videos::set_missing(&mut tx, *id).await?;
-            tally.missing += 1;
+            gone.push(*id);
             continue;
         };
         if videos::upsert(&mut tx, &new_video(video)).await?.is_some() {
-            tally.renewed += 1;
+            answers.renewed += 1;
         } else {
-            tombstoned.push(*id);
+            answers.tombstoned.push(*id);
         }
     }
     tx.commit().await?;
-    Ok(tombstoned)
+    Ok(gone)
 }
 
 fn new_video(video: &FoundVideo) -> videos::NewVideo {
@@ -171,4 +251,25 @@ fn close(session: &Session, missing: &[(VideoId, bool)], tally: &Tally) {
         tally.removed(),
         plural(tally.files(), "file")
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_doubted(batches: &[(usize, usize)]) -> bool {
+        let mut answers = Answers::default();
+        for (asked, lost) in batches {
+            answers.count(*asked, *lost);
+        }
+        answers.doubt().is_some()
+    }
+
+    #[test]
+    fn an_answer_that_loses_most_of_a_data_set_is_not_believed() {
+        assert!(!is_doubted(&[]) && !is_doubted(&[(0, 0)]) && !is_doubted(&[(5, 5)]));
+        assert!(!is_doubted(&[(7, 6)]) && !is_doubted(&[(50, 25), (50, 24)]));
+        assert!(is_doubted(&[(6, 6)]) && is_doubted(&[(50, 0), (50, 50)]));
+        assert!(is_doubted(&[(39, 20)]) && is_doubted(&[(50, 26), (50, 25)]));
+    }
 }

@@ -165,7 +165,7 @@ pub(crate) async fn remove_rows(
 }
 
 async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Removed, Failure> {
-    let mut known = look(session, wanted, how).await?;
+    let mut known = survey(session, wanted, how).await?;
     if known.free.is_empty() || session.stop.is_asked() {
         return Ok(Removed { in_hand: known.removed.in_hand, ..Removed::default() });
     }
@@ -193,7 +193,7 @@ async fn take_out(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<
     Ok(removed)
 }
 
-/// Takes videos out of the pages and the work lists, or only looks which have them.
+/// Takes videos out of the pages and the work lists, or only finds those that have them.
 async fn clean(session: &Session, known: &Known, names: &Names, how: How<'_>) -> Result<Removed, Failure> {
     let leaving = Leaving { samples: &known.samples, names };
     let pages = pages::clean(&session.catalog, &session.store.reports(), &leaving, how.dry_run).await?;
@@ -204,16 +204,16 @@ async fn clean(session: &Session, known: &Known, names: &Names, how: How<'_>) ->
     Ok(Removed { pictures, pages, lists, unclean, ..Removed::default() })
 }
 
-/// Removes the rows of videos, then their files. A video that a worker has claimed since [`look`] read it is kept.
+/// Removes the rows of videos, then their files. A video that a worker has claimed since [`survey`] read it is kept.
 async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Removed, Failure> {
     // From here on no job of theirs can be claimed, and afterwards they have none.
     let mut tx = session.catalog.begin().await?;
-    let known = look(session, wanted, how).await?;
+    let known = survey(session, wanted, how).await?;
     // Before the rows are deleted, which frees their ids: the next video with such an id would resume this work.
     for work in &known.removed.unfinished {
         session.store.clear_staging(work)?;
     }
-    forget::videos(&mut tx, &known.rows, how.reason).await?;
+    forget::remove(&mut tx, &known.rows, how.reason).await?;
     for video in &known.unknown {
         tombstones::insert(&mut tx, &video.site, &video.site_id, how.reason).await?;
     }
@@ -225,7 +225,7 @@ async fn remove_batch(session: &Session, wanted: &[Wanted], how: How<'_>) -> Res
 }
 
 /// Finds out what is to be removed of videos.
-async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Known, Failure> {
+async fn survey(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Known, Failure> {
     let (mut known, held) = (Known::default(), held(session).await?);
     for video in wanted {
         let id = videos::find(&session.catalog, &video.site, &video.site_id).await?;
@@ -238,8 +238,8 @@ async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Know
             None => {}
         }
         match id {
-            Some(id) => look_at(session, id, video, &mut known).await?,
-            None => look_for(session, video, &mut known).await?,
+            Some(id) => survey_known(session, id, video, &mut known).await?,
+            None => survey_unknown(session, video, &mut known).await?,
         }
         known.removed.files.extend(session.store.files_of(&video.site, &video.site_id)?);
         known.free.push(video.clone());
@@ -252,7 +252,12 @@ async fn look(session: &Session, wanted: &[Wanted], how: How<'_>) -> Result<Know
 }
 
 /// Adds what is to be removed of a video that is here.
-async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
+async fn survey_known(
+    session: &Session,
+    id: VideoId,
+    video: &Wanted,
+    known: &mut Known,
+) -> Result<(), Failure> {
     let catalog = &session.catalog;
     let found = videos::get(catalog, id).await?.found;
     // A local video may have been found at several paths.
@@ -271,7 +276,7 @@ async fn look_at(session: &Session, id: VideoId, video: &Wanted, known: &mut Kno
 }
 
 /// Adds what is to be done about a video that is not here.
-async fn look_for(session: &Session, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
+async fn survey_unknown(session: &Session, video: &Wanted, known: &mut Known) -> Result<(), Failure> {
     let Wanted { site, site_id } = video.clone();
     if tombstones::stands(&session.catalog, &site, &site_id).await? {
         known.removed.before.push(video.name());
@@ -283,7 +288,8 @@ async fn look_for(session: &Session, video: &Wanted, known: &mut Known) -> Resul
     Ok(())
 }
 
-/// The videos that workers are processing. An expired lease does not count: its worker has lost the job.
+/// The videos that workers are processing. An expired lease does not count: its worker is dead, or was suspended and finds
+/// its job removed when it goes on.
 async fn held(session: &Session) -> Result<HashMap<VideoId, HeldLease>, Failure> {
     let now_ms = session.clock.now_ms();
     let leases = jobs::held(&session.catalog).await?.into_iter();
@@ -293,7 +299,7 @@ async fn held(session: &Session) -> Result<HashMap<VideoId, HeldLease>, Failure>
 
 fn in_hand(name: &str, lease: &HeldLease) -> Failure {
     let who = worker_name::in_words(&lease.worker);
-    let detail = format!("the {} of {name} is in hand of {who}", lease.stage);
+    let detail = format!("the {} of {name} is being processed by {who}", lease.stage);
     Failure::transient(Reason::Forgotten, detail).with_hint(
         "no row and no file was removed: wait for its end or stop it, then start the same command again",
     )
@@ -306,7 +312,7 @@ fn unfinished(session: &Session, rows: &[VideoId]) -> Result<Vec<String>, Failur
     Ok(session.store.unfinished()?.into_iter().filter(is_theirs).collect())
 }
 
-/// Removes the copies of catalogs that a merge or a restore left when it was killed, or only looks which there are: no
+/// Removes the copies of catalogs that a merge or a restore left when it was killed, or only finds them: no
 /// other is at work while the lock of those who bring and remove files is held.
 pub(crate) fn clear_copies(session: &Session, dry_run: bool) -> Result<Vec<String>, Failure> {
     let is_copy = |work: &String| {

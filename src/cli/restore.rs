@@ -20,17 +20,17 @@ use super::{Global, Session, say};
 
 /// Flags of `restore`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  webemotion restore /backup/catalog-2026-11-30.sqlite && webemotion check --repair\n\n\
-    The backup is checked, and a copy of it becomes the catalog; the backup itself stays as it is. The catalog that is\n\
-    there is moved aside with its write-ahead log, so that nothing is lost and nothing of it is replayed into the other.\n\
-    Delete it once you miss nothing. Nobody may be at work on the data folder: else it ends at once with 4.\n\n\
-    What was forgotten after the backup was made is removed from it, if the catalog that is there can still be read; if\n\
-    not, it has to be forgotten again. What else came after the backup is due again, and its files are removed by\n\
-    `webemotion gc`.\n\n\
-    Exit codes: 0 done; 1 done, but what was forgotten is not known, or a part of it could not be removed; 3 the backup\n\
-    cannot be used, and nothing was changed."
-)]
+#[command(after_help = "Examples:\n  \
+    webemotion restore /backup/catalog-2026-11-30.sqlite && webemotion check --repair\n\n\
+    The backup is checked, and a copy of it becomes the catalog; the backup itself stays as it is. The catalog \
+    that is there is moved aside with its write-ahead log, so that nothing is lost and nothing of it is replayed \
+    into the other. Delete it once you miss nothing. Nobody may be at work on the data folder: else it ends at \
+    once with 4.\n\n\
+    What was forgotten after the backup was made is removed from it, if the catalog that is there can still be \
+    read; if not, it has to be forgotten again. What else came after the backup is due again, and its files are \
+    removed by `webemotion gc`.\n\n\
+    Exit codes: 0 done; 1 done, but what was forgotten is not known, or a part of it could not be removed; 3 the \
+    backup cannot be used, and nothing was changed.")]
 pub(crate) struct RestoreArgs {
     /// What `webemotion backup` wrote
     file: PathBuf,

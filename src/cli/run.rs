@@ -1,5 +1,6 @@
 //! `webemotion run`: one round of what is due, in the order of the data flow, for a scheduler to start every night.
-//! `standing` reads the situation, `agenda` decides what to do, `legs` does it, and `ledger` records it.
+//! `standing` reads the situation, `agenda` decides what to do, `legs` does it (`crawl_leg` the crawl, with its waits), and
+//! `ledger` records it: with the exit code of `verdict`, and for Prometheus in `metrics`.
 
 pub(crate) mod agenda;
 mod crawl_leg;
@@ -108,6 +109,7 @@ impl Work {
         self.train.recipe().method.as_str().to_owned()
     }
 
+    /// The default one: without training the flags are not read, but what is new for it is still counted.
     #[cfg(not(feature = "train"))]
     pub(crate) fn method(&self) -> String {
         "scn".to_owned()

@@ -48,7 +48,7 @@ impl Session {
         let session = Self::open(global).await?;
         let jobs = takeover::take_back(&session.catalog).await?;
         if jobs > 0 {
-            tracing::warn!(jobs, "a process that ended without a word left jobs behind: they are due again");
+            tracing::warn!(jobs, "a process that died left jobs behind: they are due again");
         }
         Ok(session)
     }

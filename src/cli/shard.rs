@@ -16,9 +16,9 @@ use super::{Global, Session, say};
     webemotion --data /shared/data shard --count 16 --out /shared/lists\n  \
     webemotion --data /local/node clips --shard /shared/lists/shard-00003-of-00016.jsonl      (on a node)\n  \
     webemotion --data /shared/data merge /shared/nodes/*                                      (at the end)\n\n\
-    A list holds the videos whose file is there and that are not cut with the settings in force. Those whose file is gone\n\
-    by the time that a node takes the list are passed over. Writing lists again after a merge lists what is left.\n\
-    scripts/schedule/ has a Slurm array and a Kubernetes job that do all this.")]
+    A list holds the videos whose file is there and that are not cut with the settings in force. Those whose \
+    file is gone by the time that a node takes the list are passed over. Writing lists again after a merge lists \
+    what is left. scripts/schedule/ has a Slurm array and a Kubernetes job that do all this.")]
 pub(crate) struct ShardArgs {
     /// How many lists
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]

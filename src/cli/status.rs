@@ -158,6 +158,12 @@ async fn gather(session: &Session, work: &Work) -> Result<Status, anyhow::Error>
     })
 }
 
+/// The first line of what was said, as a terminal may show it.
+pub(super) fn first_line(detail: &str) -> String {
+    let line = detail.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    line.chars().filter(|c| !c.is_control()).collect()
+}
+
 async fn paused(session: &Session) -> Result<Vec<Paused>, Failure> {
     let all = pauses::in_force(&session.catalog).await?.into_iter();
     Ok(all

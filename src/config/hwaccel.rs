@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What decodes videos. It changes no clip, for frames are the same: it is no part of a recipe.
+/// What decodes videos. It changes no clip, as frames are the same: it is not part of a recipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Hwaccel {

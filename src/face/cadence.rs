@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 /// The usual length of a frame is taken over this many latest frames.
 const RECENT_FRAMES: usize = 64;
+/// A frame without a next one lasts no longer than this, milliseconds: of a film that shows a few stills for a minute each,
+/// the last look at a face says nothing of the minute after it.
+const MAX_LAST_FRAME_MS: i64 = 1_000;
 
 /// Tracks frame times and durations. Must see every frame of a video, in order.
 #[derive(Debug)]
@@ -31,16 +34,22 @@ impl Cadence {
     }
 
     /// Usual length of a frame, milliseconds: the median of the latest ones, so pauses do not affect it.
-    pub(super) fn frame_ms(&self) -> i64 {
+    fn frame_ms(&self) -> i64 {
         let next = self.starts_ms.iter().skip(1);
         let mut lengths_ms: Vec<i64> = next.zip(&self.starts_ms).map(|(next, this)| next - this).collect();
         lengths_ms.sort_unstable();
         lengths_ms.get(lengths_ms.len() / 2).copied().unwrap_or(self.presumed_ms)
     }
 
-    /// When the frame that began at `t_ms` ends: when the next one begins, but at most a usual length later.
+    /// Length of a frame that no other follows yet, milliseconds.
+    pub(super) fn last_frame_ms(&self) -> i64 {
+        self.frame_ms().min(MAX_LAST_FRAME_MS)
+    }
+
+    /// When the frame that began at `t_ms` ends: when the next one begins, but at most a usual length or
+    /// [`MAX_LAST_FRAME_MS`] later.
     pub(super) fn end_of(&self, t_ms: i64) -> i64 {
-        let usual_ms = t_ms + self.frame_ms();
+        let usual_ms = t_ms + self.last_frame_ms();
         let next = self.starts_ms.partition_point(|start_ms| *start_ms <= t_ms);
         self.starts_ms.get(next).map_or(usual_ms, |next_ms| usual_ms.min(*next_ms))
     }
@@ -80,7 +89,13 @@ mod tests {
     #[test]
     fn until_two_frames_are_known_their_length_is_presumed() {
         assert_eq!(cadence([]).frame_ms(), 9_000);
-        assert_eq!(cadence([70]).end_of(70), 9_070);
+        assert_eq!(Cadence::new(40).end_of(70), 110);
+    }
+
+    #[test]
+    fn a_still_that_is_shown_for_a_minute_is_one_short_look() {
+        let stills = cadence([0, 60_000, 120_000]);
+        assert_eq!([0, 60_000, 120_000].map(|t_ms| stills.end_of(t_ms)), [1_000, 61_000, 121_000]);
     }
 
     #[test]

@@ -33,19 +33,19 @@ const MIN_PICTURES: usize = 4;
 const MAX_RESIDUAL: f64 = 0.18;
 /// The share of the last picture halfway through the window.
 const HALFWAY_SHARE: std::ops::RangeInclusive<f64> = 0.3..=0.7;
-/// Least rise of the share within a quarter of the window, before halfway and after.
+/// Minimum rise of the share within a quarter of the window, before halfway and after.
 const MIN_SHARE_STEP: f64 = 0.08;
-/// Least difference of the ends, in least differences of a cut.
+/// Minimum difference of the ends, in units of `cut_min_difference`.
 const MIN_DIFFERENCE_RATIO: f64 = 1.5;
-/// Least share of the pixels that differ by at least half the ends' difference; otherwise a title or a person appeared.
+/// Minimum share of the pixels that differ by at least half the ends' difference; otherwise a title or a person appeared.
 const MIN_CHANGED_SHARE: f64 = 0.4;
 /// Ends whose lumas correlate at least this much are one scene that moved.
 const MAX_CORRELATION: f64 = 0.65;
 /// Ends whose lumas correlate at least this much are two scenes only if [`MIN_UNEXPLAINED`] holds too.
 const LIGHT_CORRELATION: f64 = 0.45;
-/// Least share of the ends' difference that a change of light leaves unexplained.
+/// Minimum share of the ends' difference that a change of light leaves unexplained.
 const MIN_UNEXPLAINED: f64 = 0.35;
-/// Least contrast that is lost halfway, as a share of what a perfect mix loses.
+/// Minimum contrast that is lost halfway, as a share of what a perfect mix loses.
 const MIN_CONTRAST_LOSS: f64 = 0.5;
 /// A single window may look like a dissolve by chance.
 const MIN_WINDOWS: u32 = 2;
@@ -53,7 +53,7 @@ const MIN_WINDOWS: u32 = 2;
 /// Finds the dissolves of one video. Must see every frame's thumbnail, in order.
 #[derive(Debug)]
 pub(super) struct Dissolves {
-    /// Least difference of a dissolve's ends, 0 to 255.
+    /// Minimum difference of a dissolve's ends, 0 to 255.
     min_difference: f64,
     /// The latest pictures, back to the one at which the longest window begins.
     recent: VecDeque<TimedPicture>,
@@ -83,7 +83,7 @@ impl Dissolves {
         Self { min_difference, recent: VecDeque::new(), black_ms: None, found: Vec::new() }
     }
 
-    /// Adds the next frame. A fade to or from black is no dissolve.
+    /// Adds the next frame. A fade to or from black is not a dissolve.
     pub(super) fn push(&mut self, t_ms: i64, picture: &RgbImage, is_black: bool) {
         if is_black {
             self.black_ms = Some(t_ms);
@@ -185,7 +185,7 @@ impl<'a> Ends<'a> {
         (difference >= least).then(|| Self { first, last, difference, square_sum: square_sum() })
     }
 
-    /// The share of the last picture in another one; `None` if that is no mix of the two.
+    /// The share of the last picture in another one; `None` if that is not a mix of the two.
     fn share(&self, picture: &RgbImage) -> Option<f64> {
         let mix = self.mix(picture);
         (mix.residual < MAX_RESIDUAL * self.difference).then_some(mix.share)

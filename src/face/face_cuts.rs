@@ -1,4 +1,4 @@
-//! Finds hard cuts that change the picture around a face, so that no track holds two people: also those that change only a
+//! Finds hard cuts that change the picture around a face, so that no track holds two people: even those that change only a
 //! part of the picture, or a dim one, which are no cuts of the whole picture. Knows thumbnails and tracks.
 //!
 //! Such a cut is a frame that, inside the box of the track's face,
@@ -16,7 +16,7 @@ use super::open_track::OpenTrack;
 use super::thumbnail::{Comparison, difference, least_difference_of_quarters, part_around, usual_step};
 use crate::config::ClipRecipe;
 
-/// Least difference in each quarter, as a share of that in the whole. At 22 cuts between people of real videos, each laid
+/// Minimum difference in each quarter, as a share of that in the whole. At 22 cuts between people of real videos, each laid
 /// out in another way, it was at least 0.63; where a title came or went over a face, less than 0.5, unless the face moved
 /// fast on the same frame.
 const MIN_EVENNESS: f64 = 0.5;
@@ -89,7 +89,7 @@ impl FaceCuts {
 
     /// The frames that begin another picture in the place of a track's face, of those later than both its first face and
     /// `after_ms`, up to `until_ms`, which must be settled; milliseconds, ascending.
-    pub(super) fn of(&self, track: &OpenTrack, after_ms: i64, until_ms: i64) -> Vec<i64> {
+    pub(super) fn cuts_in(&self, track: &OpenTrack, after_ms: i64, until_ms: i64) -> Vec<i64> {
         let from_ms = after_ms.max(track.first().t_ms);
         let first = self.recent.partition_point(|seen| seen.t_ms <= from_ms).max(1);
         let after = self.recent.partition_point(|seen| seen.t_ms <= until_ms);
@@ -109,8 +109,9 @@ impl FaceCuts {
     fn is_cut(&self, at: usize, track: &OpenTrack, begins_ms: i64) -> bool {
         let t_ms = self.recent[at].t_ms;
         let earlier = track.faces().partition_point(|seen| seen.t_ms < t_ms);
-        let Some(seen) = earlier.checked_sub(1).map(|last| &track.faces()[last]) else { return false };
-        let part = |at: usize| part_around(&self.recent[at].picture, &seen.face.face_box, PART_RATIO);
+        let Some(last_seen) = earlier.checked_sub(1).map(|index| &track.faces()[index]) else { return false };
+        let face_box = &last_seen.face.face_box;
+        let part = |index: usize| part_around(&self.recent[index].picture, face_box, PART_RATIO);
         let (before, here) = (part(at - 1), part(at));
         let change = difference(&before, &here);
         if change < self.min_difference {
@@ -121,16 +122,16 @@ impl FaceCuts {
         let first = recently.min(at.saturating_sub(PAST_NEIGHBOURS)).max(began).max(1);
         let after = (at + 1 + NEIGHBOURS).min(self.recent.len());
         let neighbours = (first..at).chain(at + 1..after);
-        let steps: Vec<f64> = neighbours.map(|at| difference(&part(at - 1), &part(at))).collect();
+        let steps: Vec<f64> = neighbours.map(|index| difference(&part(index - 1), &part(index))).collect();
         change >= self.cut_ratio * usual_step(&steps)
             && least_difference_of_quarters(&before, &here) >= MIN_EVENNESS * change
             && Comparison::of(&before, &here).correlation < MAX_CORRELATION
             && !self.is_undone(at, &part, RETURNED * change)
     }
 
-    /// Whether a picture from before a frame and one from then on differ by less than `least`: one of the nearest three on
+    /// Whether a picture from before a frame and one from then on differ by less than `tolerance`: one of the nearest three on
     /// one side, and any within [`RETURN_MS`] on the other.
-    fn is_undone(&self, at: usize, part: &dyn Fn(usize) -> RgbImage, least: f64) -> bool {
+    fn is_undone(&self, at: usize, part: &dyn Fn(usize) -> RgbImage, tolerance: f64) -> bool {
         let t_ms = self.recent[at].t_ms;
         let oldest = self.recent.partition_point(|seen| seen.t_ms < t_ms - RETURN_MS);
         let latest = self.recent.partition_point(|seen| seen.t_ms <= t_ms + RETURN_MS).max(at + 1);
@@ -138,7 +139,7 @@ impl FaceCuts {
         let from_here: Vec<RgbImage> = (at..latest).map(part).collect();
         let nearest = |pictures: &[RgbImage]| pictures.len().min(NEAREST);
         let alike = |one: &[RgbImage], other: &[RgbImage]| {
-            one.iter().any(|a| other.iter().any(|b| difference(a, b) < least))
+            one.iter().any(|a| other.iter().any(|b| difference(a, b) < tolerance))
         };
         alike(&before[..nearest(&before)], &from_here) || alike(&before, &from_here[..nearest(&from_here)])
     }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flashes_or_hides_a_face_for_a_moment_is_no_cut() {
+    fn what_flashes_or_hides_a_face_for_a_moment_is_not_a_cut() {
         let white = RgbImage::from_pixel(48, 27, image::Rgb([255; 3]));
         for hidden in [1, 3, 6] {
             let frames = (0..80).map(|at| match at - 40 {
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn another_light_and_a_jerk_are_no_cuts() {
+    fn another_light_and_a_jerk_are_not_cuts() {
         let light = (0..80).map(|at| lit(&person(false, 0), if at < 40 { 1.0 } else { 0.55 }));
         assert_eq!(cuts_of(light), [0; 0]);
         let jerk = (0..80).map(|at| person(false, if at < 40 { 0 } else { 2 }));

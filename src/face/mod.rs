@@ -5,7 +5,7 @@
 //! detector → mtcnn                               faces of one picture: the interface, and its implementation
 //! pyramid · resample · boxes                     the input of mtcnn's nets, and the arithmetic on their output
 //! thumbnail → dissolve · transition → shots      small pictures compared; gradual transitions; shots
-//! thumbnail → face_cuts → track                  hard cuts that change only the picture around a face
+//! thumbnail → face_cuts ↔ track                  hard cuts that change only the picture around a face
 //! shots → track                                  the faces of one shot linked to tracks of one person each
 //! open_track · cadence                           a track while it is built, and how long frames last
 //! select                                         which stretches of tracks become clips, and why others do not

@@ -1,8 +1,9 @@
 //! Finds duplicate footage by how faces move: whether two clips show the same recording. Pure; knows no catalog.
 //!
 //! Aligned faces all look alike, but nobody moves twice in the same way at the same place of the picture. Another
-//! encoding, size or frame rate hardly changes the motion, and a trimmed start only shifts it. Two limits: a face that
-//! keeps still cannot be compared, and a cropped or mirrored copy is not found, as its face is at another place.
+//! encoding or size hardly changes the motion, and a trimmed start only shifts it. Three limits: a face that keeps still
+//! cannot be compared; a cropped or mirrored copy is not found, as its face is at another place; nor may be a copy with
+//! another frame rate.
 
 use crate::types::{SeenFace, Span};
 
@@ -13,11 +14,11 @@ const STEP_MS: i64 = 1_000 / MOMENTS_PER_S;
 const VALUES: usize = 6;
 /// Two motions must overlap in at least this many moments, which is 4 s.
 const MIN_MOMENTS: usize = 4 * MOMENTS_PER_S as usize;
-/// Greatest [`MotionMatch::distance`] of duplicates. Measured on 239 clips of 96 drawn films: among the 12,491 pairs of
+/// Maximum [`MotionMatch::distance`] of duplicates. Measured on 239 clips of 96 drawn films: among the 12,491 pairs of
 /// clips of different films whose faces come close, the least distance is 0.066, and 0.091 among those that also
 /// correlate. Copies of real videos stay below 0.061, except those with another frame rate.
 const MAX_DISTANCE: f32 = 0.065;
-/// Least [`MotionMatch::correlation`] of duplicates.
+/// Minimum [`MotionMatch::correlation`] of duplicates.
 const MIN_CORRELATION: f32 = 0.95;
 /// Share of the moments that count for the distance, the closest ones; in the others landmarks may jump, as those of
 /// faces that are half turned away do.
@@ -75,10 +76,10 @@ impl Motion {
 
     /// The values of all moments as little-endian `u16`, `round((value + 1) / 4 · 65,535)`, clamped.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let byte = |value: &f32| {
+        let stored = |value: &f32| {
             ((value - STORED_FROM) / STORED_RANGE * f32::from(u16::MAX)).round().clamp(0.0, 65_535.0) as u16
         };
-        self.moments.iter().flatten().flat_map(|value| byte(value).to_le_bytes()).collect()
+        self.moments.iter().flatten().flat_map(|value| stored(value).to_le_bytes()).collect()
     }
 
     /// The motion that [`Motion::to_bytes`] wrote; an incomplete last moment is dropped.
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn another_head_at_the_same_place_is_no_duplicate() {
+    fn another_head_at_the_same_place_is_not_a_duplicate() {
         for person in 2..40 {
             let best = motion(1, 0, 9_000, 200).best_match(&motion(person, 0, 9_000, 200));
             assert!(!best.is_some_and(|best| best.is_duplicate()), "{person}: {best:?}");

@@ -57,7 +57,7 @@ impl OpenTrack {
         // Later frames may still become part of the track.
         let until_ms = cuts.settled_ms().min(self.last().t_ms);
         if self.searched_ms < until_ms {
-            let found = cuts.of(self, self.searched_ms, until_ms);
+            let found = cuts.cuts_in(self, self.searched_ms, until_ms);
             self.borders.extend(found);
             self.searched_ms = until_ms;
         }

@@ -32,7 +32,7 @@ pub struct LabelledPlan {
     pub emotion: Option<Emotion>,
 }
 
-/// Least IoU of a track's face with the face that a list names.
+/// Minimum IoU of a track's face with the face that a list names.
 const MIN_FACE_IOU: f32 = 0.3;
 /// The track's face is compared at its look nearest to the part's beginning, if that is no farther away than this,
 /// milliseconds.

@@ -16,7 +16,7 @@ const MOUTH_BELOW: f32 = 1.15;
 
 /// Mean luma of a usable crop, 0 to 255.
 const LUMA: std::ops::RangeInclusive<f32> = 25.0..=235.0;
-/// Least standard deviation of a usable crop's luma.
+/// Minimum standard deviation of a usable crop's luma.
 const MIN_CONTRAST: f32 = 10.0;
 
 /// Measures an aligned crop and the face that it shows, which was found in a picture of this width and height, pixels.

@@ -1,4 +1,4 @@
-//! Finds shots in a stream of thumbnails. Knows times and small pictures, no files and no faces.
+//! Finds shots in a stream of thumbnails. Takes times, small pictures and the boxes of tracked faces.
 //!
 //! A shot begins with the first frame, at a hard cut, and where a fade-in from black is complete. The frames of a fade-in,
 //! and those of a dissolve or another transition, which may show two people, belong to no shot.
@@ -30,9 +30,9 @@ pub const THUMBNAIL_WIDTH_PX: u32 = 48;
 
 /// Neighbours after a frame; it is placed once they are known.
 const NEIGHBOURS: usize = 2;
-/// Least number of neighbours before a frame.
+/// Minimum number of neighbours before a frame.
 const PAST_NEIGHBOURS: usize = 6;
-/// Least time that the neighbours before a frame span, milliseconds. A video whose frames are repeated to a higher rate has
+/// Minimum time that the neighbours before a frame span, milliseconds. A video whose frames are repeated to a higher rate has
 /// few distinct ones.
 const PAST_MS: i64 = 400;
 /// Neighbours with at most this share of the frame's own difference are repeated frames, or still: they tell nothing about
@@ -52,14 +52,16 @@ const MIN_CHANGED_SHARE: f64 = 0.28;
 const LONGEST_FLASH_MS: i64 = 300;
 /// The scene goes on if the difference is less than this share of what the flash changed.
 const RETURNED: f64 = 0.3;
-/// A picture with less contrast shows no scene, nor does one whose luma correlates with the scene's at least this much show
-/// another one.
+/// A picture with less contrast shows no scene.
 const MIN_CONTRAST: f64 = 100.0;
+/// A picture whose luma correlates with a scene's at least this much may show that scene in another light.
 const LIGHT_CORRELATION: f64 = 0.8;
 /// The lumas of a scene before a short black and after it correlate at least this much.
 const SAME_SCENE_CORRELATION: f64 = 0.65;
-/// A cut spares a face if its box changes by at most this share of what the picture changes, and of what a cut must.
+/// A cut spares a face if its box changes by at most this share of what the picture changes, and at most by
+/// [`SPARED_OF_LEAST`].
 const SPARED: f64 = 0.25;
+/// The same, as a share of `cut_min_difference`.
 const SPARED_OF_LEAST: f64 = 0.5;
 
 /// A frame, once it is known whether a shot begins with it.
@@ -79,7 +81,7 @@ pub struct ShotFinder {
     min_difference: f64,
     min_shot_ms: i64,
     /// The latest frames. The last ones are not placed yet: [`NEIGHBOURS`], or more where the scene may go on after a flash.
-    window: VecDeque<Step>,
+    window: VecDeque<WindowFrame>,
     placed_in_window: usize,
     has_ended: bool,
     /// Starts of shots, ascending, milliseconds; the first one is the first frame.
@@ -95,7 +97,7 @@ pub struct ShotFinder {
 
 /// A frame in the window.
 #[derive(Debug)]
-struct Step {
+struct WindowFrame {
     t_ms: i64,
     thumbnail: RgbImage,
     /// From the frame before, 0 to 255; 0 for the first frame.
@@ -158,7 +160,7 @@ impl ShotFinder {
         let fade_in_ms = self.brightness.update(t_ms, luma);
         self.dissolves.push(t_ms, &thumbnail, luma < BLACK_LUMA);
         self.transitions.push(t_ms, &thumbnail);
-        self.window.push_back(Step { t_ms, thumbnail, difference, fade_in_ms });
+        self.window.push_back(WindowFrame { t_ms, thumbnail, difference, fade_in_ms });
         while self.placed_in_window > PAST_NEIGHBOURS
             && self.window[self.placed_in_window].t_ms - self.window[0].t_ms > PAST_MS
         {
@@ -177,7 +179,7 @@ impl ShotFinder {
     pub fn place_next(&mut self, tracked: &[FaceBox]) -> Option<Placed> {
         let at = self.placed_in_window;
         let needed = if self.has_ended { 0 } else { NEIGHBOURS };
-        let Step { t_ms, fade_in_ms, .. } =
+        let WindowFrame { t_ms, fade_in_ms, .. } =
             *self.window.get(at).filter(|_| at + needed < self.window.len())?;
         let begins_shot = match self.starts.last() {
             None => true,
@@ -186,7 +188,7 @@ impl ShotFinder {
             {
                 true
             }
-            Some(_) if self.is_step(at) && !self.is_undone(at)? => {
+            Some(_) if self.is_cut_candidate(at) && !self.is_undone(at)? => {
                 let is_spared = self.spares(at, tracked);
                 self.spared.extend(is_spared.then_some(t_ms));
                 !is_spared
@@ -248,16 +250,16 @@ impl ShotFinder {
     }
 
     /// Whether the frame of this index in the window differs from the frame before it as a hard cut does.
-    fn is_step(&self, at: usize) -> bool {
+    fn is_cut_candidate(&self, at: usize) -> bool {
         let difference = self.window[at].difference;
         if difference < self.min_difference {
             return false;
         }
         // The difference of a shot's first frame is that of the cut, and the video's first frame has none.
-        let counted = self.window.iter().enumerate().filter(|(other, step)| {
-            *other != at && !self.starts.contains(&step.t_ms) && step.difference > REPEATED * difference
+        let counted = self.window.iter().enumerate().filter(|(other, frame)| {
+            *other != at && !self.starts.contains(&frame.t_ms) && frame.difference > REPEATED * difference
         });
-        let (sum, count) = counted.fold((0.0, 0_u32), |(sum, n), (_, step)| (sum + step.difference, n + 1));
+        let (sum, count) = counted.fold((0.0, 0_u32), |(sum, n), (_, frame)| (sum + frame.difference, n + 1));
         let mean = sum / f64::from(count.max(1));
         let changed = || {
             let [before, here] = [at - 1, at].map(|at| &self.window[at].thumbnail);
@@ -270,9 +272,9 @@ impl ShotFinder {
     /// flashed or passed, and the shot goes on. So it does if only the light changed between them, for as long as a flash
     /// lasts. `None` while later frames must tell.
     fn is_undone(&self, at: usize) -> Option<bool> {
-        let Step { t_ms, difference: step, .. } = self.window[at];
+        let WindowFrame { t_ms, difference: cut_difference, .. } = self.window[at];
         let between = |a: usize, b: usize| difference(&self.window[a].thumbnail, &self.window[b].thumbnail);
-        let alike = |a: usize, b: usize| between(a, b) < self.min_difference.max(RETURNED * step);
+        let alike = |a: usize, b: usize| between(a, b) < self.min_difference.max(RETURNED * cut_difference);
         let before = at.saturating_sub(NEIGHBOURS + 1)..at;
         let from_here = at..(at + NEIGHBOURS + 1).min(self.window.len());
         if before.clone().any(|a| from_here.clone().any(|b| alike(a, b))) {
@@ -283,7 +285,7 @@ impl ShotFinder {
             if from_here.clone().any(|b| alike(earlier, b)) {
                 return Some(true);
             }
-            if !self.is_light(earlier, at) {
+            if !self.may_be_relit(earlier, at) {
                 break;
             }
         }
@@ -291,7 +293,7 @@ impl ShotFinder {
             if before.clone().any(|a| alike(a, later)) {
                 return Some(true);
             }
-            if self.window[later].t_ms - t_ms > LONGEST_FLASH_MS || !self.is_light(later, at - 1) {
+            if self.window[later].t_ms - t_ms > LONGEST_FLASH_MS || !self.may_be_relit(later, at - 1) {
                 return Some(false);
             }
         }
@@ -299,21 +301,21 @@ impl ShotFinder {
     }
 
     /// Whether a frame may be the scene of another one in another light: it shows no scene, or the same one.
-    fn is_light(&self, at: usize, scene: usize) -> bool {
+    fn may_be_relit(&self, at: usize, scene: usize) -> bool {
         let (picture, scene) = (&self.window[at].thumbnail, &self.window[scene].thumbnail);
         contrast(picture) < MIN_CONTRAST || Comparison::of(picture, scene).correlation >= LIGHT_CORRELATION
     }
 
     /// Whether the scene of a frame, with which it is light again after black, is the one that was lit shortly before.
     fn is_lit_again(&self, at: usize) -> bool {
-        let Step { t_ms, thumbnail, .. } = &self.window[at];
-        let steps = self.window.range(..at).zip(self.window.range(1..));
-        let recent = steps.filter(|(_, next)| t_ms - next.t_ms <= LONGEST_FLASH_MS);
-        recent.map(|(step, _)| (step, mean_luma(&step.thumbnail))).any(|(step, luma)| {
+        let WindowFrame { t_ms, thumbnail, .. } = &self.window[at];
+        let frames = self.window.range(..at).zip(self.window.range(1..));
+        let recent = frames.filter(|(_, next)| t_ms - next.t_ms <= LONGEST_FLASH_MS);
+        recent.map(|(frame, _)| (frame, mean_luma(&frame.thumbnail))).any(|(frame, luma)| {
             let most = self.min_difference.max(RETURNED * luma);
             luma >= LIT_LUMA
-                && difference(&step.thumbnail, thumbnail) < most
-                && Comparison::of(&step.thumbnail, thumbnail).correlation >= SAME_SCENE_CORRELATION
+                && difference(&frame.thumbnail, thumbnail) < most
+                && Comparison::of(&frame.thumbnail, thumbnail).correlation >= SAME_SCENE_CORRELATION
         })
     }
 

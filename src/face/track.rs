@@ -1,5 +1,5 @@
-//! Links the faces of single frames to tracks, each of one person. Knows boxes and times, no pictures; the caller says
-//! where shots begin.
+//! Links the faces of single frames to tracks, each of one person. Takes boxes and times; the caller says where shots
+//! begin, and [`FaceCuts`] where another face takes a tracked one's place.
 
 use pathfinding::kuhn_munkres::kuhn_munkres;
 use pathfinding::matrix::Matrix;
@@ -76,9 +76,9 @@ impl Tracker {
         previous_ms.is_some_and(|previous_ms| t_ms - previous_ms > self.max_gap_ms)
     }
 
-    /// Usual length of a frame, milliseconds.
-    pub fn frame_ms(&self) -> i64 {
-        self.cadence.frame_ms()
+    /// Length of the video's last frame, which no other follows, milliseconds.
+    pub fn last_frame_ms(&self) -> i64 {
+        self.cadence.last_frame_ms()
     }
 
     /// The tracks that may still go on.

@@ -1,5 +1,6 @@
 //! Finds short transitions between two scenes in a stream of thumbnails, whatever their form: wipes, slides, flashes of white,
-//! pictures that dissolve into noise, fades under a title. Knows times and small pictures; knows no cuts.
+//! pictures that dissolve into noise, fades under a title. It finds about a quarter of them (see below). Takes times and small
+//! pictures; cuts are found elsewhere.
 //!
 //! A transition is a burst of change between two calm scenes. For every frame and each of [`WINDOWS_MS`], the window that ends
 //! with the frame shows one if
@@ -7,9 +8,9 @@
 //!   successive pictures of the calm before and after it usually do;
 //! - within it successive pictures differ [`MIN_BURST_RATIO`] times as much as in the calm;
 //! - both ends show a scene ([`MIN_CONTRAST`]), they differ over much of the picture ([`MIN_CHANGED_SHARE`]), and hardly
-//!   correlate, also when one of them is moved ([`MAX_CORRELATION`]): it is not one scene that changed its light, nor one in
+//!   correlate, even when one of them is moved ([`MAX_CORRELATION`]): it is not one scene that changed its light, nor one in
 //!   which the camera or somebody moved. Where all that differs is black in between, as in a fade under a title, only what
-//!   differs needs not to correlate.
+//!   differs must not correlate.
 //!
 //! The thresholds are for 200 edits of two people of real videos, half of them in a part of the picture, in dim light or with
 //! a person who never keeps still, and 312 undisturbed and disturbed films of one person: they find 54 of the former and
@@ -31,17 +32,17 @@ const LONGEST_WINDOW_MS: i64 = 1_120;
 /// The calm before a window and after it, milliseconds.
 const CALM_BEFORE_MS: i64 = 400;
 const CALM_AFTER_MS: i64 = 200;
-/// Least number of pictures in the calm after a window.
+/// Minimum number of pictures in the calm after a window.
 const MIN_CALM_PICTURES: usize = 2;
 /// Frames closer than this to the last one that was used are skipped, milliseconds: thirty a second are enough.
 const MIN_STEP_MS: i64 = 30;
 /// A scene is never calmer than this, 0 to 255: the noise of a still picture.
 const MIN_CALM: f64 = 0.5;
-/// Least difference of the ends, in least differences of a cut.
+/// Minimum difference of the ends, in units of `cut_min_difference`.
 const MIN_DIFFERENCE_RATIO: f64 = 1.5;
-/// Least difference of the ends, in mean steps of the calm.
+/// Minimum difference of the ends, in mean steps of the calm.
 const MIN_ENDS_RATIO: f64 = 8.0;
-/// Least mean step within the window, in mean steps of the calm.
+/// Minimum mean step within the window, in mean steps of the calm.
 const MIN_BURST_RATIO: f64 = 2.0;
 /// Ends whose lumas correlate at least this much when one is moved are one scene. Of plain transitions in real videos they
 /// stay below 0.4, and in those videos themselves they are above 0.57.
@@ -51,13 +52,13 @@ const MAX_CORRELATION: f64 = 0.45;
 const MIN_RATIO_UNDER_TITLE: f64 = 2.0;
 /// An end with less contrast shows no scene.
 const MIN_CONTRAST: f64 = 100.0;
-/// Least share of the pixels that differ by at least half the ends' difference.
+/// Minimum share of the pixels that differ by at least half the ends' difference.
 const MIN_CHANGED_SHARE: f64 = 0.45;
 
 /// Finds the short transitions of one video. Must see every frame's thumbnail, in order.
 #[derive(Debug)]
 pub(super) struct Transitions {
-    /// Least difference of a transition's ends, 0 to 255.
+    /// Minimum difference of a transition's ends, 0 to 255.
     min_difference: f64,
     /// The latest pictures, back to the calm before the longest window.
     recent: VecDeque<Step>,
@@ -168,7 +169,7 @@ impl Transitions {
     }
 }
 
-/// Whether two pictures hardly correlate, also when one of them is moved.
+/// Whether two pictures hardly correlate, even when one of them is moved.
 fn is_unlike(one: &RgbImage, other: &RgbImage) -> bool {
     // Most pictures that are alike are so without being moved, which is soon known.
     Comparison::of(one, other).correlation < MAX_CORRELATION

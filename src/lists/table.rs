@@ -53,7 +53,7 @@ impl Cells {
     }
 }
 
-/// What stands between the columns: that under which the first line has most of the known names, else the comma.
+/// What separates the columns: that under which the first line has most of the known names, else the comma.
 fn separator(path: &Path) -> std::io::Result<u8> {
     let mut first = Vec::new();
     BufReader::new(File::open(path)?).take(MOST_HEADER_BYTES).read_until(b'\n', &mut first)?;

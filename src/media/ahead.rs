@@ -45,7 +45,7 @@ impl ReadAhead {
     pub fn next_frame(&mut self) -> Result<Option<VideoFrame>, MediaError> {
         let Some(frames) = &self.frames else { return Ok(None) };
         let received = frames.recv().unwrap_or_else(|_| {
-            Err(MediaError::bug(&self.renderer.display().path, "the decoding thread ended without a word"))
+            Err(MediaError::bug(&self.renderer.display().path, "the decoding thread ended without a result"))
         });
         if !matches!(received, Ok(Some(_))) {
             self.frames = None;

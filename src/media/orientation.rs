@@ -28,7 +28,7 @@ impl Rect {
 /// clockwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Orientation {
-    mirrored: bool,
+    is_mirrored: bool,
     quarter_turns: u8,
 }
 
@@ -43,10 +43,10 @@ impl Orientation {
         let (Some(a), Some(b), Some(c), Some(d)) = (number(0), number(1), number(3), number(4)) else {
             return Self::default();
         };
-        let mirrored = a * d - b * c < 0.0;
-        let (a, b) = if mirrored { (-a, -b) } else { (a, b) };
+        let is_mirrored = a * d - b * c < 0.0;
+        let (a, b) = if is_mirrored { (-a, -b) } else { (a, b) };
         let quarters = (b.atan2(a) / std::f64::consts::FRAC_PI_2).round() as i32;
-        Self { mirrored, quarter_turns: quarters.rem_euclid(4) as u8 }
+        Self { is_mirrored, quarter_turns: quarters.rem_euclid(4) as u8 }
     }
 
     /// Clockwise rotation in degrees: 0, 90, 180 or 270.
@@ -69,7 +69,7 @@ impl Orientation {
             3 => [width - y, x],
             _ => [x, y],
         };
-        [if self.mirrored { width - x } else { x }, y]
+        [if self.is_mirrored { width - x } else { x }, y]
     }
 
     /// Maps a part of the upright picture to the decoded one, which has this size.
@@ -94,14 +94,14 @@ impl Orientation {
                 3 => (last - y, x),
                 _ => (x, y),
             };
-            pixels[y * side as usize + if self.mirrored { last - x } else { x }]
+            pixels[y * side as usize + if self.is_mirrored { last - x } else { x }]
         };
         (0..=last).flat_map(|y| (0..=last).map(move |x| (x, y))).map(|(x, y)| source(x, y)).collect()
     }
 
     /// Turns a decoded picture upright.
     pub(crate) fn apply(self, picture: RgbImage) -> RgbImage {
-        let picture = if self.mirrored { flip_horizontal(&picture) } else { picture };
+        let picture = if self.is_mirrored { flip_horizontal(&picture) } else { picture };
         match self.quarter_turns {
             1 => rotate90(&picture),
             2 => rotate180(&picture),
@@ -127,7 +127,7 @@ mod tests {
     fn a_display_matrix_gives_rotation_and_mirroring() {
         let read = |a, b, c, d| {
             let orientation = Orientation::from_display_matrix(&matrix(a, b, c, d));
-            (orientation.rotation_deg(), orientation.mirrored)
+            (orientation.rotation_deg(), orientation.is_mirrored)
         };
         assert_eq!(read(1, 0, 0, 1), (0, false));
         assert_eq!(read(0, 1, -1, 0), (90, false));

@@ -272,7 +272,7 @@ mod tests {
     use crate::types::Span;
 
     #[test]
-    fn a_folder_that_another_worker_removed_is_no_fault_of_the_disk() {
+    fn a_folder_that_another_worker_removed_is_not_a_fault_of_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let reason = |folder: &Path| {
             let failed: Result<(), _> = Err(Failure::transient(Reason::Disk, "cannot write 0-0.mp4"));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_that_another_holder_stored_meanwhile_is_no_bug() {
+    fn a_clip_that_another_holder_stored_meanwhile_is_not_a_bug() {
         let folder = tempfile::tempdir().unwrap();
         let plan = ClipPlan { track: 0, span: Span { start_ms: 0, end_ms: 5_000 }, faces: Vec::new() };
         assert_eq!(missing_after_cut(folder.path(), &plan).reason, Reason::Bug);

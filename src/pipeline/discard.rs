@@ -1,4 +1,4 @@
-//! Lets sources go that nobody needs any more, so that a disk holds more videos than fit on it. Knows rows and files.
+//! Removes sources that nobody needs any more, so that a disk holds more videos than fit on it. Knows rows and files.
 //!
 //! A source goes once its clips are committed, or once it is certain that it has none. The row stays and says when it
 //! went; boxes, landmarks and scores stay too. First the row lets go of the file, then the file goes: whoever is killed
@@ -17,7 +17,7 @@ pub(crate) struct Discarded {
     pub(crate) bytes: u64,
 }
 
-/// Removes the files of all videos that are cut to the end. A video that is to be looked at again keeps its file.
+/// Removes the files of all videos that are cut to the end. A video that is to be scanned again keeps its file.
 pub(crate) async fn discard(catalog: &Catalog, store: &Store) -> Result<Discarded, Failure> {
     let mut tx = catalog.begin().await?;
     let cut = videos::finished_sources(&mut tx).await?;

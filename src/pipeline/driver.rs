@@ -1,5 +1,5 @@
 //! Drives one stage over the job table: claims, keeps leases, commits, and obeys what failures say of themselves.
-//! It knows no stage by name and no tool.
+//! It names no stage and no tool.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -76,7 +76,7 @@ impl<'a> Driver<'a> {
         join_all((0..self.plan.slots.max(1)).map(|slot| self.slot(stage, slot))).await;
         let Tally { mut summary, failure, .. } = self.tally.into_inner().unwrap_or_default();
         let note = format!(
-            "{} done, {} rejected, {} dead, {} put off",
+            "{} done, {} rejected, {} given up, {} put off",
             summary.done, summary.rejected, summary.dead, summary.postponed
         );
         self.reporter.report(&Event::Ended { task: S::NAME.to_string(), note });
@@ -135,7 +135,7 @@ impl<'a> Driver<'a> {
         };
         let job = StageJob { stage: S::NAME, shares_rate_limit_with: stage.shares_rate_limit_with(), held };
         if job.held.attempt > self.plan.max_attempts {
-            let detail = "every attempt ended without a word: the work kills whoever takes it";
+            let detail = "every attempt ended without a result: the job kills its worker";
             self.end_failed(&job, &Failure::permanent(Reason::AttemptsExhausted, detail)).await?;
         } else {
             self.work(stage, &job).await?;
@@ -259,6 +259,9 @@ impl<'a> Driver<'a> {
         let (reason, now_ms, held) = (verdict.reason, tx.now_ms(), &job.held);
         let resume_at = self.plan.patience.resume_at(reason, now_ms);
         for stage in job.paused_by(reason) {
+            if pauses::of_stage(self.catalog, stage).await?.is_none() {
+                tracing::warn!(stage = stage.as_str(), %reason, "the stage pauses: {}", verdict.detail);
+            }
             pauses::begin(tx, stage, reason, verdict.detail, resume_at).await?;
         }
         let is_futile = attempts::count(tx, held.id, reason).await? + 1 >= FUTILE_PAUSES;

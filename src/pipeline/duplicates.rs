@@ -21,7 +21,8 @@ pub(crate) async fn mark(catalog: &Catalog, keep_duplicates: bool) -> Result<(),
 }
 
 /// Compares all new clips with those of other videos; returns how many of them are duplicates. The older clip is the
-/// original; a duplicate of a duplicate is one of the original.
+/// original; a duplicate of a duplicate is one of the original. Comparing takes long, and other processes go on meanwhile:
+/// clips that they removed or cut again are left for the next time.
 async fn compare_new_clips(catalog: &Catalog) -> Result<usize, Failure> {
     fill_in(catalog).await?;
     let known = clips::motions(catalog).await?;
@@ -29,14 +30,20 @@ async fn compare_new_clips(catalog: &Catalog) -> Result<usize, Failure> {
         return Ok(0);
     }
     // Many numbers are compared: not on the runtime's own threads.
-    let found = tokio::task::spawn_blocking(move || find(&known)).await;
-    let found = found.map_err(|error| Failure::bug(format!("comparing clips ended early: {error}")))?;
+    let found = tokio::task::spawn_blocking(move || (find(&known), known)).await;
+    let (found, known) =
+        found.map_err(|error| Failure::bug(format!("comparing clips ended early: {error}")))?;
+    let by_id: HashMap<ClipId, &clips::ClipMotion> = known.iter().map(|clip| (clip.clip, clip)).collect();
     let mut tx = catalog.begin().await?;
+    let mut duplicates = 0;
     for (clip, original) in &found {
-        clips::set_compared(&mut tx, *clip, *original).await?;
+        let original = original.and_then(|original| by_id.get(&original).copied());
+        let Some(clip) = by_id.get(clip).copied() else { continue };
+        let is_set = clips::set_compared(&mut tx, clip, original).await?;
+        duplicates += usize::from(is_set && original.is_some());
     }
     tx.commit().await?;
-    Ok(found.iter().filter(|(_, original)| original.is_some()).count())
+    Ok(duplicates)
 }
 
 /// Stores the motion of clips that were cut before motions were kept, from the faces of their tracks.
@@ -148,7 +155,7 @@ mod tests {
         assert_eq!(compare_new_clips(&catalog).await.unwrap(), 2);
 
         let mut tx = catalog.begin().await.unwrap();
-        forget::videos(&mut tx, &ids[..1], "asked for").await.unwrap();
+        forget::remove(&mut tx, &ids[..1], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(compare_new_clips(&catalog).await.unwrap(), 1);
         let second = clips::of_video(&catalog, ids[1]).await.unwrap().remove(0);

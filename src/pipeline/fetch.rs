@@ -22,6 +22,8 @@ use super::{JobContext, Outcome, Stage, scan, search};
 pub(crate) const NAME: StageName = StageName::Fetch;
 /// Raised when its output would differ.
 pub(crate) const REV: &str = "1";
+/// Containers have no longer one.
+const LONGEST_EXTENSION: usize = 8;
 
 /// Fetches videos of YouTube and of this machine's disk.
 pub(crate) struct FetchStage {
@@ -121,8 +123,7 @@ impl FetchStage {
         let promised = downloaded.as_ref().and_then(|it| it.duration_ms);
         let promised = promised.or(video.found.promised_duration_ms);
         let facts = self.examine(&part, promised, context.stop).await?;
-        let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let place = store::video_path(&video.found.site, &video.found.site_id, &extension);
+        let place = store::video_path(&video.found.site, &video.found.site_id, &extension_of(&part));
         // Large files take long to hash and to sync.
         let store = self.store.clone();
         let file = super::blocking(move || store.publish(&part, &place)).await??;
@@ -199,6 +200,15 @@ fn refreshed_row(found: &videos::NewVideo, downloaded: Downloaded) -> videos::Ne
         licence: downloaded.licence,
         ..found.clone()
     }
+}
+
+/// The extension that a file keeps in its place, of ASCII letters and digits; none if there is no such. After the last dot
+/// of a local file's name may stand the rest of its title, too long for a name here.
+fn extension_of(part: &Path) -> String {
+    let extension = part.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let is_one =
+        extension.len() <= LONGEST_EXTENSION && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_one { extension } else { String::new() }
 }
 
 /// Copies a file; half a copy is removed. What the data folder's disk refuses concerns all videos; what a source
@@ -344,6 +354,13 @@ mod tests {
             assert_eq!((video.source.as_str(), video.file.is_some()), (source, true));
             assert_eq!(video.found.promised_duration_ms, promised);
         }
+    }
+
+    #[test]
+    fn a_title_after_the_last_dot_is_no_extension() {
+        let title = format!("Dr. Smith {}", "explains and ".repeat(15));
+        let ends = ["a.MP4", "a.webm", "a", "a.matroska1", "a.b c", title.as_str()];
+        assert_eq!(ends.map(|name| extension_of(Path::new(name))), ["mp4", "webm", "", "", "", ""]);
     }
 
     #[test]

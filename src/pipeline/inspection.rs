@@ -19,7 +19,7 @@ pub(crate) const PICTURE_MIN_FACE_PX: f32 = 20.0;
 pub struct InspectOptions {
     /// Smallest face, pixels of the decoded picture.
     pub min_face_px: Option<f32>,
-    /// Least detector score, 0 to 1, instead of the recipe's thresholds; low ones let all three nets pass more.
+    /// Minimum detector score, 0 to 1, instead of the recipe's thresholds; low ones let all three nets pass more.
     pub min_score: Option<f32>,
     /// Shorter tracks are left out, seconds.
     pub min_seconds: f64,

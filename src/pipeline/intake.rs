@@ -39,7 +39,7 @@ pub(crate) struct Intake {
 }
 
 /// The limits of an intake, and where it reports progress.
-pub(crate) struct Watch<'a> {
+pub(crate) struct IntakeLimits<'a> {
     /// It ends soon after this is asked.
     pub(crate) stop: &'a Stop,
     /// It also ends at this time, milliseconds since 1970.
@@ -48,7 +48,7 @@ pub(crate) struct Watch<'a> {
     pub(crate) reporter: &'a dyn Reporter,
 }
 
-impl Watch<'_> {
+impl IntakeLimits<'_> {
     /// Whether it may go on; can be called on any thread.
     fn goes_on(&self, clock: &Clock) -> impl Fn() -> bool + Send + use<> {
         let (stop, clock, deadline_ms) = (self.stop.clone(), clock.clone(), self.deadline_ms);
@@ -63,7 +63,7 @@ pub(crate) async fn take_in(
     catalog: &Catalog,
     folder: &Path,
     emotion: Option<Emotion>,
-    watch: &Watch<'_>,
+    limits: &IntakeLimits<'_>,
 ) -> Result<Intake, Failure> {
     let named = folder.to_owned();
     let listing = super::blocking(move || local::list(&named, emotion)).await??;
@@ -71,8 +71,8 @@ pub(crate) async fn take_in(
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned()).display().to_string();
     let mut intake = Intake { videos: 0, new: 0, unfiled, skipped, unreadable, left: 0 };
     let total = Some(videos.len() as u64);
-    watch.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
-    let mut reader = Reader { catalog, watch, known: local_files::list(catalog).await?, done: 0 };
+    limits.reporter.report(&Event::Began { task: TASK.to_owned(), total, unit: "videos".to_owned() });
+    let mut reader = Reader { catalog, limits, known: local_files::list(catalog).await?, done: 0 };
     for emotion in Emotion::ALL {
         let filed = videos.iter().filter(|(_, filed)| *filed == emotion);
         let paths: Vec<&Path> = filed.map(|(path, _)| path.as_path()).collect();
@@ -87,7 +87,7 @@ pub(crate) async fn take_in(
         }
     }
     let note = format!("{}, {} of them new", plural(intake.videos, "video"), intake.new);
-    watch.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
+    limits.reporter.report(&Event::Ended { task: TASK.to_owned(), note });
     Ok(intake)
 }
 
@@ -108,7 +108,7 @@ enum Identified {
 /// Finds out which video each file holds.
 struct Reader<'a> {
     catalog: &'a Catalog,
-    watch: &'a Watch<'a>,
+    limits: &'a IntakeLimits<'a>,
     known: HashMap<String, LocalFile>,
     done: u64,
 }
@@ -116,7 +116,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The videos of these files; files that cannot be read are only counted.
     async fn read(&mut self, paths: &[&Path], intake: &mut Intake) -> Result<Vec<Found>, Failure> {
-        let goes_on = self.watch.goes_on(self.catalog.clock());
+        let goes_on = self.limits.goes_on(self.catalog.clock());
         let mut found = Vec::new();
         for path in paths {
             if !goes_on() {
@@ -133,7 +133,7 @@ impl Reader<'_> {
             }
             self.done += 1;
             let note = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.watch.reporter.report(&Event::Advanced {
+            self.limits.reporter.report(&Event::Advanced {
                 task: TASK.to_owned(),
                 done: self.done,
                 note,
@@ -146,7 +146,7 @@ impl Reader<'_> {
     /// The video of a file, by its known hash, else by that of its bytes; not on the runtime's own threads.
     async fn identify(&self, path: &Path) -> Result<Identified, Failure> {
         let known = path.to_str().and_then(|path| self.known.get(path)).cloned();
-        let (path, goes_on) = (path.to_owned(), self.watch.goes_on(self.catalog.clock()));
+        let (path, goes_on) = (path.to_owned(), self.limits.goes_on(self.catalog.clock()));
         super::blocking(move || {
             let stamp = stamp(&path);
             let sha256 = match known {
@@ -190,7 +190,7 @@ pub(super) struct Origin {
 }
 
 /// The rows that evidence of an origin points to.
-pub(super) struct Asked {
+pub(super) struct StoredSearch {
     pub(super) search: SearchId,
     pub(super) answer: AnswerId,
 }
@@ -202,7 +202,7 @@ pub(super) async fn begin(
     origin: &Origin,
     emotion: Emotion,
     found: &[(&videos::NewVideo, &str)],
-) -> Result<Asked, Failure> {
+) -> Result<StoredSearch, Failure> {
     let asked = searches::NewSearch {
         emotion,
         text: origin.text.clone(),
@@ -230,7 +230,7 @@ pub(super) async fn begin(
     };
     let answer = answers::insert(&mut tx, &answer).await?;
     tx.commit().await?;
-    Ok(Asked { search, answer })
+    Ok(StoredSearch { search, answer })
 }
 
 /// The names of the videos that are not forgotten.
@@ -260,7 +260,7 @@ async fn write_down(
         return Ok(0);
     }
     let named: Vec<_> = found.iter().map(|Found { video, .. }| (video, video.url.as_str())).collect();
-    let Asked { search, answer } = begin(catalog, origin, emotion, &named).await?;
+    let StoredSearch { search, answer } = begin(catalog, origin, emotion, &named).await?;
     let mut tx = catalog.begin().await?;
     let mut new = 0;
     for (Found { video, stamp }, rank) in found.iter().zip(ranks) {
@@ -310,15 +310,15 @@ mod tests {
         (folder, catalog)
     }
 
-    async fn intake(folder: &Path, catalog: &Catalog, watch: &Watch<'_>) -> Intake {
-        take_in(catalog, &folder.join("videos"), Some(Emotion::Fear), watch).await.unwrap()
+    async fn intake(folder: &Path, catalog: &Catalog, limits: &IntakeLimits<'_>) -> Intake {
+        take_in(catalog, &folder.join("videos"), Some(Emotion::Fear), limits).await.unwrap()
     }
 
     #[tokio::test]
     async fn a_file_that_says_the_same_of_itself_is_not_read_again() {
         let (folder, catalog) = with_videos(&["one", "two"]).await;
-        let watch = Watch { stop: &Stop::default(), deadline_ms: None, reporter: &Silent };
-        let new = async || intake(folder.path(), &catalog, &watch).await.new;
+        let limits = IntakeLimits { stop: &Stop::default(), deadline_ms: None, reporter: &Silent };
+        let new = async || intake(folder.path(), &catalog, &limits).await.new;
         assert_eq!(new().await, 2);
         // Other bytes at the same length and time: who reads them finds another video.
         let path = folder.path().join("videos/0.mp4");
@@ -346,12 +346,12 @@ mod tests {
     async fn an_intake_that_is_to_end_keeps_what_it_read_and_says_how_much_is_left() {
         let (folder, catalog) = with_videos(&["one", "two", "three"]).await;
         let stop = Stop::default();
-        let watch = Watch { stop: &stop, deadline_ms: None, reporter: &Impatient(stop.clone()) };
-        let ended = intake(folder.path(), &catalog, &watch).await;
+        let limits = IntakeLimits { stop: &stop, deadline_ms: None, reporter: &Impatient(stop.clone()) };
+        let ended = intake(folder.path(), &catalog, &limits).await;
         assert_eq!((ended.videos, ended.new, ended.left, ended.unreadable), (1, 1, 2, 0));
-        let late = Watch { stop: &Stop::default(), deadline_ms: Some(5), reporter: &Silent };
+        let late = IntakeLimits { stop: &Stop::default(), deadline_ms: Some(5), reporter: &Silent };
         assert_eq!(intake(folder.path(), &catalog, &late).await.left, 3);
-        let rest = Watch { deadline_ms: None, ..late };
+        let rest = IntakeLimits { deadline_ms: None, ..late };
         assert_eq!(intake(folder.path(), &catalog, &rest).await.new, 2);
     }
 
@@ -372,13 +372,14 @@ mod tests {
         let bytes: Vec<&str> = bytes.iter().map(String::as_str).collect();
         let (folder, catalog) = with_videos(&bytes).await;
         let killed = Stop::default();
-        let watch = Watch { stop: &Stop::default(), deadline_ms: None, reporter: &Killer(killed.clone()) };
+        let limits =
+            IntakeLimits { stop: &Stop::default(), deadline_ms: None, reporter: &Killer(killed.clone()) };
         tokio::select! {
-            _ = intake(folder.path(), &catalog, &watch) => panic!("it was not killed"),
+            _ = intake(folder.path(), &catalog, &limits) => panic!("it was not killed"),
             () = killed.asked() => {}
         }
         assert_eq!(local_files::list(&catalog).await.unwrap().len(), CHUNK);
-        let rest = Watch { reporter: &Silent, ..watch };
+        let rest = IntakeLimits { reporter: &Silent, ..limits };
         assert_eq!(intake(folder.path(), &catalog, &rest).await.new, 100);
         let last = evidence::of_video(&catalog, VideoId(600)).await.unwrap();
         assert_eq!(last[0].evidence.rank, 600, "ranks run on");

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stray_folder_and_a_name_that_is_no_text_are_passed_over() {
+    fn a_stray_folder_and_a_name_that_is_not_text_are_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["fear/a.mp4", "fear/@eaDir/a.mp4", ".Trash-1000/b.mp4", "lost+found/c.mp4"] {
             touch(&folder.path().join(name));

@@ -29,8 +29,8 @@ pub(crate) enum Merged {
 type Name = (String, String);
 
 /// How things stand here with the videos that a catalog has to give.
-struct Standing<'a> {
-    /// The revision of looks with the settings in force.
+struct OwnWork<'a> {
+    /// The revision of scans with the settings in force.
     rev: &'a str,
     /// Those that nothing is left to be done with.
     finished: HashMap<Name, FinishedVideo>,
@@ -40,7 +40,7 @@ struct Standing<'a> {
     before: Option<i64>,
 }
 
-impl<'a> Standing<'a> {
+impl<'a> OwnWork<'a> {
     async fn read(into: &Catalog, rev: &'a str, before: Option<i64>) -> Result<Self, Failure> {
         let finished = merge::finished(into).await?.into_iter().map(|video| (name(&video), video)).collect();
         Ok(Self { rev, finished, lost: merge::lost(into).await?, before })
@@ -80,8 +80,8 @@ fn name(video: &FinishedVideo) -> Name {
 }
 
 /// Takes one catalog in. Of two that worked on the same video with the same revision the first one counts: both made the
-/// same of it, but for parts that lists mean, which add up. Of two revisions `rev` counts, that of looks with the settings
-/// in force; else the first one. What was taken in before is taken once more only where it no longer stands. Evidence adds
+/// same of it, but for parts that lists mean, which add up. Of two revisions `rev` counts, that of scans with the settings
+/// in force; else the first one. What was taken in before is taken once more only where it is gone. Evidence adds
 /// up, whichever work counts.
 pub(crate) async fn merge(
     (into, store): (&Catalog, &Store),
@@ -98,9 +98,9 @@ pub(crate) async fn merge(
         None => merge::seen(into, &of_work).await?,
         before => before,
     };
-    let standing = Standing::read(into, rev, work_before).await?;
+    let own_work = OwnWork::read(into, rev, work_before).await?;
     match before {
-        Some(at_ms) if !finished.iter().any(|video| standing.wants(video)) => {
+        Some(at_ms) if !finished.iter().any(|video| own_work.wants(video)) => {
             return Ok(Merged::Before(at_ms));
         }
         _ => {}
@@ -112,14 +112,14 @@ pub(crate) async fn merge(
         if stop.is_asked() {
             return Err(Failure::transient(Reason::Interrupted, "interrupted while merging"));
         }
-        if standing.wants(video) {
+        if own_work.wants(video) {
             take(into, store, from, source, video, &mut taken).await?;
         } else {
-            taken.kept += u64::from(standing.differs(video));
+            taken.kept += u64::from(own_work.differs(video));
             if video.parts > 0 {
                 merge::take_lists(into, from, video).await?;
             }
-            if standing.has_other_evidence(video) {
+            if own_work.has_other_evidence(video) {
                 taken.evidence += merge::take_evidence(into, from, video).await?;
             }
         }
@@ -139,7 +139,7 @@ pub(crate) async fn merge(
     Ok(Merged::Now(taken))
 }
 
-/// Files first, then rows, in one transaction: who is killed between leaves a file for `gc`, never a row without one. Of
+/// Files first, then rows, in one transaction: a kill in between leaves a file for `gc`, never a row without a file. Of
 /// what must not come back neither is taken.
 async fn take(
     into: &Catalog,
@@ -226,7 +226,7 @@ mod tests {
         assert!(merge::finished(&broken_rows).await.unwrap().is_empty(), "it is not passed over");
         let listed = merge::finished(&sound_rows).await.unwrap();
         merge::record(&broken_rows, "sound", &merge::fingerprint(&listed), Taken::default()).await.unwrap();
-        // The clip that stands there is not what its row says: it was looked at, though it was taken in before.
+        // The stored clip differs from its row: it was compared, although it had been taken in before.
         let refused = merge(one, other, "1", &Stop::default(), &Silent).await.unwrap_err();
         assert!(refused.detail.contains("clips/1.mp4"), "{refused}");
         let finished = &listed[0];
@@ -252,7 +252,7 @@ mod tests {
         assert!(store.files().unwrap().is_empty());
     }
 
-    /// One video whose look with a revision ended so, with a file that was fetched.
+    /// One video whose scan with a revision ended so, with a file that was fetched.
     async fn reject(catalog: &Catalog, rev: &str, reason: Reason) {
         let mut tx = catalog.begin().await.unwrap();
         let id = videos::upsert(&mut tx, &videos::tests::some("a", None)).await.unwrap().unwrap();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_revisions_that_of_the_settings_in_force_stands_whoever_came_first() {
+    async fn of_two_revisions_that_of_the_settings_in_force_counts_whichever_came_first() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let sources = [place(folders[0].path()).await, place(folders[1].path()).await];
         for ((_, catalog), rev) in sources.iter().zip(["1", "2"]) {
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_that_lists_mean_in_either_catalog_add_up_whoever_came_first() {
+    async fn parts_that_lists_mean_in_either_catalog_add_up_whichever_came_first() {
         for (own, due, taken) in [(None, None, 1), (Some("b.csv"), Some(JobState::Open), 0)] {
             let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
             let (source, from) = place(folders[0].path()).await;
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn evidence_of_one_video_in_several_catalogs_adds_up_whoever_came_first() {
+    async fn evidence_of_one_video_in_several_catalogs_adds_up_whichever_came_first() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let sources = [place(folders[0].path()).await, place(folders[1].path()).await];
         for ((_, catalog), (emotion, rank)) in
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_fetched_elsewhere_is_not_fetched_here_unless_its_look_missed_it() {
+    async fn what_was_fetched_elsewhere_is_not_fetched_here_unless_its_scan_missed_it() {
         for (reason, due) in [(Reason::NoFace, 0), (Reason::SourceGone, 1)] {
             let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
             let (source, from) = place(folders[0].path()).await;

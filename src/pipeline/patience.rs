@@ -11,7 +11,7 @@ const HOUR_MS: i64 = 3_600_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// Before the second attempt of a job; doubled for each further one, plus up to half of it at random.
-    pub backoff_ms: i64,
+    pub first_backoff_ms: i64,
     /// The longest backoff, without the random part.
     pub longest_backoff_ms: i64,
     /// After the site asked for a pause.
@@ -27,7 +27,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            backoff_ms: 60_000,
+            first_backoff_ms: 60_000,
             longest_backoff_ms: 6 * HOUR_MS,
             rate_limited_ms: HOUR_MS,
             offline_ms: 300_000,
@@ -41,7 +41,7 @@ impl Patience {
     /// How long a job waits after this attempt failed, milliseconds; always the same for one job and attempt.
     pub fn backoff_ms(&self, job: JobId, attempt: u32) -> i64 {
         let doublings = attempt.saturating_sub(1).min(30);
-        let backoff = self.backoff_ms.saturating_mul(1 << doublings).min(self.longest_backoff_ms);
+        let backoff = self.first_backoff_ms.saturating_mul(1 << doublings).min(self.longest_backoff_ms);
         backoff + jitter(job, attempt, backoff / 2)
     }
 

@@ -48,7 +48,8 @@ impl Checked {
     /// Reads a list; fails with all rows that name no video or no emotion. Rows without an emotion get `emotion`, if it
     /// is given. A file that cannot be read counts as lost and is no error. Fails as interrupted when somebody asks to stop.
     pub(crate) fn read(path: &Path, emotion: Option<Emotion>, stop: &Stop) -> Result<Self, Failure> {
-        let (list, rows) = (name(path)?, lists::read(path)?);
+        let rows = lists::read(path)?;
+        let list = name(path)?;
         let mut files = Files { stop, videos: BTreeMap::new() };
         let (count, mut wanted, mut problems) = (rows.len(), Vec::with_capacity(rows.len()), Vec::new());
         for row in rows {

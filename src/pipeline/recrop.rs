@@ -111,7 +111,7 @@ mod tests {
         let (gone, ids) = add(&catalog, "gone").await;
         let made = new_crops_of(&catalog, gone.id).await;
         let mut tx = catalog.begin().await.unwrap();
-        forget::videos(&mut tx, &[gone.id], "asked for").await.unwrap();
+        forget::remove(&mut tx, &[gone.id], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         let (next, next_ids) = add(&catalog, "next").await;
         assert_eq!((next.id, &next_ids), (gone.id, &ids), "the ids were not given out again");

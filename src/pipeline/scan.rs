@@ -76,7 +76,7 @@ pub(crate) struct ScanStage {
 pub(crate) struct Unscanned {
     video: videos::Video,
     /// Lists name parts of it: only those become clips.
-    in_parts: bool,
+    is_in_parts: bool,
 }
 
 /// A finished scan.
@@ -98,18 +98,18 @@ impl Stage for ScanStage {
 
     async fn load(&self, catalog: &Catalog, subject_id: i64) -> Result<Self::Subject, Failure> {
         let video = videos::get(catalog, VideoId(subject_id)).await?;
-        let in_parts = !cut::parts_of(catalog, video.id).await?.is_empty();
-        Ok(Unscanned { video, in_parts })
+        let is_in_parts = !cut::parts_of(catalog, video.id).await?.is_empty();
+        Ok(Unscanned { video, is_in_parts })
     }
 
     async fn run(&self, unscanned: Unscanned, context: &JobContext<'_>) -> Result<Scanned, Failure> {
-        let Unscanned { video, in_parts } = unscanned;
+        let Unscanned { video, is_in_parts } = unscanned;
         let path = super::source(&self.store, &video)?;
         let began = Instant::now();
         // An earlier attempt may have left clips half written.
         let staging = cut::staging_name(video.id, &self.recipe);
         self.store.clear_staging(&staging)?;
-        let clips = if in_parts { None } else { Some(self.store.staging(&staging)?) };
+        let clips = if is_in_parts { None } else { Some(self.store.staging(&staging)?) };
         let scan = self.cpu.scan(path, self.recipe.clone(), clips, context.stop).await;
         let scan = super::clear_staging_if_rejected(&self.store, &staging, scan)?;
         let elapsed_ms = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);

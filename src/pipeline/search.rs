@@ -56,7 +56,7 @@ pub(crate) struct SearchStage {
 }
 
 /// A search and its answer.
-pub(crate) struct Asked {
+pub(crate) struct AnsweredSearch {
     search: searches::Search,
     answer: Answer,
 }
@@ -65,7 +65,7 @@ impl Stage for SearchStage {
     const NAME: StageName = NAME;
     const UNIT: &'static str = "searches";
     type Subject = searches::Search;
-    type Output = Asked;
+    type Output = AnsweredSearch;
 
     fn rev(&self) -> String {
         rev(&self.asking())
@@ -80,17 +80,17 @@ impl Stage for SearchStage {
         Ok(searches::get(catalog, SearchId(subject_id)).await?)
     }
 
-    async fn run(&self, search: Self::Subject, context: &JobContext<'_>) -> Result<Asked, Failure> {
+    async fn run(&self, search: Self::Subject, context: &JobContext<'_>) -> Result<AnsweredSearch, Failure> {
         if let Some(budget) = &self.budget {
             budget.wait_for_turn(NAME, context).await?;
         }
         let answer =
             ask(self.provider.as_ref(), &search, self.policy.results_per_search, context.stop).await?;
-        Ok(Asked { search, answer })
+        Ok(AnsweredSearch { search, answer })
     }
 
-    async fn commit(&self, tx: &mut Transaction, asked: Asked) -> Result<Outcome, CatalogError> {
-        let Asked { search, answer } = asked;
+    async fn commit(&self, tx: &mut Transaction, asked: AnsweredSearch) -> Result<Outcome, CatalogError> {
+        let AnsweredSearch { search, answer } = asked;
         // Ranks continue across pages; the first page represents the whole answer.
         let Some(first_page) = self.put(tx, &search, &answer).await? else { return Ok(Outcome::Done) };
         answers::set_asked(tx, first_page, &self.asking()).await?;

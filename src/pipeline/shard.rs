@@ -30,7 +30,7 @@ pub(crate) struct Head {
     pub(crate) of: u32,
     /// The data folder that the videos lie in.
     pub(crate) data: PathBuf,
-    /// How they are to be looked at: the node's own settings do not count.
+    /// How they are to be scanned: the node's own settings do not count.
     pub(crate) clips: ClipRecipe,
 }
 
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused_by_name() {
+    fn what_is_not_a_list_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let list = folder.path().join("list.jsonl");
         for text in ["", "dear diary\n", "{\"webemotion_shard\": 1}\n"] {

@@ -67,7 +67,7 @@ mod tests {
     use crate::types::Span;
 
     #[test]
-    fn half_a_record_or_a_record_without_its_video_is_no_clip() {
+    fn half_a_record_or_a_record_without_its_video_is_not_a_clip() {
         let folder = tempfile::tempdir().unwrap();
         let span = Span { start_ms: 0, end_ms: 5_000 };
         let plan = ClipPlan { track: 0, span, faces: Vec::new() };

@@ -91,13 +91,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_job_of_a_killed_process_is_due_at_once_and_its_attempt_counts() {
-        let (_folder, catalog) = held_by(&[&dead_worker()]).await;
+    async fn the_job_of_a_killed_process_is_due_at_once_and_its_attempt_counts_only_after_many_deaths() {
+        let worker = dead_worker();
+        let (_folder, catalog) = held_by(&[&worker]).await;
         assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 0);
-        assert_eq!(take_back(&catalog).await.unwrap(), 1);
-        let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
-        assert_eq!((job.state, job.attempt, job.worker), (JobState::Open, 1, None));
-        assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 1);
+        let mut attempts = Vec::new();
+        for _ in 0..6 {
+            assert_eq!(take_back(&catalog).await.unwrap(), 1);
+            let job = jobs::get(&catalog, StageName::Scan, 1).await.unwrap().unwrap();
+            assert_eq!((job.state, job.worker), (JobState::Open, None));
+            attempts.push(job.attempt);
+            assert_eq!(jobs::count_due(&catalog, StageName::Scan).await.unwrap(), 1);
+            let claim = Claim { stage: StageName::Scan, rev: "1", worker: &worker, lease_ms: 120_000 };
+            jobs::claim(&catalog, claim, &jobs::JobFilter::default()).await.unwrap().unwrap();
+        }
+        assert_eq!(attempts, [0, 0, 0, 0, 1, 2]);
     }
 
     #[tokio::test]

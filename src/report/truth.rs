@@ -1,4 +1,4 @@
-//! A run's labels against the true ones, which are known in the demo and in noise experiments.
+//! A run's labels against the true ones, which are known in the demo and where labels were made wrong on purpose.
 
 use serde::Serialize;
 

@@ -32,10 +32,13 @@ impl Training<'_> {
             return Ok(());
         }
         self.labels.scout_predictions = scouts::predictions(self)?;
-        let units = self.units(&self.labels.scout_predictions);
+        let judged = scouts::can_judge(self);
+        let units = self.units(&self.labels.scout_predictions, &judged);
         let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
         let posterior = Posterior::of(&predictions(&units), &given, self.set.classes.len());
-        self.labels.targets = self.posterior_rows(&units, &posterior);
+        let mut targets = self.posterior_rows(&units, &posterior);
+        self.keep_labels(&mut targets, &judged);
+        self.labels.targets = targets;
         self.save()?;
         scouts::remove_folder(self);
         Ok(())
@@ -45,8 +48,9 @@ impl Training<'_> {
     /// net's predictions count too, since it learnt from the posterior of all samples: with it more labels are fixed,
     /// and no more are broken.
     pub(crate) fn end_cure(&mut self) -> Result<Vec<Relabel>, TrainError> {
-        let units = self.units(&self.labels.scout_predictions);
-        let learnt = self.units(&scouts::own_predictions(self)?);
+        let judged = scouts::can_judge(self);
+        let units = self.units(&self.labels.scout_predictions, &judged);
+        let learnt = self.units(&scouts::own_predictions(self)?, &judged);
         let given: Vec<usize> = units.iter().map(|unit| unit.given).collect();
         let (predictions, learnt) = (predictions(&units), predictions(&learnt));
         let posterior = Posterior::of(&predictions, &given, self.set.classes.len());
@@ -58,14 +62,22 @@ impl Training<'_> {
         Ok(relabels)
     }
 
-    /// Predictions of the training samples (a row for each) by unit. A unit's row is the geometric mean of its samples'
-    /// rows: frames of one clip are not independent evidence.
-    fn units(&self, predictions: &[f32]) -> Vec<Unit> {
+    /// The targets of training samples that are not judged are their given labels; they have no posterior.
+    fn keep_labels(&self, targets: &mut [f32], judged: &[bool]) {
+        let classes = self.set.classes.len();
+        for (&sample, _) in self.train_samples.iter().zip(judged).filter(|(_, judged)| !**judged) {
+            targets[sample * classes + self.labels.given()[sample]] = 1.0;
+        }
+    }
+
+    /// Predictions of the judged training samples (a row for each) by unit. A unit's row is the geometric mean of its
+    /// samples' rows: frames of one clip are not independent evidence.
+    fn units(&self, predictions: &[f32], judged: &[bool]) -> Vec<Unit> {
         let classes = self.set.classes.len();
         let by_clip = self.recipe.relabel_by == RelabelBy::Clip;
         let groups = self.set.groups.as_ref().filter(|_| by_clip);
         let mut members: BTreeMap<(u64, usize), Vec<usize>> = BTreeMap::new();
-        for (place, &sample) in self.train_samples.iter().enumerate() {
+        for (place, &sample) in self.train_samples.iter().enumerate().filter(|(place, _)| judged[*place]) {
             let unit = groups.map_or(sample as u64, |groups| groups[sample]);
             members.entry((unit, self.labels.given()[sample])).or_default().push(place);
         }
@@ -78,7 +90,7 @@ impl Training<'_> {
         members.into_iter().map(unit).collect()
     }
 
-    /// The posterior of every training sample, N×C; zeros for the samples of other splits.
+    /// The posterior of every judged training sample, N×C; zeros for all others.
     fn posterior_rows(&self, units: &[Unit], posterior: &Posterior) -> Vec<f32> {
         let classes = self.set.classes.len();
         let mut rows = vec![0.0; self.set.len() * classes];

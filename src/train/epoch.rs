@@ -11,8 +11,8 @@ use super::events::{Step, TrainEvent};
 use super::judge::{audit, check_unreadable, evaluate, importance_auc};
 use super::labels::RelabelRule;
 use super::loader::{Batch, Stream, ahead, epoch_order, epoch_rng, load};
-use super::metrics::{self, EpochMetrics};
-use super::recipe::{Method, Recipe, RelabelBy, RelabelScope};
+use super::metrics::{self, EpochMetrics, SplitMetrics};
+use super::recipe::{Method, Recipe, RelabelBy, RelabelScope, Sampling};
 use super::relabel_start::{CurvePoint, has_relabelling_begun};
 use super::step::train_batch;
 use super::training::Training;
@@ -71,7 +71,7 @@ fn take_steps(training: &mut Training<'_>, epoch: u32) -> Result<(), TrainError>
     Ok(())
 }
 
-fn order(training: &Training<'_>, epoch: u32) -> Vec<usize> {
+pub(super) fn order(training: &Training<'_>, epoch: u32) -> Vec<usize> {
     let recipe = training.recipe;
     let mut rng = epoch_rng(recipe.seed, Stream::Order, epoch);
     let labels = training.labels.current();
@@ -153,14 +153,29 @@ fn learning_curve(training: &Training<'_>, metrics: &EpochMetrics) -> Vec<CurveP
         .truth
         .as_ref()
         .map(|truth| (training.of_train(training.labels.given()), training.of_train(truth)));
+    // The training accuracy of balanced draws weighs all classes alike.
+    let is_balanced = training.recipe.sampling == Sampling::Balanced;
     let held_out = |metrics: &EpochMetrics| {
         metrics.validation.as_ref().map(|split| match &noise {
-            Some((given, truth)) => metrics::accuracy_if_noisy(&split.confusion, given, truth),
+            Some((given, truth)) => {
+                let confusion = metrics::confusion_if_noisy(&split.confusion, given, truth);
+                if is_balanced {
+                    metrics::mean_recall_of(&confusion)
+                } else {
+                    metrics::accuracy_of(&confusion)
+                }
+            }
+            None if is_balanced => split.mean_class_accuracy,
             None => split.accuracy,
         })
     };
     let epochs = training.progress.history.iter().chain([metrics]);
-    epochs.map(|epoch| CurvePoint { train: epoch.train_accuracy, held_out: held_out(epoch) }).collect()
+    let point = |epoch: &EpochMetrics| CurvePoint {
+        train: epoch.train_accuracy,
+        held_out: held_out(epoch),
+        held_out_samples: epoch.validation.as_ref().map_or(0, SplitMetrics::samples),
+    };
+    epochs.map(point).collect()
 }
 
 /// The rule that relabels at the end of the last epoch of `curve`; `None` where no label may change.

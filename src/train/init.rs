@@ -65,6 +65,8 @@ pub(crate) struct OwnCard {
     /// The classes of its classifier, in order.
     classes: Vec<String>,
     recipe: OwnRecipe,
+    /// The data its net was trained on: names joined by `+`, a colon, and counts.
+    data: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -101,6 +103,12 @@ impl OwnCard {
     /// The normalisation that its net was trained with.
     pub(crate) fn normalise(&self) -> Normalise {
         self.recipe.normalise
+    }
+
+    /// Whether its net was trained on one of the data sets that a set's name joins by `+`.
+    pub(crate) fn has_learnt_from(&self, set: &str) -> bool {
+        let own = self.data.rsplit_once(": ").map_or(self.data.as_str(), |(names, _)| names);
+        set.split('+').any(|name| own.split('+').any(|other| other == name))
     }
 }
 
@@ -284,6 +292,15 @@ mod tests {
         write(&Net::new(Arch::Tiny, 3, 1, CPU), &foreign, |name| Some(name.to_owned()));
         assert_eq!(OwnCard::of(&foreign), None);
         assert_eq!(OwnCard::of(&folder.path().join("gone.safetensors")), None);
+    }
+
+    #[test]
+    fn a_card_knows_the_data_sets_that_its_net_was_trained_on() {
+        let data = "catalog+ferplus-8: 90 training, 10 validation".to_owned();
+        let recipe = OwnRecipe { normalise: Normalise::Imagenet };
+        let card = OwnCard { classes: names(2), recipe, data };
+        let asked = ["catalog", "raf-db+ferplus-8", "raf-db", "ferplus-7"];
+        assert_eq!(asked.map(|name| card.has_learnt_from(name)), [true, true, false, false]);
     }
 
     #[test]

@@ -131,26 +131,42 @@ impl LabelAudit {
     }
 }
 
-/// The accuracy that a confusion matrix (rows are true labels, columns predictions) would give if its labels were as
+/// The confusion matrix (rows are labels, columns predictions) that one with true labels would be if its labels were as
 /// noisy as `given` is against `truth`: what a net would reach on held-out samples with the noise of its training
 /// samples.
-pub fn accuracy_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize]) -> f64 {
+pub fn confusion_if_noisy(confusion: &[Vec<u64>], given: &[usize], truth: &[usize]) -> Vec<Vec<f64>> {
     let classes = confusion.len();
     let mut became = vec![vec![0_u64; classes]; classes];
     for (&given, &truth) in given.iter().zip(truth) {
         became[truth][given] += 1;
     }
-    let (mut right, mut all) = (0.0, 0_u64);
+    let mut noisy = vec![vec![0.0; classes]; classes];
     for (class, (row, became)) in confusion.iter().zip(&became).enumerate() {
         let samples: u64 = became.iter().sum();
-        for (predicted, &count) in row.iter().enumerate() {
-            let unknown = f64::from(u8::from(predicted == class));
-            let share = if samples == 0 { unknown } else { became[predicted] as f64 / samples as f64 };
-            right += share * count as f64;
-            all += count;
+        for (label, noisy) in noisy.iter_mut().enumerate() {
+            let unknown = f64::from(u8::from(label == class));
+            let share = if samples == 0 { unknown } else { became[label] as f64 / samples as f64 };
+            noisy.iter_mut().zip(row).for_each(|(sum, &count)| *sum += share * count as f64);
         }
     }
-    right / all.max(1) as f64
+    noisy
+}
+
+/// The share on the diagonal of a confusion matrix, 0 to 1; 0 where it is empty.
+pub fn accuracy_of(confusion: &[Vec<f64>]) -> f64 {
+    let right: f64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+    let all: f64 = confusion.iter().flatten().sum();
+    if all > 0.0 { right / all } else { 0.0 }
+}
+
+/// The mean of the recalls of a confusion matrix's rows, 0 to 1, over the classes that have any.
+pub fn mean_recall_of(confusion: &[Vec<f64>]) -> f64 {
+    let recalls = confusion.iter().enumerate().filter_map(|(class, row)| {
+        let all: f64 = row.iter().sum();
+        (all > 0.0).then(|| row[class] / all)
+    });
+    let recalls: Vec<f64> = recalls.collect();
+    recalls.iter().sum::<f64>() / recalls.len().max(1) as f64
 }
 
 /// The chance that a right label's importance exceeds a wrong one's; each item says whether a label is right, and its
@@ -257,9 +273,14 @@ mod tests {
     fn a_perfect_net_is_as_accurate_against_noisy_labels_as_they_are_right() {
         let confusion = [vec![10, 0], vec![0, 30]];
         let (truth, given) = ([0, 0, 1, 1, 1, 1], [0, 1, 1, 1, 1, 0]);
-        assert!((accuracy_if_noisy(&confusion, &given, &truth) - (5.0 + 22.5) / 40.0).abs() < 1e-12);
-        assert!((accuracy_if_noisy(&confusion, &truth, &truth) - 1.0).abs() < 1e-12);
-        assert!((accuracy_if_noisy(&[vec![8, 2], vec![0, 0]], &[], &[]) - 0.8).abs() < 1e-12);
+        assert!(
+            (accuracy_of(&confusion_if_noisy(&confusion, &given, &truth)) - (5.0 + 22.5) / 40.0).abs()
+                < 1e-12
+        );
+        assert!((accuracy_of(&confusion_if_noisy(&confusion, &truth, &truth)) - 1.0).abs() < 1e-12);
+        assert!((accuracy_of(&confusion_if_noisy(&[vec![8, 2], vec![0, 0]], &[], &[])) - 0.8).abs() < 1e-12);
+        let of_classes = mean_recall_of(&confusion_if_noisy(&confusion, &given, &truth));
+        assert!((of_classes - (5.0 / 12.5 + 22.5 / 27.5) / 2.0).abs() < 1e-12);
     }
 
     #[test]

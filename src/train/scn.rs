@@ -85,6 +85,9 @@ pub fn low_group(importance: &[f32], beta: f64) -> Vec<bool> {
 ///
 /// `probabilities` are one row of the softmax (C); `None` keeps the label. NaN never relabels.
 pub fn relabel(probabilities: &[f32], given: usize, margin_2: f32) -> Option<usize> {
+    if probabilities.iter().any(|p| p.is_nan()) {
+        return None;
+    }
     let best = argmax(probabilities)?;
     let lead = probabilities[best] - probabilities.get(given)?;
     (lead > margin_2).then_some(best)
@@ -211,6 +214,7 @@ mod tests {
         assert_eq!(relabel(&[0.5, 0.25, 0.25], 1, 0.25), None, "a lead equal to the margin is not above it");
         assert_eq!(relabel(&[0.6, 0.3, 0.1], 0, 0.0), None, "a label is never changed to itself");
         assert_eq!(relabel(&[f32::NAN, 0.3, 0.1], 1, 0.2), None);
+        assert_eq!(relabel(&[0.3, f32::NAN, 0.9], 0, 0.2), None);
         assert_eq!(relabel(&[0.4, 0.4, 0.2], 2, 0.1), Some(0), "of equal classes the first");
     }
 

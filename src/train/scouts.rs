@@ -3,7 +3,7 @@
 //! samples that it was trained on echo their labels.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use super::data::{Identity, Pictures, TrainingSet, bytes_of, identity_of};
 use super::error::TrainError;
 use super::events::TrainEvent;
+use super::init::OwnCard;
 use super::metrics::{EpochMetrics, Prediction, SplitMetrics};
 use super::net::Net;
 use super::recipe::{Method, Recipe};
@@ -31,13 +32,16 @@ const AVERAGE: f64 = 0.99;
 const LEAST_EPOCHS: u32 = 3;
 /// A scout ends after this many epochs without progress on its held-out labels.
 const PATIENCE: usize = 5;
+/// A scout can judge a class of which it saw at least this many samples for each one that it judges. With three folds
+/// of equal shares it is 2.
+const LEAST_SEEN: f64 = 0.5;
 
 /// The scouts' predictions of all training samples: one row of C probabilities for each of [`Training::train_samples`],
 /// in their order; uniform where a picture cannot be read. After a kill, scouts that were finished are not trained
 /// again.
 pub(crate) fn predictions(training: &Training<'_>) -> Result<Vec<f32>, TrainError> {
     let samples = &training.train_samples;
-    let folds = assign_folds(training.set, samples, training.recipe.cure.folds, training.recipe.seed);
+    let folds = folds_of(training);
     let mut rows = Rows::uniform(training);
     for fold in 0..training.recipe.cure.folds {
         let is_held = |place: &usize| folds[*place] == fold;
@@ -46,6 +50,34 @@ pub(crate) fn predictions(training: &Training<'_>) -> Result<Vec<f32>, TrainErro
         rows.set(one_fold(training, fold, &at(&trained), &at(&held_out))?);
     }
     Ok(rows.rows)
+}
+
+/// For each of [`Training::train_samples`] whether its scout can judge its label. Where most samples of a class are of
+/// one source, the scout of that source's fold has hardly seen the class: it would call every such label wrong.
+pub(crate) fn can_judge(training: &Training<'_>) -> Vec<bool> {
+    let labels: Vec<usize> = training.train_samples.iter().map(|&s| training.set.labels[s]).collect();
+    judgeable(&labels, &folds_of(training))
+}
+
+/// Of samples with these labels and folds, those whose class is seen often enough outside their fold.
+fn judgeable(labels: &[usize], folds: &[u32]) -> Vec<bool> {
+    let mut of_class: HashMap<usize, usize> = HashMap::new();
+    let mut of_fold: HashMap<(usize, u32), usize> = HashMap::new();
+    for (&label, &fold) in labels.iter().zip(folds) {
+        *of_class.entry(label).or_default() += 1;
+        *of_fold.entry((label, fold)).or_default() += 1;
+    }
+    let is_seen = |(&label, &fold): (&usize, &u32)| {
+        let judged = of_fold[&(label, fold)];
+        let seen = of_class[&label] - judged;
+        seen > 0 && seen as f64 >= LEAST_SEEN * judged as f64
+    };
+    labels.iter().zip(folds).map(is_seen).collect()
+}
+
+fn folds_of(training: &Training<'_>) -> Vec<u32> {
+    let cure = training.recipe.cure;
+    assign_folds(training.set, &training.train_samples, cure.folds, training.recipe.seed)
 }
 
 /// Removes the scouts' checkpoints; call it once their predictions are saved.
@@ -75,7 +107,7 @@ fn one_fold(
     trained: &[usize],
     held_out: &[usize],
 ) -> Result<Vec<(usize, Vec<f32>)>, TrainError> {
-    let recipe = recipe(training.recipe, fold);
+    let recipe = recipe(training.recipe, fold, &training.set.name);
     let set = subset(training.set, trained, held_out);
     let place = RunPlace { folder: folder(training, fold), device: training.device_name.to_owned() };
     let (scouts, epochs) = (training.recipe.cure.folds, recipe.epochs);
@@ -182,8 +214,9 @@ fn folder(training: &Training<'_>, fold: u32) -> PathBuf {
 /// The recipe of a scout: a plain net with a constant learning rate, judged by the running mean of its params, which is
 /// trained as long as it gets better on its held-out labels. These are as noisy as all others, but the scout never saw
 /// them: the more of its own wrong labels it memorises, the less it agrees with them. (Drawn faces, hard, 20 % wrong,
-/// 30 epochs: accuracy 0.73 on held-out faces; 0.69 with a falling rate, 0.50 with 15 epochs.)
-fn recipe(whole: &Recipe, fold: u32) -> Recipe {
+/// 30 epochs: accuracy 0.73 on held-out faces; 0.69 with a falling rate, 0.50 with 15 epochs.) It does not begin with
+/// a net that was trained on this very data, its held-out samples included.
+fn recipe(whole: &Recipe, fold: u32, set: &str) -> Recipe {
     let epochs = (f64::from(whole.epochs) * whole.cure.scout_share).round() as u32;
     Recipe {
         method: Method::Baseline,
@@ -193,8 +226,14 @@ fn recipe(whole: &Recipe, fold: u32) -> Recipe {
         average: AVERAGE,
         // Scouts have a rule of their own: `has_stalled`.
         early_stop: None,
+        init: whole.init.clone().filter(|path| !has_learnt_from(path, set)),
         ..whole.clone()
     }
+}
+
+/// Whether a file's net was trained on the named data. It is not known of files of other programs.
+pub(super) fn has_learnt_from(path: &Path, set: &str) -> bool {
+    OwnCard::of(path).is_some_and(|card| card.has_learnt_from(set))
 }
 
 /// A subset of a set: samples to train on, and held-out samples as validation.
@@ -260,6 +299,33 @@ mod tests {
             let same = samples.iter().position(|other| other / 4 == sample / 4).unwrap();
             assert_eq!(folds[place], folds[same]);
         }
+    }
+
+    #[test]
+    fn a_scout_judges_no_class_that_it_has_hardly_seen() {
+        // Class 1 is of one source; of class 2 one source has most samples, and of class 3 a wrong label is elsewhere.
+        let labels = [0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3];
+        let folds = [0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 1, 1, 1, 2, 0, 2, 2, 2, 1];
+        let expected = [
+            [true; 6].to_vec(),
+            [false; 2].to_vec(),
+            [false; 5].to_vec(),
+            [true; 2].to_vec(),
+            [false; 3].to_vec(),
+            vec![true],
+        ];
+        assert_eq!(judgeable(&labels, &folds), expected.concat());
+    }
+
+    #[test]
+    fn a_scout_does_not_begin_with_a_net_that_was_trained_on_the_same_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let predictor = predict::Predictor::untrained(Method::Scn, &["anger", "fear"]);
+        predictor.export(&path).unwrap();
+        let whole = Recipe { init: Some(path.clone()), ..Recipe::new(Method::Cure) };
+        assert_eq!(recipe(&whole, 0, &predictor.card().data).init, None);
+        assert_eq!(recipe(&whole, 0, "another").init, Some(path));
     }
 
     #[test]

@@ -111,13 +111,21 @@ fn add(sum: &mut Vec<Tensor>, grads: Vec<Tensor>, share: f64) {
         return;
     }
     for (sum, grad) in sum.iter_mut().zip(grads).filter(|(_, grad)| grad.defined()) {
-        let _ = sum.g_add_(&grad);
+        if sum.defined() {
+            let _ = sum.g_add_(&grad);
+        } else {
+            *sum = grad;
+        }
     }
 }
 
 fn update(training: &mut Training<'_>, grads: &[Tensor], epoch: u32) {
     let tensors = training.trained_tensors();
     training.optimizer.step(&tensors, grads, training.recipe.learning_rate(epoch));
+    if let Some(margin_1) = training.learnt_margin_1() {
+        // Its gradient is never negative: without a bound, momentum would carry it below the lead that it asks for.
+        let _ = no_grad(|| margin_1.shallow_clone().clamp_min_(0.0));
+    }
     training.average();
 }
 
@@ -190,6 +198,19 @@ fn record(training: &mut Training<'_>, samples: &[usize], numbers: &StepNumbers)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gradients_of_parts_are_added_by_their_share_of_the_batch_and_an_undefined_one_adds_nothing() {
+        let of = |value: f32| Tensor::from_slice(&[value]);
+        let mut sum = Vec::new();
+        add(&mut sum, vec![of(3.0), Tensor::new(), of(3.0)], 2.0 / 6.0);
+        add(&mut sum, vec![of(6.0), of(6.0), Tensor::new()], 4.0 / 6.0);
+        let sums: Vec<f64> = sum.iter().map(|sum| sum.double_value(&[0])).collect();
+        assert!(
+            sums.iter().zip([5.0, 4.0, 1.0]).all(|(sum, expected)| (sum - expected).abs() < 1e-6),
+            "{sums:?}"
+        );
+    }
 
     #[test]
     fn packed_numbers_come_back_in_their_places() {

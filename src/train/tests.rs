@@ -154,6 +154,20 @@ fn a_stopped_cure_equals_one_that_is_not_and_decides_at_the_end() {
     assert_eq!(judged.map(|opinion| opinion.sample).collect::<Vec<_>>(), set.of_split(Split::Train));
 }
 
+#[test]
+fn a_cure_leaves_a_class_of_one_source_alone() {
+    let mut set = shapes(120, 2);
+    let source = |sample: usize| if set.labels[sample] == 2 { 1_000 } else { sample as u64 };
+    set.sources = Some((0..set.len()).map(source).collect());
+    let mut recipe = small(Method::Cure, 2);
+    recipe.cure.risk = 0.5;
+    let folder = tempfile::tempdir().unwrap();
+    let trained = to_the_end(&recipe, &set, folder.path());
+    assert!(trained.relabels.iter().all(|relabel| relabel.from != 2), "{:?}", trained.relabels);
+    let judged = |sample: usize| trained.opinions[sample].importance.is_some();
+    assert!(set.of_split(Split::Train).into_iter().all(|sample| judged(sample) == (set.labels[sample] != 2)));
+}
+
 /// The last epoch is sent once, with the labels that `cure` decides, even if a run was killed before it could send it.
 #[test]
 fn the_last_epoch_of_a_cure_is_sent_with_the_decided_labels() {

@@ -20,7 +20,7 @@ use super::optim::Optimizer;
 use super::params::Param;
 use super::recipe::{Method, Recipe};
 use super::sums::EpochSums;
-use super::{device, host, init};
+use super::{device, host, init, scouts};
 use crate::clock::Stop;
 use crate::types::Split;
 
@@ -98,6 +98,7 @@ impl<'a> Training<'a> {
         let last = place.folder.join(LAST);
         let resumes = last.is_file();
         let init = if resumes { None } else { init::begin(&net, recipe, &set.classes)? };
+        let init = init.map(|text| text + scouts_begin_without(recipe, &set.name));
         let margin_1 = margin_1(recipe, compute.device);
         let mut training = Self {
             recipe,
@@ -257,6 +258,16 @@ impl<'a> Training<'a> {
     }
 }
 
+/// What is said of the scouts where they do not begin with the recipe's file.
+fn scouts_begin_without(recipe: &Recipe, set: &str) -> &'static str {
+    let is_same_data = recipe.init.as_deref().is_some_and(|path| scouts::has_learnt_from(path, set));
+    if recipe.method == Method::Cure && is_same_data {
+        "; scouts begin without it, because its net was trained on this data"
+    } else {
+        ""
+    }
+}
+
 fn margin_1(recipe: &Recipe, device: Device) -> Tensor {
     let is_learnt = recipe.method == Method::Scn && recipe.scn.margin_1_learnt;
     Tensor::from(recipe.scn.margin_1 as f32).to_device(device).set_requires_grad(is_learnt)
@@ -280,4 +291,72 @@ fn trained_tensors(net: &Net, margin_1: &Tensor) -> Vec<Tensor> {
     let mut tensors = net.params.trained();
     tensors.extend(if_learnt(margin_1).map(Tensor::shallow_clone));
     tensors
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::super::drawn::shapes;
+    use super::super::epoch;
+    use super::super::recipe::{Arch, Sampling};
+    use super::*;
+    use crate::types::Relabel;
+
+    /// A run that has just begun, on 20 shapes.
+    fn begun(recipe: Recipe, work: impl FnOnce(&mut Training<'_>)) {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = Recipe { arch: Arch::Tiny, image_size: 32, ..recipe };
+        let (set, stop) = (shapes(20, 1), Stop::default());
+        let place = RunPlace { folder: folder.path().to_owned(), device: "cpu".to_owned() };
+        let (sender, _receiver) = sync_channel(8);
+        work(&mut Training::begin(&recipe, &set, &place, &sender, &stop).unwrap());
+    }
+
+    #[test]
+    fn the_running_mean_keeps_little_of_itself_at_first_and_its_share_later() {
+        begun(Recipe { average: 0.5, ..Recipe::new(Method::Baseline) }, |training| {
+            let set = |value: f64| {
+                let mut param = training.net.params.0[0].tensor.detach();
+                let _ = no_grad(|| param.fill_(value));
+            };
+            let mean = |training: &Training<'_>| training.judged().params.0[0].tensor.max().double_value(&[]);
+            let mut start = training.averaged.as_ref().unwrap().params.0[0].tensor.detach();
+            let _ = no_grad(|| start.fill_(0.0));
+            set(11.0);
+            training.optimizer.steps = 1;
+            training.average();
+            // It kept (1 + 1) / (10 + 1).
+            assert!((mean(training) - 9.0).abs() < 1e-4, "{}", mean(training));
+            training.optimizer.steps = 1_000;
+            training.average();
+            assert!((mean(training) - 10.0).abs() < 1e-4, "{}", mean(training));
+        });
+    }
+
+    #[test]
+    fn balanced_draws_go_by_the_labels_in_force() {
+        begun(Recipe { sampling: Sampling::Balanced, ..Recipe::new(Method::Scn) }, |training| {
+            let of_two: Vec<usize> =
+                training.train_samples.iter().copied().filter(|&s| training.set.labels[s] == 2).collect();
+            let relabels: Vec<Relabel> = of_two[1..]
+                .iter()
+                .map(|&sample| Relabel {
+                    sample,
+                    epoch: 1,
+                    from: 2,
+                    to: 0,
+                    p_max: 0.9,
+                    p_given: 0.1,
+                    importance: 0.5,
+                })
+                .collect();
+            training.labels.apply(&relabels);
+            let order = epoch::order(training, 1);
+            let drawn =
+                |class| order.iter().filter(|&&sample| training.labels.current()[sample] == class).count();
+            let counts = [drawn(0), drawn(1), drawn(2)];
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        });
+    }
 }

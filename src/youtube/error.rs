@@ -77,8 +77,8 @@ pub enum YoutubeError {
         /// Its words, without the key.
         said: String,
     },
-    /// The Data API calls the request wrong, as it would any other.
-    #[error("the Data API calls the request wrong: {said}")]
+    /// The Data API rejects the request as invalid, as it would any other.
+    #[error("the Data API rejects the request as invalid: {said}")]
     BadRequest {
         /// Its words, without the key.
         said: String,
@@ -96,7 +96,7 @@ pub enum YoutubeError {
         said: String,
     },
     /// Several different requests in a row got no response.
-    #[error("nobody is reached any more: {said}")]
+    #[error("no host can be reached: {said}")]
     Offline {
         /// What the last of them met.
         said: String,

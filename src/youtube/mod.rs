@@ -9,7 +9,8 @@
 //! search → ytdlp · data_api        who answers them; `ytdlp` also downloads
 //! policy                           which videos are too long, too short or not wanted
 //! border                           cleans all text from outside before anything else sees it
-//! refusals → error · fault         what a refusal means: for one job, and when many come in a row
+//! refusals → error · fault         what a refusal of yt-dlp means: for one job, and when many come in a row
+//! data_api/errors → error          the same for refusals of the Data API
 //! ```
 
 mod border;

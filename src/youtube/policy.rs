@@ -8,8 +8,9 @@ use crate::failure::Reason;
 
 /// Judges a search's hit; `None` lets it pass.
 ///
-/// What a provider cannot know (a keyless search knows no licence) passes here and is judged again by
-/// [`judge_extracted`], which knows more and lets nothing unknown pass.
+/// What a provider cannot know (a keyless search knows no licence) passes here. [`judge_extracted`] judges again and refuses
+/// what has no known length and, where one is asked for, no known licence. An unknown age limit passes there too, and only
+/// this judges made-for-kids and region, which the Data API alone tells.
 pub fn judge(video: &FoundVideo, crawl: &CrawlConfig) -> Option<Reason> {
     let named = Named {
         title: Some(&video.title),

@@ -7,8 +7,8 @@ use regex::bytes::RegexSet;
 
 use crate::failure::{Failure, Reason};
 
-/// What kind of refusal a text is. The order is the order in which they are looked for: the first that fits holds,
-/// because a general text (`Video unavailable`) often wraps a special one.
+/// What kind of refusal a text is. [`classify`] looks for them in the order of its table; the order here only decides which
+/// of several warnings holds: `RateLimited` before `Blocked`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
     /// The disk or the data folder: nothing can go on.
@@ -52,9 +52,9 @@ pub enum Refusal {
     Unknown,
 }
 
-/// The table of 23 known refusals and their kin; rows are tried from top to bottom. `(?i)` and `.` matching any byte
-/// are set for all. Sources: yt-dlp's own texts, and the site's wording as yt-dlp passes it on after `ERROR: [youtube]
-/// ID: `.
+/// The known refusals. Rows are tried from top to bottom and the first that fits holds, because a general text (`Video
+/// unavailable`) often wraps a special one. `(?i)` and `.` matching any byte are set for all. Sources: yt-dlp's own texts,
+/// and the site's wording as yt-dlp passes it on after `ERROR: [youtube] ID: `.
 const ROWS: &[(Refusal, &str)] = &[
     (Refusal::Local, r"No space left on device|Disk quota exceeded|Read-only file system"),
     (Refusal::Local, r"\[Errno 13\] Permission denied|Unable to create directory|File name too long"),

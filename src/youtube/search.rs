@@ -26,7 +26,7 @@ pub struct Answer {
     pub pages: Vec<Vec<u8>>,
     /// The videos found, each once, by rank. All of them: the caller judges and keeps as many as it wants.
     pub hits: Vec<FoundVideo>,
-    /// What a reader of the ledger should know: an empty answer, entries dropped.
+    /// A remark on the answer: that it is empty, or that entries were dropped. It is not stored.
     pub note: Option<String>,
     /// What was said when the site broke off after some pages: there is more to find.
     pub broke_off: Option<String>,

@@ -220,3 +220,27 @@ async fn a_refresh_removes_what_has_a_tombstone_and_ends() {
     assert_eq!(ask(&place.data, "select page from answer where raw is not null").await.len(), 0);
     assert_eq!(ask(&place.data, "select reason from tombstone").await, ["asked by mail"]);
 }
+
+#[tokio::test]
+async fn a_refresh_does_not_believe_that_all_videos_are_gone() {
+    let (place, bench) = Place::at_site(vec![short(1)]).await;
+    film(&bench.folder.path().join("media.mp4"));
+    place.expect(0, &["crawl"]).await;
+    for number in 11..17 {
+        let row = format!(
+            "insert into video (site, site_id, url, title, source, metadata_at, created_at) \
+             values ('youtube', '{0}', 'https://www.youtube.com/watch?v={0}', 'a title', 'video:youtube:{0}', 1, 1)",
+            id(number)
+        );
+        change(&place.data, &row).await;
+    }
+    let mut command = place.command(&["refresh", "--purge"]);
+    command.env("WEBEMOTION_YOUTUBE_API_KEY", "good-key");
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let ended = Ended::from(output);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("does not name 6 of 6 videos"), "{}", ended.stderr);
+    let kept = "select title from video where missing_since is null and metadata_at = 1";
+    assert_eq!(ask(&place.data, kept).await, ["a title"; 6]);
+    assert!(ask(&place.data, "select reason from tombstone").await.is_empty());
+}

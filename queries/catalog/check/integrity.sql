@@ -1,2 +1,2 @@
--- check::integrity; SQLite reads the whole file. 'ok' stands alone when nothing is wrong.
+-- check::integrity; SQLite reads the whole file. The only row is 'ok' when nothing is wrong.
 select integrity_check || '' as "problem!: String" from pragma_integrity_check

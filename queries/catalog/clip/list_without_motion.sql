@@ -1,4 +1,5 @@
--- clips::without_motion; scans clip for those of before, once: what is missing is filled in. track and scan by primary key.
+-- clips::without_motion; scans clip once for those of earlier releases: what is missing is filled in.
+-- track and scan by primary key.
 select clip.id, clip.start_ms, clip.end_ms, track.faces, scan.width, scan.height
 from clip
 join track on track.id = clip.track_id

@@ -1,5 +1,5 @@
--- jobs::fetch_again; scans video, then job by unique (stage, subject_id). Files that were discarded and are wanted after
--- all: their look or cut did not come to its end with revision $1.
+-- jobs::fetch_again; job_outcome twice, for downloads and scans, then video by primary key and cuts by unique (stage,
+-- subject_id). Files that were discarded and are needed after all: their scan or cut did not end with revision $1.
 update job set state = 'open', attempt = 0, due_at = $2, worker = null, reason = null, detail = null, finished_at = null
 where stage = 'fetch' and state = 'done' and subject_id in (
   select video.id from video

@@ -1,4 +1,4 @@
--- jobs::retry; scans job. Verdicts and lost causes of one reason, of one stage or of all. A look or cut that waits for
+-- jobs::retry; scans job. Verdicts and lost causes of one reason, of one stage or of all. A scan or cut that waits for
 -- its video's file opens when that comes, see source_is_back.sql.
 update job set state = 'open', attempt = 0, due_at = $3, worker = null, reason = null, detail = null, finished_at = null
 where state in ('rejected', 'dead') and reason = $1 and ($2 is null or stage = $2)

@@ -1,5 +1,5 @@
--- merge::finished; walks job_outcome for looks and cuts that came to an end, the video by primary key. A video is
--- finished when its cut is, or when its look ended without one. A cut that waits for its video's file is not: its clips
+-- merge::finished; walks job_outcome for scans and cuts that have ended, the video by primary key. A video is
+-- finished when its cut is, or when its scan ended without one. A cut that waits for its video's file is not: its clips
 -- are lost.
 select video.id as "video_id!", video.site, video.site_id, video.fetched_at, look.rev as "rev!", look.state as "look_state!",
   look.reason as look_reason, look.detail as look_detail, cut.state as "cut_state?", cut.reason as "cut_reason?",

@@ -1,6 +1,6 @@
 -- samples::for_training; scans sample; the rest by primary key. Only what the video's latest scan led to. A copy of
 -- footage is where the original is. A clip's own emotion goes before its video's.
-select sample.id, sample.clip_id, sample.video_id,
+select sample.id, sample.clip_id, sample.video_id, video.source,
   coalesce(clip.emotion, video.emotion) as "emotion!: String", split.split
 from sample
 join clip on clip.id = sample.clip_id

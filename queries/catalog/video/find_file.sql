@@ -1,2 +1,2 @@
--- videos::find_file; scans video, for a person who names a file.
+-- videos::find_file; scans video_of_emotion, for a person who names a file.
 select id from video where file_path = $1

@@ -123,8 +123,8 @@ fn print_summary(session: &Session, CropStyle { side_px, margin }: CropStyle, do
     ));
     if *gone > 0 {
         say(format_args!(
-            "clips: {kept} samples of {gone} videos keep their crops, for the videos' files are gone; `webemotion retry \
-             --reason source-gone` has files fetched again that the settings in force ask for"
+            "clips: {kept} samples of {gone} videos keep their crops, for the videos' files are gone, and nothing \
+             fetches them again for other crops"
         ));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::catalog::jobs::JobFilter;
 use crate::failure::Exit;
 use crate::pipeline::Driven;
-use crate::pipeline::intake::{self, Intake, Watch};
+use crate::pipeline::intake::{self, Intake, IntakeLimits};
 use crate::words::{are, plural, were};
 
 use super::super::drive::{Limits, drive, exit, local_patience, local_wait_ms};
@@ -21,7 +21,7 @@ pub(super) async fn crawl(
     limits: Limits,
 ) -> anyhow::Result<Exit> {
     let (stop, reporter) = (&session.stop, session.reporter.as_ref());
-    let watch = Watch { stop, deadline_ms: limits.deadline_ms, reporter };
+    let watch = IntakeLimits { stop, deadline_ms: limits.deadline_ms, reporter };
     let found = intake::take_in(&session.catalog, folder, args.wanted.emotion, &watch).await?;
     let fetched = fetch(session, args, limits).await?;
     let facts = json!({"videos": found.videos, "new": found.new, "unfiled": found.unfiled,

@@ -119,7 +119,8 @@ impl<'a> Cost<'a> {
             ));
         }
         say(format_args!(
-            "  results kept of each: {}, so at most {} videos; WebEmotion kept {:.0} %, here {:.0}",
+            "  results kept of each: {}, so at most {} videos; the SCN paper's data set kept {:.0} %, \
+             which would be {:.0} here",
             self.config.results_per_search,
             count(self.most_videos()),
             PAPERS_SHARE * 100.0,

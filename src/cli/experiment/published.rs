@@ -1,8 +1,8 @@
 //! The paper's results with noisy labels (CVPR 2020, tables 2 and 4), for comparison with those measured here.
 //!
 //! The numbers are accuracies on the test part (AffectNet: mean class accuracy, which is the same on its equal classes)
-//! with ResNet-18. RAF-DB at 10 % from scratch and all values of table 4 with face params were confirmed by a second
-//! source; the others were written down from memory of the paper and agree with its text.
+//! with ResNet-18. A second source confirms these of SCN: RAF-DB without noise and with 10 % from scratch; with face params
+//! the row without noise, and RAF-DB and FERPlus with noise. The others were written down from memory of the paper.
 
 use crate::cli::train::{CommonArgs, DatasetArg};
 use crate::train::OwnCard;
@@ -71,9 +71,9 @@ impl Column {
     /// A description of the column.
     pub(super) fn note(self) -> &'static str {
         if self.pretrained {
-            "paper: SCN (CVPR 2020), tables 2 and 4, ResNet-18 with MS-Celeb-1M params"
+            "paper: SCN (CVPR 2020), tables 2 and 4, ResNet-18 with MS-Celeb-1M params; mostly from memory, check before citing"
         } else {
-            "paper: SCN (CVPR 2020), tables 2 and 4, ResNet-18 from scratch"
+            "paper: SCN (CVPR 2020), tables 2 and 4, ResNet-18 from scratch; mostly from memory, check before citing"
         }
     }
 }

@@ -78,7 +78,7 @@ const HEAD: [&str; 11] = [
     "paper",
 ];
 
-/// The table for people, in Markdown whose columns are aligned; all but runs and AUC in percent, mean ± deviation.
+/// The table for people, in Markdown whose columns are aligned; all but runs and AUC in percent, mean ± standard deviation.
 pub(super) fn markdown(data: &str, rows: &[Row], paper: Option<Column>) -> String {
     let lines: Vec<[String; 11]> = rows.iter().map(cells).collect();
     let shown = if paper.is_some() { HEAD.len() } else { HEAD.len() - 1 };
@@ -95,7 +95,7 @@ pub(super) fn markdown(data: &str, rows: &[Row], paper: Option<Column>) -> Strin
     let body: String = lines.iter().map(|cells| line(cells)).collect();
     let notes = [
         Some(
-            "last-5, best and mean class: accuracy on the test (else validation) part, percent, mean ± deviation over runs",
+            "last-5, best and mean class: accuracy on the test (else validation) part, percent, mean ± standard deviation (n − 1) over runs",
         ),
         Some(
             "fixed: share of the wrong labels that are right in the end; broken: of the right ones that are wrong; left: wrong of all",

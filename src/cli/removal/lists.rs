@@ -25,7 +25,7 @@ struct Line {
     video: Wanted,
 }
 
-/// Takes the lines of videos out of every list of a folder, or only looks which lists have some.
+/// Takes the lines of videos out of every list of a folder, or only finds the lists that have some.
 pub(super) fn clean(folder: &Path, going: &[Wanted], dry_run: bool) -> Result<Lists, Failure> {
     let (mut found, going) = (Lists::default(), going.iter().collect::<BTreeSet<_>>());
     let goes = |line: &str| serde_json::from_str(line).is_ok_and(|Line { video }| going.contains(&video));

@@ -1,6 +1,6 @@
 //! Cleans the pages below `reports/`. A page contains the crops of samples as they were when it was made: a picture stays
 //! if it is, byte for byte, the crop of a sample that the catalog keeps; all others are removed. Names are removed
-//! everywhere. The numbers stay. Unfinished pages of killed processes are deleted. A file that is no page stays as it is,
+//! everywhere. The numbers stay. Unfinished pages of killed processes are deleted. A file that is not a page stays as it is,
 //! and is named where it has such a name.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use crate::catalog::names::Names;
 use crate::catalog::{Catalog, CatalogError, crops};
 use crate::failure::{Failure, Reason};
 use crate::files;
-use crate::report::pages::{self as written, Form, Shown};
+use crate::report::pages::{self as report_pages, Form, Shown};
 use crate::types::SampleId;
 
 /// What is to be removed from pages.
@@ -30,7 +30,7 @@ pub(super) struct Pages {
     pub(super) cleaned: BTreeSet<PathBuf>,
     /// The number of pictures removed.
     pub(super) pictures: usize,
-    /// Those that cannot be read or written, and files with such names that are no pages: they stay as they are.
+    /// Those that cannot be read or written, and files with such names that are not pages: they stay as they are.
     pub(super) unclean: BTreeSet<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn clean(
     leaving: &Leaving<'_>,
     dry_run: bool,
 ) -> Result<Pages, Failure> {
-    let leaving = Leaving { names: &written::written(leaving.names)?, samples: leaving.samples };
+    let leaving = Leaving { names: &report_pages::written(leaving.names)?, samples: leaving.samples };
     let (mut found, paths) = (Pages::default(), paths(folder)?);
     if !dry_run {
         remove_left(&paths, &mut found.unclean);
@@ -57,7 +57,7 @@ pub(super) async fn clean(
         };
         let Some(form) = Form::of(&page).or_else(|| Form::of_text(&text)) else {
             if leaving.names.are_in(&text) {
-                tracing::warn!("{} tells of them and is no page: remove it", page.display());
+                tracing::warn!("{} names them and is not a page: remove it", page.display());
                 found.unclean.insert(page);
             }
             continue;
@@ -80,10 +80,10 @@ pub(super) async fn clean(
 
 /// Warns that a file stays as it is.
 pub(super) fn pass_over(action: &str, file: &Path, error: &io::Error) {
-    tracing::warn!("cannot {action} {}: {error}: if it tells of them, remove it", file.display());
+    tracing::warn!("cannot {action} {}: {error}: if it names them, remove it", file.display());
 }
 
-/// The text of a file; of one that is no page as much as is text.
+/// The text of a file; of one that is not a page as much as is text.
 fn read(file: &Path) -> io::Result<String> {
     match String::from_utf8(std::fs::read(file)?) {
         Ok(text) => Ok(text),
@@ -140,16 +140,16 @@ async fn without<'a>(
 ) -> Result<(Cow<'a, str>, usize), Failure> {
     let mut stay = Vec::new();
     if form == Form::Html {
-        for shown in written::pictures(page) {
+        for shown in report_pages::pictures(page) {
             stay.push(stays(catalog, shown, leaving.samples).await?);
         }
     }
     let gone = stay.iter().filter(|stays| !**stays).count();
     if gone == 0 {
-        return Ok((written::without_names(form, page, leaving.names), 0));
+        return Ok((report_pages::without_names(form, page, leaving.names), 0));
     }
-    let page = written::without_pictures(page, &stay);
-    let left = written::without_names(form, &page, leaving.names).into_owned();
+    let page = report_pages::without_pictures(page, &stay);
+    let left = report_pages::without_names(form, &page, leaving.names).into_owned();
     Ok((Cow::Owned(left), gone))
 }
 
@@ -213,7 +213,8 @@ mod tests {
         }
         let text = |file: &Path| std::fs::read_to_string(file).unwrap();
         let left = text(&files[0]);
-        assert!(written::pictures(&left).len() == 1 && written::pictures(&left)[0].is(&[0; 3]), "{left}");
+        let shown = report_pages::pictures(&left);
+        assert!(shown.len() == 1 && shown[0].is(&[0; 3]), "{left}");
         assert_eq!(text(&files[1]), "{\"example\": \"(forgotten)\"}");
         assert_eq!(text(&files[2]), "see (forgotten)");
         let again = clean(&session.catalog, folder.path(), &leaving, false).await.unwrap();
@@ -238,7 +239,7 @@ mod tests {
         let found = clean(&session.catalog, &pages, &leaving, false).await.unwrap();
         assert_eq!((found.cleaned, found.pictures), (BTreeSet::from(files.clone()), 3));
         for file in &files {
-            assert!(written::pictures(&std::fs::read_to_string(file).unwrap()).is_empty(), "{file:?}");
+            assert!(report_pages::pictures(&std::fs::read_to_string(file).unwrap()).is_empty(), "{file:?}");
         }
     }
 }

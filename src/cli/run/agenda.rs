@@ -74,11 +74,10 @@ pub(crate) fn agenda(standing: &Standing, config: &Config) -> Vec<Step> {
 }
 
 fn crawl(standing: &Standing, config: &Config) -> (bool, String) {
-    if config.run.source != "youtube" {
-        let (may, note) = downloads(standing, config);
-        return (may, format!("{} is looked through for new videos{note}", config.run.source));
-    }
     let (may_download, note) = downloads(standing, config);
+    if config.run.source != "youtube" {
+        return (may_download, format!("{} is looked through for new videos{note}", config.run.source));
+    }
     let searching = match standing.pause_of(search::NAME) {
         Some(reason) => Err(format!("searching is paused ({reason})")),
         None if !standing.is_planned => Ok("the lexicon's searches are to be planned".to_owned()),
@@ -126,11 +125,11 @@ fn downloads(standing: &Standing, config: &Config) -> (bool, String) {
 }
 
 fn clips(standing: &Standing, crawls: bool) -> (bool, String) {
-    let cuts = match standing.cuts {
+    let cuts = match standing.scans_and_cuts {
         1 => "1 scan or cut is due".to_owned(),
         cuts => format!("{cuts} scans and cuts are due"),
     };
-    match (standing.cuts, standing.unseen_files) {
+    match (standing.scans_and_cuts, standing.unseen_files) {
         (0, 0) if crawls => (true, "whatever crawl brings".to_owned()),
         (0, 0) => (false, "no video waits".to_owned()),
         (_, 0) => (true, cuts),
@@ -199,7 +198,7 @@ mod tests {
         let of = |searches, downloads| step(&Standing { searches, downloads, ..standing() }, Leg::Crawl).1;
         assert_eq!(of(1, 1), "1 search is due; 1 download is due");
         assert_eq!(of(2, 0), "2 searches are due; 0 downloads are due");
-        assert_eq!(step(&Standing { cuts: 1, ..standing() }, Leg::Clips).1, "1 scan or cut is due");
+        assert_eq!(step(&Standing { scans_and_cuts: 1, ..standing() }, Leg::Clips).1, "1 scan or cut is due");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::catalog::pauses::{self, Pause};
 use crate::catalog::rounds;
 use crate::config::Config;
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 use crate::pipeline::{cut, fetch, scan, search};
 use crate::types::{JobState, StageName};
 
@@ -13,24 +13,25 @@ use super::super::Session;
 use super::super::crawl::{self, CrawlArgs};
 use super::Standing;
 use super::agenda::{is_disk_low, room};
-use super::legs::{Both, Pace, goes_on, time_left};
+use super::legs::{LegState, LegStates, goes_on, time_left};
 
 /// While crawl waits for the end of a pause, it checks this often whether the pause still holds.
 const PAUSE_CHECK_INTERVAL: Duration = Duration::from_secs(60);
-/// Half the first rest after crawls that brought nothing, and the longest, milliseconds.
-const FIRST_REST_MS: i64 = 300_000;
+/// The first rest after crawls that brought nothing, milliseconds.
+const FIRST_REST_MS: i64 = 600_000;
+/// The longest one, milliseconds.
 const LONGEST_REST_MS: i64 = 3_600_000;
 
 /// Searches, and downloads while there is room for more videos. Waits for room that clips will make, and for a pause
-/// that ends before the deadline. A crawl that is not due begins only after such a wait.
+/// that ends before the deadline. A crawl that is not due begins only after such a wait. Returns whether it crawled at all.
 pub(super) async fn crawl_leg(
     session: &Session,
     is_due: bool,
     deadline_ms: Option<i64>,
-    both: &Both,
-) -> anyhow::Result<Option<Exit>> {
+    both: &LegStates,
+) -> anyhow::Result<bool> {
     let config = &session.config;
-    let (mut exit, mut may_search) = (None, true);
+    let (mut has_crawled, mut may_search) = (false, true);
     let (mut fruitless, mut rest_until_ms) = (0, 0);
     let mut left = match config.run.max_videos {
         0 => u64::MAX,
@@ -41,12 +42,12 @@ pub(super) async fn crawl_leg(
         let room = room(&before, config).min(left);
         let downloads = has_downloads(&before, config) && before.pause_of(fetch::NAME).is_none();
         let searches = has_searches(&before, config) && before.pause_of(search::NAME).is_none();
-        let can_work = (searches && may_search) || (downloads && room > 0) || (exit.is_none() && is_due);
+        let can_work = (searches && may_search) || (downloads && room > 0) || (!has_crawled && is_due);
         let rests = session.clock.now_ms() < rest_until_ms;
         if rests || !can_work {
-            both.crawl.set(Pace::Waiting);
+            both.crawl.set(LegState::Waiting);
             if downloads && !rests && may_get_room(&before, both) {
-                both.clips.change(session).await;
+                both.clips.changed(session).await;
                 continue;
             }
             let resume_ms =
@@ -56,12 +57,14 @@ pub(super) async fn crawl_leg(
             }
             continue;
         }
-        both.crawl.set(Pace::Working);
+        both.crawl.set(LegState::Working);
         let wanted = CrawlArgs::of_round(&config.run.source, room, time_left(session, deadline_ms))?;
-        exit = Some(match exit {
-            None => crawl::crawl(session, &wanted).await?,
-            Some(_) => crawl::resume(session, &wanted).await?,
-        });
+        if has_crawled {
+            crawl::resume(session, &wanted).await?;
+        } else {
+            crawl::crawl(session, &wanted).await?;
+        }
+        has_crawled = true;
         // Not the difference of due jobs: searches add downloads while others end.
         let brought = Brought::since(session, before.at_ms).await?;
         let paused = pauses::in_force(&session.catalog).await.map_err(Failure::from)?;
@@ -75,7 +78,7 @@ pub(super) async fn crawl_leg(
             break;
         }
     }
-    Ok(exit)
+    Ok(has_crawled)
 }
 
 /// Whether there are downloads that neither the terms nor a full disk hold up.
@@ -91,7 +94,7 @@ fn has_searches(standing: &Standing, config: &Config) -> bool {
 /// How long crawl rests after this many crawls in a row that brought nothing, milliseconds. The first comes back when its
 /// pause is over; each further one waits twice as long, so that a long outage does not use up the attempts of many jobs.
 fn rest_ms(fruitless: u32) -> i64 {
-    if fruitless < 2 { 0 } else { (FIRST_REST_MS << (fruitless - 1).min(10)).min(LONGEST_REST_MS) }
+    if fruitless < 2 { 0 } else { (FIRST_REST_MS << (fruitless - 2).min(10)).min(LONGEST_REST_MS) }
 }
 
 /// Waits for a time, but no longer than until the pauses are to be checked again; false if there is none before the
@@ -107,12 +110,12 @@ async fn wait(session: &Session, resume_ms: Option<i64>, deadline_ms: Option<i64
 }
 
 /// Whether clips will make room: they are at work, or have work that nothing blocks.
-fn may_get_room(standing: &Standing, both: &Both) -> bool {
+fn may_get_room(standing: &Standing, both: &LegStates) -> bool {
     let is_held_up = standing.pause_of(scan::NAME).or(standing.pause_of(cut::NAME)).is_some();
     match both.clips.get() {
-        Pace::Working => true,
-        Pace::Waiting => standing.cuts + standing.unseen_files > 0 && !is_held_up,
-        Pace::Ended => false,
+        LegState::Working => true,
+        LegState::Waiting => standing.scans_and_cuts + standing.unseen_files > 0 && !is_held_up,
+        LegState::Ended => false,
     }
 }
 

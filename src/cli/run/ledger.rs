@@ -13,6 +13,7 @@ use crate::pipeline::takeover;
 use crate::report::{self, RoundReport};
 use crate::store::Lock;
 use crate::words::plural;
+use crate::youtube::ApiKey;
 
 use super::super::{Session, report as pages, say, typed};
 use super::agenda::{agenda, is_disk_low, stages};
@@ -51,7 +52,7 @@ impl Ledger {
             (rounds::begin(&mut tx, holder).await.map_err(Failure::from)?, tx.now_ms());
         tx.commit().await.map_err(Failure::from)?;
         let before = killed.iter().max().map(|round| {
-            format!("Round {round} ended without a word, as if killed; its work was taken up again.")
+            format!("Round {round} ended without a result, as if killed; its work was taken up again.")
         });
         tracing::info!(round, "round begins");
         Ok(Self { round, started_at_ms, before })
@@ -157,10 +158,12 @@ async fn write_run(session: &Session, name: &str) -> anyhow::Result<()> {
 async fn notify(command: &str, summary: &str) {
     let notified = async {
         let mut shell = tokio::process::Command::new("/bin/sh");
+        // It may post its environment somewhere.
+        shell.env_remove(ApiKey::VARIABLE);
         shell.args(["-c", command]).stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
         let mut child = shell.stderr(Stdio::inherit()).spawn()?;
         if let Some(mut input) = child.stdin.take() {
-            // A command that does not read all of its input is no failure.
+            // A command that does not read all of its input has not failed.
             let _ = input.write_all(summary.as_bytes()).await;
         }
         child.wait().await
@@ -169,7 +172,10 @@ async fn notify(command: &str, summary: &str) {
         Ok(Ok(status)) if status.success() => {}
         Ok(Ok(status)) => tracing::warn!(%status, "the command of run.notify failed"),
         Ok(Err(error)) => tracing::warn!(%error, "the command of run.notify could not be run"),
-        Err(_) => tracing::warn!("the command of run.notify took longer than a minute and was ended"),
+        Err(_) => {
+            let limit_s = NOTIFY_TIMEOUT.as_secs();
+            tracing::warn!("the command of run.notify took longer than {limit_s} s and was ended");
+        }
     }
 }
 

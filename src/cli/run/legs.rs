@@ -1,5 +1,5 @@
 //! Runs a round: crawl and clips concurrently, so that neither network nor cores are idle, then training. Each is the
-//! body of its own command; here is only when it is called, and with which limits.
+//! body of its own command; this file only decides when it is called, and with which limits.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::config::Leg;
-use crate::failure::{Exit, Failure, Reason};
+use crate::failure::{Failure, Reason};
 use crate::report::RoundStep;
 
 use super::super::Session;
@@ -60,9 +60,30 @@ fn gathering_until(session: &Session, deadline_ms: Option<i64>, trains: bool) ->
     deadline_ms.map(|end_ms| end_ms - ((end_ms - now_ms) as f64 * share) as i64)
 }
 
+/// How a command of the round ended.
+enum LegEnd {
+    /// It did not begin, or found nothing to do.
+    Skipped,
+    /// It did its work.
+    Ran,
+    /// It failed.
+    Failed(anyhow::Error),
+}
+
+impl LegEnd {
+    /// Of a command that returns whether it did anything.
+    fn of(has_run: anyhow::Result<bool>) -> Self {
+        match has_run {
+            Ok(true) => Self::Ran,
+            Ok(false) => Self::Skipped,
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
 /// What crawl or clips is doing, for the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum LegState {
     /// It is at work.
     Working,
     /// It waits for the other one.
@@ -71,35 +92,35 @@ pub(super) enum Pace {
     Ended,
 }
 
-/// The paces of crawl and clips.
-pub(super) struct Both {
-    pub(super) crawl: SharedPace,
-    pub(super) clips: SharedPace,
+/// The states of crawl and clips.
+pub(super) struct LegStates {
+    pub(super) crawl: SharedState,
+    pub(super) clips: SharedState,
 }
 
-/// A pace that one of the two sets and the other one can wait for.
-pub(super) struct SharedPace {
-    pace: Cell<Pace>,
+/// A state that one of the two sets and the other one can wait for.
+pub(super) struct SharedState {
+    state: Cell<LegState>,
     changed: Notify,
 }
 
-impl SharedPace {
-    fn new(pace: Pace) -> Self {
-        Self { pace: Cell::new(pace), changed: Notify::new() }
+impl SharedState {
+    fn new(state: LegState) -> Self {
+        Self { state: Cell::new(state), changed: Notify::new() }
     }
 
-    pub(super) fn get(&self) -> Pace {
-        self.pace.get()
+    pub(super) fn get(&self) -> LegState {
+        self.state.get()
     }
 
-    pub(super) fn set(&self, pace: Pace) {
-        if self.pace.replace(pace) != pace {
+    pub(super) fn set(&self, state: LegState) {
+        if self.state.replace(state) != state {
             self.changed.notify_one();
         }
     }
 
     /// Waits until it changes, at most until the next check is due or a stop is requested.
-    pub(super) async fn change(&self, session: &Session) {
+    pub(super) async fn changed(&self, session: &Session) {
         tokio::select! {
             () = self.changed.notified() => {}
             () = session.stop.asked() => {}
@@ -111,52 +132,54 @@ impl SharedPace {
 /// Runs crawl and clips concurrently until both have nothing left to do.
 async fn gather(session: &Session, steps: &[Step], deadline_ms: Option<i64>) -> Vec<StepDone> {
     let of = |leg| steps.iter().find(|step: &&Step| step.leg == leg);
-    let both = Both { crawl: SharedPace::new(Pace::Working), clips: SharedPace::new(Pace::Waiting) };
+    let both =
+        LegStates { crawl: SharedState::new(LegState::Working), clips: SharedState::new(LegState::Waiting) };
     let crawling = async {
         let began = Instant::now();
         let ended = match of(Leg::Crawl) {
-            Some(step) => Some(crawl_leg(session, step.is_due, deadline_ms, &both).await),
-            None => None,
+            Some(step) => LegEnd::of(crawl_leg(session, step.is_due, deadline_ms, &both).await),
+            None => LegEnd::Skipped,
         };
-        both.crawl.set(Pace::Ended);
+        both.crawl.set(LegState::Ended);
         of(Leg::Crawl).map(|step| step_done(session, step, began, ended))
     };
     let clipping = async {
         let began = Instant::now();
         let ended = match of(Leg::Clips) {
-            Some(_) => Some(clips_leg(session, deadline_ms, &both).await),
-            None => None,
+            Some(_) => LegEnd::of(clips_leg(session, deadline_ms, &both).await),
+            None => LegEnd::Skipped,
         };
-        both.clips.set(Pace::Ended);
+        both.clips.set(LegState::Ended);
         of(Leg::Clips).map(|step| step_done(session, step, began, ended))
     };
     let (crawled, clipped) = tokio::join!(crawling, clipping);
     crawled.into_iter().chain(clipped).collect()
 }
 
-/// Scans and cuts: in batches while crawl is at work, then the rest.
-async fn clips_leg(session: &Session, deadline_ms: Option<i64>, both: &Both) -> anyhow::Result<Option<Exit>> {
-    let (mut exit, mut waits_since) = (None, None);
+/// Scans and cuts: in batches while crawl is at work, then the rest. Returns whether it did any.
+async fn clips_leg(session: &Session, deadline_ms: Option<i64>, both: &LegStates) -> anyhow::Result<bool> {
+    let (mut has_run, mut waits_since) = (false, None);
     while goes_on(session, deadline_ms) {
         // Read before the catalog, so that what crawl adds just before its end is not missed.
         let crawl = both.crawl.get();
         let standing = Standing::of_queue(session).await?;
-        let due = standing.cuts + standing.unseen_files;
+        let due = standing.scans_and_cuts + standing.unseen_files;
         let since = if due > 0 { *waits_since.get_or_insert_with(Instant::now) } else { Instant::now() };
-        let is_worth_it = crawl != Pace::Working || due >= BATCH || since.elapsed() >= LONGEST_WAIT;
+        let is_worth_it = crawl != LegState::Working || due >= BATCH || since.elapsed() >= LONGEST_WAIT;
         if due > 0 && is_worth_it {
-            both.clips.set(Pace::Working);
+            both.clips.set(LegState::Working);
             let wanted = ClipsArgs::within(time_left(session, deadline_ms));
-            exit = Some(clips::clips(session, &wanted).await?);
-            both.clips.set(Pace::Waiting);
+            clips::clips(session, &wanted).await?;
+            has_run = true;
+            both.clips.set(LegState::Waiting);
             waits_since = None;
         }
-        if crawl == Pace::Ended {
+        if crawl == LegState::Ended {
             break;
         }
-        both.crawl.change(session).await;
+        both.crawl.changed(session).await;
     }
-    Ok(exit)
+    Ok(has_run)
 }
 
 pub(super) fn goes_on(session: &Session, deadline_ms: Option<i64>) -> bool {
@@ -181,16 +204,14 @@ async fn due_training(session: &Session, work: &Work, before: &[Step]) -> anyhow
 async fn train(session: &Session, work: &Work, step: Step, deadline_ms: Option<i64>) -> StepDone {
     let began = Instant::now();
     if !step.is_due || !goes_on(session, deadline_ms) {
-        return step_done(session, &step, began, None);
+        return step_done(session, &step, began, LegEnd::Skipped);
     }
     let (session_until, keeper) = session.ending_at(deadline_ms);
     let trained = super::super::train::command::on_catalog(&session_until, &work.train).await;
     keeper.abort();
     match trained {
-        Ok(run) => {
-            StepDone { run: Some(run), ..step_done(session, &step, began, Some(Ok(Some(Exit::Done)))) }
-        }
-        Err(failure) => step_done(session, &step, began, Some(Err(failure.into()))),
+        Ok(run) => StepDone { run: Some(run), ..step_done(session, &step, began, LegEnd::Ran) },
+        Err(failure) => step_done(session, &step, began, LegEnd::Failed(failure.into())),
     }
 }
 
@@ -198,25 +219,20 @@ async fn train(session: &Session, work: &Work, step: Step, deadline_ms: Option<i
 async fn train(session: &Session, _work: &Work, step: Step, _deadline_ms: Option<i64>) -> StepDone {
     let missing = Failure::permanent(Reason::ToolMissing, "this program was built without libtorch")
         .with_hint("build it with its default features, or take train out of run.commands");
-    let ended = step.is_due.then(|| Err(missing.into()));
+    let ended = if step.is_due { LegEnd::Failed(missing.into()) } else { LegEnd::Skipped };
     step_done(session, &step, Instant::now(), ended)
 }
 
-/// The record of a command; `ended` is `None` if it did not begin.
-fn step_done(
-    session: &Session,
-    step: &Step,
-    began: Instant,
-    ended: Option<anyhow::Result<Option<Exit>>>,
-) -> StepDone {
+/// The record of a command.
+fn step_done(session: &Session, step: &Step, began: Instant, ended: LegEnd) -> StepDone {
     let failure = match &ended {
-        Some(Err(error)) => Some(failure_of(error)),
-        _ => None,
+        LegEnd::Failed(error) => Some(failure_of(error)),
+        LegEnd::Skipped | LegEnd::Ran => None,
     };
     let was = |reason| failure.as_ref().is_some_and(|failure: &Failure| failure.reason == reason);
     let (was_cut, had_nothing) = (was(Reason::Interrupted), was(Reason::NothingToDo));
     let (outcome, why) = match (&ended, &failure) {
-        (None | Some(Ok(None)), _) => ("skipped", step.why.clone()),
+        (LegEnd::Skipped, _) => ("skipped", step.why.clone()),
         (_, Some(failure)) if was_cut => {
             let by = if session.stop.is_asked() { "interrupted" } else { "its time was over" };
             ("cut short", format!("{}; {by}, it goes on in the next round ({})", step.why, failure.detail))
@@ -229,7 +245,7 @@ fn step_done(
     if let Some(failure) = &failure {
         tracing::error!(command = step.leg.as_str(), reason = %failure.reason, "{}", failure.with_remedy());
     }
-    let took_ms = matches!(ended, Some(Ok(Some(_)) | Err(_)))
+    let took_ms = (!matches!(ended, LegEnd::Skipped))
         .then(|| i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX));
     let step = RoundStep { command: step.leg.as_str().to_owned(), outcome: outcome.to_owned(), why, took_ms };
     StepDone { step, failure, run: None }

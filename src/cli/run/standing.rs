@@ -16,14 +16,14 @@ pub(crate) struct Standing {
     pub(crate) at_ms: i64,
     /// Whether any search was ever planned.
     pub(crate) is_planned: bool,
-    /// Whether the site's current terms were accepted.
+    /// Whether downloads are allowed: the source is local, or the site's current terms were accepted.
     pub(crate) may_download: bool,
     /// Searches of the lexicon due now.
     pub(crate) searches: u64,
     /// Downloads due now, as far as a crawl of the round's source takes them.
     pub(crate) downloads: u64,
     /// Scans and cuts due now.
-    pub(crate) cuts: u64,
+    pub(crate) scans_and_cuts: u64,
     /// Videos with a file that were not scanned with the settings in force.
     pub(crate) unseen_files: u64,
     /// Videos that are downloaded but not cut yet: due, held or postponed.
@@ -72,7 +72,8 @@ impl Standing {
                 || accepted.as_ref().is_some_and(crawl::stands),
             searches: due(search::NAME, JobFilter { lexicon, ..JobFilter::default() }).await?,
             downloads: due(fetch::NAME, JobFilter { site, ..JobFilter::default() }).await?,
-            cuts: due(scan::NAME, JobFilter::default()).await? + due(cut::NAME, JobFilter::default()).await?,
+            scans_and_cuts: due(scan::NAME, JobFilter::default()).await?
+                + due(cut::NAME, JobFilter::default()).await?,
             unseen_files: jobs::count_unasked(catalog, &rev).await.map_err(Failure::from)?,
             waiting,
             free_bytes: session.store.free_bytes().map_err(Failure::from)?,

@@ -35,7 +35,11 @@ fn pauses(status: &Status) -> String {
             Some(at) => format!("goes on in {}", span(at - status.at_ms)),
             None => format!("until `webemotion retry --stage {}`", pause.stage),
         };
-        format!("  {} is paused ({}), {until}\n", pause.stage, pause.reason)
+        let said = match super::first_line(&pause.detail) {
+            nothing if nothing.is_empty() => nothing,
+            said => format!("    {said}\n"),
+        };
+        format!("  {} is paused ({}), {until}\n{said}", pause.stage, pause.reason)
     };
     status.paused.iter().map(line).collect()
 }
@@ -140,7 +144,7 @@ mod tests {
                 Paused {
                     stage: StageName::Search,
                     reason: "blocked".into(),
-                    detail: "robot".into(),
+                    detail: "\nERROR: Sign in to confirm\u{1b} you are not a bot\nand more".into(),
                     resume_at: None,
                 },
             ],

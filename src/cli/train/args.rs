@@ -62,7 +62,7 @@ pub struct CommonArgs {
     /// Which reading of FERPlus and AffectNet is meant
     #[command(flatten)]
     pub readings: ReadingArgs,
-    /// Begin from what the paper states, or from what its public code does; other flags change it
+    /// Begin from what the paper states, or from what its public code does (without its pixel noise); other flags change it
     #[arg(long, value_enum)]
     pub preset: Option<PresetArg>,
     /// The backbone
@@ -93,7 +93,7 @@ pub struct CommonArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = below_one)]
     pub validation: f64,
     /// auto, cpu or cuda:N
-    #[arg(long, default_value = "auto")]
+    #[arg(long, value_parser = crate::cli::asked_net::device_word, default_value = "auto")]
     pub device: String,
     /// Number format of the backbone
     #[arg(long, value_enum, default_value = "auto")]

@@ -150,7 +150,11 @@ async fn is_of_today(
 ) -> Result<bool, Failure> {
     // Classes of other sets come after the catalog's own.
     Ok(run.classes.starts_with(classes)
-        && listed(catalog, run).await?.iter().map(Member::of).eq(now.iter().copied()))
+        && listed(catalog, run)
+            .await?
+            .iter()
+            .map(|line| Member::of(line).without_source())
+            .eq(now.iter().map(|member| member.without_source())))
 }
 
 /// The run with a name.
@@ -199,6 +203,16 @@ impl Member {
         Self { frozen, clip: line.clip, video: line.video }
     }
 
+    /// The number of its source: of its video where the list was frozen without sources.
+    fn source(&self) -> u64 {
+        self.frozen.source.unwrap_or(self.video.0.unsigned_abs())
+    }
+
+    /// As it is compared with others: lists of earlier releases have no sources.
+    fn without_source(self) -> Self {
+        Self { frozen: FrozenSample { source: None, ..self.frozen }, ..self }
+    }
+
     /// Its entry in the frozen list of a run that begins with this label, which differs from its own under label noise,
     /// and with this split, which differs from its source's if the sample is held out.
     fn begun_with(&self, label: usize, split: Split) -> FrozenSample {
@@ -230,19 +244,35 @@ async fn candidates(session: &Session) -> Result<(Vec<String>, Vec<Member>), Fai
         return Err(Failure::permanent(Reason::NothingToDo, detail)
             .with_hint("take in videos of at least two emotions"));
     }
-    let member = |sample: &samples::TrainingSample| {
+    let sources = source_numbers(catalog, &found).await?;
+    let member = |(sample, source): (&samples::TrainingSample, &u64)| {
         let class = classes.iter().position(|class| *class == label(sample)).unwrap_or(0);
         let (sample_id, split) = (sample.sample, sample.split);
-        let frozen = FrozenSample { sample: sample_id, split, label: class, clean_label: None };
+        let frozen =
+            FrozenSample { sample: sample_id, split, label: class, clean_label: None, source: Some(*source) };
         Member { frozen, clip: sample.clip, video: sample.video }
     };
-    let members = found.iter().map(member).collect();
+    let members = found.iter().zip(&sources).map(member).collect();
     Ok((classes.iter().map(Emotion::to_string).collect(), members))
+}
+
+/// The number of each sample's source: the lowest of its videos' ids. Sources that share footage have the same one.
+async fn source_numbers(catalog: &Catalog, samples: &[samples::TrainingSample]) -> Result<Vec<u64>, Failure> {
+    let sharing = splits::sharing_footage(catalog).await?;
+    let name =
+        |sample: &samples::TrainingSample| sharing.get(&sample.source).unwrap_or(&sample.source).clone();
+    let mut numbers: HashMap<String, u64> = HashMap::new();
+    for sample in samples {
+        let video = sample.video.0.unsigned_abs();
+        numbers.entry(name(sample)).and_modify(|number| *number = video.min(*number)).or_insert(video);
+    }
+    Ok(samples.iter().map(|sample| numbers[&name(sample)]).collect())
 }
 
 /// Stores a new run and its frozen list, with the labels that training begins with and the classes of all its sets.
 async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &str) -> Result<Run, Failure> {
     let catalog = &session.catalog;
+    super::check_init(recipe)?;
     let (names, members) = candidates(session).await?;
     let set = args.training_set(Some(set_of(catalog, &names, &members).await?))?;
     check_training(&set)?;
@@ -308,7 +338,7 @@ async fn set_of(catalog: &Catalog, classes: &[String], members: &[Member]) -> Re
         labels: members.iter().map(|member| member.frozen.label).collect(),
         splits: members.iter().map(|member| member.frozen.split).collect(),
         groups: Some(members.iter().map(|member| member.clip.0.unsigned_abs()).collect()),
-        sources: Some(members.iter().map(|member| member.video.0.unsigned_abs()).collect()),
+        sources: Some(members.iter().map(Member::source).collect()),
         ..TrainingSet::of(Arc::new(CatalogPictures::of(catalog, samples).await?))
     })
 }

@@ -28,7 +28,8 @@ pub struct LoopArgs {
     /// Added to the gradient times the param [default: 0.0001]
     #[arg(long)]
     pub weight_decay: Option<f64>,
-    /// Show each step's pictures to the net in this many parts: less memory [default: 1]
+    /// Show each step's pictures to the net in this many parts: less memory; batch statistics, rank regularisation and
+    /// low groups are then those of a part [default: 1]
     #[arg(long, value_name = "PARTS")]
     pub accumulate: Option<usize>,
     /// End after so many epochs without a better validation accuracy [default: never]

@@ -15,7 +15,7 @@ pub struct ScnArgs {
     /// By how much its mean importance must lead [default: 0.07, from batch size 512 on 0.15]
     #[arg(long = "margin-1")]
     pub margin_1: Option<f64>,
-    /// Learn margin 1
+    /// Learn margin 1: training can only lower it, and at 0 rank regularisation asks for no lead any more
     #[arg(long = "learn-margin-1")]
     pub learn_margin_1: bool,
     /// By how much another class must lead before a label changes [default: 0.2]
@@ -27,7 +27,7 @@ pub struct ScnArgs {
     /// Decide about each sample, or about all samples of a clip together [default: clip]
     #[arg(long, value_enum)]
     pub relabel_by: Option<ByArg>,
-    /// Whose softmax decides [default: weighted]
+    /// Whose softmax decides, and is given as the net's confidence [default: weighted]
     #[arg(long, value_enum)]
     pub relabel_probabilities: Option<ProbabilitiesArg>,
     /// Join the losses by gamma (the paper) or by their sum [default: sum]

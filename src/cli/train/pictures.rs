@@ -84,7 +84,7 @@ mod tests {
         };
         assert_eq!(read().await.unwrap(), [1, 1, 1]);
         let mut tx = catalog.begin().await.unwrap();
-        forget::videos(&mut tx, &[video], "asked for").await.unwrap();
+        forget::remove(&mut tx, &[video], "asked for").await.unwrap();
         tx.commit().await.unwrap();
         let (_later, _, next) = add(2_000, "next").await;
         assert_eq!(next, ids, "the ids are not given out again");

@@ -100,7 +100,7 @@ fn page(world: &World, body: SearchBody) -> Json<Value> {
     })
 }
 
-/// Where a search stands, carried in its continuation token.
+/// How far a search has come, carried in its continuation token.
 struct Place {
     offset: usize,
     only_free: bool,
@@ -277,7 +277,7 @@ fn refusal(site_id: &str, status: &str, reason: &str, subreason: &str) -> Value 
     })
 }
 
-/// `POST /youtubei/v1/next`: what the watch page says besides; the licence stands here and nowhere else.
+/// `POST /youtubei/v1/next`: what the watch page says besides; the licence is here and nowhere else.
 pub(super) async fn next(State(world): State<Arc<World>>, Json(body): Json<VideoBody>) -> Json<Value> {
     let video = world.video(&body.video_id);
     let is_free = video.is_some_and(|video| video.licence == SiteLicence::CreativeCommons);

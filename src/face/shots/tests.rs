@@ -82,17 +82,17 @@ fn a_hard_cut_is_found_at_its_frame() {
 }
 
 #[test]
-fn fast_motion_is_no_cut() {
+fn fast_motion_is_not_a_cut() {
     assert_eq!(starts_of((0..100).map(|at| scene(1, at, 9))), [0]);
 }
 
 #[test]
-fn motion_with_every_frame_repeated_is_no_cut() {
+fn motion_with_every_frame_repeated_is_not_a_cut() {
     assert_eq!(starts_of((0..100).map(|at| scene(1, at / 2, 5 + at % 7))), [0]);
 }
 
 #[test]
-fn a_flash_is_no_cut() {
+fn a_flash_is_not_a_cut() {
     let white = RgbImage::from_pixel(48, 27, image::Rgb([255; 3]));
     let frames = (0..80).map(|at| if at == 40 { white.clone() } else { scene(1, at, 0) });
     assert_eq!(starts_of(frames), [0]);
@@ -119,7 +119,7 @@ fn with_neighbour(mut picture: RgbImage, at: i64) -> RgbImage {
 }
 
 #[test]
-fn motion_in_repeated_frames_beside_something_that_moves_is_no_cut() {
+fn motion_in_repeated_frames_beside_something_that_moves_is_not_a_cut() {
     let of_frame = |at: i64| scene(3, at / 2 + if at < 40 { 0 } else { 2 }, 1);
     assert_eq!(starts_of((0..80).map(|at| with_neighbour(of_frame(at), at))), [0]);
     let cut = |at: i64| scene(if at < 40 { 1 } else { 2 }, 0, 0);
@@ -297,7 +297,7 @@ fn a_fade_through_black_under_a_title_is_one_border() {
 }
 
 #[test]
-fn a_title_that_comes_and_goes_is_no_cut() {
+fn a_title_that_comes_and_goes_is_not_a_cut() {
     let titled = |t_ms| {
         let mut picture = person(1, t_ms);
         for (_, y, pixel) in picture.enumerate_pixels_mut() {
@@ -323,7 +323,7 @@ fn a_cut_that_spares_every_tracked_face_begins_no_shot() {
 }
 
 #[test]
-fn light_that_is_turned_up_is_no_dissolve() {
+fn light_that_is_turned_up_is_not_a_dissolve() {
     let black = RgbImage::new(48, 27);
     let frames = |t_ms| blend(&black, &person(1, t_ms), 0.35 + 0.65 * progress(t_ms, 2_000, 3_000));
     assert_eq!(shots_drawn((0..150).map(|at| at * FRAME_MS), frames).len(), 1);

@@ -33,7 +33,7 @@ impl Stage for Refusing {
 }
 
 /// Drives three jobs, the first of which is refused. Every pause is over at once.
-async fn drive_refusing(reason: Reason, backoff_ms: i64) -> Driven {
+async fn drive_refusing(reason: Reason, first_backoff_ms: i64) -> Driven {
     let folder = tempfile::tempdir().unwrap();
     let catalog = Catalog::open(&folder.path().join("catalog.db"), &Clock::fixed(5)).await.unwrap();
     let mut tx = catalog.begin().await.unwrap();
@@ -41,7 +41,7 @@ async fn drive_refusing(reason: Reason, backoff_ms: i64) -> Driven {
         jobs::enqueue(&mut tx, StageName::Fetch, "1", priority, subject_id).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let patience = Patience { backoff_ms, rate_limited_ms: 0, disk_ms: 0, ..Patience::default() };
+    let patience = Patience { first_backoff_ms, rate_limited_ms: 0, disk_ms: 0, ..Patience::default() };
     let plan = DrivePlan { max_jobs: Some(20), patience, ..DrivePlan::new("tester".to_owned()) };
     Driver::new(&catalog, plan, &Stop::default(), &Silent).drive(&Refusing(reason)).await.unwrap()
 }
@@ -122,7 +122,7 @@ async fn a_job_that_finds_no_room_lets_the_others_go_first_and_is_not_given_up()
 }
 
 #[test]
-fn a_drive_that_looks_at_videos_tells_how_fast_and_how_long_it_still_takes() {
+fn a_drive_that_looks_at_videos_reports_its_speed_and_the_time_left() {
     let gain = Gain { video_ms: 240_000, faces: 9 };
     let tally = Tally { ended: 2, total: Some(8), gain, ..Tally::default() };
     let rate = tally.throughput(120_000).unwrap();

@@ -52,7 +52,7 @@ impl Background {
             // Fails if the result is no longer wanted and the receiver is gone.
             let _ = sender.send(outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
         });
-        // If no thread could be started, the work and its sender are dropped, and `Pending::wait` fails.
+        // Fails only without any thread: then the work and its sender are dropped, and `Pending::wait` fails.
         let _ = self.queue.as_ref().map(|queue| queue.send(work));
         Pending(receiver)
     }

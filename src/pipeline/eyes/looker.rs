@@ -50,9 +50,9 @@ pub(super) struct Looker<'a> {
     last_look_ms: i64,
     last_search_ms: Option<i64>,
     /// Frames since the last look, oldest first.
-    kept: Vec<Arc<VideoFrame>>,
+    frames_since_look: Vec<Arc<VideoFrame>>,
     /// Frames of the looks since the last search, oldest first.
-    followed: Vec<Arc<VideoFrame>>,
+    looks_since_search: Vec<Arc<VideoFrame>>,
     searches: u64,
 }
 
@@ -70,8 +70,8 @@ impl<'a> Looker<'a> {
             shots: 0,
             last_look_ms: 0,
             last_search_ms: None,
-            kept: Vec::new(),
-            followed: Vec::new(),
+            frames_since_look: Vec::new(),
+            looks_since_search: Vec::new(),
             searches: 0,
         }
     }
@@ -101,15 +101,15 @@ impl<'a> Looker<'a> {
     }
 
     fn keep(&mut self, frame: Arc<VideoFrame>) {
-        if self.kept.len() == MAX_KEPT || bytes(&self.kept) > MAX_FRAME_BYTES {
+        if self.frames_since_look.len() == MAX_KEPT || bytes(&self.frames_since_look) > MAX_FRAME_BYTES {
             // Keep every second one.
             let mut stays = false;
-            self.kept.retain(|_| {
+            self.frames_since_look.retain(|_| {
                 stays = !stays;
                 stays
             });
         }
-        self.kept.push(frame);
+        self.frames_since_look.push(frame);
     }
 
     /// The video has come to its end.
@@ -142,10 +142,10 @@ impl<'a> Looker<'a> {
     fn look(&mut self, frame: &Arc<VideoFrame>, begins_shot: bool) -> Result<(), Failure> {
         let t_ms = frame.time_ms();
         let followed = self.follow_all(frame)?;
-        let is_full = bytes(&self.followed) > MAX_FRAME_BYTES;
+        let is_full = bytes(&self.looks_since_search) > MAX_FRAME_BYTES;
         let is_due = followed.is_empty() || is_full || self.is_due(t_ms, self.search_every_ms);
         let lost: Vec<usize> = (0..followed.len()).filter(|at| followed[*at].is_none()).collect();
-        let gone: Vec<usize> = lost.iter().copied().filter(|track| self.just_saw_surely(*track)).collect();
+        let gone: Vec<usize> = lost.iter().copied().filter(|track| self.was_seen_surely(*track)).collect();
         // Extend lost tracks through the frames since the last look first: a face that moved fast is then searched for near
         // its latest place.
         self.find_ends(&lost)?;
@@ -158,12 +158,12 @@ impl<'a> Looker<'a> {
             self.find_start(*track)?;
         }
         if searched {
-            self.followed.clear();
+            self.looks_since_search.clear();
         } else {
-            self.followed.push(Arc::clone(frame));
+            self.looks_since_search.push(Arc::clone(frame));
         }
         self.last_look_ms = t_ms;
-        self.kept.clear();
+        self.frames_since_look.clear();
         Ok(())
     }
 
@@ -172,8 +172,8 @@ impl<'a> Looker<'a> {
         self.last_search_ms.is_none_or(|last_ms| t_ms - last_ms >= every_ms)
     }
 
-    /// Whether the last look saw a track's face, and the track is no false detection.
-    fn just_saw_surely(&self, track: usize) -> bool {
+    /// Whether the last look saw a track's face, and the track is not a false detection.
+    fn was_seen_surely(&self, track: usize) -> bool {
         let track = &self.tracker.open_tracks()[track];
         track.last().t_ms == self.last_look_ms && self.is_sure(track)
     }
@@ -246,7 +246,7 @@ impl<'a> Looker<'a> {
     fn end_stretch(&mut self) -> Result<(), Failure> {
         let open: Vec<usize> = (0..self.tracker.open_tracks().len()).collect();
         let mut unseen = Vec::new();
-        if let Some(last) = self.kept.last().map(Arc::clone) {
+        if let Some(last) = self.frames_since_look.last().map(Arc::clone) {
             for track in open {
                 if !self.extend(track, &last)? {
                     unseen.push(track);
@@ -254,18 +254,18 @@ impl<'a> Looker<'a> {
             }
         }
         self.find_ends(&unseen)?;
-        self.kept.clear();
-        self.followed.clear();
+        self.frames_since_look.clear();
+        self.looks_since_search.clear();
         Ok(())
     }
 
-    /// Follows tracks that the last look saw through the frames since then, each until it is lost.
+    /// Of these tracks, follows those that the last look saw: through the frames since that look, each until it is lost.
     fn find_ends(&mut self, tracks: &[usize]) -> Result<(), Failure> {
         let open = self.tracker.open_tracks();
         let just_lost = |track: &&usize| open[**track].last().t_ms == self.last_look_ms;
         let mut going: Vec<usize> = tracks.iter().filter(just_lost).copied().collect();
-        let kept = std::mem::take(&mut self.kept);
-        for frame in &kept {
+        let frames = std::mem::take(&mut self.frames_since_look);
+        for frame in &frames {
             if going.is_empty() {
                 break;
             }
@@ -277,7 +277,7 @@ impl<'a> Looker<'a> {
             }
             going = still_going;
         }
-        self.kept = kept;
+        self.frames_since_look = frames;
         Ok(())
     }
 
@@ -291,25 +291,25 @@ impl<'a> Looker<'a> {
     /// Follows a new track back in time: through the looks since the last search; if none shows it, through the frames since
     /// the last look.
     fn find_start(&mut self, track: usize) -> Result<(), Failure> {
-        let followed = std::mem::take(&mut self.followed);
+        let looks = std::mem::take(&mut self.looks_since_search);
         let mut found_earlier = false;
-        for frame in followed.iter().rev() {
+        for frame in looks.iter().rev() {
             if !self.extend_back(track, frame)? {
                 break;
             }
             found_earlier = true;
         }
-        self.followed = followed;
+        self.looks_since_search = looks;
         if found_earlier {
             return Ok(());
         }
-        let kept = std::mem::take(&mut self.kept);
-        for frame in kept.iter().rev() {
+        let frames = std::mem::take(&mut self.frames_since_look);
+        for frame in frames.iter().rev() {
             if !self.extend_back(track, frame)? {
                 break;
             }
         }
-        self.kept = kept;
+        self.frames_since_look = frames;
         Ok(())
     }
 

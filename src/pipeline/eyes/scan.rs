@@ -48,7 +48,7 @@ pub fn scan_video(
         pass.push(frame)?;
     }
     pass.end()?;
-    let duration_ms = last_ms + pass.looker.tracker().frame_ms();
+    let duration_ms = last_ms + pass.looker.tracker().last_frame_ms();
     let shots = pass.finder.shots(duration_ms);
     let (tracks, frames_detected) = pass.looker.finish(&shots);
     Ok(Scan { width, height, duration_ms, shots, tracks, frames_decoded, frames_detected })

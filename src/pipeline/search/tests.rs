@@ -55,10 +55,10 @@ fn answer(hits: Vec<FoundVideo>, broke_off: Option<&str>) -> Answer {
     Answer { tool_version: "yt-dlp".to_owned(), pages: vec![b"{}".to_vec()], hits, note: None, broke_off }
 }
 
-fn asked(search: &searches::Search, first: u32) -> Asked {
+fn asked(search: &searches::Search, first: u32) -> AnsweredSearch {
     let hits = (0..60).map(|place| hit(first + place, place + 1)).collect();
     let raw = b"{\"entries\": [{\"id\": \"v0000000001\", \"title\": \"a title\"}]}".repeat(300);
-    Asked { search: search.clone(), answer: Answer { pages: vec![raw], ..answer(hits, None) } }
+    AnsweredSearch { search: search.clone(), answer: Answer { pages: vec![raw], ..answer(hits, None) } }
 }
 
 /// A catalog with this many planned searches.
@@ -108,7 +108,7 @@ async fn an_emotion_whose_videos_are_rejected_does_not_come_later() {
     let of_another = vec![hit(20, 1), hit(21, 2)];
     for (search, hits) in [(0, live), (1, of_another), (8, vec![hit(10, 1)])] {
         let mut tx = catalog.begin().await.unwrap();
-        let asked = Asked { search: searches[search].clone(), answer: answer(hits, None) };
+        let asked = AnsweredSearch { search: searches[search].clone(), answer: answer(hits, None) };
         stage().commit(&mut tx, asked).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -170,7 +170,7 @@ async fn an_answer_in_part_is_kept_and_asked_for_again_until_it_is_given_up() {
     let answers = vec![part(), whole(), part(), part(), whole()];
     let stage = SearchStage { provider: Arc::new(Answers(Mutex::new(answers))), ..stage() };
     let drive = async || {
-        let patience = Patience { backoff_ms: 0, ..Patience::default() };
+        let patience = Patience { first_backoff_ms: 0, ..Patience::default() };
         let plan = DrivePlan { max_attempts: 2, patience, ..DrivePlan::new("tester".to_owned()) };
         let summary = Driver::new(&catalog, plan, &Stop::default(), &Silent).drive(&stage).await.unwrap();
         let in_part = answers::count_in_part(&catalog, "test").await.unwrap();
@@ -195,7 +195,7 @@ async fn what_a_later_search_knows_better_holds_until_the_download_has_begun() {
     let (_folder, catalog, searches) = planned(1).await;
     let found = async |hit: FoundVideo| {
         let mut tx = catalog.begin().await.unwrap();
-        let asked = Asked { search: searches[0].clone(), answer: answer(vec![hit], None) };
+        let asked = AnsweredSearch { search: searches[0].clone(), answer: answer(vec![hit], None) };
         stage().commit(&mut tx, asked).await.unwrap();
         tx.commit().await.unwrap();
     };
@@ -231,7 +231,8 @@ async fn what_a_later_search_knows_better_holds_until_the_download_has_begun() {
 async fn a_verdict_of_a_search_leaves_alone_what_a_list_named_and_what_was_fetched_before() {
     let (_folder, catalog, searches) = planned(1).await;
     let mut tx = catalog.begin().await.unwrap();
-    let asked = Asked { search: searches[0].clone(), answer: answer(vec![hit(1, 1), hit(2, 2)], None) };
+    let asked =
+        AnsweredSearch { search: searches[0].clone(), answer: answer(vec![hit(1, 1), hit(2, 2)], None) };
     stage().commit(&mut tx, asked).await.unwrap();
     let (list, emotion) = ("list".to_owned(), Emotion::Fear);
     let row = listed::Listed { list, line: 1, emotion, span: None, face: None, sha256: None };
@@ -250,7 +251,7 @@ async fn a_verdict_of_a_search_leaves_alone_what_a_list_named_and_what_was_fetch
     videos::set_file(&mut tx, VideoId(2), &file).await.unwrap();
     let live = |number| FoundVideo { live: true, ..hit(number, 1) };
     let answer = answer((1..=3).map(live).collect(), None);
-    stage().commit(&mut tx, Asked { search: searches[0].clone(), answer }).await.unwrap();
+    stage().commit(&mut tx, AnsweredSearch { search: searches[0].clone(), answer }).await.unwrap();
     tx.commit().await.unwrap();
     let mut states = Vec::new();
     for id in 1..=3 {

@@ -8,7 +8,7 @@ use super::{Tone, Unit, at};
 
 /// The right end of the lines; their names are to the right of it.
 const FIELD: Field = Field { left: 46.0, right: 362.0 };
-/// Least vertical distance between two names.
+/// Minimum vertical distance between two names.
 const NAME_HEIGHT: f64 = 16.0;
 
 /// A chart of one or more lines on the same axes.

@@ -6,13 +6,15 @@ use super::super::labels::{ClassCount, LeastImportant, RelabelledSample};
 use super::super::truth::Truth;
 use super::Gathering;
 use crate::catalog::runs::{FrozenSample, ListedSample, Run, RunState, StoredOpinion};
-use crate::types::{ClipId, Relabel, SampleId, Split};
+use crate::types::{ClipId, Relabel, Split};
 
 /// The training part of a run's list, with the run's last relabel of each sample.
 pub(super) struct Judged<'a> {
     classes: &'a [String],
     /// Whether the run is done, so that a sample without a relabel keeps its label.
-    ended: bool,
+    is_done: bool,
+    /// Whether the list says which labels were made wrong on purpose; lists of earlier releases do not.
+    knows_clean_labels: bool,
     samples: Vec<JudgedSample>,
 }
 
@@ -40,8 +42,9 @@ impl<'a> Judged<'a> {
             let relabel = last.remove(&position).filter(|relabel| relabel.to != frozen.label);
             JudgedSample { frozen, clip, opinion, relabel }
         });
-        let samples = samples.collect();
-        Self { classes: &run.classes, ended: run.state == RunState::Done, samples }
+        let samples: Vec<JudgedSample> = samples.collect();
+        let knows_clean_labels = samples.iter().any(|sample| sample.frozen.clean_label.is_some());
+        Self { classes: &run.classes, is_done: run.state == RunState::Done, knows_clean_labels, samples }
     }
 
     fn class(&self, index: usize) -> String {
@@ -68,7 +71,7 @@ impl<'a> Judged<'a> {
     /// The number of samples that ended with another label; unknown for a run under way that has not relabelled yet.
     pub(super) fn relabelled_total(&self) -> Option<u64> {
         let total = self.samples.iter().filter(|sample| sample.relabel.is_some()).count() as u64;
-        (self.ended || total > 0).then_some(total)
+        (self.is_done || total > 0).then_some(total)
     }
 
     /// The importances of the training samples, if the method has them.
@@ -93,7 +96,7 @@ impl<'a> Judged<'a> {
                 label: self.class(sample.frozen.label),
                 predicted: Some(self.class(predicted)),
                 importance: f64::from(importance),
-                true_label: gathering.truth.get(&sample.frozen.sample).cloned(),
+                true_label: self.true_label(sample, gathering),
             })
             .collect()
     }
@@ -115,18 +118,27 @@ impl<'a> Judged<'a> {
                 p_given: f64::from(relabel.p_given),
                 importance: Some(f64::from(relabel.importance)),
                 epoch: relabel.epoch,
-                true_label: gathering.truth.get(&sample.frozen.sample).cloned(),
+                true_label: self.true_label(sample, gathering),
             })
             .collect()
     }
 
+    /// A sample's true label: the caller's; else, in a run whose labels were made wrong on purpose, the earlier one.
+    fn true_label(&self, sample: &JudgedSample, gathering: &Gathering) -> Option<String> {
+        if !gathering.truth.is_empty() {
+            return gathering.truth.get(&sample.frozen.sample).cloned();
+        }
+        let clean_label = sample.frozen.clean_label.unwrap_or(sample.frozen.label);
+        self.knows_clean_labels.then(|| self.class(clean_label))
+    }
+
     /// The labels compared with the true ones; none if no true label is known.
-    pub(super) fn truth(&self, truth: &HashMap<SampleId, String>) -> Option<Truth> {
+    pub(super) fn truth(&self, gathering: &Gathering) -> Option<Truth> {
         let mut fate = Truth::default();
         for sample in &self.samples {
-            let Some(true_label) = truth.get(&sample.frozen.sample) else { continue };
-            let right_before = self.class(sample.frozen.label) == *true_label;
-            let right_after = self.class(sample.last_label()) == *true_label;
+            let Some(true_label) = self.true_label(sample, gathering) else { continue };
+            let right_before = self.class(sample.frozen.label) == true_label;
+            let right_after = self.class(sample.last_label()) == true_label;
             fate.labels += 1;
             fate.wrong_before += u64::from(!right_before);
             fate.fixed += u64::from(!right_before && right_after);
@@ -146,7 +158,7 @@ fn first_of_clip() -> impl FnMut(&JudgedSample) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{RunId, VideoId};
+    use crate::types::{RunId, SampleId, VideoId};
 
     fn run(state: RunState) -> Run {
         Run {
@@ -171,7 +183,8 @@ mod tests {
     fn list(labels: &[usize]) -> Vec<ListedSample> {
         let one = |(position, label): (i64, &usize)| {
             let sample = SampleId(100 + position);
-            let frozen = FrozenSample { sample, split: Split::Train, label: *label, clean_label: None };
+            let frozen =
+                FrozenSample { sample, split: Split::Train, label: *label, clean_label: None, source: None };
             let importance = Some(1.0 - 0.25 * position as f32);
             let opinion = Some(StoredOpinion { importance, predicted: 1, p_predicted: 0.9, p_given: 0.1 });
             let (clip, video) = (ClipId(100 + position), VideoId(1));
@@ -247,8 +260,22 @@ mod tests {
         let judged = Judged::new(&run, list(&[0, 0, 0, 1]), &relabels);
         let truth = [(100, "fear"), (101, "anger"), (102, "fear")];
         let truth = truth.into_iter().map(|(id, class)| (SampleId(id), class.to_owned())).collect();
-        let fate = judged.truth(&truth).unwrap();
+        let fate = judged.truth(&Gathering { truth, ..Gathering::default() }).unwrap();
         assert_eq!((fate.labels, fate.wrong_before, fate.fixed, fate.broken), (3, 2, 1, 1));
-        assert_eq!(judged.truth(&HashMap::new()), None);
+        assert_eq!(judged.truth(&Gathering::default()), None);
+    }
+
+    #[test]
+    fn where_labels_were_made_wrong_on_purpose_the_earlier_ones_are_the_truth() {
+        let run = run(RunState::Done);
+        let mut list = list(&[1, 0, 0, 1]);
+        list[0].frozen.clean_label = Some(0);
+        list[3].frozen.clean_label = Some(0);
+        let judged = Judged::new(&run, list, &[relabel(0, 1, 1, 0), relabel(1, 1, 0, 1)]);
+        let fate = judged.truth(&Gathering::default()).unwrap();
+        assert_eq!((fate.labels, fate.wrong_before, fate.fixed, fate.broken), (4, 2, 1, 1));
+        let sheet = judged.relabelled(&Gathering::default());
+        let true_labels: Vec<_> = sheet.iter().map(|sample| sample.true_label.as_deref()).collect();
+        assert_eq!(true_labels, [Some("anger"); 2]);
     }
 }

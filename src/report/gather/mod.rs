@@ -29,7 +29,8 @@ pub use round::{gather_round, gather_rounds, gather_run_summary};
 pub struct Gathering {
     /// Pictures on each contact sheet, at most.
     pub pictures: usize,
-    /// True labels by sample, if the caller knows them; else empty.
+    /// True labels by sample, if the caller knows them; else empty. Those of a run whose labels were made wrong on purpose
+    /// need not be given.
     pub truth: HashMap<SampleId, String>,
 }
 
@@ -81,7 +82,7 @@ pub async fn gather_run(catalog: &Catalog, run: RunId, gathering: &Gathering) ->
         least_important: judged.least_important(gathering),
         relabelled_total: judged.relabelled_total(),
         relabelled: judged.relabelled(gathering),
-        truth: judged.truth(&gathering.truth),
+        truth: judged.truth(gathering),
         compared: summaries(catalog, Some(run.id)).await?,
         epochs: measured.into_iter().map(epochs::facts).collect(),
         ..gather_catalog(catalog, &format!("Run {}", run.name)).await?

@@ -27,7 +27,13 @@ async fn fill_with(catalog: &Catalog, noise: Option<&Noise>) -> (RunId, Vec<Samp
     let run = NewRun { name, method, recipe_hash, seed: 7, folder, classes: &classes, device, noise };
     let frozen: Vec<_> = ids
         .iter()
-        .map(|sample| FrozenSample { sample: *sample, split: Split::Train, label: 0, clean_label: None })
+        .map(|sample| FrozenSample {
+            sample: *sample,
+            split: Split::Train,
+            label: 0,
+            clean_label: None,
+            source: None,
+        })
         .collect();
     let run = runs::create(&mut tx, &run, &frozen).await.unwrap();
     let relabel = Relabel { sample: 1, epoch: 2, from: 0, to: 1, p_max: 0.9, p_given: 0.1, importance: 0.3 };

@@ -12,7 +12,7 @@ use super::not_known;
 /// What became of right and wrong labels, and the methods side by side.
 pub(super) fn truth(report: &RunReport) -> Markup {
     let Some(truth) = report.truth.as_ref() else {
-        return not_known("the true labels of this data are nobody's knowledge, so noise cannot be counted.");
+        return not_known("no true label of this data is known, so wrong labels cannot be counted.");
     };
     html! {
         (noise(truth))

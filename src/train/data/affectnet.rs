@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::lines::{read_text, rows};
+use super::lines::{read_text, rows, rows_separated_by};
 use super::{DataError, PictureFiles, TrainingSet};
 use crate::types::Split;
 
@@ -24,6 +24,11 @@ impl AffectnetClasses {
         }
     }
 }
+
+/// The columns of a list: path, box (4), landmarks, expression, valence, arousal.
+const COLUMNS: usize = 9;
+const PATH_COLUMN: usize = 0;
+const LABEL_COLUMN: usize = 6;
 
 /// In the order of the list's ids 0 to 7; 8 to 10 (none, uncertain, no face) are left out.
 const CLASSES: [&str; 8] =
@@ -84,12 +89,19 @@ fn find_list(root: &Path, file: &str) -> Result<PathBuf, DataError> {
 fn read_list(list: &Path, classes: usize) -> Result<Vec<(PathBuf, usize)>, DataError> {
     let text = read_text(list)?;
     let bad = |line: usize, problem: String| DataError::Line { path: list.to_owned(), line, problem };
-    let mut rows = rows(&text);
-    let (line, head) = rows.next().unwrap_or((1, Vec::new()));
-    let column = |name: &str| {
-        head.iter().position(|title| title == name).ok_or_else(|| bad(line, format!("no column '{name}'")))
+    let lacks_header = rows_separated_by(&text, ',').next().is_some_and(|(_, fields)| is_row(&fields));
+    let mut rows: Box<dyn Iterator<Item = (usize, Vec<String>)>> =
+        if lacks_header { Box::new(rows_separated_by(&text, ',')) } else { Box::new(rows(&text)) };
+    let (path_column, label_column) = if lacks_header {
+        (PATH_COLUMN, LABEL_COLUMN)
+    } else {
+        let (line, head) = rows.next().unwrap_or((1, Vec::new()));
+        let column = |name: &str| {
+            let place = head.iter().position(|title| title == name);
+            place.ok_or_else(|| bad(line, format!("no column '{name}'")))
+        };
+        (column("subDirectory_filePath")?, column("expression")?)
     };
-    let (path_column, label_column) = (column("subDirectory_filePath")?, column("expression")?);
     let mut found = Vec::new();
     for (line, fields) in rows {
         let (Some(path), Some(id)) = (fields.get(path_column), fields.get(label_column)) else {
@@ -102,6 +114,12 @@ fn read_list(list: &Path, classes: usize) -> Result<Vec<(PathBuf, usize)>, DataE
         }
     }
     Ok(found)
+}
+
+/// Whether the first line of a list is no header: of some copies the validation list lacks it.
+fn is_row(fields: &[String]) -> bool {
+    let label = fields.get(LABEL_COLUMN).filter(|_| fields.len() == COLUMNS);
+    label.is_some_and(|label| label.parse::<usize>().is_ok())
 }
 
 #[cfg(test)]
@@ -137,6 +155,14 @@ mod tests {
         let tabs = "subDirectory_filePath\tface_x\texpression\r\n1/a.jpg\t0\t6\r\n";
         std::fs::write(root.path().join("training.csv"), tabs).unwrap();
         assert_eq!(affectnet(root.path(), AffectnetClasses::Eight).unwrap().labels, [6, 3]);
+    }
+
+    #[test]
+    fn a_validation_list_without_a_header_is_read() {
+        let root = lay_out("1/a.jpg,0,7\n");
+        let row = "1/b.jpg,1,2,30,30,3.5;4.5;5.5,2,0.1,-0.2\n";
+        std::fs::write(root.path().join("validation.csv"), row).unwrap();
+        assert_eq!(affectnet(root.path(), AffectnetClasses::Eight).unwrap().labels, [7, 2]);
     }
 
     #[test]

@@ -28,7 +28,11 @@ pub(super) fn read_text(path: &Path) -> Result<String, DataError> {
 /// The rows of a table, including its header, each with its one-based line. Empty rows, as spreadsheets leave at the
 /// end, are left out.
 pub(super) fn rows(text: &str) -> impl Iterator<Item = (usize, Vec<String>)> {
-    let mark = separator(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default());
+    rows_separated_by(text, separator(text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default()))
+}
+
+/// The same where it is known what separates the columns.
+pub(super) fn rows_separated_by(text: &str, mark: char) -> impl Iterator<Item = (usize, Vec<String>)> {
     let rows = (1..).zip(text.lines()).map(move |(number, line)| (number, fields(line, mark)));
     rows.filter(|(_, fields)| fields.iter().any(|field| !field.is_empty()))
 }

@@ -25,25 +25,40 @@ pub enum NoiseKind {
 
 /// Makes a share `rate` (0 to 1) of each class's training labels wrong; `truth` keeps the old labels.
 ///
-/// The number is exact, ⌊rate·n + ½⌋ of each class; validation and test keep their labels.
+/// The number is exact, ⌊rate·n + ½⌋ of each class; validation and test keep their labels. Where clips are known, whole
+/// clips are counted and made wrong, as in web labels: a clip of mostly right frames would give its wrong ones away.
 pub fn add_noise(set: &mut TrainingSet, rate: f64, kind: NoiseKind, seed: u64) {
     let truth = set.truth.clone().unwrap_or_else(|| set.labels.clone());
     let classes = set.classes.len();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     for class in 0..classes {
-        let mut samples = set.of_split(Split::Train);
-        samples.retain(|&sample| truth[sample] == class);
-        samples.shuffle(&mut rng);
-        let wrong = (samples.len() as f64 * rate).round() as usize;
-        for &sample in samples.iter().take(wrong) {
+        let mut units = clips_of_class(set, &truth, class);
+        units.shuffle(&mut rng);
+        let wrong = (units.len() as f64 * rate).round() as usize;
+        for unit in units.iter().take(wrong) {
             let step = match kind {
                 NoiseKind::Symmetric => rng.random_range(1..classes),
                 NoiseKind::Pair => 1,
             };
-            set.set_label(sample, (class + step) % classes);
+            unit.iter().for_each(|&sample| set.set_label(sample, (class + step) % classes));
         }
     }
     set.truth = Some(truth);
+}
+
+/// The training samples of a class by clip, in the order of the set; each for itself where no clips are known.
+fn clips_of_class(set: &TrainingSet, truth: &[usize], class: usize) -> Vec<Vec<usize>> {
+    let mut units: Vec<Vec<usize>> = Vec::new();
+    let mut place_of: HashMap<u64, usize> = HashMap::new();
+    for sample in set.of_split(Split::Train).into_iter().filter(|&sample| truth[sample] == class) {
+        let clip = set.groups.as_ref().map_or(sample as u64, |clips| clips[sample]);
+        let place = *place_of.entry(clip).or_insert(units.len());
+        if place == units.len() {
+            units.push(Vec::new());
+        }
+        units[place].push(sample);
+    }
+    units
 }
 
 /// Replaces the training labels by those of a list of `NAME LABEL` lines; `truth` keeps the old labels.
@@ -181,6 +196,23 @@ mod tests {
             assert_eq!(wrong, (of_class.len() as f64 * 0.2).round() as usize);
         }
         assert!(clean.of_split(Split::Test).iter().all(|&s| noisy.labels[s] == clean.labels[s]));
+    }
+
+    #[test]
+    fn the_frames_of_a_clip_are_wrong_together() {
+        let clean = set();
+        let clips: Vec<u64> = (0..clean.len() as u64).map(|sample| sample / 5).collect();
+        let mut noisy = TrainingSet { groups: Some(clips.clone()), ..set() };
+        add_noise(&mut noisy, 0.2, NoiseKind::Symmetric, 7);
+        let mut of_class_0: Vec<(u64, bool)> = noisy
+            .of_split(Split::Train)
+            .into_iter()
+            .filter(|&sample| clean.labels[sample] == 0)
+            .map(|sample| (clips[sample], noisy.labels[sample] != 0))
+            .collect();
+        of_class_0.dedup();
+        assert_eq!(of_class_0.len(), 40, "no clip has two labels");
+        assert_eq!(of_class_0.iter().filter(|(_, is_wrong)| *is_wrong).count(), 8);
     }
 
     #[test]

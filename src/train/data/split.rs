@@ -32,6 +32,24 @@ impl TrainingSet {
                 self.name,
                 words::share(share)
             ));
+        } else if share > 0.0 {
+            self.remark_classes_without_validation();
+        }
+    }
+
+    fn remark_classes_without_validation(&mut self) {
+        let (training, held_out) = (self.class_counts(Split::Train), self.class_counts(Split::Validation));
+        let counts = self.classes.iter().zip(training.iter().zip(&held_out));
+        let without: Vec<&str> = counts
+            .filter(|(_, (training, held_out))| **training > 0 && **held_out == 0)
+            .map(|(class, _)| class.as_str())
+            .collect();
+        if !without.is_empty() {
+            let without = without.join(", ");
+            self.remarks.push(format!(
+                "{}: too few to hold any out for validation, which judges the epochs without them: {without}",
+                self.name
+            ));
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
 pub enum Preset {
     /// What the paper states.
     Paper,
-    /// What SCN's public code does.
+    /// What SCN's public code does, except that it has no pixel noise and begins with random params unless others are named.
     Reference,
 }
 

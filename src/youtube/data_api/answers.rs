@@ -1,4 +1,5 @@
-//! The shapes of the Data API's answers, and how the two of them make one [`FoundVideo`]. Fields may be missing.
+//! The shapes of the Data API's answers, and how the two of them make one [`FoundVideo`]. Fields of an item may be missing;
+//! the list of items may not: an answer without it would read as one that found nothing, and every video asked about as gone.
 
 use serde::Deserialize;
 
@@ -44,7 +45,6 @@ impl SearchPage {
 
 #[derive(Deserialize)]
 pub(super) struct VideoPage {
-    #[serde(default)]
     pub(super) items: Vec<VideoDetails>,
 }
 
@@ -184,6 +184,15 @@ mod tests {
             (video.licence, video.duration_ms, video.made_for_kids, video.live),
             (None, None, None, false)
         );
+    }
+
+    #[test]
+    fn an_answer_without_its_list_is_not_an_empty_one() {
+        for answer in [r#"{"kind":"a","pageInfo":{"totalResults":0}}"#, r#"{"items":null}"#] {
+            assert!(serde_json::from_str::<SearchPage>(answer).is_err(), "{answer}");
+            assert!(serde_json::from_str::<VideoPage>(answer).is_err(), "{answer}");
+        }
+        assert!(serde_json::from_str::<VideoPage>(r#"{"items":[]}"#).unwrap().items.is_empty());
     }
 
     #[test]

@@ -57,6 +57,7 @@ const GOLDEN: &[(Refusal, &str)] = &[
         "ERROR: [youtube] vid00000001: Video unavailable. This video contains content from X, who has blocked it in \
          your country on copyright grounds",
     ),
+    (Refusal::Live, "ERROR: [youtube] vid00000001: This live stream recording is not available."),
     (Refusal::NotYet, "ERROR: [youtube] vid00000001: This live event will begin in 3 hours."),
     (Refusal::NotYet, "ERROR: [youtube] vid00000001: Premieres in 2 days"),
     (Refusal::NotYet, "ERROR: [youtube] vid00000001: We're processing this video. Check back later."),
@@ -145,7 +146,14 @@ fn every_golden_text_has_its_class() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_classified_around() {
+fn every_known_refusal_has_a_golden_text() {
+    for (refusal, _) in ROWS {
+        assert!(GOLDEN.iter().any(|(golden, _)| golden == refusal), "{refusal:?}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_text_do_not_hide_the_refusal() {
     let mut bytes = b"\xff\xfe garbage\nERROR: [youtube] vid00000001: Private video\xc3".to_vec();
     assert_eq!(classify(&bytes), Refusal::Private);
     bytes.truncate(10);

@@ -148,7 +148,7 @@ impl YtDlp {
             let detail = format!("larger than {} bytes", self.crawl.max_file_bytes);
             return Err(YoutubeError::NotAllowed { what, reason: Reason::TooLarge, detail });
         }
-        Err(YoutubeError::NoFile { what, detail: format!("no word of a file; it said: {said}") })
+        Err(YoutubeError::NoFile { what, detail: format!("it named no file; it said: {said}") })
     }
 }
 

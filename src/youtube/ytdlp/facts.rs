@@ -23,7 +23,7 @@ const FLOOR: &str = "2026.06.09";
 pub struct ToolFacts {
     /// As it prints it, for instance `2026.10.26`.
     pub version: String,
-    /// Days since that date; `None` if the version is no date.
+    /// Days since that date; `None` if the version is not a date.
     pub age_days: Option<i64>,
     /// The JavaScript runtime that it found and accepts, for instance `deno-2.9.8`.
     pub js_runtime: Option<String>,
@@ -47,8 +47,10 @@ impl ToolFacts {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.age_days {
-            Some(days) if days < -1 => warnings
-                .push(format!("yt-dlp {} is of the future: is this machine's clock right?", self.version)),
+            Some(days) if days < -1 => warnings.push(format!(
+                "yt-dlp {} has a date in the future: is this machine's clock right?",
+                self.version
+            )),
             Some(days) if days > OLD_DAYS => warnings.push(format!(
                 "yt-dlp {} is {days} days old and may no longer understand the site",
                 self.version

@@ -21,7 +21,7 @@ pub struct Extracted {
     pub duration_s: Option<f64>,
     /// `not_live`, `is_live`, `is_upcoming`, `was_live`, `post_live`.
     pub live_status: Option<String>,
-    /// Least age of viewers in years; 0 for everyone.
+    /// Minimum age of viewers in years; 0 for everyone.
     pub age_limit: Option<u32>,
     /// The licence as the watch page names it; YouTube's own is not named.
     #[serde(rename = "license")]

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_search_is_no_empty_answer() {
+    fn a_failed_search_is_not_an_empty_answer() {
         let limited = ended(1, "ERROR: [youtube:search] happy: HTTP Error 429: Too Many Requests");
         let error = read("happy", br#"{"entries":[null]}"#.to_vec(), &limited).unwrap_err();
         assert!(matches!(error, YoutubeError::Refused { refusal: Refusal::RateLimited, .. }));

@@ -1,10 +1,11 @@
 //! Runs on the catalog: which one is gone on with, and what is written down of it.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::super::args::tests::parse;
 use super::*;
-use crate::catalog::{crops, forget, videos};
+use crate::catalog::{clips, crops, forget, videos};
 use crate::cli::train::folder::RunFolder;
 use crate::types::CropStyle;
 
@@ -41,7 +42,7 @@ async fn a_run_that_lost_its_samples_does_not_block_a_new_one() {
     assert_eq!((first.run.name.as_str(), same.run.name.as_str()), ("scn-1", "scn-1"));
 
     let mut tx = session.catalog.begin().await.unwrap();
-    forget::videos(&mut tx, &videos, "asked for").await.unwrap();
+    forget::remove(&mut tx, &videos, "asked for").await.unwrap();
     tx.commit().await.unwrap();
     fill(&session, 20..40).await;
     assert!(cut_off(&session, &args, &recipe).await.unwrap().is_none());
@@ -189,4 +190,36 @@ fn a_catalog_whose_channels_are_all_held_out_has_nothing_to_train_on_yet() {
     let failure = check_training(&set).unwrap_err();
     assert_eq!(failure.exit(), crate::failure::Exit::NothingToDo);
     assert!(failure.hint.unwrap().contains("more channels"));
+}
+
+#[tokio::test]
+async fn videos_of_one_channel_and_copies_of_footage_are_of_one_source() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Session::still(folder.path()).await;
+    let mut tx = session.catalog.begin().await.unwrap();
+    let mut videos = Vec::new();
+    for (name, channel) in [("a", Some("one")), ("b", Some("one")), ("c", Some("other")), ("d", None)] {
+        let video = videos::upsert(&mut tx, &videos::tests::some(name, channel)).await.unwrap().unwrap();
+        let emotion = if name == "d" { Emotion::Anger } else { Emotion::Fear };
+        samples::tests::hit(&mut tx, video, emotion, 1).await;
+        samples::tests::fill(&mut tx, video, 1).await;
+        videos.push(video.0.unsigned_abs());
+    }
+    tx.commit().await.unwrap();
+    let numbers = async || {
+        let found = samples::for_training(&session.catalog).await.unwrap();
+        let numbers = source_numbers(&session.catalog, &found).await.unwrap();
+        let videos = found.iter().map(|sample| sample.video.0);
+        let by_video: BTreeMap<i64, u64> = videos.zip(numbers).collect();
+        by_video.into_values().collect::<Vec<u64>>()
+    };
+    splits::assign(&session.catalog).await.unwrap();
+    assert_eq!(numbers().await, [videos[0], videos[0], videos[2], videos[3]]);
+    let [first, copy] = [0, 2].map(|at| VideoId(videos[at].cast_signed()));
+    let mut tx = session.catalog.begin().await.unwrap();
+    let made = clips::motions(&session.catalog).await.unwrap();
+    let of = |video: VideoId| made.iter().find(|clip| clip.video == video).unwrap();
+    assert!(clips::set_compared(&mut tx, of(copy), Some(of(first))).await.unwrap());
+    tx.commit().await.unwrap();
+    assert_eq!(numbers().await, [videos[0], videos[0], videos[0], videos[3]]);
 }
