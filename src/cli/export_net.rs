@@ -173,8 +173,8 @@ fn describe(card: &NetCard, ended: Option<&Ended>) -> Result<String, Failure> {
   It does not know what a person feels, and must not decide about anybody.
 - It is as good as the measures above say on data like its own; other cameras, ages, skin tones and cultures were not
   measured. Measure it with `webemotion eval` before it is used.
-- Faces must be found and made upright as in training (`webemotion predict` does so). Confidence is not calibrated for
-  other data.
+- Faces must be found and made upright as in training; `webemotion predict` does so for nets that were trained on a
+  catalog's samples. Confidence is not calibrated for other data.
 
 ## Recipe
 

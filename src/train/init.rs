@@ -66,6 +66,7 @@ pub(crate) struct OwnCard {
     classes: Vec<String>,
     recipe: OwnRecipe,
     /// The data its net was trained on: names joined by `+`, a colon, and counts.
+    #[serde(default)]
     data: String,
 }
 
