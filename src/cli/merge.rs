@@ -113,7 +113,7 @@ async fn open_copy(catalog: &Path, folder: &Path, session: &Session) -> Result<C
             })?;
         }
     }
-    Ok(Catalog::open(&copied, &session.clock).await.map_err(|error| of_named(named(error, catalog)))?)
+    Catalog::open(&copied, &session.clock).await.map_err(|error| of_named(named(error, catalog)))
 }
 
 /// The failure for a named catalog: another program's file is not amended by another --data.
