@@ -26,7 +26,7 @@ use serde_json::json;
 
 use super::Session;
 use crate::clock::{Clock, Stop};
-use crate::failure::{Failure, Reason};
+use crate::failure::Failure;
 use crate::progress::{Event, Reporter};
 use crate::train::data::TrainingSet;
 use crate::train::metrics::EpochMetrics;
@@ -185,19 +185,6 @@ impl Bars<'_> {
         }
         let (done, note) = (step.done(), words(step));
         self.reporter.report(&Event::Advanced { task: TASK.to_owned(), done, note, throughput: None });
-    }
-}
-
-/// Refuses params to begin from that are no file, before a run is made for them.
-fn check_init(recipe: &Recipe) -> Result<(), Failure> {
-    match recipe.init.as_deref().filter(|path| !path.is_file()) {
-        Some(path) => {
-            Err(Failure::permanent(Reason::Usage, format!("{}: there is no such file", path.display()))
-                .with_hint(
-                    "--init takes a file of params: .safetensors, zip .pt/.pth of tensors, or TorchScript",
-                ))
-        }
-        None => Ok(()),
     }
 }
 

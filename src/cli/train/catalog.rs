@@ -272,7 +272,7 @@ async fn source_numbers(catalog: &Catalog, samples: &[samples::TrainingSample]) 
 /// Stores a new run and its frozen list, with the labels that training begins with and the classes of all its sets.
 async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &str) -> Result<Run, Failure> {
     let catalog = &session.catalog;
-    super::check_init(recipe)?;
+    check_init(recipe)?;
     let (names, members) = candidates(session).await?;
     let set = args.training_set(Some(set_of(catalog, &names, &members).await?))?;
     check_training(&set)?;
@@ -299,6 +299,20 @@ async fn freeze(session: &Session, args: &TrainArgs, recipe: &Recipe, device: &s
     runs::create(&mut tx, &run, &frozen).await?;
     tx.commit().await?;
     find(session, &name).await
+}
+
+/// Refuses params to begin from that are no file, before a run is made for them. A run that is gone on with needs them no
+/// more.
+fn check_init(recipe: &Recipe) -> Result<(), Failure> {
+    match recipe.init.as_deref().filter(|path| !path.is_file()) {
+        Some(path) => {
+            Err(Failure::permanent(Reason::Usage, format!("{}: there is no such file", path.display()))
+                .with_hint(
+                    "--init takes a file of params: .safetensors, zip .pt/.pth of tensors, or TorchScript",
+                ))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The name of the next run of a method. Runs on data sets on disk are in the same folder.

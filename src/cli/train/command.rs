@@ -17,7 +17,7 @@ use super::closing;
 use super::dataset::{read_identity, say_remarks};
 use super::folder::{self, RunFolder};
 use super::spread::Spreads;
-use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, TrainPlan, check_init, run_trainer};
+use super::{Caller, DatasetArg, NoWatch, RunWatch, TrainArgs, TrainPlan, run_trainer};
 
 /// Runs the command.
 pub(crate) async fn run(args: TrainArgs, global: &Global) -> anyhow::Result<Exit> {
@@ -76,7 +76,6 @@ pub(crate) async fn cut_off(session: &Session, args: &TrainArgs) -> Result<Optio
 async fn on_disk(args: &TrainArgs, global: &Global, caller: &Caller) -> Result<ClosingLine, Failure> {
     let recipe = args.recipe();
     recipe.check()?;
-    check_init(&recipe)?;
     let set = args.training_set(None)?;
     set.check_training()?;
     recipe.check_for(&set)?;
